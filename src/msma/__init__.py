@@ -1,0 +1,29 @@
+"""Apparent personality recognition from audiovisual clips that are not perfect.
+
+    import msma
+
+    model = msma.load()
+    answer = model.predict("clip.mp4")
+    print(answer.status, answer.traits)
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from msma.errors import MsmaError
+from msma.traits import MODALITIES, TRAITS
+
+if TYPE_CHECKING:
+    from msma.predict import Model
+
+__all__ = ["MODALITIES", "TRAITS", "MsmaError", "load"]
+__version__ = version("msma")
+
+
+def load(folder: Any = None, **options: Any) -> Model:
+    """Load weights for prediction; see `msma.predict.load` for the options. Imports torch on the first call."""
+    from msma.predict import load as load_model
+
+    return load_model(folder, **options)

@@ -11,15 +11,20 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from msma.errors import MsmaError
+
 PositiveInt = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+# Weights come with a config of their own, from other people's machines: what decides sizes has a ceiling.
+Side = Annotated[int, Field(gt=0, le=4096)]
+Scales = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(max_length=16)]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class ConfigError(ValueError):
+class ConfigError(MsmaError):
     """A recipe, `config.json` or `--set` that does not fit; one line that names the key."""
 
 
@@ -46,15 +51,15 @@ class ClipConfig(Frozen):
     """A remainder shorter than this is left out, unless it is all there is."""
     fps: Positive = 4.0
     """Frames sampled per second."""
-    frame_side: PositiveInt = 480
+    frame_side: Side = 480
     """Longest side in pixels of a sampled whole frame; larger ones are scaled down."""
     face: Literal["largest", "center", "whole"] = "largest"
-    crop_size: PositiveInt = 64
+    crop_size: Side = 64
     """Side in pixels of the square face crop."""
     face_margin: Annotated[float, Field(ge=1)] = 1.5
     """Side of the crop over the longer side of the face box."""
-    mels: PositiveInt = 64
-    mel_window_s: Positive = 0.04
+    mels: Side = 64
+    mel_window_s: Annotated[float, Field(gt=0, le=1)] = 0.04
     mel_hop_s: Positive = 0.016
 
 
@@ -63,11 +68,11 @@ class ModelConfig(Frozen):
 
     visual_backbone: str = "small"
     audio_backbone: str = "small"
-    width: PositiveInt = 96
-    """Width of a token."""
-    spatial_scales: tuple[PositiveInt, ...] = (1, 3, 5)
-    """Kernel sizes of the parallel branches on feature maps; empty removes the stage."""
-    temporal_scales: tuple[PositiveInt, ...] = (1, 2, 4)
+    width: Side = 96
+    """Width of a token; even."""
+    spatial_scales: Scales = (1, 3, 5)
+    """Kernel sizes (odd) of the parallel branches on feature maps; empty removes the stage."""
+    temporal_scales: Scales = (1, 2, 4)
     """Dilations of the parallel branches over tokens; empty removes the stage."""
     channel_attention: bool = True
     fusion: Literal["cross_attention", "concat", "audio", "visual"] = "cross_attention"
@@ -79,9 +84,13 @@ class ModelConfig(Frozen):
     dropout: Share = 0.1
 
     @model_validator(mode="after")
-    def heads_divide_width(self) -> ModelConfig:
+    def parts_fit(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.width % 2:
+            raise ValueError(f"width {self.width} is odd")
+        if any(kernel % 2 == 0 for kernel in self.spatial_scales):
+            raise ValueError(f"spatial_scales {self.spatial_scales} has an even kernel size")
         return self
 
 
@@ -151,7 +160,10 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override}: {section} is a value, not a section")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML ({first_line(error)})") from error
 
 
 def parse(model: type[ModelT], values: Any, where: str) -> ModelT:

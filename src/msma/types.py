@@ -20,18 +20,15 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from torch import Tensor
 
+from msma.errors import MsmaError
 from msma.traits import MODALITIES, TRAITS
 
-__all__ = ["MODALITIES", "TRAITS", "Clip", "FaceTrack", "Inputs", "MediaInfo", "ModelOutput", "Prediction", "Window"]
+__all__ = ["MODALITIES", "TRAITS", "Clip", "FaceTrack", "Inputs", "MediaInfo", "ModelOutput", "MsmaError", "Prediction", "Prepared", "Window"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 
 Status = Literal["ok", "degraded", "failed"]
-
-
-class MsmaError(Exception):
-    """A failure that the user can mend: one line that names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Inputs:
     frames: UInt8[Tensor, "*b t 3 s s"]
     """Face crops, RGB."""
     boxes: Float[Tensor, "*b t 4"]
-    """Centre x, centre y, width, height of the crop as a share of the picture."""
+    """Centre x, centre y, width, height of the face as a share of the picture."""
     frame_mask: Bool[Tensor, "*b t"]
     log_mel: Float[Tensor, "*b m f"]
     """Scaled to about [-1, 1]; silence is -1."""
@@ -101,6 +98,20 @@ class Inputs:
 
     def to(self, device: torch.device | str) -> Inputs:
         return Inputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One window, ready for the network, with what is to be told of it."""
+
+    inputs: Inputs
+    start_s: float
+    end_s: float
+    reasons: tuple[str, ...]
+    used: dict[str, float]
+    """Share of the window's time in which sound and picture could be used, by modality."""
+    face_detector: str
+    media: MediaInfo
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,7 @@ class ModelOutput:
     weights: Float[Tensor, "b 2"]
     """Share of audio and visual in the fused summary; sums to 1, or to 0 where both are missing."""
     intermediates: dict[str, Tensor] | None = None
+    """Every named intermediate, where asked for."""
 
 
 @dataclass(frozen=True)

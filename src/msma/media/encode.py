@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from jaxtyping import Float32, UInt8
 
 
@@ -33,11 +34,12 @@ def write_mp4(
         video = container.add_stream("libx264", rate=fps)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.thread_count = 1
-        video.options = {"crf": str(crf), "preset": preset}
+        # Without the last option x264's choice of instructions for its macroblock tree leaks stray memory into the bytes.
+        video.options = {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
         audio = None
         if waveform is not None:
             audio = container.add_stream("aac", rate=sample_rate, layout="mono")
-            audio.codec_context.flags |= int(av.codec.context.Flags.bitexact)
+            audio.codec_context.flags |= int(Flags.bitexact)
         for index, pixels in enumerate(itertools.chain([first], frames)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, fps)
@@ -48,4 +50,3 @@ def write_mp4(
             sound.sample_rate, sound.pts, sound.time_base = sample_rate, 0, Fraction(1, sample_rate)
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
-

@@ -1,0 +1,98 @@
+"""Log-mel spectrogram of a 16 kHz waveform in plain torch, and how loud it is."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from msma.config import ClipConfig
+from msma.types import SAMPLE_RATE
+
+LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
+FLOOR_DB = -100.0
+"""Power below this, relative to a full-scale sine, is silence; mapped to -1. A full-scale sine is mapped to +1."""
+SILENT_DB = -80.0
+"""RMS level below which a track counts as missing."""
+QUIET_DB = -50.0
+"""RMS level below which a track counts as very quiet; speech to a camera lies around -35 to -15."""
+
+
+def level_db(waveform: Float32[np.ndarray, " n"]) -> float:
+    """RMS level in dB relative to full scale (1.0); -inf for digital silence and for no samples."""
+    power = float(np.mean(np.square(waveform, dtype=np.float64))) if len(waveform) else 0.0
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def level_reason(waveform: Float32[np.ndarray, " n"]) -> str | None:
+    """Why the sound of a window is less than good, judged by its level."""
+    if not len(waveform):
+        return None
+    level = level_db(waveform)
+    if level < SILENT_DB:
+        return "audio track is silent"
+    return f"audio is very quiet ({level:.0f} dBFS)" if level < QUIET_DB else None
+
+
+def mel_steps(samples: int, config: ClipConfig) -> int:
+    """Log-mel steps of a waveform: one for every hop that is begun."""
+    return -(-samples // hop_samples(config))
+
+
+def hop_samples(config: ClipConfig) -> int:
+    return max(1, round(config.mel_hop_s * SAMPLE_RATE))
+
+
+def log_mel(waveform: Float[Tensor, " n"], config: ClipConfig) -> Float[Tensor, "m f"]:
+    """Power in mel bands from 20 Hz to 8 kHz, in dB, scaled by fixed constants to about [-1, 1].
+
+    Nothing is normalised by the clip itself: loudness is a cue. Step j is centred on second (j + 0.5) * hop; what
+    lies before and after the waveform is silence, which is -1.
+    """
+    hop, window_size = hop_samples(config), max(2, round(config.mel_window_s * SAMPLE_RATE))
+    fft_size = 1 << (window_size - 1).bit_length()
+    steps = mel_steps(len(waveform), config)
+    if not steps:
+        return torch.zeros(config.mels, 0)
+    window = torch.hann_window(window_size)
+    before = (fft_size - hop) // 2
+    after = (steps - 1) * hop + fft_size - before - len(waveform)
+    padded = torch.nn.functional.pad(waveform.float(), (before, after))
+    spectrum = torch.stft(
+        padded, fft_size, hop_length=hop, win_length=window_size, window=window, center=False, return_complex=True
+    )
+    # With this scale a full-scale sine has power 1 in its bin.
+    power = (spectrum.abs() / (window.sum() / 2)).square()
+    decibels = 10 * torch.log10(mel_filters(config.mels, fft_size) @ power + 10 ** (FLOOR_DB / 10 - 3))
+    return db_to_scale(decibels)
+
+
+def db_to_scale(decibels: Tensor) -> Tensor:
+    """-100 dB, the floor, is -1; 0 dB, a full-scale sine, is 1."""
+    return decibels.clamp(min=FLOOR_DB) / (-FLOOR_DB / 2) + 1
+
+
+def scale_to_db(scaled: Tensor) -> Tensor:
+    return (scaled - 1) * (-FLOOR_DB / 2)
+
+
+@functools.lru_cache(maxsize=8)
+def mel_filters(mels: int, fft_size: int) -> Float[Tensor, "m bins"]:
+    """Triangular filters of height 1, evenly spaced in mel (HTK: 2595 log10(1 + f / 700)) from 20 Hz to 8 kHz."""
+    edges = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
+    bins = np.linspace(0, SAMPLE_RATE / 2, fft_size // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.from_numpy(np.maximum(0, np.minimum(rising, falling)).astype(np.float32))
+
+
+def hz_to_mel(hz: float) -> float:
+    return 2595 * math.log10(1 + hz / 700)
+
+
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    return 700 * (10 ** (mel / 2595) - 1)

@@ -1,0 +1,233 @@
+"""Read a file as consecutive windows of sampled pictures and sound."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from msma.config import ClipConfig, Limits
+from msma.media.container import Media, open_media
+from msma.media.decode import Problems, VideoFrame, audio_samples, geometry, to_rgb, video_frames
+from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
+
+
+@dataclass(frozen=True)
+class PictureWindow:
+    frames: list[UInt8[np.ndarray, "h w 3"]]
+    times_s: list[float]
+    end_s: float
+    """Until when there is a picture, at most the end of the window."""
+
+
+def load_windows(
+    source: str | Path | bytes | Clip,
+    config: ClipConfig = ClipConfig(),  # noqa: B008  (frozen)
+    limits: Limits = Limits(),  # noqa: B008
+    *,
+    name: str | None = None,
+) -> Generator[Clip, None, None]:
+    """Consecutive windows of `config.window_s`, decoded as they are asked for; memory does not grow with the length.
+
+    A remainder shorter than `config.min_window_s` is left out, unless it is all there is. A Clip comes back as it is.
+    `name` is the name of `bytes` (and may replace the file name of a path).
+
+    Raises:
+        MsmaError: the file cannot be read, is refused by `limits`, or holds no picture and no sound.
+    """
+    if isinstance(source, Clip):
+        yield source
+        return
+    if isinstance(source, str):
+        if "://" in source:
+            raise MsmaError(f"{source}: addresses are not read; download the file and give its path")
+        source = Path(source)
+    label = str(source) if isinstance(source, Path) else name or "bytes"
+    name = name or (source.name if isinstance(source, Path) else "bytes")
+    problems: Problems = {}
+    # The file is opened twice, once for each stream. With one reader, a file that stores all pictures before all
+    # sound (or any bad interleaving) would force the pictures of the whole file to be kept until their sound comes.
+    with (
+        open_media(source, limits, label) as video,
+        open_media(source, limits, label) as audio,
+        closing(picture_windows(video, config, problems)) as pictures,
+        closing(sound_windows(audio, config, problems)) as sounds,
+    ):
+        nothing = True
+        for index, (seen, heard) in enumerate(itertools.zip_longest(pictures, sounds)):
+            start_s = index * config.window_s
+            seen = seen or PictureWindow([], [], start_s)
+            heard = np.zeros(0, np.float32) if heard is None else heard
+            end_s = min(max(seen.end_s, start_s + len(heard) / SAMPLE_RATE), start_s + config.window_s)
+            empty = not seen.frames and not len(heard)
+            if empty or (not nothing and end_s - start_s < config.min_window_s):
+                continue
+            nothing = False
+            yield Clip(
+                name=name,
+                frames=np.stack(seen.frames) if seen.frames else np.zeros((0, 0, 0, 3), np.uint8),
+                frame_times_s=np.array(seen.times_s, np.float64),
+                waveform=heard,
+                start_s=start_s,
+                end_s=end_s,
+                media=video.info,
+                reasons=(*video.reasons, *problems.values()),
+            )
+        if nothing:
+            raise MsmaError(f"{label}: holds no picture and no sound; record or download it again")
+
+
+def load_clip(
+    source: str | Path | bytes | Clip,
+    config: ClipConfig = ClipConfig(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+    *,
+    name: str | None = None,
+) -> Clip:
+    """The first window of `load_windows`; nothing behind it is decoded."""
+    with closing(load_windows(source, config, limits, name=name)) as windows:
+        return next(windows)
+
+
+def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
+    """(window, seconds) of every picture to take, without end: the middle of each step of 1 / fps in a window."""
+    in_window = max(1, math.ceil(config.window_s * config.fps - 0.5))
+    for window in itertools.count():
+        for step in range(in_window):
+            yield window, window * config.window_s + min((step + 0.5) / config.fps, config.window_s)
+
+
+def displayed(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
+    """Every picture with the span [from, until) in which it is the one on display."""
+    shown: tuple[float, float, VideoFrame] | None = None
+    for appears_s, own_end_s, frame in video_frames(media, problems):
+        if shown is not None:
+            yield shown[0], appears_s, shown[2]
+        shown = (appears_s, own_end_s, frame)
+    if shown is not None:
+        yield shown
+
+
+def picture_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[PictureWindow, None, None]:
+    """The sampled pictures of each window; only these are converted to RGB.
+
+    Of a track too short for any sample time its last picture is taken.
+    """
+    samples = sample_times(config)
+    window, time_s = next(samples)
+    frames, times_s = [], []
+    shape, nothing, end_s, last = None, True, 0.0, None
+    for from_s, end_s, frame in displayed(media, problems):
+        last = frame
+        if shape is None:
+            shape, first_size = geometry(media, frame, config.frame_side), (frame.width, frame.height)
+            from_s -= 1 / config.fps  # the first picture also stands for the moment before it
+        if (frame.width, frame.height) != first_size:
+            problems["video size"] = "picture size changes; all pictures are scaled to the first size"
+        pixels = None
+        while time_s < end_s:
+            if time_s >= from_s:
+                pixels = to_rgb(media, frame, shape) if pixels is None else pixels
+                frames.append(pixels)
+                times_s.append(time_s)
+                nothing = False
+            window_before = window
+            window, time_s = next(samples)
+            if window > window_before:
+                yield PictureWindow(frames, times_s, window * config.window_s if frames else 0.0)
+                frames, times_s = [], []
+    if last is None or shape is None:
+        return
+    if nothing:
+        frames, times_s = [to_rgb(media, last, shape)], [max(0.0, end_s)]
+    yield PictureWindow(frames, times_s, min(end_s, (window + 1) * config.window_s))
+
+
+def sound_windows(
+    media: Media, config: ClipConfig, problems: Problems
+) -> Generator[Float32[np.ndarray, " n"], None, None]:
+    """The samples of each window; the last one is as long as the sound that is left."""
+    size = round(config.window_s * SAMPLE_RATE)
+    held: list[np.ndarray] = []
+    missing = size
+    for piece in audio_samples(media, problems):
+        while len(piece) >= missing:
+            yield np.concatenate([*held, piece[:missing]])
+            held, piece, missing = [], piece[missing:], size
+        held.append(piece)
+        missing -= len(piece)
+    if missing < size:
+        yield np.concatenate(held)
+
+
+def clip_from_arrays(
+    frames: UInt8[np.ndarray, "t h w 3"] | None,
+    waveform: Float32[np.ndarray, " n"] | None,
+    *,
+    fps: float | None = None,
+    times_s: Float64[np.ndarray, " t"] | None = None,
+    name: str = "arrays",
+) -> Clip:
+    """A Clip of pictures and sound that are in memory already.
+
+    Args:
+        frames: RGB pictures in [0, 255]; None: no picture.
+        waveform: mono, 16 kHz, in [-1, 1]; None: no sound.
+        fps: pictures per second, all evenly spaced; or else
+        times_s: seconds of each picture, rising from 0.
+
+    Raises:
+        MsmaError: neither or both of `fps` and `times_s`, times that do not rise, sound that is not finite or beyond
+            [-1, 1], or nothing at all.
+    """
+    pictures = np.zeros((0, 0, 0, 3), np.uint8) if frames is None else frames
+    sound = np.zeros(0, np.float32) if waveform is None else waveform
+    if not len(pictures) and not len(sound):
+        raise MsmaError(f"{name}: holds no picture and no sound; give frames or a waveform")
+    if len(pictures) and (fps is None) == (times_s is None):
+        raise MsmaError(f"{name}: the times of the frames are not clear; give either fps or times_s")
+    if fps is not None and not fps > 0:
+        raise MsmaError(f"{name}: fps is {fps}; give a number above 0")
+    times = np.zeros(0) if not len(pictures) else times_s if fps is None else (np.arange(len(pictures)) + 0.5) / fps
+    times = np.asarray(times, np.float64)
+    if len(times) != len(pictures) or (len(times) and times[0] < 0) or np.any(np.diff(times) <= 0):
+        raise MsmaError(f"{name}: times_s must rise from 0 on, one for each of the {len(pictures)} frames")
+    if not np.isfinite(sound).all() or np.abs(sound).max(initial=0.0) > 1.0:
+        raise MsmaError(f"{name}: the waveform leaves [-1, 1]; divide it by its largest sample")
+    step_s = 0.0 if not len(times) else 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
+    picture_end_s = float(times[-1]) + step_s / 2 if len(times) else 0.0
+    end_s = max(picture_end_s, len(sound) / SAMPLE_RATE)
+    missing = [text for text, held in (("no video track", pictures), ("no audio track", sound)) if not len(held)]
+    info = MediaInfo("arrays", width=pictures.shape[2], height=pictures.shape[1], fps=fps or 0.0, duration_s=end_s)
+    return Clip(name, pictures, times, sound, 0.0, end_s, info, tuple(missing))
+
+
+def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
+    """Cut a Clip of any length and frame rate into windows as `load_windows` would give them.
+
+    The picture for a time is the one whose own time is nearest.
+    """
+    count = max(1, math.ceil(clip.duration_s / config.window_s))
+    for index in range(count):
+        start_s = clip.start_s + index * config.window_s
+        end_s = min(start_s + config.window_s, clip.end_s)
+        if index and end_s - start_s < config.min_window_s:
+            return
+        times = itertools.takewhile(lambda at: at[0] == 0, sample_times(config))
+        times_s = np.array([start_s + time_s for _, time_s in times if start_s + time_s <= end_s] or [start_s])
+        nearest = np.abs(clip.frame_times_s[None] - times_s[:, None]).argmin(axis=1) if len(clip.frames) else []
+        first, last = (round((at - clip.start_s) * SAMPLE_RATE) for at in (start_s, end_s))
+        yield replace(
+            clip,
+            frames=clip.frames[nearest] if len(clip.frames) else clip.frames,
+            frame_times_s=times_s if len(clip.frames) else clip.frame_times_s,
+            waveform=clip.waveform[first:last],
+            start_s=start_s,
+            end_s=end_s,
+        )

@@ -1,0 +1,207 @@
+"""Open media that nobody vouches for: tell it by its content, check its claims, choose its streams."""
+
+from __future__ import annotations
+
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from msma.config import Limits
+from msma.media.sniff import HEAD_BYTES, demuxer_for, mov_has_index, refusal
+from msma.types import MediaInfo, MsmaError
+
+SAMPLE_RATES = range(2_000, 768_001)
+"""What can be true of a sound track, in Hz."""
+
+DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "ogg")
+"""Demuxers whose duration is stored in the file; the others estimate it from the bit rate or the bytes."""
+
+
+@dataclass(frozen=True)
+class Media:
+    """An open file and the streams chosen from it. Use as a context manager; nothing of it outlives the block."""
+
+    name: str
+    file: io.BufferedIOBase
+    container: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+    info: MediaInfo
+    origin_s: float
+    """Time 0 on the file's own clock."""
+    claimed_s: float | None
+    """Length that the file claims, where its header says so."""
+    limits: Limits
+    reasons: tuple[str, ...]
+
+    def __enter__(self) -> Media:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        self.file.close()
+
+
+def open_media(source: Path | bytes, limits: Limits, name: str) -> Media:
+    """Open a file by its content, never by its name, and choose its best video and audio stream.
+
+    Raises:
+        MsmaError: unreadable, empty, not media, without an index, damaged, or over one of `limits`.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name)
+    try:
+        size = file.seek(0, 2)
+        if size > limits.max_bytes:
+            raise MsmaError(f"{name}: {size} bytes are over the limit of {limits.max_bytes}; cut it or raise max_bytes")
+        file.seek(0)
+        head = file.read(HEAD_BYTES)
+        demuxer = demuxer_for(head)
+        if demuxer is None:
+            raise MsmaError(f"{name}: {refusal(head)}")
+        container = open_container(file, demuxer, limits, name)
+        try:
+            return choose_streams(container, file, demuxer, limits, name)
+        except BaseException:
+            container.close()
+            raise
+    except BaseException:
+        file.close()
+        raise
+
+
+def open_file(path: Path, name: str) -> io.BufferedIOBase:
+    try:
+        # A pipe would wait for ever and a device never ends: only regular files are opened.
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise MsmaError(f"{name}: is a folder; give the video file in it")
+        if not stat.S_ISREG(mode):
+            raise MsmaError(f"{name}: is not a regular file; copy its content to a file first")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        broken_link = path.is_symlink()
+        problem = "is a link to a file that is not there" if broken_link else "no such file"
+        raise MsmaError(f"{name}: {problem}; check the path") from error
+    except PermissionError as error:
+        raise MsmaError(f"{name}: may not be read; check its permissions") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero character in the path
+        raise MsmaError(f"{name!r}: cannot be opened ({error}); check the path") from error
+
+
+def open_container(file: io.BufferedIOBase, demuxer: str, limits: Limits, name: str) -> InputContainer:
+    options = {
+        # The file is handed over open; with no protocol allowed, nothing in it can make FFmpeg open another one.
+        "protocol_whitelist": "none",
+        "format_whitelist": av.ContainerFormat(demuxer, "r").name,
+        # Reading the header decodes the first pictures, before their size can be asked for: let FFmpeg refuse
+        # giants by itself. Twice the limit, because codecs round up to whole blocks.
+        "max_pixels": str(2 * limits.max_pixels),
+    }
+    if demuxer == "mov":
+        options |= {"enable_drefs": "0", "use_absolute_path": "0"}
+    file.seek(0)
+    try:
+        return av.open(file, "r", format=demuxer, options=options, metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        if demuxer == "mov" and not mov_has_index(file):
+            raise MsmaError(
+                f"{name}: its index (moov atom) is missing, so it was cut off while it was recorded or downloaded; "
+                "download it again, or rebuild the index with a repair tool"
+            ) from error
+        raise MsmaError(
+            f"{name}: is damaged, no stream can be read ({demuxer}); download or convert it again"
+        ) from error
+
+
+def choose_streams(
+    container: InputContainer, file: io.BufferedIOBase, demuxer: str, limits: Limits, name: str
+) -> Media:
+    """Check the file's claims against `limits` and pick the streams to use; all facts are read here, while it is open.
+
+    Stream objects must not be touched after the container is closed.
+    """
+    if len(container.streams) > limits.max_streams:
+        raise MsmaError(
+            f"{name}: {len(container.streams)} streams are over the limit of {limits.max_streams}; keep one video and "
+            "one audio stream (ffmpeg -i IN -map 0:v:0 -map 0:a:0 OUT.mp4)"
+        )
+    # A cover picture is a video stream of one picture that never moves: not the person.
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    videos = [s for s in videos if s.codec_context is not None]
+    sounds = [s for s in container.streams.audio if s.codec_context is not None]
+    audios = [s for s in sounds if s.codec_context.sample_rate in SAMPLE_RATES]
+    video, audio = (pick(container, kind, found) for kind, found in (("video", videos), ("audio", audios)))
+    if video is None and audio is None:
+        raise MsmaError(f"{name}: holds no picture and no sound that can be decoded; download or convert it again")
+    for stream in container.streams:
+        if stream not in (video, audio):
+            stream.discard = Discard.all
+
+    width, height, fps = 0, 0, 0.0
+    if video is not None:
+        width, height = video.codec_context.width, video.codec_context.height
+        check_pixels(width, height, limits, name)
+        # r_frame_rate of a healthy file can be its clock (90000); only rates that can be true are repeated.
+        rates = [float(rate) for rate in (video.average_rate, video.guessed_rate) if rate]
+        fps = next((rate for rate in rates if 0 < rate <= limits.max_fps), 0.0)
+
+    used = [s for s in (video, audio) if s is not None]
+    starts = [float(s.start_time * s.time_base) for s in used if s.start_time is not None and s.time_base]
+    ends = [
+        float(((s.start_time or 0) + s.duration) * s.time_base) for s in used if s.duration is not None and s.time_base
+    ]
+    origin_s = min(starts, default=(container.start_time or 0) / 1e6)
+    whole_s = container.duration / 1e6 if container.duration else None
+    stream_s = max(ends) - origin_s if len(ends) == len(used) else None
+    claimed_s = whole_s if stream_s is None else stream_s
+    for seconds in (whole_s, stream_s):
+        if seconds is not None and seconds > limits.max_seconds:
+            raise MsmaError(
+                f"{name}: claims to last {seconds:.0f} s, over the limit of {limits.max_seconds:.0f} s; "
+                "cut it or raise max_seconds"
+            )
+
+    reasons = [
+        f"several {kind} tracks ({len(found)}); the best one is used"
+        for kind, found in (("video", videos), ("audio", audios))
+        if len(found) > 1
+    ]
+    if video is None:
+        reasons.append("no video track")
+    if audio is None:
+        rates = ", ".join(f"{s.codec_context.sample_rate} Hz" for s in sounds)
+        reasons.append(f"audio track has an impossible sample rate ({rates})" if rates else "no audio track")
+    info = MediaInfo(
+        container=demuxer,
+        video_codec=video.codec_context.name if video is not None else None,
+        audio_codec=audio.codec_context.name if audio is not None else None,
+        width=width,
+        height=height,
+        fps=fps,
+        duration_s=claimed_s,
+    )
+    trusted_s = claimed_s if demuxer in DURATION_IN_HEADER else None
+    return Media(name, file, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons))
+
+
+def pick(container: InputContainer, kind: Any, found: list[Any]) -> Any:
+    """FFmpeg's own choice (default flag, then resolution and bit rate), if it is among the usable ones."""
+    best = container.streams.best(kind)
+    return best if best in found else next(iter(found), None)
+
+
+def check_pixels(width: int, height: int, limits: Limits, name: str) -> None:
+    if width * height > limits.max_pixels:
+        raise MsmaError(
+            f"{name}: pictures of {width}x{height} are over the limit of {limits.max_pixels} pixels; "
+            "scale it down or raise max_pixels"
+        )

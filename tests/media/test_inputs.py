@@ -1,0 +1,120 @@
+"""From a Clip to what the network sees."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msma.config import ClipConfig
+from msma.media.clip import clip_from_arrays, load_clip
+from msma.media.faces import Detector, track_face
+from msma.media.inputs import collate, degradations, prepare, used_shares
+from msma.types import Clip, Inputs
+
+CONFIG = ClipConfig(crop_size=16, mels=8)
+NOBODY = Detector("nobody", lambda _: np.zeros((0, 5), np.float32))
+LEFT_HALF = Detector("left", lambda p: np.array([[0, 0, p.shape[1] / 2, p.shape[0], 0.9]], np.float32))
+
+
+def clip_of(frames: int = 8, seconds: float = 2.0, level: float = 0.1) -> Clip:
+    generator = np.random.default_rng(0)
+    pictures = generator.integers(0, 255, (frames, 48, 64, 3), np.uint8) if frames else None
+    sound = (level * generator.uniform(-1, 1, round(seconds * 16000))).astype(np.float32)
+    return clip_from_arrays(pictures, sound if seconds else None, fps=4.0)
+
+
+def test_both_modalities():
+    inputs = prepare(clip_of(), CONFIG, detector=LEFT_HALF)
+    assert inputs.frames.shape == (8, 3, 16, 16)
+    assert inputs.boxes[0].tolist() == pytest.approx([0.25, 0.5, 0.5, 1.0])
+    assert inputs.log_mel.shape == (8, 125)
+    assert inputs.frame_mask.all()
+    assert inputs.mel_mask.all()
+    assert inputs.present.tolist() == [True, True]
+
+
+def test_known_face_is_not_sought_again():
+    def forbidden(picture: np.ndarray) -> np.ndarray:
+        raise AssertionError("sought")
+
+    clip = clip_of()
+    face = track_face(clip, CONFIG, LEFT_HALF)
+    inputs = prepare(clip, CONFIG, face, Detector("forbidden", forbidden))
+    again = prepare(clip, CONFIG, detector=LEFT_HALF)
+    for field in fields(Inputs):
+        assert torch.equal(getattr(inputs, field.name), getattr(again, field.name))
+
+
+def test_no_sound():
+    clip = clip_of(seconds=0)
+    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    assert (inputs.log_mel.shape, inputs.mel_mask.tolist()) == ((8, 1), [False])
+    assert inputs.present.tolist() == [False, True]
+    assert used_shares(clip, inputs, CONFIG) == {"audio": 0.0, "visual": 1.0}
+
+
+def test_no_picture():
+    clip = clip_of(frames=0)
+    inputs = prepare(clip, CONFIG)
+    assert (inputs.frames.shape, inputs.frame_mask.tolist()) == ((1, 3, 16, 16), [False])
+    assert inputs.present.tolist() == [True, False]
+    assert used_shares(clip, inputs, CONFIG) == {"audio": 1.0, "visual": 0.0}
+
+
+def test_silent_sound_counts_as_missing():
+    clip = clip_of(level=1e-6)
+    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    assert inputs.present.tolist() == [False, True]
+    assert not inputs.mel_mask.any()
+    assert "audio track is silent" in degradations(clip, track_face(clip, CONFIG, LEFT_HALF))
+
+
+def test_sound_shorter_than_the_window():
+    clip = clip_of(frames=16, seconds=1.0)
+    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    assert inputs.log_mel.shape[1] == 63
+    assert used_shares(clip, inputs, CONFIG) == {"audio": pytest.approx(0.25), "visual": 1.0}
+
+
+def test_frames_without_the_face_are_masked():
+    clip = clip_of()
+    face = replace(track_face(clip, CONFIG, LEFT_HALF), valid=np.arange(8) < 2)
+    inputs = prepare(clip, CONFIG, face)
+    assert inputs.frame_mask.tolist() == [True] * 2 + [False] * 6
+    assert used_shares(clip, inputs, CONFIG)["visual"] == 0.25
+
+
+def test_reasons_come_in_order(make_media):
+    clip = load_clip(make_media(seconds=6, audio_seconds=3, sound=lambda s: 1e-3 * np.sin(2000 * s)))
+    first, *rest = degradations(clip, track_face(clip, CONFIG, NOBODY))
+    assert first.startswith("audio breaks off")
+    assert rest == ["audio is very quiet (-63 dBFS)", "no face found; the whole picture is used"]
+
+
+def test_same_clip_same_inputs(make_media):
+    path = make_media()
+    one, other = (prepare(load_clip(path), CONFIG) for _ in range(2))
+    for field in fields(Inputs):
+        assert torch.equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)).filter(any), min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_collate_pads_and_masks_only(sizes):
+    windows = [prepare(clip_of(frames, halves / 2), CONFIG, detector=NOBODY) for frames, halves in sizes]
+    batch = collate(windows)
+    for index, window in enumerate(windows):
+        t, f = len(window.frames), window.log_mel.shape[1]
+        assert torch.equal(batch.frames[index, :t], window.frames)
+        assert torch.equal(batch.boxes[index, :t], window.boxes)
+        assert torch.equal(batch.log_mel[index, :, :f], window.log_mel)
+        assert torch.equal(batch.frame_mask[index, :t], window.frame_mask)
+        assert torch.equal(batch.mel_mask[index, :f], window.mel_mask)
+        assert not batch.frame_mask[index, t:].any()
+        assert not batch.mel_mask[index, f:].any()
+        assert torch.equal(batch.present[index], window.present)
