@@ -1,0 +1,131 @@
+"""Weights in a folder: `model.safetensors`, `config.json` and, where there is one, a card. Never a pickle.
+
+Loading is strict: every tensor and every config key must be there, of the right shape, finite, and known.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from msma.config import ClipConfig, ConfigError, Frozen, ModelConfig, parse
+from msma.model.msma_net import MsMANet
+from msma.types import MsmaError
+
+FORMAT = "msma-net/1"
+MAX_CONFIG_BYTES = 1024**2
+
+
+class WeightsConfig(Frozen):
+    """What `config.json` holds."""
+
+    format: str = FORMAT
+    name: str
+    """Shown as `model` in every answer."""
+    corpus: str
+    """What the weights were trained on."""
+    notice: str
+    """What a reader of an answer must know of these weights."""
+    clip: ClipConfig
+    model: ModelConfig
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network ready for inference and what it was built with."""
+
+    network: MsMANet
+    config: WeightsConfig
+
+
+def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
+    """Write `config.json` and `model.safetensors`; each file appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "config.json", lambda path: path.write_text(config.model_dump_json(indent=2) + "\n"))
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _replace(folder / "model.safetensors", lambda path: save_file(kept, path))
+
+
+def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
+    """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
+
+    Raises:
+        MsmaError: missing, truncated or foreign files; unknown, missing or misshaped tensors; values that are not finite.
+    """
+    if folder is None:
+        with as_file(files("msma") / "weights" / "synthetic") as bundled:
+            return load_weights(bundled, device)
+    config = _read_config(folder / "config.json")
+    path = folder / "model.safetensors"
+    try:
+        with torch.device("meta"):  # shapes without memory: a config may claim any size
+            expected = MsMANet(config.model, config.clip).state_dict()
+    except ConfigError as error:
+        raise ConfigError(f"{folder / 'config.json'}: {error}") from error
+    tensors = _read_tensors(path, expected)
+    network = MsMANet(config.model, config.clip)
+    network.load_state_dict(tensors, strict=True)
+    return Weights(network.to(device).eval(), config)
+
+
+def _read_config(path: Path) -> WeightsConfig:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise MsmaError(f"{path}: too large for a configuration; name a folder written by `msma train`")
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise MsmaError(f"{path}: cannot be read as JSON; name a folder written by `msma train`") from error
+    config = parse(WeightsConfig, values, str(path))
+    lacking = _leaves(config.model_dump()) - _leaves(values)
+    if lacking:  # a default could differ from what the weights were trained with
+        raise MsmaError(f"{path}: lacks {min(lacking)}; name a folder written by `msma train`")
+    if config.format != FORMAT:
+        raise MsmaError(f"{path}: format {config.format!r} is not {FORMAT!r}; use the msma version that wrote it")
+    return config
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> set[str]:
+    """Dotted names of everything that is not a section itself."""
+    named = ((f"{prefix}{key}", value) for key, value in values.items())
+    return set().union(*(_leaves(value, f"{name}.") if isinstance(value, dict) else {name} for name, value in named))
+
+
+def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    remedy = "copy the whole folder again or train anew"
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = set(file.keys())
+            for problem, names in (("lacks", set(expected) - found), ("has an unknown", found - set(expected))):
+                if names:
+                    raise MsmaError(f"{path}: {problem} tensor {min(names)} ({len(names)} in all); {remedy}")
+            for name, tensor in expected.items():
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != tuple(tensor.shape):
+                    raise MsmaError(f"{path}: {name} has shape {shape}, not {tuple(tensor.shape)}; {remedy}")
+            tensors = {name: file.get_tensor(name) for name in expected}
+    except FileNotFoundError as error:
+        raise MsmaError(f"{path}: not there; {remedy}") from error
+    except (OSError, SafetensorError) as error:
+        raise MsmaError(f"{path}: truncated or not a safetensors file ({error}); {remedy}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype != expected[name].dtype:
+            raise MsmaError(f"{path}: {name} is {tensor.dtype}, not {expected[name].dtype}; {remedy}")
+        if not torch.isfinite(tensor).all():
+            raise MsmaError(f"{path}: {name} holds values that are not finite; {remedy}")
+    return tensors
+
+
+def _replace(path: Path, write: Any) -> None:
+    half = path.with_name(path.name + ".part")
+    write(half)
+    half.replace(path)

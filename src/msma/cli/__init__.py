@@ -1,0 +1,20 @@
+"""The command line. Answers go to stdout; progress, tables of what happened and errors go to stderr.
+
+Heavy imports stand inside the commands, so that `msma --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from msma.cli.app import app
+from msma.errors import MsmaError
+
+
+def main() -> None:
+    """Run the `msma` command: exit code 1 and one line for a failure that the user can mend."""
+    try:
+        app(prog_name="msma")
+    except MsmaError as error:
+        print(f"msma: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,176 @@
+"""The whole corpus on disk: clips rendered side by side, labels as in First Impressions V2, and the ceilings."""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised
+from msma.data.synthetic.people import SPLITS, Part, cast
+from msma.data.synthetic.render import Format, render_clip, use_one_thread
+from msma.traits import TRAITS
+from msma.types import MsmaError
+
+GENERATOR_VERSION = 1
+"""Raise it with every change that alters the files of a seed."""
+
+STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
+"""Order of First Impressions V2; `interview` is there because the real files have it."""
+LABEL_FILES = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
+MANIFEST = "oracle.json"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A finished corpus."""
+
+    root: Path
+    parts: list[Part]
+    oracle: dict[str, Any]
+    """The content of oracle.json."""
+
+
+def render_corpus(
+    out: Path,
+    clips: int,
+    seed: int,
+    *,
+    seconds: float = 4.0,
+    fps: int = 12,
+    size: tuple[int, int] = (320, 240),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Render `clips` talking heads into `out`/{train,val,test}, with `annotation/`, `cues.csv` and `oracle.json`.
+
+    The same seed gives the same bytes, whatever the number of `workers` (default: one per core; 1 renders in this
+    process). A call that was interrupted goes on where it stopped. Worker processes are spawned, so a script that
+    calls this needs the usual `if __name__ == "__main__"`.
+
+    Raises:
+        MsmaError: impossible parameters, or `out` holds something else than a corpus of the same parameters.
+    """
+    form = checked(clips, Format(seed, float(seconds), int(fps), (int(size[0]), int(size[1]))))
+    parts = cast(clips, seed)
+    oracle = describe(parts, form)
+    claim(out, oracle)
+    wanted = [part for part in parts if not (out / part.split / part.name).exists()]
+    if progress:
+        progress(clips - len(wanted), clips)
+    for done, _ in enumerate(render_all(out, wanted, form, workers), start=clips - len(wanted) + 1):
+        if progress:
+            progress(done, clips)
+    write_labels(out / "annotation", parts)
+    write_cues(out / "cues.csv", parts)
+    return Corpus(out, parts, oracle)
+
+
+def checked(clips: int, form: Format) -> Format:
+    width, height = form.size
+    if clips < 1 or form.seed < 0 or not 1 <= form.seconds <= 600 or not 4 <= form.fps <= 60:
+        raise MsmaError("a corpus needs 1 or more clips, a seed of 0 or more, 1 to 600 seconds and 4 to 60 fps")
+    if width % 2 or height % 2 or min(width, height) < 64 or max(width, height) > 4096:
+        raise MsmaError(f"size {width}x{height}: width and height must be even, from 64 to 4096 pixels")
+    return form
+
+
+def describe(parts: list[Part], form: Format) -> dict[str, Any]:
+    """What oracle.json says: parameters, cues, the ceilings, and what the best predictor scores on the test split."""
+    oracle: dict[str, Any] = {
+        "generator_version": GENERATOR_VERSION,
+        "parameters": {"clips": len(parts), **asdict(form), "size": list(form.size)},
+        "cues": list(CUE_NAMES),
+        "ceilings": ceilings(),
+    }
+    test = [part for part in parts if part.split == "test"]
+    if len(test) > 1:
+        oracle["oracle_on_test"] = realised(np.stack([p.cues for p in test]), np.stack([p.traits for p in test]))
+    return oracle
+
+
+def claim(out: Path, oracle: dict[str, Any]) -> None:
+    """Make the folder ours, or make sure that it already is.
+
+    Raises:
+        MsmaError: it holds something else.
+    """
+    manifest, text = out / MANIFEST, json.dumps(oracle, indent=2) + "\n"
+    if out.exists() and not out.is_dir():
+        raise MsmaError(f"{out}: is a file; name a folder to render into")
+    if out.is_dir() and any(out.iterdir()) and not (manifest.is_file() and same_corpus(manifest, oracle)):
+        raise MsmaError(f"{out}: not empty and not a corpus of these parameters; name a new folder or remove it")
+    for split in SPLITS:
+        (out / split).mkdir(parents=True, exist_ok=True)
+        for leftover in (out / split).glob(".*.part"):
+            leftover.unlink()
+    if not manifest.exists():
+        write_whole(manifest, text.encode())
+
+
+def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        return False
+    keys = ("generator_version", "parameters")
+    return isinstance(found, dict) and all(found.get(key) == oracle[key] for key in keys)
+
+
+def render_all(out: Path, parts: list[Part], form: Format, workers: int | None) -> Iterator[None]:
+    """Render the parts, yielding after each."""
+    workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
+    folders = [out / part.split for part in parts]
+    if workers <= 1:
+        yield from map(render_clip, folders, parts, repeat(form))
+        return
+    # Spawned, not forked: the caller may hold threads of torch, OpenMP or FFmpeg, which a fork would break.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
+        yield from pool.map(render_clip, folders, parts, repeat(form))
+
+
+def write_labels(folder: Path, parts: list[Part]) -> None:
+    """One pickle per split: dict[trait][clip name] -> score in [0, 1]."""
+    folder.mkdir(exist_ok=True)
+    for split, name in LABEL_FILES.items():
+        # The original training file holds numpy scalars, the other two plain floats: whoever reads ours can read it.
+        number = np.float64 if split == "train" else float
+        labels: dict[str, dict[str, Any]] = {trait: {} for trait in STORED_TRAITS}
+        for part in parts:
+            if part.split == split:
+                values = {**dict(zip(TRAITS, part.traits, strict=True)), "interview": part.traits.mean()}
+                for trait in STORED_TRAITS:
+                    labels[trait][part.name] = number(values[trait])
+        write_whole(folder / name, pickle.dumps(labels, protocol=2))
+
+
+def write_cues(path: Path, parts: list[Part]) -> None:
+    """One row per clip: name, split, source, the traits (scores) and the cues (standard deviations)."""
+    unfinished = path.with_name(f".{path.name}.part")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["clip", "split", "source", *TRAITS, *CUE_NAMES])
+        for part in parts:
+            values = [f"{value:.6f}" for value in (*part.traits, *part.cues)]
+            rows.writerow([part.name, part.split, part.source.name, *values])
+    unfinished.replace(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under another name first: a file of this name is always whole."""
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

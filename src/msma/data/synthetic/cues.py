@@ -1,0 +1,215 @@
+"""Latent traits → behaviour cues → rendering parameters, and the best prediction that the cues allow.
+
+    z ~ N(0, R)           five traits, in standard deviations, OCEAN order
+    c = A z + noise       one value per cue, unit variance; a cue that both modalities show counts once
+    apparent score        0.5 + 0.15 z, clipped to [0, 1]
+
+All of it is linear and Gaussian, so E[z | c] and its quality are exact. As in First Impressions V2 the stored
+`neuroticism` behaves as emotional stability: it correlates positively with the other four.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from msma.traits import TRAITS
+
+Reading = Literal["audio", "visual", "both"]
+READINGS: tuple[Reading, ...] = ("audio", "visual", "both")
+
+SCORE_MEAN = 0.5
+SCORE_STD = 0.15
+TRAIT_CORRELATION = 0.35
+LARGEST_CUE = 2.7
+"""Rendering saturates at this many standard deviations; 0.7 % of cue values lie beyond."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One observable behaviour."""
+
+    name: str
+    modalities: tuple[str, ...]
+    weights: tuple[float, float, float, float, float]
+    """Mix of openness, conscientiousness, extraversion, agreeableness, emotional stability; scaled to unit variance."""
+    validity: float
+    """Correlation of the cue with its mix, in [0, 1]; the rest is noise."""
+
+
+V, A, AV = ("visual",), ("audio",), ("audio", "visual")
+CUES = (
+    Cue("smile", V, (0.0, 0.0, 0.3, 1.0, 0.0), 0.84),
+    Cue("brow_height", V, (1.0, -0.4, 0.0, 0.0, -0.3), 0.82),
+    Cue("eye_opening", V, (0.8, -0.4, 0.0, 0.0, -0.3), 0.60),
+    Cue("gaze", V, (-0.2, 0.6, 0.0, 0.2, 0.5), 0.50),
+    Cue("nod", V, (-0.2, 0.0, -0.2, 1.0, 0.0), 0.65),
+    Cue("closeness", V, (0.0, -0.4, 1.0, 0.0, 0.0), 0.62),
+    Cue("blink", V, (0.0, 0.0, 0.0, 0.0, -1.0), 0.30),
+    Cue("liveliness", AV, (0.2, -0.3, 1.0, 0.0, -0.2), 0.70),
+    Cue("pauses", AV, (0.0, -0.4, -0.8, 0.0, 0.2), 0.40),
+    Cue("pitch", A, (0.0, -0.3, 0.0, 0.6, -0.8), 0.60),
+    Cue("loudness", A, (-0.2, 0.0, 0.9, -0.4, 0.2), 0.70),
+    Cue("speech_rate", A, (0.2, 1.0, 0.0, -0.2, -0.2), 0.84),
+    Cue("tilt", A, (-0.2, -0.2, -0.2, 0.2, 1.0), 0.84),
+    Cue("jitter", A, (0.0, 0.0, 0.0, 0.0, -1.0), 0.30),
+)
+CUE_NAMES = tuple(cue.name for cue in CUES)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is rendered: a monotone function of the cues and of nothing else."""
+
+    smile: float
+    """-1 (corners down, narrow) to 1 (corners up, wide)."""
+    brow_height: float
+    """Gap between eye and brow as a share of the head's height."""
+    eye_opening: float
+    """Half the gap between the open lids as a share of the head's height."""
+    gaze_aversion: float
+    """0 (into the camera) to 1 (far aside and down)."""
+    nod_px: float
+    """Fast vertical motion of the head, root mean square, in a picture 320 wide."""
+    head_px: float
+    """Height of the head in a picture 320 wide."""
+    blink_share: float
+    """Share of the time with closing or closed lids."""
+    sway_px: float
+    """Slow sideways motion of the head, root mean square, in a picture 320 wide."""
+    pitch_range_st: float
+    """Standard deviation of the pitch contour in semitones."""
+    pause_share: float
+    """Share of the time without speech, for the voice and the lips."""
+    pitch_hz: float
+    """Geometric mean of the pitch contour."""
+    level_db: float
+    """Root mean square while speaking, re full scale."""
+    syllables_per_s: float
+    tilt_db: float
+    """Slope of the voice's spectrum in dB per octave."""
+    jitter: float
+    """Standard deviation of the timing of a glottal pulse as a share of the period."""
+
+
+RANGES: dict[str, tuple[str, float, float, Literal["linear", "log"]]] = {
+    "smile": ("smile", -1.0, 1.0, "linear"),
+    "brow_height": ("brow_height", 0.075, 0.185, "linear"),
+    "eye_opening": ("eye_opening", 0.018, 0.066, "linear"),
+    "gaze_aversion": ("gaze", 1.0, 0.0, "linear"),
+    "nod_px": ("nod", 0.5, 8.0, "linear"),
+    "head_px": ("closeness", 100.0, 165.0, "log"),
+    "blink_share": ("blink", 0.04, 0.44, "linear"),
+    "sway_px": ("liveliness", 2.0, 22.0, "linear"),
+    "pitch_range_st": ("liveliness", 0.2, 4.6, "linear"),
+    "pause_share": ("pauses", 0.06, 0.54, "linear"),
+    "pitch_hz": ("pitch", 95.0, 250.0, "log"),
+    "level_db": ("loudness", -40.0, -20.0, "linear"),
+    "syllables_per_s": ("speech_rate", 2.4, 6.6, "linear"),
+    "tilt_db": ("tilt", -4.0, -15.0, "linear"),
+    "jitter": ("jitter", 0.002, 0.05, "linear"),
+}
+"""Rendering parameter: its cue, its value at -2.7 and at +2.7 standard deviations, the scale in between."""
+
+
+def behaviour(cues: Float64[np.ndarray, " q"]) -> Behaviour:
+    """Rendering parameters of one clip's cues (standard deviations, order of CUES)."""
+    value = dict(zip(CUE_NAMES, (np.clip(cues, -LARGEST_CUE, LARGEST_CUE) / LARGEST_CUE + 1) / 2, strict=True))
+    parameters = {}
+    for name, (cue, low, high, scale) in RANGES.items():
+        share = float(value[cue])
+        parameters[name] = low * (high / low) ** share if scale == "log" else low + (high - low) * share
+    return Behaviour(**parameters)
+
+
+def trait_correlation() -> Float64[np.ndarray, "5 5"]:
+    return np.where(np.eye(len(TRAITS), dtype=bool), 1.0, TRAIT_CORRELATION)
+
+
+def loadings() -> Float64[np.ndarray, "q 5"]:
+    """A in c = A z + noise; the variance of A z is the squared validity of each cue."""
+    weights = np.array([cue.weights for cue in CUES], dtype=np.float64)
+    validity = np.array([cue.validity for cue in CUES])
+    spread = np.sqrt(np.einsum("qi,ij,qj->q", weights, trait_correlation(), weights))
+    return weights * (validity / spread)[:, None]
+
+
+def show(z: Float64[np.ndarray, "*b 5"], noise: Float64[np.ndarray, "*b q"]) -> Float64[np.ndarray, "*b q"]:
+    """Cues of people with traits `z`, from standard normal `noise`; each has unit variance over the population."""
+    validity = np.array([cue.validity for cue in CUES])
+    return z @ loadings().T + noise * np.sqrt(1 - validity**2)
+
+
+def scores(z: Float64[np.ndarray, "*b 5"]) -> Float64[np.ndarray, "*b 5"]:
+    """Apparent scores in [0, 1] of traits in standard deviations."""
+    return np.clip(SCORE_MEAN + SCORE_STD * z, 0, 1)
+
+
+def shown_in(reading: Reading) -> np.ndarray:
+    """Which cues (a boolean each) a reader of this modality sees."""
+    return np.array([reading == "both" or reading in cue.modalities for cue in CUES])
+
+
+def regression(reading: Reading) -> tuple[Float64[np.ndarray, "q 5"], Float64[np.ndarray, " 5"]]:
+    """B in E[z | c] = c B (rows of unseen cues are 0), and the multiple correlation of each trait with the cues."""
+    seen = shown_in(reading)
+    mix = loadings()[seen]
+    covariance = mix @ trait_correlation()
+    validity = np.array([cue.validity for cue in CUES])[seen]
+    between = mix @ covariance.T + np.diag(1 - validity**2)
+    weights = np.zeros((len(CUES), len(TRAITS)))
+    weights[seen] = np.linalg.solve(between, covariance)
+    return weights, np.sqrt(np.sum(weights[seen] * covariance, axis=0))
+
+
+def oracle(
+    cues: Float64[np.ndarray, "*b q"], reading: Reading, *, spread_matched: bool = False
+) -> Float64[np.ndarray, "*b 5"]:
+    """The best prediction of the scores from the cues.
+
+    E[z | c] has the least error; divided by the multiple correlation it has the traits' own spread and the best CCC.
+    """
+    weights, correlation = regression(reading)
+    expected = cues @ weights
+    return scores(expected / correlation if spread_matched else expected)
+
+
+def ceilings() -> dict[str, dict[str, dict[str, float]]]:
+    """Closed form, by reading: best `ccc` (rho) and best `mean_accuracy` (1 - MAE), by trait and their mean.
+
+    CCC of k E[z | c] is 2 k rho^2 / (1 + k^2 rho^2), largest at k = 1 / rho, where it is rho. The error of E[z | c]
+    is Gaussian with variance 1 - rho^2. Clipping of the scores (1 in 1000) is left out.
+    """
+    best = {}
+    for reading in READINGS:
+        rho = regression(reading)[1]
+        accuracy = 1 - SCORE_STD * np.sqrt(1 - rho**2) * np.sqrt(2 / np.pi)
+        best[reading] = {"ccc": with_mean(rho), "mean_accuracy": with_mean(accuracy)}
+    return best
+
+
+def realised(
+    cues: Float64[np.ndarray, "b q"], targets: Float64[np.ndarray, "b 5"]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What the oracle scores on these very clips, in the form of `ceilings`."""
+    result = {}
+    for reading in READINGS:
+        matched = oracle(cues, reading, spread_matched=True)
+        error = np.abs(oracle(cues, reading) - targets).mean(axis=0)
+        result[reading] = {"ccc": with_mean(concordance(matched, targets)), "mean_accuracy": with_mean(1 - error)}
+    return result
+
+
+def concordance(a: Float64[np.ndarray, "b k"], b: Float64[np.ndarray, "b k"]) -> Float64[np.ndarray, " k"]:
+    """Lin's concordance correlation of each column; 0 where both are the same constant."""
+    shared = ((a - a.mean(axis=0)) * (b - b.mean(axis=0))).mean(axis=0)
+    scale = a.var(axis=0) + b.var(axis=0) + (a.mean(axis=0) - b.mean(axis=0)) ** 2
+    return 2 * shared / np.where(scale > 0, scale, 1)
+
+
+def with_mean(values: Float64[np.ndarray, " 5"]) -> dict[str, float]:
+    """By trait name, and their mean."""
+    return {**dict(zip(TRAITS, values.tolist(), strict=True)), "mean": float(values.mean())}

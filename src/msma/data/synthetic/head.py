@@ -1,0 +1,132 @@
+"""What of the picture stays the same in a clip: the wall, the shaded head with its hair, the shoulders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from msma.data.synthetic.people import Colour, Source
+
+SCALE = 150.0
+"""Pixels of the head's patch for one head height."""
+HALF_WIDTH, HALF_HEIGHT = 0.78, 0.86
+"""The patch around the middle of the head, in head heights."""
+HEAD_A, HEAD_B = 0.385, 0.5
+"""Half axes of the head in head heights; the same for everyone, so that size in the picture means distance."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A picture with transparency, colours already multiplied by the coverage."""
+
+    colour: UInt8[np.ndarray, "h w 3"]
+    clear: UInt8[np.ndarray, "h w"]
+    """255 where the background shows."""
+
+
+def lit(colour: Colour, source: Source) -> Colour:
+    """The colour under the light of the source."""
+    red, green, blue = (min(255.0, float(a * b)) for a, b in zip(colour, source.light_colour, strict=True))
+    return red, green, blue
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    red, green, blue = (min(255.0, value * factor) for value in colour)
+    return red, green, blue
+
+
+def draw_wall(source: Source, width: int, height: int, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """A softly lit wall with a few blurred things on it."""
+    small = np.empty((30, 40, 3), dtype=np.float32)
+    small[:] = lit(source.wall, source)
+    for _ in range(4):
+        left, top = int(rng.integers(0, 36)), int(rng.integers(0, 24))
+        wide, tall = int(rng.integers(4, 14)), int(rng.integers(4, 16))
+        small[top : top + tall, left : left + wide] *= rng.uniform(0.6, 1.25)
+    wall = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.0), (width, height), interpolation=cv2.INTER_CUBIC)
+    x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    glow = 0.95 + 0.16 * (x * source.light[0] + y * source.light[1]) - 0.08 * (x**2 + y**2)
+    return np.clip(wall * glow[..., None], 0, 255).astype(np.uint8)
+
+
+def draw_head(source: Source) -> Patch:
+    """Head, ears and hair without the moving features, at SCALE pixels per head height."""
+    x, y = np.meshgrid(
+        np.arange(-HALF_WIDTH, HALF_WIDTH, 1 / SCALE, dtype=np.float32),
+        np.arange(-HALF_HEIGHT, HALF_HEIGHT, 1 / SCALE, dtype=np.float32),
+    )
+    canvas = np.zeros((*x.shape, 3), dtype=np.float32)
+    cover = np.zeros(x.shape, dtype=np.float32)
+    skin, hair = np.array(lit(source.skin, source)), np.array(lit(source.hair, source))
+    strands = 0.85 + 0.15 * np.sin(60 * x + 9 * np.sin(3 * y)) + 0.12 * np.exp(-(((y + 0.42) / 0.08) ** 2))
+
+    def paint(mask: np.ndarray, colour: np.ndarray, light: np.ndarray) -> None:
+        nonlocal cover
+        canvas[:] = canvas * (1 - mask[..., None]) + colour * np.clip(light, 0, 1.25)[..., None] * mask[..., None]
+        cover = np.maximum(cover, mask)
+
+    back = hair_behind(source.hair_style, x, y)
+    paint(back, hair, 0.75 * strands)
+    for side in (-1, 1):
+        ear = ellipse(x - side * (HEAD_A + 0.015), y - 0.03, 0.05, 0.10)
+        paint(ear, skin, np.full_like(x, 0.78))
+    narrow = 1 - source.jaw * np.clip(y / HEAD_B, 0, 1) ** 1.5
+    u, v = x / (HEAD_A * narrow), y / HEAD_B
+    radius = np.sqrt(u**2 + v**2)
+    face = edge(1 - radius, HEAD_A)
+    depth = np.sqrt(np.clip(1 - 0.8 * radius**2, 0, 1))
+    light = 0.45 + 0.55 * depth + 0.28 * (0.75 * u * source.light[0] + 0.6 * v * source.light[1])
+    paint(face, skin, light + relief(x, y, source))
+    paint(hair_in_front(source.hair_style, x, y) * edge(1.09 - radius, HEAD_A), hair, strands * (0.7 + 0.4 * depth))
+    return Patch(
+        colour=np.clip(canvas, 0, 255).astype(np.uint8),
+        clear=np.round(255 * (1 - cover)).astype(np.uint8),
+    )
+
+
+def relief(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, "h w"]:
+    """Light and shadow of eye sockets, nose bridge, cheeks and chin: an addition to the brightness."""
+
+    def spot(x0: float, y0: float, wide: float, tall: float) -> np.ndarray:
+        return np.exp(-(((np.abs(x) - x0) / wide) ** 2) - ((y - y0) / tall) ** 2)
+
+    shadow = 0.13 * spot(0.15, -0.04, 0.09, 0.06) + 0.07 * spot(0.30, 0.16, 0.07, 0.12) + 0.07 * spot(0.0, 0.35, 0.10, 0.025)
+    glow = 0.07 * spot(0.0, 0.02, 0.025, 0.12) + 0.05 * spot(0.20, 0.13, 0.08, 0.06) + 0.05 * spot(0.0, -0.3, 0.2, 0.08)
+    aside = source.light[0] * (spot(0.045, 0.08, 0.03, 0.09) * np.sign(x)) * 0.10
+    return glow - shadow + aside
+
+
+def hair_behind(style: str, x: np.ndarray, y: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """Hair that the head covers."""
+    cap = ellipse(x, y + 0.06, HEAD_A + 0.045, 0.5)
+    if style == "long":
+        return np.maximum(cap, soft(0.47 - np.abs(x)) * soft(y + 0.10) * soft(0.62 - y))
+    if style == "bob":
+        return np.maximum(cap, soft(0.46 - np.abs(x)) * soft(y + 0.10) * soft(0.30 - y))
+    if style == "bun":
+        return np.maximum(cap, ellipse(x, y + 0.58, 0.15, 0.13))
+    return cap * soft(0.05 - y)
+
+
+def hair_in_front(style: str, x: np.ndarray, y: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """Hair over the forehead; it ends well above the brows, for they are a cue."""
+    line = {"short": 0.36, "long": 0.38, "receding": 0.43, "bob": 0.36, "bun": 0.39}[style]
+    temples = {"short": 1.0, "long": 1.2, "receding": 0.3, "bob": 1.1, "bun": 0.8}[style]
+    return soft(-line + temples * x**2 - y) * soft(0.06 - y)
+
+
+def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> Float32[np.ndarray, "h w"]:
+    return edge(1 - np.sqrt((x / a) ** 2 + (y / b) ** 2), min(a, b))
+
+
+def edge(inside: np.ndarray, size: float) -> Float32[np.ndarray, "h w"]:
+    """Coverage in [0, 1] of a shape of radius `size`; `inside` is 0 on the border and 1 in the middle."""
+    return soft(inside * size)
+
+
+def soft(distance: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """Coverage in [0, 1] at a signed distance (head heights) inside a border."""
+    return np.clip(0.5 + distance * SCALE * 0.7, 0, 1).astype(np.float32)

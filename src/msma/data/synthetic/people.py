@@ -1,0 +1,136 @@
+"""Who is in the corpus: sources (persons with their looks, voice and room), their clips, splits and traits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from msma.data.synthetic.cues import CUES, scores, show, trait_correlation
+from msma.traits import TRAITS
+
+CLIPS_PER_SOURCE = 4
+SOURCE_SHARE = 0.5
+"""Share of the variance of the traits that the clips of one source have in common."""
+SPLITS = ("train", "val", "test")
+SPLIT_OF_SOURCE = ("train", "val", "test", "train", "train")
+"""Repeated over the sources: 60/20/20, and three sources already fill every split."""
+ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+Level = float | int
+Colour = tuple[Level, Level, Level]
+"""Red, green, blue in [0, 255]."""
+
+SKINS: tuple[Colour, ...] = ((246, 214, 190), (232, 190, 160), (214, 164, 128), (178, 126, 94), (138, 94, 68))
+HAIRS: tuple[Colour, ...] = ((34, 28, 26), (66, 44, 30), (104, 70, 42), (168, 126, 74), (120, 118, 116), (126, 58, 32))
+IRISES: tuple[Colour, ...] = ((62, 42, 26), (44, 66, 46), (52, 76, 104), (38, 30, 24))
+HAIR_STYLES = ("short", "long", "receding", "bob", "bun")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A person and a place; nothing here depends on the traits."""
+
+    name: str
+    """Eleven characters, as a YouTube id."""
+    skin: Colour
+    hair: Colour
+    hair_style: str
+    iris: Colour
+    clothes: Colour
+    wall: Colour
+    light: tuple[float, float]
+    """Direction of the light: rightwards and downwards, each in [-1, 1]."""
+    light_colour: Colour
+    """Factor by channel, around 1."""
+    jaw: float
+    """How much the face narrows towards the chin, 0.1 to 0.3."""
+    nose: float
+    """Half width of the nose as a share of the head's height."""
+    lips: float
+    """Thickness of a lip as a share of the head's height."""
+    formants: float
+    """Factor on the formant frequencies (length of the vocal tract)."""
+    breath_db: float
+    """Breath noise re voice."""
+    reverb_s: float
+    """Time in which the reverberation falls by 60 dB."""
+    reverb_db: float
+    """Reverberation re direct sound."""
+    noise_db: float
+    """Background noise re full scale."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One clip to render."""
+
+    index: int
+    name: str
+    split: str
+    source: Source
+    traits: Float64[np.ndarray, " 5"]
+    """Apparent scores in [0, 1], OCEAN order."""
+    cues: Float64[np.ndarray, " q"]
+    """Standard deviations, order of CUES."""
+
+
+def cast(clips: int, seed: int) -> list[Part]:
+    """Every clip of the corpus. A longer corpus of the same seed begins with the same clips (from 12 clips on)."""
+    per_source = min(CLIPS_PER_SOURCE, max(1, clips // len(SPLITS)))
+    sources, common = [], []
+    for number in range(-(-clips // per_source)):
+        rng = np.random.default_rng([seed, 0, number])
+        sources.append(draw_source(rng))
+        common.append(rng.standard_normal(len(TRAITS)))
+    # Each clip has a generator of its own, so that it depends on seed and index alone.
+    own = np.stack([np.random.default_rng([seed, 1, index]).standard_normal(len(TRAITS) + len(CUES)) for index in range(clips)])
+    number, take = np.divmod(np.arange(clips), per_source)
+    independent = np.sqrt(SOURCE_SHARE) * np.stack(common)[number] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
+    z = independent @ np.linalg.cholesky(trait_correlation()).T
+    traits, cues = scores(z), show(z, own[:, len(TRAITS) :])
+    return [
+        Part(
+            index=index,
+            name=f"{sources[number[index]].name}.{take[index]:03d}.mp4",
+            split=SPLIT_OF_SOURCE[number[index] % len(SPLIT_OF_SOURCE)],
+            source=sources[number[index]],
+            traits=traits[index],
+            cues=cues[index],
+        )
+        for index in range(clips)
+    ]
+
+
+def draw_source(rng: np.random.Generator) -> Source:
+    """A random person in a random room."""
+
+    def near(colours: tuple[Colour, ...], spread: float) -> Colour:
+        """One of the colours, a little changed."""
+        return rgb(np.array(colours[rng.integers(len(colours))]) * rng.uniform(1 - spread, 1 + spread))
+
+    return Source(
+        name="".join(ID_ALPHABET[letter] for letter in rng.integers(len(ID_ALPHABET), size=11)),
+        skin=near(SKINS, 0.05),
+        hair=near(HAIRS, 0.12),
+        hair_style=HAIR_STYLES[rng.integers(len(HAIR_STYLES))],
+        iris=near(IRISES, 0.15),
+        clothes=rgb(rng.uniform(30, 200, 3)),
+        wall=rgb(rng.uniform(70, 210) + rng.uniform(-30, 30, 3)),
+        light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, -0.1))),
+        light_colour=rgb(rng.uniform(0.88, 1.05) * (1 + rng.uniform(-0.06, 0.06, 3))),
+        jaw=float(rng.uniform(0.10, 0.26)),
+        nose=float(rng.uniform(0.045, 0.065)),
+        lips=float(rng.uniform(0.020, 0.030)),
+        formants=float(rng.uniform(0.90, 1.12)),
+        breath_db=float(rng.uniform(-40, -30)),
+        reverb_s=float(rng.uniform(0.10, 0.35)),
+        reverb_db=float(rng.uniform(-22, -12)),
+        noise_db=float(rng.uniform(-66, -58)),
+    )
+
+
+def rgb(values: np.ndarray) -> Colour:
+    red, green, blue = (float(value) for value in np.clip(values, 0, 255))
+    return red, green, blue

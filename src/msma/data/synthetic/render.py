@@ -1,0 +1,44 @@
+"""One clip: cues to an mp4 file. Without torch, for it runs in many short-lived processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from msma.data.synthetic.cues import behaviour
+from msma.data.synthetic.face import film
+from msma.data.synthetic.motion import move
+from msma.data.synthetic.people import Part
+from msma.data.synthetic.voice import SAMPLE_RATE, speak
+from msma.media.encode import write_mp4
+
+
+@dataclass(frozen=True)
+class Format:
+    """What every clip of a corpus has in common."""
+
+    seed: int
+    seconds: float
+    fps: int
+    size: tuple[int, int]
+    """Width and height in pixels, both even."""
+
+
+def render_clip(folder: Path, part: Part, form: Format) -> None:
+    """Write `folder`/<name of the clip>; a file of that name is always whole, even after a kill."""
+    rng = np.random.default_rng([form.seed, 2, part.index])
+    act = behaviour(part.cues)
+    speech = speak(act, part.source, form.seconds, form.fps, rng)
+    motion = move(act, len(speech.mouth), form.fps, rng)
+    frames = film(act, part.source, motion, speech.mouth, form.size, rng)
+    unfinished = folder / f".{part.name}.part"
+    write_mp4(unfinished, frames, form.fps, speech.waveform, SAMPLE_RATE)
+    unfinished.replace(folder / part.name)
+
+
+def use_one_thread() -> None:
+    """For a worker process: the other cores have workers of their own."""
+    cv2.setNumThreads(1)

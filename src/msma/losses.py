@@ -1,0 +1,56 @@
+"""What training minimises. All on a batch; targets in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from msma.config import TrainConfig
+from msma.types import Inputs, ModelOutput
+
+
+def ccc_loss(traits: Float[Tensor, "b 5"], target: Float[Tensor, "b 5"]) -> Float[Tensor, ""]:
+    """1 - concordance correlation coefficient (Lin 1989) over the batch, mean over traits."""
+    traits, target = traits.float(), target.float()
+    mean, target_mean = traits.mean(dim=0), target.mean(dim=0)
+    covariance = ((traits - mean) * (target - target_mean)).mean(dim=0)
+    spread = traits.var(dim=0, unbiased=False) + target.var(dim=0, unbiased=False) + (mean - target_mean) ** 2
+    return 1 - (2 * covariance / spread.clamp(min=1e-6)).mean()
+
+
+def trait_loss(traits: Float[Tensor, "b 5"], target: Float[Tensor, "b 5"], ccc_weight: float) -> Float[Tensor, ""]:
+    """L1 keeps the error small; the CCC term keeps the spread from shrinking to the mean."""
+    return F.l1_loss(traits.float(), target) + ccc_weight * ccc_loss(traits, target)
+
+
+def training_loss(
+    output: ModelOutput,
+    inputs: Inputs,
+    target: Float[Tensor, "b 5"],
+    quality: Float[Tensor, "b 2"],
+    config: TrainConfig,
+) -> Float[Tensor, ""]:
+    """The trait loss of the whole reading, and what the modal enhancement adds.
+
+    `output` must carry its intermediates. `quality` is 1 for a clean modality and falls with the injected severity.
+    """
+    named = output.intermediates
+    if named is None:
+        raise ValueError("training needs forward(..., return_intermediates=True)")
+    loss = trait_loss(output.traits, target, config.ccc_weight)
+    for index, modality in enumerate(("audio", "visual")):
+        present = inputs.present[:, index]
+        if present.sum() >= 2:
+            alone = named[f"{modality}_traits"][present]
+            loss = loss + config.unimodal_weight * trait_loss(alone, target[present], config.ccc_weight)
+            seen = output.quality[present, index].float()
+            loss = loss + config.quality_weight * F.mse_loss(seen, quality[present, index])
+    both = inputs.present.all(dim=1)
+    if both.any():
+        clean = named["summaries"].detach().float()
+        for index, modality in enumerate(("audio", "visual")):
+            imputed = named[f"imputed_{modality}"].float()
+            loss = loss + config.imputation_weight * F.mse_loss(imputed[both], clean[both, index])
+    return loss

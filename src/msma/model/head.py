@@ -1,0 +1,26 @@
+"""The trait head: fully connected, five traits in [0, 1], as a step away from the prior."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from msma.traits import TRAITS
+
+
+class TraitHead(nn.Module):
+    """Where nothing at all is present the answer is the prior: the mean of the training labels."""
+
+    prior: Tensor
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, len(TRAITS))
+        )
+        self.register_buffer("prior", torch.full((len(TRAITS),), 0.5))
+
+    def forward(self, summary: Float[Tensor, "b d"], anything: Bool[Tensor, " b"]) -> Float[Tensor, "b 5"]:
+        step = self.layers(summary) * anything[:, None]
+        return torch.sigmoid(torch.logit(self.prior, eps=1e-4) + step)

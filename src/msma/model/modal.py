@@ -1,0 +1,57 @@
+"""Modal enhancement in the network: what to do with a modality that is missing or poor.
+
+The paper names a modal enhancement strategy for missing and noisy modalities; its summary adds adaptive weighting and
+imputation. Learned tokens, quality heads and their form are ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class MissingToken(nn.Module):
+    """Puts one learned token where a modality is missing: never zeros that look like data."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(0.02 * torch.randn(width))
+
+    def forward(
+        self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"], present: Bool[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
+        """Where not present: the learned token at place 0, everything else masked."""
+        first = torch.arange(tokens.shape[1], device=tokens.device) == 0
+        tokens = torch.where(present[:, None, None], tokens, first[None, :, None] * self.token)
+        return tokens, torch.where(present[:, None], mask, first[None])
+
+
+class QualityHead(nn.Module):
+    """Reads the quality of a modality off its own summary; 1 is clean. Learns the severity injected in training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 1))
+
+    def forward(self, summary: Float[Tensor, "b d"], present: Bool[Tensor, " b"]) -> Float[Tensor, " b"]:
+        return self.layers(summary).squeeze(-1).sigmoid() * present
+
+
+class Imputer(nn.Module):
+    """Estimates the summary of a missing modality from the summary of the other one."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, other: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        return self.layers(other)
+
+
+def modality_weights(
+    quality: Float[Tensor, "b 2"], present: Bool[Tensor, "b 2"], by_quality: bool
+) -> Float[Tensor, "b 2"]:
+    """Share of each modality: by predicted quality, or equal among those present. Rows sum to 1, or 0 if none is."""
+    raw = (quality if by_quality else torch.ones_like(quality)) * present
+    return raw / raw.sum(dim=1, keepdim=True).clamp(min=1e-6)

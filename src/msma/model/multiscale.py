@@ -1,0 +1,70 @@
+"""Multi-scale feature enhancement (MSFEM): parallel branches, channel attention, residual.
+
+The paper names the module, several scales and channel attention (abstract); its summary names temporal scales. Kernel
+sizes, dilations and the spatial variant are ours. An empty tuple of scales removes a stage (ablation).
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from msma.model.layers import ChannelAttention, masked_mean
+
+
+class SpatialScales(nn.Module):
+    """Over space: depthwise convolutions of several kernel sizes on a feature map.
+
+    For audio the map is mel x time, and `mask` keeps padding out; pictures need none.
+    """
+
+    def __init__(self, channels: int, kernels: tuple[int, ...], channel_attention: bool) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels) for kernel in kernels
+        )
+        self.mix = nn.Conv2d(len(kernels) * channels, channels, 1)
+        self.attention = ChannelAttention(channels) if channel_attention else None
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b w"] | None = None
+    ) -> tuple[Float[Tensor, "b c h w"], dict[str, Tensor]]:
+        scales = [torch.relu(branch(x)) for branch in self.branches]
+        named = {f"spatial_scale_{i}": scale for i, scale in enumerate(scales)}
+        mixed = self.mix(torch.cat(scales, dim=1))
+        if mask is None:
+            mask = torch.ones(x.shape[0], x.shape[-1], dtype=torch.bool, device=x.device)
+        if self.attention is not None:
+            gate = self.attention(masked_mean(rearrange(mixed.mean(dim=2), "b c w -> b w c"), mask))
+            mixed = mixed * gate[:, :, None, None]
+            named["spatial_channel_attention"] = gate
+        return (x + mixed) * mask[:, None, None, :].to(x.dtype), named
+
+
+class TemporalScales(nn.Module):
+    """Over time: dilated depthwise convolutions on tokens; dilation r sees the neighbours r tokens away."""
+
+    def __init__(self, width: int, dilations: tuple[int, ...], channel_attention: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.branches = nn.ModuleList(
+            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, groups=width) for dilation in dilations
+        )
+        self.mix = nn.Linear(len(dilations) * width, width)
+        self.attention = ChannelAttention(width) if channel_attention else None
+
+    def forward(
+        self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]
+    ) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
+        kept = self.norm(tokens) * mask[..., None].to(tokens.dtype)
+        x = rearrange(kept, "b l d -> b d l")
+        scales = [rearrange(torch.relu(branch(x)), "b d l -> b l d") for branch in self.branches]
+        named = {f"temporal_scale_{i}": scale for i, scale in enumerate(scales)}
+        mixed = self.mix(torch.cat(scales, dim=-1))
+        if self.attention is not None:
+            gate = self.attention(masked_mean(mixed, mask))
+            mixed = mixed * gate[:, None, :]
+            named["temporal_channel_attention"] = gate
+        return (tokens + mixed) * mask[..., None].to(tokens.dtype), named
