@@ -97,7 +97,7 @@ class ModelConfig(Frozen):
 class TrainConfig(Frozen):
     """How the network is trained."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     steps: PositiveInt = 1000
     batch_size: Annotated[int, Field(ge=2)] = 32
     learning_rate: Positive = 1e-3

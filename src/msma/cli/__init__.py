@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `msma --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from msma.cli.app import app
@@ -13,6 +14,8 @@ from msma.errors import MsmaError
 
 def main() -> None:
     """Run the `msma` command: exit code 1 and one line for a failure that the user can mend."""
+    # Threads of torch that wait must not spin: on a busy machine that makes it ten times slower. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app(prog_name="msma")
     except MsmaError as error:

@@ -114,8 +114,8 @@ def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
 def _scores(data: Any) -> dict[str, tuple[float, ...]]:
     if not isinstance(data, dict):
         raise ValueError("expected a dictionary of traits")
-    columns = [data.get(trait) for trait in TRAITS]
-    if not all(isinstance(column, dict) for column in columns):
+    columns = [column for trait in TRAITS if isinstance(column := data.get(trait), dict)]
+    if len(columns) < len(TRAITS):
         raise ValueError(f"expected scores by clip for each of {', '.join(TRAITS)}")
     clips = columns[0].keys()
     for trait, column in zip(TRAITS, columns, strict=True):

@@ -72,7 +72,7 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
         for row in rows:
             where = row.path.resolve()
             shown = where.relative_to(home) if where.is_relative_to(home) else where
-            writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *(repr(score) for score in row.target)])
+            writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *(repr(float(score)) for score in row.target)])
     facts_path(path).write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -126,7 +126,7 @@ def _facts(path: Path) -> dict[str, Any]:
         return {}
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MsmaError(f"{path}: cannot be read as JSON ({error}); make it again with `msma prepare`") from error
     if not isinstance(facts, dict):
         raise MsmaError(f"{path}: must hold a JSON object; make it again with `msma prepare`")

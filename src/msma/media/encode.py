@@ -34,7 +34,7 @@ def write_mp4(
         video = container.add_stream("libx264", rate=fps)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.thread_count = 1
-        # Without the last option x264's choice of instructions for its macroblock tree leaks stray memory into the bytes.
+        # Without the last option x264 (AVX-512, macroblock tree) gives other bytes from one call to the next.
         video.options = {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
         audio = None
         if waveform is not None:

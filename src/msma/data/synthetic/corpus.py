@@ -131,7 +131,7 @@ def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
 
 def render_all(out: Path, parts: list[Part], form: Format, workers: int | None) -> Iterator[None]:
     """Render the parts, yielding after each."""
-    workers = min(workers or len(os.sched_getaffinity(0)), len(parts))
+    workers = min(workers or os.cpu_count() or 1, len(parts))
     folders = [out / part.split for part in parts]
     if workers <= 1:
         yield from map(render_clip, folders, parts, repeat(form))

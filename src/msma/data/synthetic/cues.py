@@ -105,7 +105,7 @@ RANGES: dict[str, tuple[str, float, float, Literal["linear", "log"]]] = {
     "blink_share": ("blink", 0.04, 0.44, "linear"),
     "sway_px": ("liveliness", 2.0, 22.0, "linear"),
     "pitch_range_st": ("liveliness", 0.2, 4.6, "linear"),
-    "pause_share": ("pauses", 0.06, 0.54, "linear"),
+    "pause_share": ("pauses", 0.05, 0.65, "linear"),
     "pitch_hz": ("pitch", 95.0, 250.0, "log"),
     "level_db": ("loudness", -40.0, -20.0, "linear"),
     "syllables_per_s": ("speech_rate", 2.4, 6.6, "linear"),

@@ -40,7 +40,7 @@ def film(
     unit = min(width / 320, height / 240)
     wall, head = draw_wall(source, width, height, rng), draw_head(source)
     grain = rng.normal(0, SENSOR_NOISE, (height + 32, width + 32))
-    lighter, darker = (np.repeat(np.clip(np.round(g), 0, 255).astype(np.uint8)[..., None], 3, 2) for g in (grain, -grain))
+    lighter, darker = (cv2.merge([np.clip(np.round(g), 0, 255).astype(np.uint8)] * 3) for g in (grain, -grain))
     scale = act.head_px * unit / SCALE
     for index in range(len(mouth)):
         frame = wall.copy()
@@ -82,24 +82,22 @@ def draw_body(frame: np.ndarray, source: Source, centre: np.ndarray, head_px: fl
     outline = np.concatenate([curve, (curve * [-1, 1])[::-1]])
     polygon(frame, chest + head_px * outline, clothes)
     polygon(frame, chest + head_px * outline * [0.6, 1] + head_px * np.array([0.28, 0.12]), shade(clothes, 0.92))
-    low, high = chest + head_px * np.array([0, 0.74]), centre + head_px * np.array([0, 0.30])
-    side = head_px * np.array([0.19, 0])
-    polygon(frame, np.stack([high - side, high + side, low + side, low + [0, 0.1 * head_px], low - side]), shade(skin, 0.72))
-    polygon(frame, np.stack([high - side, high, low + [0, 0.1 * head_px], low - side]), shade(skin, 0.78))
+    side, high = head_px * np.array([0.19, 0]), centre + head_px * np.array([0, 0.30])
+    low, notch = chest + head_px * np.array([0, 0.74]), chest + head_px * np.array([0, 0.84])
+    polygon(frame, np.stack([high - side, high + side, low + side, notch, low - side]), shade(skin, 0.72))
+    polygon(frame, np.stack([high - side, high, notch, low - side]), shade(skin, 0.78))
 
 
-def draw_features(
-    face: np.ndarray, act: Behaviour, source: Source, motion: Motion, index: int, mouth: float
-) -> None:
+def draw_features(face: np.ndarray, act: Behaviour, source: Source, motion: Motion, index: int, mouth: float) -> None:
     """Eyes, brows, nose and mouth, in place, slid by the turn of the head."""
     turn = motion.turn[index]
     skin = lit(source.skin, source)
     opening = act.eye_opening * float(motion.lids[index])
     for side in (-1, 1):
-        draw_eye(face, turn + [side * EYE_X, EYE_Y], opening, motion.gaze[index], source)
-        draw_brow(face, turn + [side * EYE_X, EYE_Y - act.brow_height], side, source)
+        draw_eye(face, beside(turn, side * EYE_X, EYE_Y), opening, motion.gaze[index], source)
+        draw_brow(face, beside(turn, side * EYE_X, EYE_Y - act.brow_height), side, source)
     draw_nose(face, turn * 1.3, source.nose, skin)
-    draw_mouth(face, turn + [0, MOUTH_Y], act.smile, mouth, source)
+    draw_mouth(face, beside(turn, 0, MOUTH_Y), act.smile, mouth, source)
 
 
 def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray, source: Source) -> None:
@@ -109,7 +107,7 @@ def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray,
     lower = at + np.stack([EYE_HALF_WIDTH * ARC, 0.012 + 0.85 * opening * BULGE - 0.012 * BULGE], axis=1)
     line(face, upper - [0, 0.022], shade(skin, 0.72), 2)
     if opening > 0.004:
-        left, top = np.floor((at + [HALF_WIDTH - 0.14, HALF_HEIGHT - 0.12]) * SCALE).astype(int)
+        left, top = np.floor(beside(at, HALF_WIDTH - 0.14, HALF_HEIGHT - 0.12) * SCALE).astype(int)
         region = face[top : top + round(0.24 * SCALE), left : left + round(0.28 * SCALE)]
         ball = np.empty_like(region)
         ball[:] = np.round(lit((236, 234, 230), source)).astype(np.uint8)
@@ -117,7 +115,7 @@ def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray,
         look = at + gaze * [0.062, 0.4 * opening + 0.006]
         disc(ball, look, IRIS, lit(source.iris, source), corner)
         disc(ball, look, 0.45 * IRIS, (12, 10, 10), corner)
-        disc(ball, look + [-0.014, -0.014], 0.010, (250, 250, 250), corner)
+        disc(ball, beside(look, -0.014, -0.014), 0.010, (250, 250, 250), corner)
         hole = np.zeros(region.shape[:2], dtype=np.uint8)
         cv2.fillPoly(hole, [fixed(np.concatenate([upper, lower[::-1]]), corner)], 255, cv2.LINE_AA, SHIFT)
         hole = cv2.merge([hole, hole, hole])
@@ -130,16 +128,18 @@ def draw_brow(face: np.ndarray, at: np.ndarray, side: int, source: Source) -> No
     arch = -0.030 * BULGE + 0.012 * side * ARC
     spine = at + np.stack([0.115 * ARC, arch], axis=1)
     thick = (0.017 * (1 - 0.5 * (side * ARC + 1) / 2))[:, None] * [0, 1]
-    polygon(face, np.concatenate([spine - thick, (spine + thick)[::-1]]), shade(lit(source.hair, source), 0.55), patch=True)
+    dark = shade(lit(source.hair, source), 0.55)
+    polygon(face, np.concatenate([spine - thick, (spine + thick)[::-1]]), dark, patch=True)
 
 
 def draw_nose(face: np.ndarray, turn: np.ndarray, half_width: float, skin: Colour) -> None:
-    tip = turn + [0, 0.125]
+    tip = beside(turn, 0, 0.125)
     wing = np.stack([half_width * ARC, 0.020 * BULGE + 0.004], axis=1)
     line(face, tip + wing, shade(skin, 0.62), 2)
     for side in (-1, 1):
-        disc(face, tip + [side * 0.55 * half_width, 0.012], 0.012, shade(skin, 0.38))
-        line(face, turn + np.array([[side * 0.030, -0.02], [side * 0.036, 0.06], [side * half_width, 0.115]]), shade(skin, 0.86), 1)
+        disc(face, beside(tip, side * 0.55 * half_width, 0.012), 0.012, shade(skin, 0.38))
+        bridge = np.array([[side * 0.030, -0.02], [side * 0.036, 0.06], [side * half_width, 0.115]])
+        line(face, turn + bridge, shade(skin, 0.86), 1)
 
 
 def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, mouth: float, source: Source) -> None:
@@ -151,18 +151,24 @@ def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, mouth: float, sou
     gap = 0.010 * BULGE + 0.085 * mouth * BULGE
     upper, lower = between - 0.25 * gap, between + 0.75 * gap
     cupid = source.lips * BULGE * (1 - 0.25 * np.exp(-((ARC / 0.2) ** 2)))
-    outer = np.concatenate([np.stack([x, upper - cupid], 1), np.stack([x, lower + 1.25 * source.lips * BULGE], 1)[::-1]])
-    polygon(face, at + outer, lips, patch=True)
-    inner = np.concatenate([np.stack([x, upper], 1), np.stack([x, lower], 1)[::-1]])
-    polygon(face, at + 0.96 * inner, shade(lips, 0.28), patch=True)
+    polygon(face, at + band(x, upper - cupid, lower + 1.25 * source.lips * BULGE), lips, patch=True)
+    polygon(face, at + 0.96 * band(x, upper, lower), shade(lips, 0.28), patch=True)
     if mouth > 0.25:
-        teeth = np.concatenate([np.stack([x, upper], 1), np.stack([x, upper + 0.35 * gap], 1)[::-1]])
-        polygon(face, at + 0.86 * teeth, lit((226, 222, 214), source), patch=True)
+        polygon(face, at + 0.86 * band(x, upper, upper + 0.35 * gap), lit((226, 222, 214), source), patch=True)
     corners = np.array([[x[0], between[0]], [x[-1], between[-1]]])
     for corner, side in zip(corners, (-1, 1), strict=True):
         disc(face, at + corner, 0.010, shade(lips, 0.5))
         fold = np.array([[0.03, -0.12], [0.055, -0.06], [0.045, 0.0]]) * [side, 1]
         line(face, at + corner + fold, shade(lit(source.skin, source), 0.88 - 0.06 * smile), 1)
+
+
+def beside(at: np.ndarray, right: float | int, down: float) -> np.ndarray:
+    return at + np.array([right, down])
+
+
+def band(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> Points:
+    """Outline of what lies between two curves."""
+    return np.concatenate([np.stack([x, top], axis=1), np.stack([x, bottom], axis=1)[::-1]])
 
 
 def fixed(points: Points, corner: np.ndarray | None = None) -> np.ndarray:

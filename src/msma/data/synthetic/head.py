@@ -93,10 +93,14 @@ def relief(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, 
     def spot(x0: float, y0: float, wide: float, tall: float) -> np.ndarray:
         return np.exp(-(((np.abs(x) - x0) / wide) ** 2) - ((y - y0) / tall) ** 2)
 
-    shadow = 0.13 * spot(0.15, -0.04, 0.09, 0.06) + 0.07 * spot(0.30, 0.16, 0.07, 0.12) + 0.07 * spot(0.0, 0.35, 0.10, 0.025)
-    glow = 0.07 * spot(0.0, 0.02, 0.025, 0.12) + 0.05 * spot(0.20, 0.13, 0.08, 0.06) + 0.05 * spot(0.0, -0.3, 0.2, 0.08)
-    aside = source.light[0] * (spot(0.045, 0.08, 0.03, 0.09) * np.sign(x)) * 0.10
-    return glow - shadow + aside
+    sockets, cheekbones, chin = (
+        spot(0.15, -0.04, 0.09, 0.06),
+        spot(0.30, 0.16, 0.07, 0.12),
+        spot(0.0, 0.35, 0.10, 0.025),
+    )
+    bridge, cheeks, forehead = spot(0.0, 0.02, 0.025, 0.12), spot(0.20, 0.13, 0.08, 0.06), spot(0.0, -0.3, 0.2, 0.08)
+    nose = source.light[0] * spot(0.045, 0.08, 0.03, 0.09) * np.sign(x)
+    return 0.07 * bridge + 0.05 * cheeks + 0.05 * forehead + 0.10 * nose - 0.13 * sockets - 0.07 * (cheekbones + chin)
 
 
 def hair_behind(style: str, x: np.ndarray, y: np.ndarray) -> Float32[np.ndarray, "h w"]:

@@ -14,6 +14,8 @@ SWAY_HZ, NOD_HZ = (0.37, 0.63), (1.33, 1.57)
 BLINK_PERIOD_S = 1.07
 """Not a multiple of the time between sampled frames, so that few frames see every phase of a blink."""
 GLANCE_PERIOD_S = 2.3
+LOOK_TURN = 0.035
+"""Who looks aside also turns the head a little: features slide by this share of the head's height."""
 ROLL_PER_PX = 0.30
 """Degrees of roll for a pixel of sway."""
 
@@ -44,12 +46,14 @@ def move(act: Behaviour, frames: int, fps: int, rng: np.random.Generator) -> Mot
     # A lid takes a third of the blink to close and to open.
     closed = np.clip(1.5 * (1 - np.abs(blink - 0.5) / (act.blink_share / 2)), 0, 1)
     side = np.tanh(4 * np.sin(2 * np.pi * (time_s / GLANCE_PERIOD_S + rng.uniform())))
+    averted = act.gaze_aversion * side
+    turn = np.stack([LOOK_TURN * averted + 0.0008 * act.sway_px * sway, 0.004 * act.nod_px * nod], axis=1)
     return Motion(
         centre_px=centre,
         roll_deg=ROLL_PER_PX * act.sway_px * sway,
-        turn=np.stack([0.0015 * act.sway_px * sway, 0.004 * act.nod_px * nod], axis=1),
+        turn=turn,
         lids=1 - closed,
-        gaze=act.gaze_aversion * np.stack([side, np.full(frames, 0.6)], axis=1),
+        gaze=np.stack([averted, np.full(frames, 0.6 * act.gaze_aversion)], axis=1),
     )
 
 

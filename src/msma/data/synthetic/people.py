@@ -85,7 +85,8 @@ def cast(clips: int, seed: int) -> list[Part]:
         sources.append(draw_source(rng))
         common.append(rng.standard_normal(len(TRAITS)))
     # Each clip has a generator of its own, so that it depends on seed and index alone.
-    own = np.stack([np.random.default_rng([seed, 1, index]).standard_normal(len(TRAITS) + len(CUES)) for index in range(clips)])
+    generators = [np.random.default_rng([seed, 1, index]) for index in range(clips)]
+    own = np.stack([rng.standard_normal(len(TRAITS) + len(CUES)) for rng in generators])
     number, take = np.divmod(np.arange(clips), per_source)
     independent = np.sqrt(SOURCE_SHARE) * np.stack(common)[number] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
     z = independent @ np.linalg.cholesky(trait_correlation()).T

@@ -17,8 +17,9 @@ PHRASE_S = 1.7
 EDGE_S = 0.03
 """Time in which a phrase fades in or out."""
 CONSONANT_DB = -16.0
+MELODY_HZ = np.array([0.55, 0.93])
 LIP_HZ = 1.9
-"""The lips move at one pace for everyone: syllables would alias at 4 frames per second and give the speech rate away."""
+"""The lips move at one pace for everyone: moving with the syllables they would give the speech rate away."""
 
 VOWELS_HZ = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]])
 FORMANT_WIDTH_HZ = np.array([90.0, 110.0, 170.0, 250.0])
@@ -39,6 +40,7 @@ def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.rand
     time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pauses = place_pauses(seconds, act.pause_share, rng)
     talking = outside(time_s, pauses)
+    mouth = move_lips(np.arange(round(seconds * fps)) / fps, pauses, rng)
     syllables = act.syllables_per_s * time_s + rng.uniform()
     pulses, breath = excite(act, source, time_s, talking, syllables, rng)
     sound = filter_frames(pulses, breath, act, source, syllables, rng)
@@ -46,8 +48,7 @@ def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.rand
     level = np.sqrt(np.mean(np.square(sound[talking > 0.5])))
     sound *= 10 ** (act.level_db / 20) / level
     sound += 10 ** (source.noise_db / 20) * rng.standard_normal(len(sound), dtype=np.float32)
-    frames_s = np.arange(round(seconds * fps)) / fps
-    return Speech(np.clip(sound, -1, 1).astype(np.float32), move_lips(frames_s, pauses, rng))
+    return Speech(np.clip(sound, -1, 1).astype(np.float32), mouth)
 
 
 def place_pauses(seconds: float, share: float, rng: np.random.Generator) -> Float[np.ndarray, "p 2"]:
@@ -68,19 +69,25 @@ def outside(time_s: np.ndarray, pauses: Float[np.ndarray, "p 2"], edge_s: float 
 
 def move_lips(frames_s: np.ndarray, pauses: Float[np.ndarray, "p 2"], rng: np.random.Generator) -> np.ndarray:
     """Opening of the mouth at each frame: open in phrases, shut in pauses."""
-    flutter = 0.75 + 0.25 * np.sin(2 * np.pi * (LIP_HZ * frames_s + rng.uniform()))
+    flutter = 0.85 + 0.15 * np.sin(2 * np.pi * (LIP_HZ * frames_s + rng.uniform()))
     return outside(frames_s, pauses, edge_s=0.12) * flutter
 
 
 def excite(
-    act: Behaviour, source: Source, time_s: np.ndarray, talking: np.ndarray, syllables: np.ndarray, rng: np.random.Generator
+    act: Behaviour,
+    source: Source,
+    time_s: np.ndarray,
+    talking: np.ndarray,
+    syllables: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
     """Glottal pulses at unit power, and the noise of breath and consonants."""
     accents_db = rng.uniform(-1.5, 1.5, int(syllables[-1]) + 2)
     beat = np.sin(np.pi * syllables) ** 2
     loud = talking * (0.06 + 0.94 * beat) * 10 ** (accents_db[syllables.astype(int)] / 20)
 
-    slow = np.sin(2 * np.pi * (0.55 * time_s + rng.uniform())) + 0.5 * np.sin(2 * np.pi * (0.93 * time_s + rng.uniform()))
+    turns = 2 * np.pi * (time_s * MELODY_HZ[:, None] + rng.uniform(size=(2, 1)))
+    slow = np.sin(turns[0]) + 0.5 * np.sin(turns[1])
     voiced = slow[loud > 0.1]
     semitones = act.pitch_range_st * (slow - voiced.mean()) / voiced.std()
     phase = np.cumsum(act.pitch_hz * 2 ** (semitones / 12)) / SAMPLE_RATE
@@ -154,9 +161,7 @@ def to_frames(signal: Float32[np.ndarray, " n"], frames: int) -> np.ndarray:
     return np.fft.rfft(pieces * window(), axis=1).astype(np.complex64)
 
 
-def add_room(
-    sound: Float32[np.ndarray, " n"], source: Source, rng: np.random.Generator
-) -> Float32[np.ndarray, " n"]:
+def add_room(sound: Float32[np.ndarray, " n"], source: Source, rng: np.random.Generator) -> Float32[np.ndarray, " n"]:
     """Add a diffuse tail that falls by 60 dB in `reverb_s`."""
     time_s = np.arange(round(source.reverb_s * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time_s), dtype=np.float32) * 10 ** (-3 * time_s / source.reverb_s)
@@ -166,5 +171,3 @@ def add_room(
     size = 1 << (len(sound) + len(tail) - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail.astype(np.float32), size), size)
     return wet[: len(sound)].astype(np.float32)
-
-
