@@ -77,7 +77,9 @@ def main() -> None:
         for _ in range(ROUNDS):
             for side, runs in results.items():
                 command = [sys.executable, __file__, side, str(path)]
-                runs.append(json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout))
+                runs.append(
+                    json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+                )
         size_kib = path.stat().st_size / 1024
     seconds = {side: statistics.median(run["seconds"] for run in runs) for side, runs in results.items()}
     memory = {side: max(run["peak_mib"] for run in runs) for side, runs in results.items()}

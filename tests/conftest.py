@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import install_import_hook
+
+# Before torch loads: pytest runs one process a core, and OpenMP threads that wait for a core would spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Before msma is imported: every annotated shape and type is checked in every call of every test.
 install_import_hook("msma", "beartype.beartype")

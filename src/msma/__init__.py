@@ -1,10 +1,10 @@
 """Apparent personality recognition from audiovisual clips that are not perfect.
 
-    import msma
+import msma
 
-    model = msma.load()
-    answer = model.predict("clip.mp4")
-    print(answer.status, answer.traits)
+model = msma.load()
+answer = model.predict("clip.mp4")
+print(answer.status, answer.traits)
 """
 
 from __future__ import annotations

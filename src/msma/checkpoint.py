@@ -58,7 +58,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
 
     Raises:
-        MsmaError: missing, truncated or foreign files; unknown, missing or misshaped tensors; values that are not finite.
+        MsmaError: files missing, truncated or foreign; tensors unknown, missing, misshaped or not finite.
     """
     if folder is None:
         with as_file(files("msma") / "weights" / "synthetic") as bundled:
@@ -85,12 +85,12 @@ def _read_config(path: Path) -> WeightsConfig:
         raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`") from error
     except (OSError, ValueError, RecursionError) as error:
         raise MsmaError(f"{path}: cannot be read as JSON; name a folder written by `msma train`") from error
+    if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+        raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
     config = parse(WeightsConfig, values, str(path))
     lacking = _leaves(config.model_dump()) - _leaves(values)
     if lacking:  # a default could differ from what the weights were trained with
         raise MsmaError(f"{path}: lacks {min(lacking)}; name a folder written by `msma train`")
-    if config.format != FORMAT:
-        raise MsmaError(f"{path}: format {config.format!r} is not {FORMAT!r}; use the msma version that wrote it")
     return config
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from msma.data.cache import CacheReport, read_entry
 from msma.data.manifest import Manifest, Row, targets
 from msma.metrics import Interval, all_metrics, bootstrap_by_source, ccc
-from msma.predict import Model
+from msma.predict import Model, pooled_traits
 from msma.traits import TRAITS
 from msma.types import MsmaError, Prepared
 
@@ -61,7 +61,9 @@ def predict_split(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Predict every clip that can be read. `batch_size` clips are loaded at once by `workers`; the network reads each alone.
+    """Predict every clip that can be read.
+
+    `batch_size` clips are loaded at once by `workers`; the network reads each alone.
 
     Raises:
         MsmaError: no clip of the split can be read.
@@ -69,14 +71,13 @@ def predict_split(
     rows = [row for row in rows if row.clip in cache.entries]
     if not rows:
         raise MsmaError("no clip of this split can be read; see the table above")
-    loader = DataLoader(
-        [cache.entries[row.clip] for row in rows], batch_size=batch_size, num_workers=workers, collate_fn=read_entries
-    )
+    entries: Any = [cache.entries[row.clip] for row in rows]  # a list will do for a Dataset
+    loader = DataLoader(entries, batch_size=batch_size, num_workers=workers, collate_fn=read_entries)
     predicted: list[list[float]] = []
     for batch in loader:
         for windows in batch:
-            answer = model.answer(rows[len(predicted)].clip, windows)
-            predicted.append([answer.traits[trait] for trait in TRAITS])
+            traits = pooled_traits([model.read(window) for window in windows])
+            predicted.append([traits[trait] for trait in TRAITS])
         if progress is not None:
             progress(len(predicted), len(rows))
     return Predictions([r.clip for r in rows], [r.source for r in rows], np.array(predicted), targets(rows))

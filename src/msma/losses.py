@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import TrainConfig
+from msma.traits import MODALITIES
 from msma.types import Inputs, ModelOutput
 
 
@@ -40,17 +40,18 @@ def training_loss(
     if named is None:
         raise ValueError("training needs forward(..., return_intermediates=True)")
     loss = trait_loss(output.traits, target, config.ccc_weight)
-    for index, modality in enumerate(("audio", "visual")):
+    both = inputs.present.all(dim=1)
+    summaries = named["summaries"].detach().float()
+    for index, modality in enumerate(MODALITIES):
         present = inputs.present[:, index]
-        if present.sum() >= 2:
+        if not present.any():
+            continue
+        seen = output.quality[present, index].float()
+        loss = loss + config.quality_weight * F.mse_loss(seen, quality[present, index])
+        if f"{modality}_traits" in named:
             alone = named[f"{modality}_traits"][present]
             loss = loss + config.unimodal_weight * trait_loss(alone, target[present], config.ccc_weight)
-            seen = output.quality[present, index].float()
-            loss = loss + config.quality_weight * F.mse_loss(seen, quality[present, index])
-    both = inputs.present.all(dim=1)
-    if both.any():
-        clean = named["summaries"].detach().float()
-        for index, modality in enumerate(("audio", "visual")):
-            imputed = named[f"imputed_{modality}"].float()
-            loss = loss + config.imputation_weight * F.mse_loss(imputed[both], clean[both, index])
+        if f"imputed_{modality}" in named and both.any():
+            imputed = named[f"imputed_{modality}"][both].float()
+            loss = loss + config.imputation_weight * F.mse_loss(imputed, summaries[both, index])
     return loss

@@ -26,7 +26,8 @@ def mae(predicted: Scores, target: Scores) -> PerTrait:
 def ccc(predicted: Scores, target: Scores) -> PerTrait:
     """Concordance correlation coefficient (Lin 1989), population moments; 0 for a constant prediction."""
     gap = predicted.mean(axis=0) - target.mean(axis=0)
-    return _ratio(2 * _covariance(predicted, target), predicted.var(axis=0) + target.var(axis=0) + gap**2)
+    values = _ratio(2 * _covariance(predicted, target), predicted.var(axis=0) + target.var(axis=0) + gap**2)
+    return np.where(pcc(predicted, target) == 0, 0.0, values)  # exactly, where rounding leaves a trace of covariance
 
 
 def pcc(predicted: Scores, target: Scores) -> PerTrait:
@@ -88,7 +89,12 @@ class Interval:
 
 
 def bootstrap_by_source(
-    statistic: Callable[[np.ndarray], float], sources: list[str], *, draws: int = 2000, seed: int = 0, level: float = 0.95
+    statistic: Callable[[np.ndarray], float],
+    sources: list[str],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap that draws whole sources with replacement: clips of one source are not independent.
 

@@ -11,16 +11,18 @@ import torch
 
 from msma.checkpoint import Weights, load_weights
 from msma.config import ClipConfig, Limits
-from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.media.clip import clip_from_arrays, cut_windows
+from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.media.inputs import collate
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
 from msma.types import Clip, MsmaError, Prediction, Prepared, Window
 
 MEDIA_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .ogv .3gp .wav .mp3 .m4a .ogg .flac .aac .opus".split()
+    f".{name}"
+    for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
 )
+"""What is taken for media in a folder; a file that is named itself may have any name."""
 POOR_QUALITY = 0.5
 """A modality whose predicted quality is below this makes an answer `degraded`."""
 
@@ -46,10 +48,12 @@ class Model:
         return self.answer(name, windows)
 
     def predict_arrays(self, frames: np.ndarray, fps: float, waveform: np.ndarray, name: str = "arrays") -> Prediction:
-        """The same from RGB uint8 frames `(t, h, w, 3)` at `fps` and a mono 16 kHz waveform `(n,)`; either may be empty."""
+        """The same from RGB uint8 frames `(t, h, w, 3)` and a mono 16 kHz waveform `(n,)`; either may be empty."""
         clip = clip_from_arrays(np.asarray(frames), np.asarray(waveform), fps=fps, name=name)
         cut = cut_windows(clip, self.clip)
-        return self.answer(name, [w for part in cut for w in prepare_windows(part, self.clip, self.limits, self.detector)])
+        return self.answer(
+            name, [w for part in cut for w in prepare_windows(part, self.clip, self.limits, self.detector)]
+        )
 
     def answer(self, name: str, windows: Sequence[Prepared]) -> Prediction:
         """Read prepared windows one by one and pool them by duration and quality."""
@@ -118,7 +122,7 @@ def load(
 
 def failed(path: str, reason: str, model: Model) -> Prediction:
     """What is said of a file that cannot be read."""
-    nothing = dict.fromkeys(MODALITIES, 0.0)
+    nothing: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
     config = model.weights.config
     return Prediction(path, "failed", [reason], None, nothing, dict(nothing), [], config.name, config.notice)
 
@@ -144,7 +148,9 @@ def media_files(paths: Sequence[str]) -> list[str]:
         if path.is_dir():
             inside = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
             if not inside:
-                raise MsmaError(f"{text}: the folder holds no media file; name a folder with videos or the files themselves")
+                raise MsmaError(
+                    f"{text}: the folder holds no media file; name a folder with videos or the files themselves"
+                )
             found += inside
         elif not path.exists() and any(c in text for c in "*?["):
             matches = sorted(str(p) for p in _glob(path) if p.is_file())

@@ -34,7 +34,6 @@ from msma.metrics import all_metrics
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
 
-
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
 
@@ -97,7 +96,9 @@ def train(
     training = ClipDataset(manifest.split("train"), entries, config)
     validation = ClipDataset(manifest.split("val"), entries)
     if min(len(training), len(validation)) < 2:
-        raise MsmaError(f"{run}: {len(training)} training and {len(validation)} validation clips; at least 2 of each are needed")
+        raise MsmaError(
+            f"{run}: {len(training)} training and {len(validation)} validation clips; at least 2 of each are needed"
+        )
     prior = targets(training.rows).mean(axis=0)
     target = targets(validation.rows)
     constant = all_metrics(np.tile(prior, (len(target), 1)), target, prior)["mean_accuracy"]["mean"]
@@ -204,7 +205,12 @@ def validate(state: State, clips: ClipDataset, prior: np.ndarray, batch_size: in
 
 def keep(state: State, run: Path, scores: dict[str, float], constant: float, config: WeightsConfig) -> None:
     """Log a validation; keep the weights if they are the best so far."""
-    line = {"step": state.step, "train_loss": float(np.mean(state.losses)), **scores, "constant_mean_accuracy": constant}
+    line = {
+        "step": state.step,
+        "train_loss": float(np.mean(state.losses)),
+        **scores,
+        "constant_mean_accuracy": constant,
+    }
     with (run / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     if scores["ccc"] > state.best_ccc:
@@ -267,7 +273,9 @@ def restore(state: State, path: Path) -> None:
             state.accelerator.scaler.load_state_dict(saved["scaler"])
         state.step, state.best_ccc, state.losses = saved["step"], saved["best_ccc"], saved["losses"]
     except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise MsmaError(f"{path}: damaged or foreign state ({first_line(error)}); train anew into another --out") from error
+        raise MsmaError(
+            f"{path}: damaged or foreign state ({first_line(error)}); train anew into another --out"
+        ) from error
 
 
 def drop_log_after(path: Path, step: int) -> None:

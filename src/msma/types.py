@@ -23,7 +23,19 @@ from torch import Tensor
 from msma.errors import MsmaError
 from msma.traits import MODALITIES, TRAITS
 
-__all__ = ["MODALITIES", "TRAITS", "Clip", "FaceTrack", "Inputs", "MediaInfo", "ModelOutput", "MsmaError", "Prediction", "Prepared", "Window"]
+__all__ = [
+    "MODALITIES",
+    "TRAITS",
+    "Clip",
+    "FaceTrack",
+    "Inputs",
+    "MediaInfo",
+    "ModelOutput",
+    "MsmaError",
+    "Prediction",
+    "Prepared",
+    "Window",
+]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""

@@ -19,5 +19,5 @@ def main() -> None:
     try:
         app(prog_name="msma")
     except MsmaError as error:
-        print(f"msma: {error}", file=sys.stderr)
+        sys.stderr.write(f"msma: {error}\n")
         sys.exit(1)

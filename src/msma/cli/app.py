@@ -26,13 +26,19 @@ prepare_app = typer.Typer(help="Make a manifest of a labelled corpus.", no_args_
 app.add_typer(prepare_app, name="prepare")
 
 ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
-CacheOption = Annotated[Path | None, typer.Option("--cache", help="Folder of prepared clips; by default beside the manifest.")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder of prepared clips; by default beside the manifest.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 
 
 @app.callback(invoke_without_command=True)
-def version_option(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         import msma
 
@@ -54,7 +60,10 @@ def synth(
 
     with progress_bar("rendering", "clips") as report:
         render_corpus(out, clips, seed, seconds=seconds, workers=workers, progress=report)
-    tell(f"{clips} clips, labels and oracle.json are in {out}; next: msma prepare chalearn {out} --out {out}/manifest.csv")
+    tell(
+        f"{clips} clips, labels and oracle.json are in {out}; "
+        f"next: msma prepare chalearn {out} --out {out}/manifest.csv"
+    )
 
 
 @prepare_app.command("chalearn")
@@ -84,7 +93,9 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")],
     manifest: ManifestOption,
     out: Annotated[Path, typer.Option("--out", help="A new folder for the run.")],
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="Change one value of the recipe: train.steps=500.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value of the recipe: train.steps=500.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     cache: CacheOption = None,
     workers: WorkersOption = None,
@@ -108,7 +119,10 @@ def train(
         again = " ".join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; go on with: msma {again} --resume")
         raise typer.Exit(130)
-    tell(f"best validation CCC {result.best_ccc:.3f} (a constant has 0); next: msma evaluate --model {out} --manifest {manifest}")
+    tell(
+        f"best validation CCC {result.best_ccc:.3f} (a constant has 0); "
+        f"next: msma evaluate --model {out} --manifest {manifest}"
+    )
 
 
 @app.command()
@@ -150,7 +164,9 @@ def evaluate(
 
 @app.command()
 def compare(
-    folders: Annotated[list[Path], typer.Argument(help="Folders written by `msma evaluate`; the first is compared with the others.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders written by `msma evaluate`; the first is compared with the others.")
+    ],
 ) -> None:
     """Set evaluations of the same split side by side, with paired differences from the first."""
     from msma.cli.tables import show_comparison
@@ -165,7 +181,9 @@ def predict(
     model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
     format: Annotated[str, typer.Option("--format", help="table, json, jsonl or csv.")] = "table",
     out: Annotated[Path | None, typer.Option("--out", help="Write the answers here instead of to stdout.")] = None,
-    face: Annotated[str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")] = None,
+    face: Annotated[
+        str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
+    ] = None,
     yunet: Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:

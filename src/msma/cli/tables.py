@@ -61,9 +61,15 @@ def show_json(evaluation: Evaluation) -> None:
 def show_evaluation(evaluation: Evaluation) -> None:
     """Traits down, metrics across; the constant baseline and the ceiling below."""
     names = list(evaluation.metrics)
-    table = Table("", *names, title=f"{evaluation.model} on {evaluation.corpus}, split {evaluation.split}, {evaluation.clips} clips")
+    table = Table(
+        "",
+        *names,
+        title=f"{evaluation.model} on {evaluation.corpus}, split {evaluation.split}, {evaluation.clips} clips",
+    )
     for row in (*TRAITS, "mean"):
-        table.add_row(row, *(f"{evaluation.metrics[name][row]:.4f}" for name in names), style="bold" if row == "mean" else "")
+        table.add_row(
+            row, *(f"{evaluation.metrics[name][row]:.4f}" for name in names), style="bold" if row == "mean" else ""
+        )
     table.add_section()
     constant = evaluation.baselines["constant"]
     table.add_row("constant (mean)", *(f"{constant[name]['mean']:.4f}" for name in names))
@@ -78,7 +84,9 @@ def show_evaluation(evaluation: Evaluation) -> None:
         share = evaluation.metrics["ccc"]["mean"] / evaluation.ceiling["ccc"]["mean"]
         console.print(f"share of the ceiling (CCC): {share:.2f}", highlight=False)
     if evaluation.degraded or evaluation.failed:
-        console.print(f"{evaluation.degraded} clips were degraded; {len(evaluation.failed)} could not be read and are not scored")
+        console.print(
+            f"{evaluation.degraded} clips were degraded; {len(evaluation.failed)} could not be read and are not scored"
+        )
 
 
 def show_comparison(evaluations: dict[str, tuple[dict[str, Any], Predictions]]) -> None:
@@ -86,7 +94,9 @@ def show_comparison(evaluations: dict[str, tuple[dict[str, Any], Predictions]]) 
     from msma.evaluate import compare_ccc
 
     (first_name, (_, first)), *_ = evaluations.items()
-    table = Table("model", "fusion", "clips", "CCC [95 %]", "ceiling", "share", "mean accuracy", "constant", "first - this (CCC)")
+    table = Table(
+        "model", "fusion", "clips", "CCC [95 %]", "ceiling", "share", "mean accuracy", "constant", "first - this (CCC)"
+    )
     for name, (evaluation, predictions) in evaluations.items():
         metrics, interval = evaluation["metrics"], evaluation["intervals"]["ccc"]
         ccc, ceiling = metrics["ccc"]["mean"], (evaluation["ceiling"] or {}).get("ccc", {}).get("mean")
@@ -130,7 +140,15 @@ def _as_csv(answers: Sequence[Prediction], _: bool) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["path", "status", "reasons", *TRAITS, *(f"quality_{m}" for m in MODALITIES), *(f"used_{m}" for m in MODALITIES), "model"]
+        [
+            "path",
+            "status",
+            "reasons",
+            *TRAITS,
+            *(f"quality_{m}" for m in MODALITIES),
+            *(f"used_{m}" for m in MODALITIES),
+            "model",
+        ]
     )
     for answer in answers:
         traits = [answer.traits[trait] if answer.traits else "" for trait in TRAITS]

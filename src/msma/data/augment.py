@@ -64,7 +64,7 @@ def noisy_log_mel(
 ) -> Float[Tensor, "m f"]:
     """Add noise power, flat over bands and exponentially distributed as that of white noise is.
 
-    The ratio is to the mean power of the window, so a window without sound stays as it is.
+    The ratio is to the mean power of what the mask keeps.
     """
     power = 10 ** (scale_to_db(log_mel) / 10)
     kept = mask.to(power.dtype)
@@ -74,9 +74,7 @@ def noisy_log_mel(
     return db_to_scale(10 * torch.log10(power + signal * 10 ** (-snr_db / 10) * noise))
 
 
-def noisy_frames(
-    frames: UInt8[Tensor, "t 3 s s"], severity: Tensor, generator: Generator
-) -> UInt8[Tensor, "t 3 s s"]:
+def noisy_frames(frames: UInt8[Tensor, "t 3 s s"], severity: Tensor, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:
     noise = torch.randn(frames.shape, generator=generator) * (severity * STRONGEST_PIXEL_NOISE)
     return (frames + noise).round().clamp(0, 255).to(torch.uint8)
 

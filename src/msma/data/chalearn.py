@@ -70,7 +70,7 @@ def find_chalearn(folder: Path, check: Callable[[Path], None] | None) -> Found:
     facts: dict[str, Any] = {"notes": [NEUROTICISM_NOTE]}
     if oracle.exists():
         facts["notice"] = SYNTHETIC_NOTICE
-        facts["ceiling"] = json.loads(oracle.read_text(encoding="utf-8"))["ceilings"]
+        facts["ceiling"] = _ceilings(oracle)
     return Found(
         rows,
         clips_without_labels=sorted(set(paths) - set(labels)),
@@ -79,6 +79,13 @@ def find_chalearn(folder: Path, check: Callable[[Path], None] | None) -> Found:
         facts=facts,
         corpus="synthetic" if oracle.exists() else "first-impressions-v2",
     )
+
+
+def _ceilings(oracle: Path) -> dict[str, Any]:
+    try:
+        return json.loads(oracle.read_text(encoding="utf-8"))["ceilings"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error
 
 
 def _all_labels(folder: Path) -> dict[str, tuple[str, tuple[float, ...]]]:

@@ -53,7 +53,7 @@ class ClipDataset(Dataset):
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):
-    """The batches of steps `first_step` to `last_step`: epoch after epoch in shuffled order, incomplete ones left out."""
+    """The batches from `first_step` to the last: epoch after epoch in shuffled order, incomplete ones left out."""
 
     def __init__(self, clips: int, config: TrainConfig, first_step: int) -> None:
         self.clips = clips

@@ -72,7 +72,9 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
         for row in rows:
             where = row.path.resolve()
             shown = where.relative_to(home) if where.is_relative_to(home) else where
-            writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *(repr(float(score)) for score in row.target)])
+            writer.writerow(
+                [row.clip, shown.as_posix(), row.source, row.split, *(repr(float(score)) for score in row.target)]
+            )
     facts_path(path).write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -87,7 +89,9 @@ def read_manifest(path: Path) -> Manifest:
             reader = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
             if missing:
-                raise MsmaError(f"{path}: not a manifest, lacks the columns {', '.join(missing)}; make it with `msma prepare`")
+                raise MsmaError(
+                    f"{path}: not a manifest, lacks the columns {', '.join(missing)}; make it with `msma prepare`"
+                )
             rows = tuple(_row(path, reader.line_num, record) for record in reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MsmaError(f"{path}: cannot be read as a manifest ({error}); make it with `msma prepare`") from error

@@ -221,7 +221,8 @@ def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
             return
         times = itertools.takewhile(lambda at: at[0] == 0, sample_times(config))
         times_s = np.array([start_s + time_s for _, time_s in times if start_s + time_s <= end_s] or [start_s])
-        nearest = np.abs(clip.frame_times_s[None] - times_s[:, None]).argmin(axis=1) if len(clip.frames) else []
+        changes_s = (clip.frame_times_s[:-1] + clip.frame_times_s[1:]) / 2
+        nearest = np.searchsorted(changes_s, times_s + 1e-9, side="right")  # the later of two that are equally near
         first, last = (round((at - clip.start_s) * SAMPLE_RATE) for at in (start_s, end_s))
         yield replace(
             clip,

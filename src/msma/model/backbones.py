@@ -1,8 +1,4 @@
-"""Backbones: pixels or log-mel to feature maps. The one seam where a pretrained encoder is put in.
-
-A visual backbone maps pictures in [0, 1] `(n, 3, s, s)` to maps `(n, channels, h, w)`. An audio backbone maps log-mel
-`(b, m, f)` to maps `(b, channels, h, l)` with l = ceil(f / time_stride), and must not let masked steps reach kept ones.
-"""
+"""Backbones: pixels or log-mel to feature maps. The one seam where a pretrained encoder is put in."""
 
 from __future__ import annotations
 
@@ -15,7 +11,23 @@ from msma.config import ConfigError
 from msma.model.layers import ChannelNorm, ConvBlock
 
 
-class SmallVisualBackbone(nn.Module):
+class VisualBackbone(nn.Module):
+    """Maps pictures in [0, 1] `(n, 3, s, s)` to feature maps `(n, channels, h, w)`; it does its own scaling of pixels."""
+
+    channels: int
+
+
+class AudioBackbone(nn.Module):
+    """Maps log-mel `(b, m, f)` and its mask to feature maps `(b, channels, h, l)` with l = ceil(f / time_stride).
+
+    What is masked must not reach what is kept.
+    """
+
+    channels: int
+    time_stride: int
+
+
+class SmallVisualBackbone(VisualBackbone):
     """A small network trained from scratch: three halvings of the picture."""
 
     channels = 96
@@ -31,7 +43,7 @@ class SmallVisualBackbone(nn.Module):
         return self.stage3(self.stage2(torch.relu(self.stem(x))))
 
 
-class SmallAudioBackbone(nn.Module):
+class SmallAudioBackbone(AudioBackbone):
     """A small network trained from scratch: three halvings of both mel bands and time."""
 
     channels = 96
@@ -42,9 +54,7 @@ class SmallAudioBackbone(nn.Module):
         self.downsamples = nn.ModuleList([Downsample(1, 24), Downsample(24, 48), Downsample(48, 96)])
         self.blocks = nn.ModuleList([nn.Identity(), ConvBlock(48), ConvBlock(96)])
 
-    def forward(
-        self, log_mel: Float[Tensor, "b m f"], mask: Bool[Tensor, "b f"]
-    ) -> Float[Tensor, "b c h l"]:
+    def forward(self, log_mel: Float[Tensor, "b m f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor, "b c h l"]:
         x = rearrange(log_mel, "b m f -> b 1 m f").contiguous(memory_format=torch.channels_last)
         for downsample, block in zip(self.downsamples, self.blocks, strict=True):
             x = downsample(keep(x, mask))
@@ -63,7 +73,7 @@ def keep(x: Float[Tensor, "b c h f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor
     return x * mask[:, None, None, :].to(x.dtype)
 
 
-def visual_backbone(name: str) -> nn.Module:
+def visual_backbone(name: str) -> VisualBackbone:
     """Build a visual backbone by name.
 
     Raises:
@@ -74,7 +84,7 @@ def visual_backbone(name: str) -> nn.Module:
     raise ConfigError(f"model.visual_backbone: {name!r} is unknown; known: small")
 
 
-def audio_backbone(name: str) -> nn.Module:
+def audio_backbone(name: str) -> AudioBackbone:
     """Build an audio backbone by name.
 
     Raises:

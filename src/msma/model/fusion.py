@@ -62,4 +62,8 @@ class CrossAttentionFusion(nn.Module):
     ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b t d"], dict[str, Tensor]]:
         fused_audio, attention_av = self.audio_from_visual(audio, visual, visual_mask)
         fused_visual, attention_va = self.visual_from_audio(visual, audio, audio_mask)
-        return fused_audio, fused_visual, {"attention_audio_to_visual": attention_av, "attention_visual_to_audio": attention_va}
+        return (
+            fused_audio,
+            fused_visual,
+            {"attention_audio_to_visual": attention_av, "attention_visual_to_audio": attention_va},
+        )

@@ -12,11 +12,19 @@ from torch import Tensor, nn
 
 
 class MissingToken(nn.Module):
-    """Puts one learned token where a modality is missing: never zeros that look like data."""
+    """Puts one learned token where a modality is missing: never zeros that look like data.
 
-    def __init__(self, width: int) -> None:
+    Not `learned`, it only keeps the place: for a network of one modality, whose answer without it is the prior.
+    """
+
+    token: Tensor
+
+    def __init__(self, width: int, learned: bool = True) -> None:
         super().__init__()
-        self.token = nn.Parameter(0.02 * torch.randn(width))
+        if learned:
+            self.token = nn.Parameter(0.02 * torch.randn(width))
+        else:
+            self.register_buffer("token", torch.zeros(width), persistent=False)
 
     def forward(
         self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"], present: Bool[Tensor, " b"]
@@ -32,7 +40,9 @@ class QualityHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 1))
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 1)
+        )
 
     def forward(self, summary: Float[Tensor, "b d"], present: Bool[Tensor, " b"]) -> Float[Tensor, " b"]:
         return self.layers(summary).squeeze(-1).sigmoid() * present

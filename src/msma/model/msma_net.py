@@ -31,8 +31,9 @@ class Branch:
 class MsMANet(nn.Module):
     """The whole network. `fusion: audio | visual` reads that modality only: the other one's encoder is not built.
 
-    `forward` reads a batch as it is. With `return_intermediates` it also gives every named intermediate, among them
-    `audio_traits` and `visual_traits`, the answers from one modality alone, from the same encoder pass.
+    `forward` reads a batch as it is. With `return_intermediates` it also gives every named intermediate; a network that
+    reads both modalities then also gives `audio_traits` and `visual_traits`, its answers from one of them alone, and
+    `imputed_audio` and `imputed_visual`, what it puts in the place of the other, from the same encoder pass.
     """
 
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
@@ -43,7 +44,7 @@ class MsMANet(nn.Module):
         self.reads = (config.fusion,) if config.fusion in MODALITIES else MODALITIES
         self.audio_encoder = AudioEncoder(config, clip) if "audio" in self.reads else None
         self.visual_encoder = VisualEncoder(config, clip) if "visual" in self.reads else None
-        self.missing = per_modality(lambda: MissingToken(width))
+        self.missing = per_modality(lambda: MissingToken(width, learned=self.reads == MODALITIES))
         self.quality_pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
         self.quality_head = per_modality(lambda: QualityHead(width), self.reads)
         crosses = config.fusion == "cross_attention"
@@ -59,9 +60,11 @@ class MsMANet(nn.Module):
         output, named = self.read(audio, visual)
         if not return_intermediates:
             return output
+        named |= audio_scales | visual_scales
+        if self.reads != MODALITIES:
+            return replace(output, intermediates=named)
         audio_alone, from_audio = self.read(audio, without(visual))
         visual_alone, from_visual = self.read(without(audio), visual)
-        named |= audio_scales | visual_scales
         named |= {"audio_traits": audio_alone.traits, "visual_traits": visual_alone.traits}
         named |= {"imputed_audio": from_visual["stand_in"][:, 0], "imputed_visual": from_audio["stand_in"][:, 1]}
         return replace(output, intermediates=named)
@@ -116,14 +119,15 @@ class MsMANet(nn.Module):
         return torch.stack(summaries, dim=1), attention
 
     def summary(self, modality: str, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-        """Of a modality that is never read, its learned token as it is."""
+        """Of a modality that is never read, nothing (zeros)."""
         return self.pool[modality](tokens, mask) if modality in self.reads else tokens[:, 0]
 
     def impute(self, summaries: Float[Tensor, "b 2 d"]) -> Float[Tensor, "b 2 d"]:
-        """What stands in for a missing modality: estimated from the other, else what its learned token gave."""
+        """What stands in for a missing modality: what its learned token gave, and an estimate from the other one."""
         if self.imputer is None:
             return summaries
-        return torch.stack([self.imputer["audio"](summaries[:, 1]), self.imputer["visual"](summaries[:, 0])], dim=1)
+        audio, visual = summaries.unbind(dim=1)
+        return summaries + torch.stack([self.imputer["audio"](visual), self.imputer["visual"](audio)], dim=1)
 
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:

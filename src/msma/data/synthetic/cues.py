@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
+from msma.metrics import ccc
 from msma.traits import TRAITS
 
 Reading = Literal["audio", "visual", "both"]
@@ -199,15 +200,8 @@ def realised(
     for reading in READINGS:
         matched = oracle(cues, reading, spread_matched=True)
         error = np.abs(oracle(cues, reading) - targets).mean(axis=0)
-        result[reading] = {"ccc": with_mean(concordance(matched, targets)), "mean_accuracy": with_mean(1 - error)}
+        result[reading] = {"ccc": with_mean(ccc(matched, targets)), "mean_accuracy": with_mean(1 - error)}
     return result
-
-
-def concordance(a: Float64[np.ndarray, "b k"], b: Float64[np.ndarray, "b k"]) -> Float64[np.ndarray, " k"]:
-    """Lin's concordance correlation of each column; 0 where both are the same constant."""
-    shared = ((a - a.mean(axis=0)) * (b - b.mean(axis=0))).mean(axis=0)
-    scale = a.var(axis=0) + b.var(axis=0) + (a.mean(axis=0) - b.mean(axis=0)) ** 2
-    return 2 * shared / np.where(scale > 0, scale, 1)
 
 
 def with_mean(values: Float64[np.ndarray, " 5"]) -> dict[str, float]:

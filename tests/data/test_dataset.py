@@ -1,0 +1,154 @@
+"""The order of training and its items are functions of seed, epoch and clip: any resumed run sees the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msma.config import TrainConfig
+from msma.data import dataset
+from msma.data.dataset import ClipDataset, StepBatches, collate_items, mixed_seed
+from msma.data.manifest import Row
+from msma.types import Inputs, MediaInfo, Prepared
+
+CLIPS, WINDOWS = 5, 3
+
+
+def config(**values: int) -> TrainConfig:
+    return TrainConfig(**{"steps": 20, "batch_size": 4, "seed": 1, **values})
+
+
+def window(clip: int, index: int) -> Prepared:
+    """A window that is longer the later the clip, and that tells clip and window by its pixels."""
+    inputs = Inputs(
+        frames=torch.full((clip + 1, 3, 4, 4), 10 * clip + index + 100, dtype=torch.uint8),
+        boxes=torch.full((clip + 1, 4), 0.5),
+        frame_mask=torch.ones(clip + 1, dtype=torch.bool),
+        log_mel=torch.zeros(4, 10 + clip),
+        mel_mask=torch.ones(10 + clip, dtype=torch.bool),
+        present=torch.ones(2, dtype=torch.bool),
+    )
+    used = {"audio": 1.0, "visual": 1.0}
+    return Prepared(inputs, 0.0, 1.0, (), used=used, face_detector="whole frame", media=MediaInfo("mp4"))
+
+
+@pytest.fixture
+def clips(monkeypatch):
+    """Makes a dataset of CLIPS clips with WINDOWS windows each, without any file."""
+    monkeypatch.setattr(dataset, "read_entry", lambda path: [window(int(path.name), i) for i in range(WINDOWS)])
+    rows = [Row(f"{i}.mp4", Path(f"{i}.mp4"), str(i), "train", (0.1 * i, 0.2, 0.3, 0.4, 0.5)) for i in range(CLIPS)]
+    entries = {row.clip: Path(row.source) for row in rows}
+
+    def make(augmentation: TrainConfig | None = None, entries: dict[str, Path] = entries) -> ClipDataset:
+        return ClipDataset(rows, entries, augmentation)
+
+    return make
+
+
+def same(one, other) -> bool:
+    inputs = all(torch.equal(getattr(one[0], f.name), getattr(other[0], f.name)) for f in fields(Inputs))
+    return inputs and torch.equal(one[1], other[1]) and torch.equal(one[2], other[2])
+
+
+# the order
+
+
+@given(clips=st.integers(2, 40), batch=st.integers(2, 12), steps=st.integers(1, 40), first=st.integers(0, 40))
+@settings(deadline=None, max_examples=60)
+def test_the_batches_from_a_step_on_are_the_tail_of_all_batches(clips, batch, steps, first):
+    settings = config(batch_size=batch, steps=steps)
+    assert list(StepBatches(clips, settings, first)) == list(StepBatches(clips, settings, 0))[first:]
+
+
+@given(clips=st.integers(2, 40), batch=st.integers(2, 12))
+@settings(deadline=None, max_examples=60)
+def test_a_clip_comes_at_most_once_an_epoch_and_only_an_incomplete_batch_is_left_out(clips, batch):
+    epochs = 2
+    size = min(batch, clips)
+    batches = list(StepBatches(clips, config(batch_size=batch, steps=epochs * (clips // size)), 0))
+    seen = Counter(key for keys in batches for key in keys)
+    assert set(seen.values()) == {1}
+    assert all(0 <= index < clips for _, index in seen)
+    assert Counter(epoch for epoch, _ in seen) == dict.fromkeys(range(epochs), clips - clips % size)
+
+
+def test_where_the_batches_fit_every_clip_comes_once_an_epoch():
+    batches = list(StepBatches(12, config(steps=6), 0))
+    assert [sorted(i for keys in batches[e * 3 : e * 3 + 3] for _, i in keys) for e in (0, 1)] == [list(range(12))] * 2
+
+
+def test_there_are_as_many_batches_as_steps_are_left():
+    batches = StepBatches(9, config(steps=20), first_step=7)
+    assert len(batches) == len(list(batches)) == 13
+
+
+def test_every_batch_is_full():
+    assert {len(keys) for keys in StepBatches(11, config(), 0)} == {4}
+
+
+def test_with_fewer_clips_than_a_batch_holds_a_batch_is_all_of_them():
+    assert all(sorted(i for _, i in keys) == [0, 1, 2] for keys in StepBatches(3, config(batch_size=32), 0))
+
+
+def test_every_epoch_has_its_own_order():
+    batches = list(StepBatches(40, config(batch_size=40, steps=4), 0))
+    assert all([i for _, i in one] != [i for _, i in other] for one, other in pairwise(batches))
+
+
+def test_another_seed_gives_another_order():
+    assert list(StepBatches(40, config(seed=1), 0)) != list(StepBatches(40, config(seed=2), 0))
+
+
+# the items
+
+
+def test_an_item_does_not_depend_on_what_was_read_before(clips):
+    keys = [(epoch, index) for epoch in range(2) for index in range(CLIPS)]
+    ahead, back = clips(config()), clips(config())
+    forwards = {key: ahead[key] for key in keys}
+    torch.manual_seed(123)
+    backwards = {key: back[key] for key in reversed(keys)}
+    assert all(same(forwards[key], backwards[key]) for key in keys)
+
+
+@pytest.mark.parametrize(("key", "seed"), [((1, 2), 1), ((0, 3), 1), ((0, 2), 2)], ids=["epoch", "index", "seed"])
+def test_another_epoch_clip_or_seed_is_augmented_in_another_way(clips, key, seed):
+    always = {"noise": 1.0, "modality_dropout": 0.0}
+    assert not torch.equal(clips(config(**always))[0, 2][2], clips(config(seed=seed, **always))[key][2])
+
+
+def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
+    plain = clips(config(noise=0.0, flip=False))
+    assert {int(plain[epoch, 1][0].frames[0, 0, 0, 0]) - 110 for epoch in range(30)} == set(range(WINDOWS))
+
+
+def test_without_augmentation_an_item_is_the_first_window_as_it_is(clips):
+    expected = window(2, 0).inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)
+    assert same(clips()[7, 2], expected)
+
+
+def test_clips_that_could_not_be_prepared_are_left_out(clips):
+    some = clips(entries={"1.mp4": Path("1"), "4.mp4": Path("4")})
+    assert [row.clip for row in some.rows] == ["1.mp4", "4.mp4"]
+    assert len(some) == 2
+
+
+def test_a_batch_pads_its_clips_to_the_longest(clips):
+    plain = clips()
+    inputs, target, quality = collate_items([plain[0, 0], plain[0, 3]])
+    assert inputs.frames.shape == (2, 4, 3, 4, 4)
+    assert inputs.frame_mask.sum(dim=1).tolist() == [1, 4]
+    assert (target.shape, quality.shape) == ((2, 5), (2, 2))
+
+
+def test_seeds_of_neighbours_have_nothing_in_common():
+    seeds = [mixed_seed(0, epoch, index) for epoch in range(20) for index in range(20)]
+    assert len(set(seeds)) == 400
+    assert all(0 <= seed < 2**63 for seed in seeds)

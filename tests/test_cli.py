@@ -1,0 +1,102 @@
+"""The command line: what goes to stdout and stderr, exit codes, and every kind of bad input in one batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from msma.cli import app, main
+from msma.traits import TRAITS
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_names_every_command(run):
+    text = run("--help").stdout
+    assert all(command in text for command in ("synth", "prepare", "train", "evaluate", "compare", "predict"))
+
+
+def test_help_and_import_do_not_load_torch():
+    code = "import sys; sys.argv = ['msma', '--help']; import msma.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
+    code += "assert 'torch' not in sys.modules and 'numpy' not in sys.modules, 'too much is imported'"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
+    result = run("predict", make_media("a.mp4"), make_media("b.mp4", rate=None), "--format", "json")
+    answers = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [Path(answer["path"]).name for answer in answers] == ["a.mp4", "b.mp4"]
+    wanted = {"path", "status", "reasons", "traits", "quality", "used", "windows", "model", "notice"}
+    assert all(wanted <= answer.keys() for answer in answers)
+    assert {"start_s", "end_s", "traits"} <= answers[0]["windows"][0].keys()
+
+
+def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):
+    path = make_media()
+    expected = json.loads(run("predict", path, "--format", "json").stdout)[0]
+    assert json.loads(run("predict", path, "--format", "jsonl").stdout) == expected
+    (row,) = csv.DictReader(io.StringIO(run("predict", path, "--format", "csv").stdout))
+    assert [float(row[trait]) for trait in TRAITS] == list(expected["traits"].values())
+    assert f"{expected['traits']['openness']:.2f}" in run("predict", path).stdout
+
+
+def test_messages_and_notice_go_to_stderr(run, make_media):
+    result = run("predict", make_media(), "--format", "json")
+    assert "1 files: 0 ok, 1 degraded, 0 failed" in result.stderr
+    assert "rendered people" in result.stderr
+
+
+def test_predict_writes_to_a_file(run, make_media, tmp_path):
+    out = tmp_path / "new" / "answers.json"
+    result = run("predict", make_media(), "--format", "json", "--out", out)
+    assert result.stdout == ""
+    assert json.loads(out.read_text())[0]["status"] == "degraded"
+
+
+def test_a_batch_of_bad_inputs_goes_on_and_says_one_line_for_each(run, make_media, tmp_path):
+    good = make_media("good 'clip' – ümläut.mp4")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "random.mp4").write_bytes(bytes(range(256)) * 40)
+    half = tmp_path / "half.mp4"
+    half.write_bytes(make_media("whole.mp4").read_bytes()[:2000])
+    (tmp_path / "script.mp4").write_text(f"ffconcat version 1.0\nfile '{good.name}'\n")
+    bad = [tmp_path / name for name in ("empty.mp4", "random.mp4", "half.mp4", "script.mp4", "missing.mp4")]
+    result = run("predict", *bad, good, "--format", "json")
+    answers = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [answer["status"] for answer in answers] == ["failed"] * 5 + ["degraded"]
+    for path, answer in zip(bad, answers, strict=False):
+        (reason,) = answer["reasons"]
+        assert str(path) in reason
+        assert "\n" not in reason
+        assert f"failed: {reason}" in result.stderr
+
+
+def test_the_exit_code_is_not_zero_where_nothing_worked(run, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    assert run("predict", tmp_path / "empty.mp4").exit_code == 1
+
+
+def test_a_folder_without_media_is_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["msma", "predict", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(f"msma: {tmp_path}: the folder holds no media file")
+
+
+def test_an_unknown_format_is_refused_before_any_work(run, make_media):
+    result = run("predict", make_media(), "--format", "xml")
+    assert result.exit_code == 2
+    assert "table, json, jsonl, csv" in result.stderr.replace("\n", " ")

@@ -1,0 +1,107 @@
+"""The whole way through the command line on a small rendered corpus, from `synth` to `predict`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    "--set",
+    "clip.fps=2",
+    "--set",
+    "train.steps=8",
+    "--set",
+    "train.validate_every=4",
+    "--set",
+    "train.batch_size=8",
+)
+RECIPE = Path(__file__).parents[1] / "recipes" / "demo.yaml"
+
+
+def msma(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from msma.cli import main; main()", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("end-to-end") / "corpus"
+    msma("synth", folder, "--clips", 24, "--seed", 7, "--seconds", 2)
+    msma("prepare", "chalearn", folder, "--out", folder / "manifest.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(corpus) -> Path:
+    out = corpus.parent / "run"
+    msma("train", RECIPE, "--manifest", corpus / "manifest.csv", "--out", out, *SMALL)
+    return out
+
+
+def test_evaluate_gives_the_documented_json(corpus, run):
+    result = json.loads(
+        msma("evaluate", "--model", run, "--manifest", corpus / "manifest.csv", "--format", "json").stdout
+    )
+    assert (result["corpus"], result["split"]) == ("synthetic", "test")
+    assert result["clips"] == len(list((corpus / "test").glob("*.mp4")))
+    for scores in (result["metrics"], result["baselines"]["constant"]):
+        assert {"mean_accuracy", "mae", "skill", "ccc", "pcc", "r2"} <= scores.keys()
+        assert {"openness", "neuroticism", "mean"} <= scores["ccc"].keys()
+    assert 0 < result["ceiling"]["ccc"]["mean"] < 1
+
+
+def test_evaluating_twice_gives_the_same_bytes(corpus, run):
+    arguments = ("evaluate", "--model", run, "--manifest", corpus / "manifest.csv", "--format", "json")
+    assert msma(*arguments).stdout == msma(*arguments, "--batch-size", 1, "--workers", 1).stdout
+
+
+def test_predicting_a_file_equals_its_row_in_the_evaluation(corpus, run):
+    msma("evaluate", "--model", run, "--manifest", corpus / "manifest.csv", "--out", run / "check")
+    header, first, *_ = (run / "check" / "predictions.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    (answer,) = json.loads(msma("predict", corpus / "test" / row["clip"], "--model", run, "--format", "json").stdout)
+    assert all(answer["traits"][trait] == float(row[trait]) for trait in answer["traits"])
+
+
+def test_a_clip_that_vanished_from_the_corpus_is_reported_and_the_rest_is_evaluated(corpus, run, tmp_path):
+    manifest = corpus / "with-a-hole.csv"
+    lines = (corpus / "manifest.csv").read_text().splitlines()
+    hole = next(line for line in lines if ",test," in line)
+    manifest.write_text("\n".join(line.replace(hole.split(",")[1], "test/gone.mp4") for line in lines) + "\n")
+    result = msma("evaluate", "--model", run, "--manifest", manifest, "--format", "json", "--out", tmp_path)
+    assert list(json.loads(result.stdout)["failed"]) == [hole.split(",")[0]]
+    assert "1 failed" in result.stderr
+
+
+def test_compare_puts_evaluations_side_by_side(corpus, run):
+    for name in ("one", "two"):
+        msma("evaluate", "--model", run, "--manifest", corpus / "manifest.csv", "--out", run / name)
+    table = msma("compare", run / "one", run / "two").stdout
+    assert "+0.000 [+0.000, +0.000]" in table
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(corpus):
+    out = corpus.parent / "interrupted"
+    arguments = ["train", str(RECIPE), "--manifest", str(corpus / "manifest.csv"), "--out", str(out), *SMALL]
+    arguments += ["--set", "train.steps=2000"]
+    command = [sys.executable, "-c", "from msma.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (out / "state.pt").exists() and process.poll() is None:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    step = len((out / "metrics.jsonl").read_text().splitlines())
+    assert step >= 1

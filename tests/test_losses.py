@@ -1,0 +1,126 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from msma import metrics
+from msma.config import TrainConfig
+from msma.losses import ccc_loss, training_loss, trait_loss
+from msma.types import Inputs, ModelOutput
+
+CLIPS, WIDTH = 6, 8
+NAMED = ("audio_traits", "visual_traits", "summaries", "imputed_audio", "imputed_visual")
+
+
+def inputs_with(present: list[list[bool]]) -> Inputs:
+    """Inputs of which the loss reads `present` only."""
+    clips = len(present)
+    return Inputs(
+        frames=torch.zeros(clips, 1, 3, 4, 4, dtype=torch.uint8),
+        boxes=torch.zeros(clips, 1, 4),
+        frame_mask=torch.ones(clips, 1, dtype=torch.bool),
+        log_mel=torch.zeros(clips, 4, 1),
+        mel_mask=torch.ones(clips, 1, dtype=torch.bool),
+        present=torch.tensor(present),
+    )
+
+
+@pytest.fixture
+def output() -> ModelOutput:
+    """An answer of a network, every tensor a leaf with gradient."""
+    generator = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator).requires_grad_()
+
+    shapes = ((CLIPS, 5), (CLIPS, 5), (CLIPS, 2, WIDTH), (CLIPS, WIDTH), (CLIPS, WIDTH))
+    named = {name: leaf(*shape) for name, shape in zip(NAMED, shapes, strict=True)}
+    return ModelOutput(leaf(CLIPS, 5), leaf(CLIPS, 2), torch.full((CLIPS, 2), 0.5), named)
+
+
+@pytest.fixture
+def target() -> Tensor:
+    return torch.rand(CLIPS, 5, generator=torch.Generator().manual_seed(1))
+
+
+def gradient(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def test_ccc_loss_is_one_minus_the_metric(output, target):
+    expected = 1 - metrics.ccc(output.traits.detach().double().numpy(), target.double().numpy()).mean()
+    assert ccc_loss(output.traits, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_trait_loss_is_l1_plus_the_weighted_ccc_term(output, target):
+    expected = (output.traits - target).abs().mean() + 0.7 * ccc_loss(output.traits, target)
+    assert trait_loss(output.traits, target, ccc_weight=0.7).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("constant", ["traits", "target", "both"])
+def test_gradients_are_finite_for_constant_batches(constant):
+    varied, flat = torch.rand(4, 5), torch.full((4, 5), 0.5)
+    traits = (varied if constant == "target" else flat).clone().requires_grad_()
+    trait_loss(traits, varied if constant == "traits" else flat, 0.5).backward()
+    assert torch.isfinite(gradient(traits)).all()
+
+
+def test_half_precision_answers_are_compared_in_full_precision(target):
+    loss = trait_loss(target.to(torch.bfloat16), target, 0.5)
+    assert loss.dtype == torch.float32
+
+
+def test_training_loss_needs_the_intermediates(output, target):
+    plain = ModelOutput(output.traits, output.quality, output.weights)
+    with pytest.raises(ValueError, match="return_intermediates"):
+        training_loss(plain, inputs_with([[True, True]] * CLIPS), target, torch.ones(CLIPS, 2), TrainConfig())
+
+
+def test_training_loss_is_the_sum_of_its_named_terms(output, target):
+    quality, named = torch.rand(CLIPS, 2), output.intermediates
+    config = TrainConfig(ccc_weight=0.4, unimodal_weight=0.3, quality_weight=0.2, imputation_weight=0.1)
+    expected = trait_loss(output.traits, target, 0.4)
+    expected = expected + 0.3 * sum(trait_loss(named[f"{m}_traits"], target, 0.4) for m in ("audio", "visual"))
+    expected = expected + 0.2 * ((output.quality - quality) ** 2).mean(dim=0).sum()
+    gaps = [named["imputed_audio"] - named["summaries"][:, 0], named["imputed_visual"] - named["summaries"][:, 1]]
+    expected = expected + 0.1 * sum((gap**2).mean() for gap in gaps)
+    loss = training_loss(output, inputs_with([[True, True]] * CLIPS), target, quality, config)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("index", "modality"), [(0, "audio"), (1, "visual")])
+def test_unimodal_terms_ignore_clips_that_lack_the_modality(index, modality, output, target):
+    present = [[True, True] for _ in range(CLIPS)]
+    present[2][index] = present[4][index] = False
+    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    reached = gradient(output.intermediates[f"{modality}_traits"]).abs().sum(dim=1) > 0
+    assert reached.tolist() == [True, True, False, True, False, True]
+
+
+def test_quality_is_learned_where_the_modality_is_there_only(output, target):
+    present = [[True, True] for _ in range(CLIPS)]
+    present[1][0] = present[3][1] = False
+    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    assert ((gradient(output.quality) != 0) == torch.tensor(present)).all()
+
+
+def test_imputation_learns_from_clips_that_have_both_modalities_only(output, target):
+    present = [[True, True], [True, False], [False, True], [False, False], [True, True], [True, False]]
+    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    for modality in ("audio", "visual"):
+        reached = gradient(output.intermediates[f"imputed_{modality}"]).abs().sum(dim=1) > 0
+        assert reached.tolist() == [True, False, False, False, True, False]
+
+
+def test_imputation_does_not_pull_the_summaries_towards_the_imputed(output, target):
+    inputs = inputs_with([[True, True]] * CLIPS)
+    training_loss(output, inputs, target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    assert (gradient(output.intermediates["summaries"]) == 0).all()
+
+
+def test_a_batch_without_any_modality_still_has_a_finite_loss(output, target):
+    inputs = inputs_with([[False, False]] * CLIPS)
+    assert torch.isfinite(training_loss(output, inputs, target, torch.zeros(CLIPS, 2), TrainConfig()))

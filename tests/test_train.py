@@ -1,0 +1,161 @@
+"""Training: what resumes, what is refused, and that something is learned."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from planted import RECIPE, planted_corpus
+from safetensors.torch import load_file
+
+from msma.config import Recipe
+from msma.train import learning_rate, train
+from msma.types import MsmaError
+
+
+def with_train(**changes) -> Recipe:
+    return RECIPE.model_copy(update={"train": RECIPE.train.model_copy(update=changes)})
+
+
+class StopAfter:
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def state_of(run: Path) -> dict:
+    return torch.load(run / "state.pt", weights_only=True)
+
+
+def test_a_run_leaves_weights_learning_curve_and_recipe(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    result = train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    assert result.finished
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert {"train_loss", "ccc", "mean_accuracy", "skill", "constant_mean_accuracy"} <= set(lines[0])
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "recipe.yaml", "metrics.jsonl", "state.pt", "config.json", "model.safetensors",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("broken_after", [1, 3, 4])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, broken_after):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    recipe = with_train(batch_size=7)  # 24 clips: epochs end inside the run
+    train(recipe, manifest, entries, tmp_path / "unbroken", cpu=True)
+
+    first = train(recipe, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(broken_after))
+    assert (first.finished, first.step) == (False, broken_after)
+    assert train(recipe, manifest, entries, tmp_path / "run", cpu=True, resume=True).finished
+
+    for name in ("metrics.jsonl", "model.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+    one, other = state_of(tmp_path / "run"), state_of(tmp_path / "unbroken")
+    assert all(torch.equal(one["network"][name], tensor) for name, tensor in other["network"].items())
+
+
+def test_the_same_seed_gives_the_same_weights_with_any_number_of_loader_workers(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "none", cpu=True)
+    train(with_train(workers=2), manifest, entries, tmp_path / "two", cpu=True)
+    one, other = load_file(tmp_path / "none/model.safetensors"), load_file(tmp_path / "two/model.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_training_leaves_the_callers_random_state_of_initialisation_alone(tmp_path):
+    from msma.train import start
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    start(RECIPE, torch.full((5,), 0.5).double().numpy(), cpu=True)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_log_line_that_the_saved_state_does_not_know_is_not_written_twice(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as log:  # killed between log and state
+        log.write('{"step": 4}\n')
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6]
+
+
+def test_a_taken_run_folder_is_refused(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    with pytest.raises(MsmaError, match="--resume"):
+        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+
+
+def test_resuming_with_another_recipe_is_refused(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    with pytest.raises(MsmaError, match="another recipe"):
+        train(with_train(learning_rate=0.5), manifest, entries, tmp_path / "run", cpu=True, resume=True)
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    with pytest.raises(MsmaError, match="nothing to resume"):
+        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+
+
+def test_a_truncated_state_is_refused(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    state = tmp_path / "run" / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(MsmaError, match=r"state\.pt: damaged"):
+        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+
+
+class Exploit:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return (Path.touch, (self.marker,))
+
+
+def test_a_pickle_in_place_of_the_state_is_refused_and_not_run(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    (tmp_path / "run" / "state.pt").write_bytes(pickle.dumps(Exploit(tmp_path / "executed")))
+    with pytest.raises(MsmaError, match="damaged or foreign"):
+        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    with pytest.raises(MsmaError, match="learning_rate"):
+        train(with_train(learning_rate=1e30, warmup_steps=0), manifest, entries, tmp_path / "run", cpu=True)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    config = with_train(steps=100, warmup_steps=10, learning_rate=1.0).train
+    rates = [learning_rate(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert rates[100] == pytest.approx(0.0, abs=1e-12)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+@pytest.mark.slow
+def test_true_labels_are_learned_and_shuffled_labels_are_not(tmp_path):
+    recipe = with_train(steps=150, validate_every=150, batch_size=16, ema_decay=0.9)
+    scores = {}
+    for shuffled in (False, True):
+        manifest, entries = planted_corpus(tmp_path / str(shuffled), train=96, held_out=48, shuffle_labels=shuffled)
+        scores[shuffled] = train(recipe, manifest, entries, tmp_path / f"run-{shuffled}", cpu=True).best_ccc
+    assert scores[False] > 0.7
+    assert abs(scores[True]) < 0.2
