@@ -12,7 +12,7 @@ from msma.model.layers import ChannelNorm, ConvBlock
 
 
 class VisualBackbone(nn.Module):
-    """Maps pictures in [0, 1] `(n, 3, s, s)` to feature maps `(n, channels, h, w)`; it does its own scaling of pixels."""
+    """Maps pictures in [0, 1] `(n, 3, s, s)` to feature maps `(n, channels, h, w)`, scaling pixels itself."""
 
     channels: int
 
