@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from msma.evaluate import Evaluation, Predictions
     from msma.types import Prediction
 
+LEGEND = f"{', '.join(TRAITS)} in [0, 1]; a/v: audio and visual"
 PIPED_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
@@ -158,7 +159,8 @@ def _as_csv(answers: Sequence[Prediction], _: bool) -> str:
 
 
 def _as_table(answers: Sequence[Prediction], to_stdout: bool) -> str:
-    table = Table("file", "status", *(trait[:5] for trait in TRAITS), "quality a/v", "used a/v", "why")
+    initials = (trait[0].upper() for trait in TRAITS)
+    table = Table("file", "status", *initials, "quality a/v", "used a/v", "why", caption=LEGEND)
     for answer in answers:
         table.add_row(
             Path(answer.path).name,
