@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
-    {"errors", "traits"},
+    {"errors", "files", "traits"},
     {"types", "config"},
     {"media", "model", "losses", "metrics"},
     {"corruptions", "checkpoint"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import msma
 from msma.cli import app, main
+from msma.cli.answers import writer_of
 from msma.traits import TRAITS
 
 
@@ -88,12 +92,50 @@ def test_the_exit_code_is_not_zero_where_nothing_worked(run, tmp_path):
     assert run("predict", tmp_path / "empty.mp4").exit_code == 1
 
 
-def test_a_folder_without_media_is_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["msma", "predict", str(tmp_path)])
+def test_a_folder_without_media_is_an_error(run, tmp_path):
+    result = run("predict", tmp_path)
+    assert result.exit_code == 1
+    assert "holds no media file" in result.stderr
+
+
+def test_a_failure_that_ends_a_command_is_one_line_and_exit_code_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["msma", "train", str(tmp_path / "no.yaml"), "--manifest", "m.csv", "--out", "run"]
+    )
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith(f"msma: {tmp_path}: the folder holds no media file")
+    assert re.fullmatch(r"msma: .*no\.yaml: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_a_name_with_brackets_is_shown_as_it_is(run, make_media):
+    assert "Title [dQw4w9].mp4" in run("predict", make_media("Title [dQw4w9].mp4")).stdout
+
+
+def test_a_name_that_is_no_valid_text_is_answered(run, make_media, tmp_path):
+    path = os.fsdecode(os.fsencode(make_media()) + b"\xff.mp4")
+    Path(make_media()).rename(path)
+    for format in ("json", "csv", "table"):
+        out = tmp_path / f"answers.{format}"
+        assert run("predict", path, "--format", format, "--out", out).exit_code == 0
+        assert out.read_text()
+
+
+def test_answers_that_were_made_before_the_end_are_kept(make_media, tmp_path):
+    def interrupted() -> None:
+        with writer_of("json", tmp_path / "answers.json") as write:
+            write(msma.load().predict(make_media()))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(json.loads((tmp_path / "answers.json").read_text())) == 1
+
+
+def test_a_limit_can_be_changed(run, make_media):
+    result = run("predict", make_media(seconds=3.0), "--limit", "max_seconds=1")
+    assert result.exit_code == 1
+    assert "limit of 1 s" in result.stderr
 
 
 def test_an_unknown_format_is_refused_before_any_work(run, make_media):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import msma
 from msma.config import Limits
 from msma.media.clip import load_clip
-from msma.predict import failed, media_files, pooled_traits, predict_each
+from msma.predict import failed, media_files, pooled_reasons, pooled_traits, predict_each
 from msma.traits import TRAITS
 from msma.types import MsmaError, Window
 
@@ -151,11 +152,54 @@ def test_a_file_that_is_named_is_taken_whatever_its_name_and_only_once(tmp_path)
     assert media_files([str(odd), str(odd)]) == [str(odd)]
 
 
-def test_a_folder_without_media_is_an_error(tmp_path):
-    with pytest.raises(MsmaError, match="no media file"):
-        media_files([str(tmp_path)])
+def test_a_folder_without_media_fails_and_the_rest_is_answered(model, make_media, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    paths = media_files([str(empty), str(make_media())])
+    first, second = predict_each(model, paths)
+    assert "holds no media file" in first.reasons[0]
+    assert second.status == "degraded"
 
 
-def test_a_pattern_without_a_match_is_an_error(tmp_path):
-    with pytest.raises(MsmaError, match="matches no file"):
-        media_files([str(tmp_path / "*.mp4")])
+def test_a_pattern_without_a_match_fails(model, tmp_path):
+    (answer,) = predict_each(model, media_files([str(tmp_path / "*.mp4")]))
+    assert "no such file" in answer.reasons[0]
+
+
+def test_the_path_of_an_answer_is_the_text_that_was_given(model, make_media, monkeypatch):
+    path = make_media()
+    monkeypatch.chdir(path.parent)
+    (answer,) = predict_each(model, media_files([f"./{path.name}"]))
+    assert answer.path == f"./{path.name}"
+
+
+def test_an_address_is_told_from_a_path(model):
+    (answer,) = predict_each(model, media_files(["https://example.org/clip.mp4"]))
+    assert "download the file" in answer.reasons[0]
+
+
+def test_a_reason_that_holds_in_some_windows_says_in_how_many():
+    told = [replace(window(0.0, 15.0, 0.5, 1.0), reasons=[reason] if reason else []) for reason in ("a 1", "a 2", "")]
+    assert pooled_reasons(told) == ["a 2 (in 2 of 3 windows)"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "waveform", "told"),
+    [
+        (np.zeros((4, 48, 64, 3), np.float32), None, "uint8"),
+        (np.zeros((4, 3, 48, 64), np.uint8), None, "(t, h, w, 3)"),
+        (np.zeros((4, 48, 64), np.uint8), None, "(t, h, w, 3)"),
+        (None, np.zeros((16000, 2), np.float32), "(n,)"),
+        (None, np.zeros(16000, np.int16), "float"),
+        (None, None, "no picture and no sound"),
+    ],
+)
+def test_arrays_of_another_form_are_refused(model, frames, waveform, told):
+    with pytest.raises(MsmaError, match=re.escape(told)):
+        model.predict_arrays(frames, 4.0, waveform)
+
+
+def test_arrays_of_unequal_length_say_what_breaks_off(model):
+    answer = model.predict_arrays(np.zeros((8, 48, 64, 3), np.uint8), 4.0, 0.1 * np.ones(16000 * 6, np.float32))
+    assert "video breaks off at 2.0 s of 6.0 s" in answer.reasons
+    assert answer.used["visual"] == pytest.approx(1 / 3, abs=0.1)

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ClipConfig, ConfigError, Frozen, ModelConfig, parse
+from msma.files import written_whole
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
 
@@ -48,10 +49,10 @@ class Weights:
 
 def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
     """Write `config.json` and `model.safetensors`; each file appears whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "config.json", lambda path: path.write_text(config.model_dump_json(indent=2) + "\n"))
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _replace(folder / "model.safetensors", lambda path: save_file(kept, path))
+    with written_whole(folder / "config.json") as path:
+        path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with written_whole(folder / "model.safetensors") as path:
+        path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
@@ -123,9 +124,3 @@ def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
         if not torch.isfinite(tensor).all():
             raise MsmaError(f"{path}: {name} holds values that are not finite; {remedy}")
     return tensors
-
-
-def _replace(path: Path, write: Any) -> None:
-    half = path.with_name(path.name + ".part")
-    write(half)
-    half.replace(path)

@@ -45,11 +45,11 @@ class Limits(Frozen):
 class ClipConfig(Frozen):
     """How media becomes Inputs. The same for training, evaluation and prediction; saved with the weights."""
 
-    window_s: Positive = 15.0
+    window_s: Annotated[float, Field(gt=0, le=600)] = 15.0
     """Long videos are read as consecutive windows of this length."""
     min_window_s: Positive = 2.0
     """A remainder shorter than this is left out, unless it is all there is."""
-    fps: Positive = 4.0
+    fps: Annotated[float, Field(gt=0, le=60)] = 4.0
     """Frames sampled per second."""
     frame_side: Side = 480
     """Longest side in pixels of a sampled whole frame; larger ones are scaled down."""
@@ -60,7 +60,7 @@ class ClipConfig(Frozen):
     """Side of the crop over the longer side of the face box."""
     mels: Side = 64
     mel_window_s: Annotated[float, Field(gt=0, le=1)] = 0.04
-    mel_hop_s: Positive = 0.016
+    mel_hop_s: Annotated[float, Field(ge=0.002, le=1)] = 0.016
 
 
 class ModelConfig(Frozen):
@@ -148,6 +148,18 @@ def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     for override in overrides:
         apply_override(values, override)
     return parse(Recipe, values, str(path))
+
+
+def with_overrides(model: type[ModelT], overrides: list[str] | tuple[str, ...]) -> ModelT:
+    """The defaults of `model`, changed by `key=value` texts.
+
+    Raises:
+        ConfigError: unknown key or value out of range.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        apply_override(values, override)
+    return parse(model, values, " ".join(overrides))
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import glob
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +14,9 @@ import numpy as np
 import torch
 
 from msma.checkpoint import Weights, load_weights
-from msma.config import ClipConfig, Limits
-from msma.media.clip import clip_from_arrays, cut_windows
-from msma.media.faces import Detector, default_detector, yunet_detector
+from msma.config import ClipConfig, Limits, first_line
+from msma.media.clip import clip_from_arrays
+from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.inputs import collate
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
@@ -44,37 +48,41 @@ class Model:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
         name = source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
-        windows = list(prepare_windows(source, self.clip, self.limits, self.detector))
-        return self.answer(name, windows)
-
-    def predict_arrays(self, frames: np.ndarray, fps: float, waveform: np.ndarray, name: str = "arrays") -> Prediction:
-        """The same from RGB uint8 frames `(t, h, w, 3)` and a mono 16 kHz waveform `(n,)`; either may be empty."""
-        clip = clip_from_arrays(np.asarray(frames), np.asarray(waveform), fps=fps, name=name)
-        cut = cut_windows(clip, self.clip)
-        return self.answer(
-            name, [w for part in cut for w in prepare_windows(part, self.clip, self.limits, self.detector)]
-        )
-
-    def answer(self, name: str, windows: Sequence[Prepared]) -> Prediction:
-        """Read prepared windows one by one and pool them by duration and quality."""
-        answers = [self.read(window) for window in windows]
-        quality = pooled_quality(answers)
-        reasons = list(dict.fromkeys(reason for window in windows for reason in window.reasons))
+        windows, detectors, media = [], [], None
+        for prepared in prepare_windows(source, self.clip, self.limits, self.detector):
+            windows.append(self.read(prepared))
+            detectors.append(prepared.face_detector)
+            media = prepared.media
+        quality = pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
+        reasons = pooled_reasons(windows)
         reasons += [f"{m} is of poor quality ({quality[m]:.2f})" for m in MODALITIES if 0 < quality[m] < POOR_QUALITY]
         return Prediction(
             path=name,
             status="degraded" if reasons else "ok",
             reasons=reasons,
-            traits=pooled_traits(answers),
+            traits=pooled_traits(windows),
             quality=quality,
-            used=pooled({m: [a.used[m] for a in answers] for m in MODALITIES}, durations(answers)),
-            windows=answers,
+            used=pooled({m: [w.used[m] for w in windows] for m in MODALITIES}, durations(windows)),
+            windows=windows,
             model=self.weights.config.name,
             notice=self.weights.config.notice,
-            face_detector=windows[0].face_detector,
+            face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
             device=self.device,
-            media=windows[0].media,
+            media=media,
         )
+
+    def predict_arrays(
+        self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
+    ) -> Prediction:
+        """The same from RGB uint8 frames `(t, h, w, 3)` at `fps` and a mono 16 kHz waveform `(n,)` in [-1, 1].
+
+        Either may be None or empty. CPU tensors will do.
+
+        Raises:
+            MsmaError: arrays of another shape, type or range.
+        """
+        pictures, sound = (None if values is None else np.asarray(values) for values in (frames, waveform))
+        return self.predict(clip_from_arrays(pictures, sound, fps=fps, name=name))
 
     def read(self, window: Prepared) -> Window:
         """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
@@ -87,6 +95,7 @@ class Model:
             traits=dict(zip(TRAITS, traits, strict=True)),
             quality=dict(zip(MODALITIES, quality, strict=True)),
             used=window.used,
+            reasons=list(window.reasons),
         )
 
 
@@ -127,45 +136,41 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
     return Prediction(path, "failed", [reason], None, nothing, dict(nothing), [], config.name, config.notice)
 
 
-def predict_each(model: Model, paths: Iterable[str]) -> Iterable[Prediction]:
+def predict_each(model: Model, paths: Iterable[str]) -> Iterator[Prediction]:
     """One answer a path, in order; a file that fails stops nothing."""
     for path in paths:
         try:
-            yield model.predict(Path(path))
+            yield model.predict(path)
         except MsmaError as error:
             yield failed(path, str(error), model)
+        except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
+            yield failed(
+                path, f"{path}: unexpected {type(error).__name__} ({first_line(error)}); please report it", model
+            )
 
 
 def media_files(paths: Sequence[str]) -> list[str]:
     """Expand folders (their media files, recursively, by suffix) and globs; a file that is named is taken as it is.
 
-    Raises:
-        MsmaError: a folder without media or a pattern that matches nothing.
+    A folder without media or a pattern without a match stays as it is, and fails when it is read.
     """
     found: list[str] = []
     for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
-            if not inside:
-                raise MsmaError(
-                    f"{text}: the folder holds no media file; name a folder with videos or the files themselves"
-                )
-            found += inside
-        elif not path.exists() and any(c in text for c in "*?["):
-            matches = sorted(str(p) for p in _glob(path) if p.is_file())
-            if not matches:
-                raise MsmaError(f"{text}: the pattern matches no file")
-            found += matches
-        else:
-            found.append(text)
+        inside: list[str] = []
+        with contextlib.suppress(OSError, ValueError):  # an impossible path; reading it says why
+            inside = _media_below(Path(text)) if Path(text).is_dir() else _matches(text)
+        found += inside or [text]
     return list(dict.fromkeys(found))
 
 
-def _glob(pattern: Path) -> Iterable[Path]:
-    parts = pattern.parts
-    first = next(i for i, part in enumerate(parts) if any(c in part for c in "*?["))
-    return Path(*parts[:first]).glob(str(Path(*parts[first:])))
+def _media_below(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file())
+
+
+def _matches(pattern: str) -> list[str]:
+    if Path(pattern).exists() or not glob.has_magic(pattern):
+        return []
+    return sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
 
 
 def durations(windows: Sequence[Window]) -> np.ndarray:
@@ -177,13 +182,25 @@ def pooled(values: dict[str, list[float]], weights: np.ndarray) -> dict[str, flo
     return {name: float(np.average(column, weights=weights)) for name, column in values.items()}
 
 
-def pooled_quality(windows: Sequence[Window]) -> dict[str, float]:
-    return pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
-
-
 def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
     """Mean over windows weighted by duration and by the better quality of the two; by duration where all is lost."""
     weights = durations(windows) * np.array([max(window.quality.values()) for window in windows])
     if not weights.any():
         weights = durations(windows)
     return pooled({trait: [w.traits[trait] for w in windows] for trait in TRAITS}, weights)
+
+
+def pooled_reasons(windows: Sequence[Window]) -> list[str]:
+    """Every reason once. Where only its numbers change from window to window, the last one is told."""
+    last: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for window in windows:
+        for reason in window.reasons:
+            topic = re.sub(r"[0-9.]+", "#", reason)
+            last[topic] = reason
+            times[topic] += 1
+    everywhere = len(windows)
+    return [
+        reason if times[topic] == everywhere else f"{reason} (in {times[topic]} of {everywhere} windows)"
+        for topic, reason in last.items()
+    ]

@@ -3,7 +3,7 @@
 Everything random is a function of the seed and of the step, epoch or clip, so a run that was broken off and resumed
 equals an unbroken one bit for bit on a CPU.
 
-A run folder holds `recipe.yaml`, `metrics.jsonl`, `state.pt` (to resume) and the best weights so far.
+A run folder holds `recipe.yaml`, `corpus.json`, `metrics.jsonl`, `state.pt` (to resume) and the best weights so far.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ import numpy as np
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from msma.checkpoint import WeightsConfig, save_weights
-from msma.config import Recipe, TrainConfig, first_line
+from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, mixed_seed
 from msma.data.manifest import Manifest, targets
+from msma.files import written_whole
 from msma.losses import training_loss
 from msma.metrics import all_metrics
 from msma.model.msma_net import MsMANet
@@ -103,21 +105,24 @@ def train(
     target = targets(validation.rows)
     constant = all_metrics(np.tile(prior, (len(target), 1)), target, prior)["mean_accuracy"]["mean"]
 
-    claim_run(run, recipe, manifest, resume)
     state = start(recipe, prior, cpu)
+    if state.accelerator.is_main_process:
+        claim_run(run, recipe, manifest, resume)
+    state.accelerator.wait_for_everyone()
     if resume:
         restore(state, run / "state.pt")
-        drop_log_after(run / "metrics.jsonl", state.step)
+        if state.accelerator.is_main_process:
+            drop_log_after(run / "metrics.jsonl", state.step)
     batches = StepBatches(len(training), config, first_step=state.step)
     loader = DataLoader(training, batch_sampler=batches, collate_fn=collate_items, num_workers=config.workers)
     model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)
 
     for batch in loader:
-        if should_stop():
+        if anyone(state.accelerator, should_stop()):
             break
         loss = train_step(state, model, optimizer, batch, config)
-        if not math.isfinite(loss):
-            raise MsmaError(f"{run}: the loss is not finite at step {state.step}; lower train.learning_rate")
+        if not math.isfinite(loss) or not finite(state.network):
+            raise MsmaError(f"{run}: training diverged at step {state.step}; lower train.learning_rate")
         scores = None
         if state.step % config.validate_every == 0 or state.step == config.steps:
             scores = validate(state, validation, prior, config.batch_size)
@@ -125,7 +130,8 @@ def train(
                 keep(state, run, scores, constant, weights_config(run.name, recipe, manifest))
             state.best_ccc, state.losses = max(state.best_ccc, scores["ccc"]), []
             save(state, run / "state.pt")
-        progress(Progress(state.step, config.steps, loss, constant, scores))
+        if state.accelerator.is_main_process:
+            progress(Progress(state.step, config.steps, loss, constant, scores))
     finished = state.step >= config.steps
     if not finished:
         save(state, run / "state.pt")
@@ -135,7 +141,9 @@ def train(
 def start(recipe: Recipe, prior: np.ndarray, cpu: bool) -> State:
     """A fresh network, the same for the same seed; the caller's random state is left alone."""
     config = recipe.train
-    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision(config, cpu))
+    # The batch of a step is split among processes, so that a run has the same steps on one GPU and on many.
+    loading = DataLoaderConfiguration(split_batches=True)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision(config, cpu), dataloader_config=loading)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         network = MsMANet(recipe.model, recipe.clip)
@@ -144,6 +152,14 @@ def start(recipe: Recipe, prior: np.ndarray, cpu: bool) -> State:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
     optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.learning_rate)
     return State(accelerator, network, average, optimizer)
+
+
+def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
+    """Does any process say yes? All must leave the loop at the same step."""
+    if accelerator.num_processes == 1:
+        return says_yes
+    votes: Any = accelerator.gather(torch.tensor([says_yes], device=accelerator.device))
+    return bool(votes.any())
 
 
 def mixed_precision(config: TrainConfig, cpu: bool) -> str:
@@ -190,6 +206,10 @@ def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, con
     return state.losses[-1]
 
 
+def finite(network: nn.Module) -> bool:
+    return bool(torch.stack([parameter.detach().sum() for parameter in network.parameters()]).isfinite().all())
+
+
 def validate(state: State, clips: ClipDataset, prior: np.ndarray, batch_size: int) -> dict[str, float]:
     """The averaged network on the first window of every clip: mean over traits of CCC, mean accuracy and skill."""
     network = state.average.module.eval()
@@ -198,7 +218,7 @@ def validate(state: State, clips: ClipDataset, prior: np.ndarray, batch_size: in
         for first in range(0, len(clips), batch_size):
             items = [clips[0, index] for index in range(first, min(first + batch_size, len(clips)))]
             inputs, _, _ = collate_items(items)
-            predicted.append(network(inputs.to(state.accelerator.device)).traits.double().cpu().numpy())
+            predicted.append(network(inputs.to(state.accelerator.device)).traits.cpu().double().numpy())
     metrics = all_metrics(np.concatenate(predicted), targets(clips.rows), prior)
     return {name: metrics[name]["mean"] for name in ("ccc", "mean_accuracy", "skill")}
 
@@ -218,44 +238,46 @@ def keep(state: State, run: Path, scores: dict[str, float], constant: float, con
 
 
 def claim_run(run: Path, recipe: Recipe, manifest: Manifest, resume: bool) -> None:
-    """Write down what the run is of, or check that the run to be resumed is of the same.
+    """Write down what the run is of (`recipe.yaml`, `corpus.json`), or check that the run to be resumed is of the same.
 
     Raises:
         MsmaError: the folder holds a run already, or one of another recipe or corpus.
     """
-    labels = hashlib.sha256(repr([(row.clip, row.split, row.target) for row in manifest.rows]).encode()).hexdigest()
-    claim = {"corpus": manifest.corpus, "labels_sha256": labels, **recipe.model_dump(mode="json")}
-    path = run / "recipe.yaml"
-    if path.exists() and not resume:
+    begun = (run / "state.pt").exists()
+    if resume and not begun:
+        raise MsmaError(f"{run}: nothing to resume; run without --resume")
+    if begun and not resume:
         raise MsmaError(f"{run}: holds a run already; go on with --resume or name another --out")
-    if resume:
-        if not path.exists() or not (run / "state.pt").exists():
-            raise MsmaError(f"{run}: nothing to resume; run without --resume")
-        if yaml.safe_load(path.read_text(encoding="utf-8")) != claim:
-            raise MsmaError(f"{run}: is a run of another recipe or corpus; name another --out")
+    labels = hashlib.sha256(repr([(row.clip, row.split, row.target) for row in manifest.rows]).encode()).hexdigest()
+    corpus = {"corpus": manifest.corpus, "labels_sha256": labels}
+    if not begun:
+        with written_whole(run / "recipe.yaml") as path:
+            path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        with written_whole(run / "corpus.json") as path:
+            path.write_text(json.dumps(corpus, indent=2) + "\n", encoding="utf-8")
+        (run / "metrics.jsonl").unlink(missing_ok=True)
         return
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(claim, sort_keys=False), encoding="utf-8")
+    # The number of loader workers changes no result.
+    was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])
+    if was != recipe or json.loads((run / "corpus.json").read_text(encoding="utf-8")) != corpus:
+        raise MsmaError(f"{run}: is a run of another recipe or corpus; name another --out")
 
 
 def save(state: State, path: Path) -> None:
     if not state.accelerator.is_main_process:
         return
     scaler = state.accelerator.scaler
-    half = path.with_name(path.name + ".part")
-    torch.save(
-        {
-            "step": state.step,
-            "best_ccc": state.best_ccc,
-            "losses": state.losses,
-            "network": state.network.state_dict(),
-            "average": state.average.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "scaler": None if scaler is None else scaler.state_dict(),
-        },
-        half,
-    )
-    half.replace(path)
+    saved = {
+        "step": state.step,
+        "best_ccc": state.best_ccc,
+        "losses": state.losses,
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": None if scaler is None else scaler.state_dict(),
+    }
+    with written_whole(path) as unfinished:
+        torch.save(saved, unfinished)
 
 
 def restore(state: State, path: Path) -> None:
@@ -279,10 +301,12 @@ def restore(state: State, path: Path) -> None:
 
 
 def drop_log_after(path: Path, step: int) -> None:
-    """A run that was killed may have logged steps that its saved state does not know."""
+    """A run that was killed may have logged steps that its saved state does not know, the last one perhaps in part."""
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        with written_whole(path) as unfinished:
+            unfinished.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def weights_config(name: str, recipe: Recipe, manifest: Manifest) -> WeightsConfig:

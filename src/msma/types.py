@@ -149,6 +149,7 @@ class Window:
     traits: dict[str, float]
     quality: dict[str, float]
     used: dict[str, float]
+    reasons: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Prediction:
     quality: dict[str, float]
     """Predicted quality by modality, in [0, 1]; 0 where it is missing."""
     used: dict[str, float]
-    """Share of the time in which picture (a face) and sound could be used, in [0, 1]."""
+    """Share of the time in which sound and picture (the face, or the whole picture where none was found) were used."""
     windows: list[Window]
     model: str
     notice: str

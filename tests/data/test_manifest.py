@@ -151,12 +151,19 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path, content):
 @pytest.mark.parametrize("facts", ["{", "[1]", "null", '"text"', "[" * 100_000])
 def test_facts_that_are_no_object_are_refused(written, facts):
     path = written(LINE)
-    path.with_suffix(".json").write_text(facts, encoding="utf-8")
-    with pytest.raises(MsmaError, match=str(path.with_suffix(".json"))):
+    path.with_suffix(".facts.json").write_text(facts, encoding="utf-8")
+    with pytest.raises(MsmaError, match=str(path.with_suffix(".facts.json"))):
         read_manifest(path)
 
 
 def test_facts_are_an_object_beside_the_rows(tmp_path):
     write_manifest(tmp_path / "manifest.csv", "mine", [row(tmp_path)], {"ceiling": {"audio": 0.4}})
-    stored = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "manifest.facts.json").read_text(encoding="utf-8"))
     assert stored == {"corpus": "mine", "ceiling": {"audio": 0.4}}
+
+
+def test_a_manifest_that_is_no_csv_is_refused_before_anything_is_overwritten(tmp_path):
+    (tmp_path / "oracle.json").write_text("{}")
+    with pytest.raises(MsmaError, match=r"oracle\.csv"):
+        write_manifest(tmp_path / "oracle.json", "corpus", [], {})
+    assert (tmp_path / "oracle.json").read_text() == "{}"

@@ -370,3 +370,12 @@ def test_clip_from_arrays():
 def test_arrays_that_do_not_fit(arguments):
     with pytest.raises(MsmaError, match="arrays: "):
         clip_from_arrays(**arguments)
+
+
+@pytest.mark.parametrize("share", [0.27, 0.52, 0.55])
+def test_a_long_file_that_breaks_off_says_so_in_its_last_window(make_media: MakeMedia, tmp_path: Path, share: float):
+    """Also where it breaks off at the end of a window, or in a remainder that is left out."""
+    whole = make_media("whole.mkv", seconds=30.0, fps=4).read_bytes()
+    (tmp_path / "half.mkv").write_bytes(whole[: int(share * len(whole))])
+    windows = list(load_windows(tmp_path / "half.mkv", ClipConfig(window_s=5.0)))
+    assert any("breaks off" in reason for reason in windows[-1].reasons)

@@ -14,7 +14,7 @@ from msma.config import ClipConfig
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
 from msma.media.inputs import collate, degradations, prepare, used_shares
-from msma.types import Clip, Inputs
+from msma.types import Clip, Inputs, MediaInfo, MsmaError
 
 CONFIG = ClipConfig(crop_size=16, mels=8)
 NOBODY = Detector("nobody", lambda _: np.zeros((0, 5), np.float32))
@@ -118,3 +118,19 @@ def test_collate_pads_and_masks_only(sizes):
         assert not batch.frame_mask[index, t:].any()
         assert not batch.mel_mask[index, f:].any()
         assert torch.equal(batch.present[index], window.present)
+
+
+def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it():
+    config = ClipConfig(fps=2.0, face="whole")
+    frames = np.full((3, 8, 8, 3), 200, np.uint8)
+    clip = Clip("late", frames, np.array([1.25, 1.75, 2.75]), np.zeros(48000, np.float32), 0.0, 3.0, MediaInfo("test"))
+    inputs = prepare(clip, config)
+    assert inputs.frame_mask.tolist() == [False, False, True, True, False, True]
+    assert (inputs.frames[~inputs.frame_mask] == 0).all()
+
+
+def test_pictures_that_come_faster_than_the_configuration_are_refused():
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    clip = Clip("fast", frames, np.array([0.1, 0.2]), np.zeros(0, np.float32), 0.0, 1.0, MediaInfo("test"))
+    with pytest.raises(MsmaError, match="cut_windows"):
+        prepare(clip, ClipConfig(fps=2.0))

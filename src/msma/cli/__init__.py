@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `msma --help` answers at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -16,8 +17,11 @@ def main() -> None:
     """Run the `msma` command: exit code 1 and one line for a failure that the user can mend."""
     # Threads of torch that wait must not spin: on a busy machine that makes it ten times slower. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
     try:
         app(prog_name="msma")
-    except MsmaError as error:
+    except (MsmaError, OSError) as error:
         sys.stderr.write(f"msma: {error}\n")
         sys.exit(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -116,7 +118,7 @@ def train(
             plan, corpus, filled.entries, out, resume=resume, cpu=cpu, progress=report, should_stop=stop
         )
     if not result.finished:
-        again = " ".join(argument for argument in sys.argv[1:] if argument != "--resume")
+        again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; go on with: msma {again} --resume")
         raise typer.Exit(130)
     tell(
@@ -150,7 +152,9 @@ def evaluate(
     rows = corpus.split(split)
     filled = prepared_clips(rows, loaded.clip, manifest, cache, workers)
     with progress_bar("predicting", "clips") as report:
-        predictions = predict_split(loaded, list(rows), filled, batch_size=batch_size, progress=report)
+        predictions = predict_split(
+            loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
+        )
     evaluation = score(loaded, corpus, split, filled, predictions)
     folder = out or (model / split if model is not None else None)
     if folder is not None:
@@ -185,24 +189,26 @@ def predict(
         str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
     ] = None,
     yunet: Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")] = None,
+    limits: Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Apparent Big Five of the person in each video, with a status, the quality and the use of picture and sound."""
+    from msma.cli.answers import writer_of
     from msma.cli.progress import progress_bar
-    from msma.cli.tables import write_predictions
+    from msma.config import Limits, with_overrides
     from msma.predict import load, media_files, predict_each
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))
     if face is not None:
         check_choice("--face", face, ("largest", "center", "whole"))
     files = media_files(paths)
-    loaded = load(model, device=device, face=face, yunet=yunet)
+    loaded = load(model, device=device, face=face, yunet=yunet, limits=with_overrides(Limits, limits or ()))
     answers = []
-    with progress_bar("predicting", "files") as report:
+    with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
         for answer in predict_each(loaded, files):
             answers.append(answer)
+            write(answer)
             report(len(answers), len(files))
-    write_predictions(answers, format, out)
     counts = {status: sum(answer.status == status for answer in answers) for status in ("ok", "degraded", "failed")}
     tell(f"{len(answers)} files: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     for answer in answers:
@@ -223,7 +229,8 @@ class StopOnInterrupt:
     def ask(self, *_: Any) -> None:
         self.asked = True
         signal.signal(signal.SIGINT, self.previous)
-        tell("stopping after this step; once more to end at once")
+        if multiprocessing.parent_process() is None:  # loader workers are told too
+            tell("stopping after this step; once more to end at once")
 
     def __call__(self) -> bool:
         return self.asked
@@ -250,4 +257,5 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def tell(text: str) -> None:
-    typer.echo(text, err=True)
+    """One line on stderr; control characters of a file name do not reach the terminal."""
+    typer.echo("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), err=True)

@@ -36,12 +36,12 @@ def training_bar(steps: int) -> Iterator[Callable[[TrainingProgress], None]]:
             nonlocal validation
             if event.validation is not None:
                 scores = event.validation
-                validation = (
-                    f"val CCC {scores['ccc']:.3f} (constant 0), "
-                    f"mean accuracy {scores['mean_accuracy']:.4f} (constant {event.constant_mean_accuracy:.4f})"
+                validation = f"val CCC {scores['ccc']:.3f}"
+                bar.console.print(
+                    f"step {event.step}/{steps}: loss {event.train_loss:.3f}, {validation} (constant 0), "
+                    f"mean accuracy {scores['mean_accuracy']:.4f} (constant {event.constant_mean_accuracy:.4f})",
+                    soft_wrap=True,
                 )
-                if not bar.console.is_terminal:
-                    bar.console.print(f"step {event.step}/{steps}: loss {event.train_loss:.3f}, {validation}")
             bar.update(task, completed=event.step, note=f"loss {event.train_loss:.3f} {validation}")
 
         yield report
@@ -57,4 +57,4 @@ def _progress() -> Progress:
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True, markup=False, highlight=False))

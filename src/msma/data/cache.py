@@ -10,17 +10,21 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from msma.config import ClipConfig, Limits
 from msma.data.manifest import Row
+from msma.files import written_whole
 from msma.media.faces import default_detector
 from msma.media.windows import prepare_windows
 from msma.types import Inputs, MediaInfo, MsmaError, Prepared
@@ -50,23 +54,35 @@ def fill_cache(
 
     A clip that cannot be read is reported in `failed` and stops nothing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     workers = workers or os.cpu_count() or 1
     report = CacheReport({}, {}, {})
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         jobs = {pool.submit(_ensure_entry, row.path, config, limits, folder): row for row in rows}
-        for done, job in enumerate(as_completed(jobs), start=1):
-            clip = jobs[job].clip
-            try:
-                report.entries[clip], reasons = job.result()
-                if reasons:
-                    report.degraded[clip] = reasons
-            except MsmaError as error:
-                report.failed[clip] = str(error)
-            if progress is not None:
-                progress(done, len(rows))
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                clip = jobs[job].clip
+                try:
+                    report.entries[clip], reasons = job.result()
+                    if reasons:
+                        report.degraded[clip] = reasons
+                except MsmaError as error:
+                    report.failed[clip] = str(error)
+                if progress is not None:
+                    progress(done, len(rows))
+        except BrokenProcessPool as error:
+            raise MsmaError(
+                f"{folder}: a process that reads media died, out of memory or on a broken file; "
+                "what was prepared is kept, run again with --workers 1"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return report
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for the workers
 
 
 def read_entry(path: Path) -> list[Prepared]:
@@ -78,8 +94,7 @@ def read_entry(path: Path) -> list[Prepared]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            notes = json.loads(file.metadata()["windows"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError) as error:
         raise MsmaError(f"{path}: damaged cache entry ({error}); delete it, it will be made again") from error
     return [
         Prepared(
@@ -88,20 +103,30 @@ def read_entry(path: Path) -> list[Prepared]:
             media=MediaInfo(**note.pop("media")),
             **note,
         )
-        for index, note in enumerate(notes)
+        for index, note in enumerate(read_notes(path))
     ]
+
+
+def read_notes(path: Path) -> list[dict[str, Any]]:
+    """What is to be told of each window of an entry, without its tensors.
+
+    Raises:
+        MsmaError: the entry is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["windows"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise MsmaError(f"{path}: damaged cache entry ({error}); delete it, it will be made again") from error
 
 
 def _ensure_entry(media: Path, config: ClipConfig, limits: Limits, folder: Path) -> tuple[Path, list[str]]:
     """Runs in a worker process: make the entry unless it is there; returns where it is and its reasons."""
     detector = default_detector()
     entry = folder / f"{_key(media, config, detector.name if detector else 'none')}.safetensors"
-    if entry.exists():
-        windows = read_entry(entry)
-    else:
-        windows = list(prepare_windows(media, config, limits, detector))
-        write_entry(entry, windows)
-    return entry, list(dict.fromkeys(reason for window in windows for reason in window.reasons))
+    if not entry.exists():
+        write_entry(entry, list(prepare_windows(media, config, limits, detector)))
+    return entry, list(dict.fromkeys(reason for note in read_notes(entry) for reason in note["reasons"]))
 
 
 def _key(media: Path, config: ClipConfig, detector: str) -> str:
@@ -122,6 +147,5 @@ def write_entry(entry: Path, windows: Sequence[Prepared]) -> None:
         for field in fields(Inputs)
     }
     notes = [{k: v for k, v in asdict(window).items() if k != "inputs"} for window in windows]
-    half = entry.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, half, metadata={"windows": json.dumps(notes)})
-    half.replace(entry)
+    with written_whole(entry) as path:
+        path.write_bytes(save(tensors, metadata={"windows": json.dumps(notes)}))

@@ -14,8 +14,8 @@ from typing import Any
 
 from msma.data.label_pickle import read_label_pickle
 from msma.data.manifest import Row
+from msma.errors import MsmaError
 from msma.traits import TRAITS
-from msma.types import MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 MAX_PICKLE_BYTES = 16 * 1024**2

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from msma.errors import MsmaError
+from msma.files import written_whole
 from msma.traits import TRAITS
-from msma.types import MsmaError
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("clip", "path", "source", "split", *TRAITS)
@@ -63,10 +64,15 @@ def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
 
 
 def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str, Any]) -> None:
-    """Write `path` and its JSON. Paths below the manifest's folder are stored relative, so that a corpus can move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `path` and its JSON. Paths below the manifest's folder are stored relative, so that a corpus can move.
+
+    Raises:
+        MsmaError: `path` does not end in .csv.
+    """
+    if path.suffix != ".csv":
+        raise MsmaError(f"{path}: a manifest ends in .csv; name it {path.with_suffix('.csv')}")
     home = path.parent.resolve()
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
@@ -75,7 +81,8 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
             writer.writerow(
                 [row.clip, shown.as_posix(), row.source, row.split, *(repr(float(score)) for score in row.target)]
             )
-    facts_path(path).write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
+    with written_whole(facts_path(path)) as unfinished:
+        unfinished.write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -107,7 +114,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def facts_path(path: Path) -> Path:
-    return path.with_suffix(".json")
+    return path.with_suffix(".facts.json")
 
 
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from msma.config import ClipConfig, Limits
 from msma.media.container import Media, open_media
-from msma.media.decode import Problems, VideoFrame, audio_samples, geometry, to_rgb, video_frames
+from msma.media.decode import MIN_BREAK_S, Problems, VideoFrame, audio_samples, geometry, to_rgb, video_frames
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
 
@@ -35,15 +35,50 @@ def load_windows(
 ) -> Generator[Clip, None, None]:
     """Consecutive windows of `config.window_s`, decoded as they are asked for; memory does not grow with the length.
 
-    A remainder shorter than `config.min_window_s` is left out, unless it is all there is. A Clip comes back as it is.
-    `name` is the name of `bytes` (and may replace the file name of a path).
+    A remainder shorter than `config.min_window_s` is left out, unless it is all there is. A Clip that is one window
+    already comes back as it is, another one is cut. `name` is the name of `bytes` (and may replace a file name).
 
     Raises:
         MsmaError: the file cannot be read, is refused by `limits`, or holds no picture and no sound.
     """
     if isinstance(source, Clip):
-        yield source
+        yield from [source] if is_window(source, config) else cut_windows(source, config)
         return
+    # One window is held back: what goes wrong behind it (a stream that breaks off) is told of the last one.
+    held: Clip | None = None
+    problems: Problems = {}
+    for clip, problems in read_windows(source, config, limits, name):
+        if held is not None:
+            yield held
+        held = replace(clip, reasons=(*clip.reasons, *problems.values()))
+        unproblematic = clip
+    if held is not None:
+        yield replace(held, reasons=(*unproblematic.reasons, *problems.values()))
+
+
+def load_clip(
+    source: str | Path | bytes | Clip,
+    config: ClipConfig = ClipConfig(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+    *,
+    name: str | None = None,
+) -> Clip:
+    """The first window of `load_windows`; nothing behind it is decoded.
+
+    Raises:
+        MsmaError: as `load_windows`.
+    """
+    if isinstance(source, Clip):
+        return next(load_windows(source, config))
+    with closing(read_windows(source, config, limits, name)) as windows:
+        clip, problems = next(windows)
+        return replace(clip, reasons=(*clip.reasons, *problems.values()))
+
+
+def read_windows(
+    source: str | Path | bytes, config: ClipConfig, limits: Limits, name: str | None
+) -> Generator[tuple[Clip, Problems], None, None]:
+    """The windows of a file, each with the problems of decoding, which grow as it goes on."""
     if isinstance(source, str):
         if "://" in source:
             raise MsmaError(f"{source}: addresses are not read; download the file and give its path")
@@ -69,7 +104,7 @@ def load_windows(
             if empty or (not nothing and end_s - start_s < config.min_window_s):
                 continue
             nothing = False
-            yield Clip(
+            clip = Clip(
                 name=name,
                 frames=np.stack(seen.frames) if seen.frames else np.zeros((0, 0, 0, 3), np.uint8),
                 frame_times_s=np.array(seen.times_s, np.float64),
@@ -77,22 +112,11 @@ def load_windows(
                 start_s=start_s,
                 end_s=end_s,
                 media=video.info,
-                reasons=(*video.reasons, *problems.values()),
+                reasons=video.reasons,
             )
+            yield clip, problems
         if nothing:
             raise MsmaError(f"{label}: holds no picture and no sound; record or download it again")
-
-
-def load_clip(
-    source: str | Path | bytes | Clip,
-    config: ClipConfig = ClipConfig(),  # noqa: B008
-    limits: Limits = Limits(),  # noqa: B008
-    *,
-    name: str | None = None,
-) -> Clip:
-    """The first window of `load_windows`; nothing behind it is decoded."""
-    with closing(load_windows(source, config, limits, name=name)) as windows:
-        return next(windows)
 
 
 def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
@@ -167,8 +191,8 @@ def sound_windows(
 
 
 def clip_from_arrays(
-    frames: UInt8[np.ndarray, "t h w 3"] | None,
-    waveform: Float32[np.ndarray, " n"] | None,
+    frames: np.ndarray | None,
+    waveform: np.ndarray | None,
     *,
     fps: float | None = None,
     times_s: Float64[np.ndarray, " t"] | None = None,
@@ -177,17 +201,22 @@ def clip_from_arrays(
     """A Clip of pictures and sound that are in memory already.
 
     Args:
-        frames: RGB pictures in [0, 255]; None: no picture.
-        waveform: mono, 16 kHz, in [-1, 1]; None: no sound.
+        frames: RGB pictures `(t, h, w, 3)`, uint8; None or empty: no picture.
+        waveform: mono, 16 kHz, float in [-1, 1], `(n,)`; None or empty: no sound.
         fps: pictures per second, all evenly spaced; or else
         times_s: seconds of each picture, rising from 0.
 
     Raises:
-        MsmaError: neither or both of `fps` and `times_s`, times that do not rise, sound that is not finite or beyond
-            [-1, 1], or nothing at all.
+        MsmaError: another shape or type, neither or both of `fps` and `times_s`, times that do not rise, sound that
+            is not finite or beyond [-1, 1], or nothing at all.
     """
-    pictures = np.zeros((0, 0, 0, 3), np.uint8) if frames is None else frames
-    sound = np.zeros(0, np.float32) if waveform is None else waveform
+    pictures = np.zeros((0, 0, 0, 3), np.uint8) if frames is None or not len(frames) else frames
+    sound = np.zeros(0, np.float32) if waveform is None or not len(waveform) else waveform
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8:
+        raise MsmaError(f"{name}: frames are {pictures.dtype} {pictures.shape}; give RGB uint8 of shape (t, h, w, 3)")
+    if sound.ndim != 1 or not np.issubdtype(sound.dtype, np.floating):
+        raise MsmaError(f"{name}: the waveform is {sound.dtype} {sound.shape}; give mono float samples of shape (n,)")
+    sound = sound.astype(np.float32)
     if not len(pictures) and not len(sound):
         raise MsmaError(f"{name}: holds no picture and no sound; give frames or a waveform")
     if len(pictures) and (fps is None) == (times_s is None):
@@ -203,31 +232,45 @@ def clip_from_arrays(
     step_s = 0.0 if not len(times) else 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
     picture_end_s = float(times[-1]) + step_s / 2 if len(times) else 0.0
     end_s = max(picture_end_s, len(sound) / SAMPLE_RATE)
-    missing = [text for text, held in (("no video track", pictures), ("no audio track", sound)) if not len(held)]
+    reasons = []
+    for kind, kind_end_s in (("video", picture_end_s), ("audio", len(sound) / SAMPLE_RATE)):
+        if not kind_end_s:
+            reasons.append(f"no {kind} track")
+        elif end_s - kind_end_s > MIN_BREAK_S:
+            reasons.append(f"{kind} breaks off at {kind_end_s:.1f} s of {end_s:.1f} s")
     info = MediaInfo("arrays", width=pictures.shape[2], height=pictures.shape[1], fps=fps or 0.0, duration_s=end_s)
-    return Clip(name, pictures, times, sound, 0.0, end_s, info, tuple(missing))
+    return Clip(name, pictures, times, sound, 0.0, end_s, info, tuple(reasons))
+
+
+def is_window(clip: Clip, config: ClipConfig) -> bool:
+    """Is this Clip one window, with its pictures at the middle of different steps of 1 / fps?"""
+    steps = (clip.frame_times_s - clip.start_s) * config.fps
+    on_grid = np.abs(steps - np.floor(steps) - 0.5) < 0.01
+    return clip.duration_s <= config.window_s + 1e-6 and bool(on_grid.all()) and bool((np.diff(steps) > 0.5).all())
 
 
 def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
     """Cut a Clip of any length and frame rate into windows as `load_windows` would give them.
 
-    The picture for a time is the one whose own time is nearest.
+    The picture for a time is the one whose own time is nearest, if it is one of its neighbours.
     """
-    count = max(1, math.ceil(clip.duration_s / config.window_s))
-    for index in range(count):
+    own_s = clip.frame_times_s
+    reach_s = 0.5 * max(float(np.median(np.diff(own_s))) if len(own_s) > 1 else 0.0, 1 / config.fps) + 1e-9
+    for index in range(max(1, math.ceil(clip.duration_s / config.window_s))):
         start_s = clip.start_s + index * config.window_s
         end_s = min(start_s + config.window_s, clip.end_s)
         if index and end_s - start_s < config.min_window_s:
             return
-        times = itertools.takewhile(lambda at: at[0] == 0, sample_times(config))
-        times_s = np.array([start_s + time_s for _, time_s in times if start_s + time_s <= end_s] or [start_s])
-        changes_s = (clip.frame_times_s[:-1] + clip.frame_times_s[1:]) / 2
+        steps = itertools.takewhile(lambda at: at[0] == 0, sample_times(config))
+        times_s = np.array([start_s + time_s for _, time_s in steps])
+        changes_s = (own_s[:-1] + own_s[1:]) / 2
         nearest = np.searchsorted(changes_s, times_s + 1e-9, side="right")  # the later of two that are equally near
+        shown = np.abs(own_s[nearest] - times_s) <= reach_s if len(own_s) else np.zeros(len(times_s), bool)
         first, last = (round((at - clip.start_s) * SAMPLE_RATE) for at in (start_s, end_s))
         yield replace(
             clip,
-            frames=clip.frames[nearest] if len(clip.frames) else clip.frames,
-            frame_times_s=times_s if len(clip.frames) else clip.frame_times_s,
+            frames=clip.frames[nearest[shown]],
+            frame_times_s=times_s[shown],
             waveform=clip.waveform[first:last],
             start_s=start_s,
             end_s=end_s,

@@ -83,7 +83,7 @@ def open_file(path: Path, name: str) -> io.BufferedIOBase:
         # A pipe would wait for ever and a device never ends: only regular files are opened.
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise MsmaError(f"{name}: is a folder; give the video file in it")
+            raise MsmaError(f"{name}: is a folder that holds no media file; name one with videos, or a file")
         if not stat.S_ISREG(mode):
             raise MsmaError(f"{name}: is not a regular file; copy its content to a file first")
         return path.open("rb")

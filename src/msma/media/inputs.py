@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from msma.config import ClipConfig
 from msma.media.audio import SILENT_DB, level_db, level_reason, log_mel
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.frames import face_crops
-from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Inputs
+from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Inputs, MsmaError
 
 SILENCE = -1.0
 """Value of log-mel steps that stand for nothing: padding, and a missing sound."""
@@ -19,6 +20,9 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
 
     The face is sought in `clip` (with `default_detector()` where no other is given), unless `face` is known already.
     A modality that is missing or silent has length 1, is masked and not `present`.
+
+    Raises:
+        MsmaError: pictures that come faster than `config.fps`.
     """
     if face is None:
         face = track_face(clip, config, detector or default_detector())
@@ -26,15 +30,35 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     seen = len(crops) > 0
     heard = level_db(clip.waveform) >= SILENT_DB
     size = config.crop_size
+    slots = frame_slots(clip, config)
     mel = log_mel(torch.from_numpy(clip.waveform), config) if heard else torch.full((config.mels, 1), SILENCE)
     return Inputs(
-        frames=torch.from_numpy(crops) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8),
-        boxes=torch.from_numpy(boxes) if seen else torch.zeros(1, 4),
-        frame_mask=torch.from_numpy(face.valid.copy()) if seen else torch.zeros(1, dtype=torch.bool),
+        frames=placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8),
+        boxes=placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4),
+        frame_mask=placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool),
         log_mel=mel,
         mel_mask=torch.full((mel.shape[1],), heard),
         present=torch.tensor([heard, seen]),
     )
+
+
+def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:
+    """Which step of 1 / fps each picture is of, so that the place of a token is its time.
+
+    Raises:
+        MsmaError: two pictures in one step.
+    """
+    slots = np.floor((clip.frame_times_s - clip.start_s) * config.fps + 1e-6).astype(int)
+    if (np.diff(slots) < 1).any():
+        raise MsmaError(f"{clip.name}: more than {config.fps:g} frames a second; cut it with cut_windows first")
+    return slots
+
+
+def placed(values: torch.Tensor, slots: np.ndarray) -> torch.Tensor:
+    """Values at their slots, zeros (masked) elsewhere."""
+    steps = torch.zeros(int(slots[-1]) + 1, *values.shape[1:], dtype=values.dtype)
+    steps[torch.from_numpy(slots)] = values
+    return steps
 
 
 def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:

@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from msma.data.chalearn import ANNOTATIONS
+from msma.data.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised
-from msma.data.synthetic.people import SPLITS, Part, cast
+from msma.data.synthetic.people import Part, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
+from msma.errors import MsmaError
+from msma.files import written_whole
 from msma.traits import TRAITS
-from msma.types import MsmaError
 
 GENERATOR_VERSION = 1
 """Raise it with every change that alters the files of a seed."""
 
 STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 """Order of First Impressions V2; `interview` is there because the real files have it."""
-LABEL_FILES = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 MANIFEST = "oracle.json"
 
 Progress = Callable[[int, int], None]
@@ -117,7 +119,8 @@ def claim(out: Path, oracle: dict[str, Any]) -> None:
         for leftover in (out / split).glob(".*.part"):
             leftover.unlink()
     if not manifest.exists():
-        write_whole(manifest, text.encode())
+        with written_whole(manifest) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
 
 def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
@@ -144,8 +147,7 @@ def render_all(out: Path, parts: list[Part], form: Format, workers: int | None) 
 
 def write_labels(folder: Path, parts: list[Part]) -> None:
     """One pickle per split: dict[trait][clip name] -> score in [0, 1]."""
-    folder.mkdir(exist_ok=True)
-    for split, name in LABEL_FILES.items():
+    for split, name in ANNOTATIONS.items():
         # The original training file holds numpy scalars, the other two plain floats: whoever reads ours can read it.
         number = np.float64 if split == "train" else float
         labels: dict[str, dict[str, Any]] = {trait: {} for trait in STORED_TRAITS}
@@ -154,23 +156,15 @@ def write_labels(folder: Path, parts: list[Part]) -> None:
                 values = {**dict(zip(TRAITS, part.traits, strict=True)), "interview": part.traits.mean()}
                 for trait in STORED_TRAITS:
                     labels[trait][part.name] = number(values[trait])
-        write_whole(folder / name, pickle.dumps(labels, protocol=2))
+        with written_whole(folder / name) as unfinished:
+            unfinished.write_bytes(pickle.dumps(labels, protocol=2))
 
 
 def write_cues(path: Path, parts: list[Part]) -> None:
     """One row per clip: name, split, source, the traits (scores) and the cues (standard deviations)."""
-    unfinished = path.with_name(f".{path.name}.part")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["clip", "split", "source", *TRAITS, *CUE_NAMES])
         for part in parts:
             values = [f"{value:.6f}" for value in (*part.traits, *part.cues)]
             rows.writerow([part.name, part.split, part.source.name, *values])
-    unfinished.replace(path)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under another name first: a file of this name is always whole."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

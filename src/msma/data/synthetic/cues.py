@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from msma.metrics import ccc
+from msma.metrics import by_trait, ccc
 from msma.traits import TRAITS
 
 Reading = Literal["audio", "visual", "both"]
@@ -188,7 +188,7 @@ def ceilings() -> dict[str, dict[str, dict[str, float]]]:
     for reading in READINGS:
         rho = regression(reading)[1]
         accuracy = 1 - SCORE_STD * np.sqrt(1 - rho**2) * np.sqrt(2 / np.pi)
-        best[reading] = {"ccc": with_mean(rho), "mean_accuracy": with_mean(accuracy)}
+        best[reading] = {"ccc": by_trait(rho), "mean_accuracy": by_trait(accuracy)}
     return best
 
 
@@ -200,10 +200,5 @@ def realised(
     for reading in READINGS:
         matched = oracle(cues, reading, spread_matched=True)
         error = np.abs(oracle(cues, reading) - targets).mean(axis=0)
-        result[reading] = {"ccc": with_mean(ccc(matched, targets)), "mean_accuracy": with_mean(1 - error)}
+        result[reading] = {"ccc": by_trait(ccc(matched, targets)), "mean_accuracy": by_trait(1 - error)}
     return result
-
-
-def with_mean(values: Float64[np.ndarray, " 5"]) -> dict[str, float]:
-    """By trait name, and their mean."""
-    return {**dict(zip(TRAITS, values.tolist(), strict=True)), "mean": float(values.mean())}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from msma.data.manifest import SPLITS
 from msma.data.synthetic.cues import CUES, scores, show, trait_correlation
 from msma.traits import TRAITS
 
 CLIPS_PER_SOURCE = 4
 SOURCE_SHARE = 0.5
 """Share of the variance of the traits that the clips of one source have in common."""
-SPLITS = ("train", "val", "test")
 SPLIT_OF_SOURCE = ("train", "val", "test", "train", "train")
 """Repeated over the sources: 60/20/20, and three sources already fill every split."""
 ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

@@ -13,6 +13,7 @@ from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import Part
 from msma.data.synthetic.voice import SAMPLE_RATE, speak
+from msma.files import written_whole
 from msma.media.encode import write_mp4
 
 
@@ -34,9 +35,8 @@ def render_clip(folder: Path, part: Part, form: Format) -> None:
     speech = speak(act, part.source, form.seconds, form.fps, rng)
     motion = move(act, len(speech.mouth), form.fps, rng)
     frames = film(act, part.source, motion, speech.mouth, form.size, rng)
-    unfinished = folder / f".{part.name}.part"
-    write_mp4(unfinished, frames, form.fps, speech.waveform, SAMPLE_RATE)
-    unfinished.replace(folder / part.name)
+    with written_whole(folder / part.name) as unfinished:
+        write_mp4(unfinished, frames, form.fps, speech.waveform, SAMPLE_RATE)
 
 
 def use_one_thread() -> None:
