@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO := demo
 CORPUS := $(DEMO)/corpus
 MANIFEST := $(CORPUS)/manifest.csv
-DEMO_CLIPS := 900
+DEMO_CLIPS := 720
 
 .PHONY: setup demo test check
 
