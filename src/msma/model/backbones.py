@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -28,44 +30,56 @@ class AudioBackbone(nn.Module):
 
 
 class SmallVisualBackbone(VisualBackbone):
-    """A small network trained from scratch: three halvings of the picture."""
+    """A small network trained from scratch: three halvings of the picture.
+
+    Its norms are over whole pictures. One at each place would blow up the noise of flat skin, and with it who it is.
+    """
 
     channels = 96
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = Downsample(3, 24)
-        self.stage2 = nn.Sequential(Downsample(24, 48), ConvBlock(48))
-        self.stage3 = nn.Sequential(Downsample(48, 96), ConvBlock(96))
+        self.stages = nn.Sequential(
+            halving(3, 24, nn.GroupNorm(8, 24)),
+            nn.ReLU(),
+            halving(24, 48, nn.GroupNorm(8, 48)),
+            nn.ReLU(),
+            ConvBlock(48, nn.GroupNorm(8, 48)),
+            halving(48, 96, nn.GroupNorm(8, 96)),
+            nn.ReLU(),
+            ConvBlock(96, nn.GroupNorm(8, 96)),
+        )
 
     def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        x = (2 * pictures - 1).contiguous(memory_format=torch.channels_last)
-        return self.stage3(self.stage2(torch.relu(self.stem(x))))
+        return self.stages((2 * pictures - 1).contiguous(memory_format=torch.channels_last))
 
 
 class SmallAudioBackbone(AudioBackbone):
-    """A small network trained from scratch: three halvings of both mel bands and time."""
+    """A small network trained from scratch: three halvings of both mel bands and time.
+
+    Its norms are at each place, so that padding elsewhere changes nothing.
+    """
 
     channels = 96
     time_stride = 8
 
     def __init__(self) -> None:
         super().__init__()
-        self.downsamples = nn.ModuleList([Downsample(1, 24), Downsample(24, 48), Downsample(48, 96)])
-        self.blocks = nn.ModuleList([nn.Identity(), ConvBlock(48), ConvBlock(96)])
+        widths = (1, 24, 48, 96)
+        self.halvings = nn.ModuleList(halving(a, b, ChannelNorm(b)) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList([nn.Identity(), *(ConvBlock(c, ChannelNorm(c)) for c in widths[2:])])
 
     def forward(self, log_mel: Float[Tensor, "b m f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor, "b c h l"]:
         x = rearrange(log_mel, "b m f -> b 1 m f").contiguous(memory_format=torch.channels_last)
-        for downsample, block in zip(self.downsamples, self.blocks, strict=True):
-            x = downsample(keep(x, mask))
+        for half, block in zip(self.halvings, self.blocks, strict=True):
+            x = half(keep(x, mask))
             mask = mask[:, ::2]
             x = block(keep(torch.relu(x), mask))
         return keep(x, mask)
 
 
-class Downsample(nn.Sequential):
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), ChannelNorm(channels_out))
+def halving(channels_in: int, channels_out: int, norm: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), norm)
 
 
 def keep(x: Float[Tensor, "b c h f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor, "b c h f"]:

@@ -13,8 +13,10 @@ from msma.model.backbones import audio_backbone, visual_backbone
 from msma.model.layers import time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
 
-GRID = 4
+GRID = 8
 """A picture's map is pooled to GRID x GRID cells before it becomes a token: where matters in a face."""
+CELL_CHANNELS = 24
+"""What is kept of the channels of each cell."""
 BANDS = 8
 """A sound's map is pooled to this many bands."""
 
@@ -26,7 +28,8 @@ class VisualEncoder(nn.Module):
         self.backbone = visual_backbone(config.visual_backbone)
         channels = self.backbone.channels
         self.spatial = spatial_scales(channels, config)
-        self.to_token = nn.Linear(channels * GRID * GRID, config.width)
+        self.to_cells = nn.Conv2d(channels, CELL_CHANNELS, 1)
+        self.to_token = nn.Linear(CELL_CHANNELS * GRID * GRID, config.width)
         self.place = nn.Sequential(nn.Linear(4, config.width), nn.GELU(), nn.Linear(config.width, config.width))
         self.temporal = temporal_scales(config)
 
@@ -39,9 +42,10 @@ class VisualEncoder(nn.Module):
         batch = frames.shape[0]
         maps = self.backbone(rearrange(frames, "b t c h w -> (b t) c h w").to(boxes.dtype) / 255)
         maps, named = self.spatial(maps) if self.spatial is not None else (maps, {})
-        cells = rearrange(F.adaptive_avg_pool2d(maps, (GRID, GRID)), "(b t) c h w -> b t (c h w)", b=batch)
+        cells = F.adaptive_avg_pool2d(self.to_cells(maps), (GRID, GRID))
+        cells = rearrange(cells, "(b t) c h w -> b t (c h w)", b=batch)
         times_s = (torch.arange(frames.shape[1], device=frames.device) + 0.5) / self.fps
-        tokens = self.to_token(cells) + self.place(4 * boxes - 1)
+        tokens = self.to_token(cells) + self.place(8 * boxes - 3)
         tokens = tokens + time_embedding(times_s, tokens.shape[-1])
         return enhance(tokens, mask, self.temporal, named)
 

@@ -24,10 +24,10 @@ class ChannelNorm(nn.Module):
 class ConvBlock(nn.Module):
     """Depthwise 3x3, pointwise expansion, residual (after ConvNeXt, Liu et al. 2022)."""
 
-    def __init__(self, channels: int, expansion: int = 2) -> None:
+    def __init__(self, channels: int, norm: nn.Module, expansion: int = 2) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.norm = ChannelNorm(channels)
+        self.norm = norm
         self.expand = nn.Conv2d(channels, expansion * channels, 1)
         self.project = nn.Conv2d(expansion * channels, channels, 1)
 
