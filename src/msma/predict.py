@@ -27,7 +27,7 @@ MEDIA_SUFFIXES = frozenset(
     for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
 )
 """What is taken for media in a folder; a file that is named itself may have any name."""
-POOR_QUALITY = 0.5
+POOR_QUALITY = 0.3
 """A modality whose predicted quality is below this makes an answer `degraded`."""
 
 
