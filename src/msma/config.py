@@ -119,10 +119,6 @@ class TrainConfig(Frozen):
     """Chance that a modality of a clip is made noisy."""
     flip: bool = True
     """Mirror half of the clips left to right."""
-    colour_jitter: Share = 0.0
-    """Largest relative change of each colour channel of a clip: who it is matters less."""
-    shift: Share = 0.0
-    """Largest shift of a clip's face crops as a share of their side."""
     validate_every: PositiveInt = 100
     """Steps between two validations (and saves)."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"

@@ -33,10 +33,6 @@ def augment(inputs: Inputs, config: TrainConfig, generator: Generator) -> tuple[
     quality = torch.ones(2)
     if config.flip and chance(0.5):
         inputs = flip(inputs)
-    if config.colour_jitter:
-        inputs = replace(inputs, frames=tinted(inputs.frames, config.colour_jitter, generator))
-    if config.shift:
-        inputs = replace(inputs, frames=shifted(inputs.frames, config.shift, generator))
     if chance(config.noise):
         severity = torch.rand((), generator=generator)
         inputs = replace(inputs, log_mel=noisy_log_mel(inputs.log_mel, inputs.mel_mask, severity, generator))
@@ -61,20 +57,6 @@ def flip(inputs: Inputs) -> Inputs:
     boxes = inputs.boxes.clone()
     boxes[..., 0] = 1 - boxes[..., 0]
     return replace(inputs, frames=inputs.frames.flip(-1), boxes=boxes)
-
-
-def tinted(frames: UInt8[Tensor, "t 3 s s"], largest: float, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:
-    """Another light on the whole clip: each channel scaled by 1 - largest to 1 + largest."""
-    scale = 1 + largest * (2 * torch.rand(3, 1, 1, generator=generator) - 1)
-    return (frames * scale).round().clamp(0, 255).to(torch.uint8)
-
-
-def shifted(frames: UInt8[Tensor, "t 3 s s"], largest: float, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:
-    """All crops of the clip moved by the same way, the edge repeated."""
-    side = frames.shape[-1]
-    down, right = ((2 * torch.rand(2, generator=generator) - 1) * largest * side).round().long()
-    places = torch.arange(side)
-    return frames[:, :, (places + down).clamp(0, side - 1)][..., (places + right).clamp(0, side - 1)]
 
 
 def noisy_log_mel(
