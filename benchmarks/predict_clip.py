@@ -49,6 +49,7 @@ def measure(side: str, path: Path) -> dict[str, float]:
     """Runs in a process of its own: one run to warm up, then one that counts."""
     import resource
 
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])  # also where there are more cores
     if side == "predict":
         import torch
 
