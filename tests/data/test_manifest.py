@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.data.manifest import COLUMNS, SPLITS, Row, read_manifest, targets, write_manifest
+from msma.traits import TRAITS
 from msma.types import MsmaError
+
+HEADER = [*COLUMNS, *TRAITS]
 
 SCORES = (0.5, 0.25, 1.0, 0.0, 0.75)
 LINE = "a.mp4,train/a.mp4,a,train,0.5,0.25,1.0,0.0,0.75"
@@ -30,7 +34,7 @@ def row(folder: Path, clip: str = "a.mp4", split: str = "train") -> Row:
 def written(tmp_path: Path):
     """Writes a manifest by hand, header and lines."""
 
-    def write(*lines: str, header: str = ",".join(COLUMNS)) -> Path:
+    def write(*lines: str, header: str = ",".join(HEADER)) -> Path:
         path = tmp_path / "manifest.csv"
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         return path
@@ -78,8 +82,25 @@ def test_scores_of_numpy_are_written_as_numbers(tmp_path):
 
 
 def test_columns_may_stand_in_any_order_and_more_may_be_there(written):
-    path = written("0.75,0.0,1.0,0.25,0.5,train,a,train/a.mp4,a.mp4,me", header=",".join([*COLUMNS[::-1], "annotator"]))
-    assert read_manifest(path).rows == (row(path.parent),)
+    path = written("0.75,0.0,1.0,0.25,0.5,train,a,train/a.mp4,a.mp4,me", header=",".join([*HEADER[::-1], "annotator"]))
+    assert read_manifest(path).rows == (replace(row(path.parent), columns={"annotator": "me"}),)
+
+
+def test_other_columns_are_kept(tmp_path):
+    rows = [replace(row(tmp_path), columns={"gender": "f", "age group": "20, or so"})]
+    write_manifest(tmp_path / "manifest.csv", "mine", rows, {})
+    assert list(read_manifest(tmp_path / "manifest.csv").rows) == rows
+
+
+@pytest.mark.parametrize(
+    "header", [HEADER, [*COLUMNS, "openness", "extraversion"]], ids=["empty columns", "no columns"]
+)
+def test_a_corpus_may_label_some_traits_only(written, header):
+    scores = {"openness": "0.5", "extraversion": "1.0"}
+    line = ",".join(["a.mp4", "a.mp4", "a", "train", *(scores.get(name, "") for name in header[4:])])
+    manifest = read_manifest(written(line, header=",".join(header)))
+    assert manifest.traits == ("openness", "extraversion")
+    assert np.array_equal(targets(manifest.rows), [[0.5, np.nan, 1.0, np.nan, np.nan]], equal_nan=True)
 
 
 def test_without_facts_the_corpus_has_the_name_of_the_file(written):
@@ -112,7 +133,12 @@ def test_a_split_without_clips_says_which_there_are(written, split):
         ([LINE.replace("0.25", "-0.01")], "line 2: conscientiousness is '-0.01'"),
         ([LINE.replace("0.75", "nan")], "line 2: neuroticism is 'nan'"),
         ([LINE.replace("0.75", "inf")], "line 2: neuroticism is 'inf'"),
-        ([LINE.replace("0.5", "")], "line 2: openness is ''"),
+        (
+            [LINE, LINE.replace("a.mp4", "b.mp4").replace("0.5", "")],
+            "clip b.mp4 has no openness; label all clips or none",
+        ),
+        (["a.mp4,a.mp4,a,train,,,,,"], "no clip has a score"),
+        ([f"{LINE},more"], "line 2: has more or fewer cells"),
         ([LINE.replace("0.5", "high")], "line 2: openness is 'high'"),
         (["a.mp4,a.mp4,a,train,0.5"], "line 2: conscientiousness is None"),
         ([LINE.replace(",train,", ",dev,")], "line 2: split is 'dev'; use train, val, test"),

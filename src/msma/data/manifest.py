@@ -3,8 +3,9 @@
     clip,path,source,split,openness,conscientiousness,extraversion,agreeableness,neuroticism
     abcdefghijk.001.mp4,train/abcdefghijk.001.mp4,abcdefghijk,train,0.51,0.48,0.60,0.44,0.57
 
-Paths are relative to the manifest's folder or absolute. Scores are in [0, 1], OCEAN order. `source` is the group that
-must not be split (YouTube id, person).
+Paths are relative to the manifest's folder or absolute. Scores are in [0, 1], OCEAN order; a trait that the corpus does
+not label has no column, or an empty one. `source` is the group that must not be split (YouTube id, person). Any other
+column (gender, age group, transcript) is kept as text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,36 @@ from msma.files import written_whole
 from msma.traits import TRAITS
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("clip", "path", "source", "split", *TRAITS)
+COLUMNS = ("clip", "path", "source", "split")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled clip; `target` in OCEAN order."""
+    """One labelled clip."""
 
     clip: str
     path: Path
     source: str
     split: str
     target: tuple[float, ...]
+    """Five scores in OCEAN order; NaN for the traits that the corpus does not label."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Whatever else the corpus says of the clip."""
 
 
 @dataclass(frozen=True)
 class Manifest:
+    """Every clip has labels for the same traits."""
+
     corpus: str
     rows: tuple[Row, ...]
     facts: dict[str, Any]
     """What is known beside the rows: `notes`, and for the synthetic corpus the `ceiling`."""
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """The labelled traits."""
+        return tuple(trait for trait, score in zip(TRAITS, self.rows[0].target, strict=True) if not math.isnan(score))
 
     def split(self, name: str) -> tuple[Row, ...]:
         """Rows of one split.
@@ -73,14 +84,15 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
         raise MsmaError(f"{path}: a manifest ends in .csv; name it {path.with_suffix('.csv')}")
     home = path.parent.resolve()
     with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        extra = list(dict.fromkeys(name for row in rows for name in row.columns))
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *TRAITS, *extra])
         for row in rows:
             where = row.path.resolve()
             shown = where.relative_to(home) if where.is_relative_to(home) else where
-            writer.writerow(
-                [row.clip, shown.as_posix(), row.source, row.split, *(repr(float(score)) for score in row.target)]
-            )
+            scores = ["" if math.isnan(score) else repr(float(score)) for score in row.target]
+            others = [row.columns.get(name, "") for name in extra]
+            writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *scores, *others])
     with written_whole(facts_path(path)) as unfinished:
         unfinished.write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
 
@@ -89,12 +101,15 @@ def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        MsmaError: unreadable, a column is missing, a clip comes twice, a split is unknown or a score is not in [0, 1].
+        MsmaError: unreadable, a column is missing, a clip comes twice, a split is unknown, a score is not in [0, 1], or
+            a clip lacks a score that others have.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+            present = reader.fieldnames or []
+            missing = [column for column in COLUMNS if column not in present]
+            missing = missing or ([] if set(TRAITS) & set(present) else ["(at least one of) " + ", ".join(TRAITS)])
             if missing:
                 raise MsmaError(
                     f"{path}: not a manifest, lacks the columns {', '.join(missing)}; make it with `msma prepare`"
@@ -109,6 +124,12 @@ def read_manifest(path: Path) -> Manifest:
         if row.clip in seen:
             raise MsmaError(f"{path}: clip {row.clip} comes twice; each clip has one row")
         seen.add(row.clip)
+    labelled = np.isfinite(targets(rows))
+    for trait, has in zip(TRAITS, labelled.T, strict=True):
+        if has.any() and not has.all():
+            raise MsmaError(f"{path}: clip {rows[int(has.argmin())].clip} has no {trait}; label all clips or none")
+    if not labelled.any():
+        raise MsmaError(f"{path}: no clip has a score; label at least one trait")
     facts = _facts(facts_path(path))
     return Manifest(str(facts.pop("corpus", path.stem)), rows, facts)
 
@@ -120,16 +141,22 @@ def facts_path(path: Path) -> Path:
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:
     scores = []
     for trait in TRAITS:
+        text = record.get(trait, "")
         try:
-            score = float(record[trait])
-        except (TypeError, ValueError):
-            score = math.nan
-        if not 0 <= score <= 1:
-            raise MsmaError(f"{path}, line {line}: {trait} is {record[trait]!r}, not a number in [0, 1]")
+            score = float(text) if text != "" else math.nan
+            if text != "" and not 0 <= score <= 1:
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            raise MsmaError(f"{path}, line {line}: {trait} is {text!r}, not a number in [0, 1]") from error
         scores.append(score)
     if record["split"] not in SPLITS:
         raise MsmaError(f"{path}, line {line}: split is {record['split']!r}; use {', '.join(SPLITS)}")
-    return Row(record["clip"], path.parent / record["path"], record["source"], record["split"], tuple(scores))
+    if None in record or None in record.values():
+        raise MsmaError(f"{path}, line {line}: has more or fewer cells than the header has columns")
+    known = {*COLUMNS, *TRAITS}
+    columns = {name: text for name, text in record.items() if name not in known}
+    where = path.parent / record["path"]
+    return Row(record["clip"], where, record["source"], record["split"], tuple(scores), columns)
 
 
 def _facts(path: Path) -> dict[str, Any]:
