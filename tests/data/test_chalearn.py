@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import json
 import os
 import pickle
 import struct
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packed import Files, aes_zipped, locked_zipped, zipped
 
-from msma.data.chalearn import ANNOTATIONS, find_chalearn, read_annotation
+from msma.data.chalearn import ANNOTATIONS, TRANSCRIPTIONS, find_chalearn, read_annotation, read_transcription
 from msma.data.label_pickle import read_label_pickle
 from msma.traits import TRAITS
 from msma.types import MsmaError
@@ -151,8 +153,11 @@ def test_the_error_names_the_global_that_was_refused(tmp_path):
 
 
 HOSTILE = {
-    "1 TiB of bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b"x.",
-    "1 TiB of text": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 40) + b"x.",
+    **{
+        f"{amount} of {kind}": b"\x80\x04" + code + struct.pack("<Q", size) + b"x."
+        for kind, code in (("bytes", b"\x8e"), ("text", b"\x8d"))
+        for amount, size in (("1 TiB", 1 << 40), ("8 EiB", 1 << 63), ("the most bytes", (1 << 64) - 1))
+    },
     "1 TiB of bytearray": b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b"x.",
     "a frame of 1 TiB": b"\x80\x04\x95" + struct.pack("<Q", 1 << 40) + b"}.",
     "a memo of 2**31 places": b"\x80\x02}r\xff\xff\xff\x7f.",
@@ -212,6 +217,91 @@ def test_a_flipped_byte_gives_labels_or_a_value_error(place, value, protocol):
         read_label_pickle(bytes(data))
 
 
+# transcripts
+
+
+def python2_texts(texts: dict[str, str]) -> bytes:
+    """Protocol 2 as Python 2 writes it: text is a byte string without an encoding."""
+    pairs = [(key.encode("latin1"), value.encode("latin1")) for key, value in texts.items()]
+    items = b"".join(
+        b"U" + bytes([len(key)]) + key + b"T" + struct.pack("<I", len(value)) + value for key, value in pairs
+    )
+    return b"\x80\x02}(" + items + b"u."
+
+
+TEXTS = {CLIPS[0]: 'caf\xe9, "so they say"\nand more', CLIPS[1]: "", CLIPS[2]: "hello"}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_transcripts_of_every_protocol_are_read(tmp_path, protocol):
+    path = tmp_path / "transcription_training.pkl"
+    path.write_bytes(pickle.dumps(TEXTS, protocol=protocol))
+    assert read_transcription(path) == TEXTS
+
+
+def test_transcripts_written_by_python_2_are_read_as_latin1(tmp_path):
+    path = tmp_path / "transcription_training.pkl"
+    path.write_bytes(python2_texts(TEXTS))
+    assert read_transcription(path) == TEXTS
+
+
+NO_TEXTS = HOSTILE | {
+    "a number for a text": pickle.dumps({CLIPS[0]: 1.0}),
+    "an endless text": pickle.dumps({CLIPS[0]: "x" * 100_000}),
+    "a path for a clip": pickle.dumps({"../" + CLIPS[0]: "text"}),
+    "a line break": pickle.dumps({CLIPS[0] + "\n": "text"}),
+    "half a character": b"\x80\x02}(X\x01\x00\x00\x00aV\\ud800\nu.",
+}
+del NO_TEXTS["nested tuples as a key"]  # takes seconds, and labels have it
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("content", NO_TEXTS.values(), ids=NO_TEXTS)
+def test_what_is_no_transcription_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "transcription_training.pkl"
+    path.write_bytes(content)
+    with pytest.raises(MsmaError) as caught:
+        read_transcription(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("clip", ["../../x.mp4", "/x.mp4", "a\\b.mp4", "..", "", "a\x1b[2J.mp4", "x" * 300])
+def test_labels_of_what_is_no_file_name_are_refused(tmp_path, clip):
+    with pytest.raises(MsmaError, match="is not the name of a file"):
+        read_annotation(write(tmp_path, "train", labels(clips=[clip])))
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip", "zip in zip"])
+@pytest.mark.parametrize("name", ["annotation_validation.pkl", "transcription_validation.pkl"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda marker: pickle.dumps({CLIPS[0]: Call(os.system, f"touch {marker}")}),
+        lambda marker: pickle.dumps({CLIPS[0]: Call(builtins.eval, f"open({str(marker)!r}, 'w')")}),
+        lambda marker: pickle.dumps(Call(os.system, f"touch {marker}")),
+        lambda _: HOSTILE["1 TiB of bytes"],
+        lambda _: HOSTILE["1 TiB of text"],
+        lambda _: HOSTILE["nested dictionaries"],
+    ],
+    ids=["os.system", "eval", "os.system at the top", "1 TiB of bytes", "1 TiB of text", "dictionaries"],
+)
+def test_a_hostile_pickle_is_refused_wherever_it_lies_and_nothing_runs(tmp_path, pack, name, attack):
+    marker = tmp_path / "ran"
+    files = {ANNOTATIONS["train"]: pickle.dumps(labels()), name: attack(marker)}
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    if pack == "folder":
+        for file, content in files.items():
+            (corpus / file).write_bytes(content)
+    else:
+        (corpus / "a.zip").write_bytes(zipped(files, 0) if pack == "zip" else zipped({"b.zip": zipped(files, 0)}, 0))
+    with pytest.raises(MsmaError, match=rf"{name}: not a label pickle"):
+        find_chalearn(corpus, None)
+    assert not marker.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus"}
+
+
 # folders
 
 
@@ -226,12 +316,16 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def readable(_: Path) -> None:
+    """A check that every file passes."""
+
+
 def test_clips_are_matched_with_their_labels_wherever_they_lie(corpus):
     found = find_chalearn(corpus, check=None)
     assert {(row.clip, row.split, row.path.relative_to(corpus).parts[0]) for row in found.rows} == {
         (clip, split, f"{split}-1") for split, clip in zip(ANNOTATIONS, CLIPS, strict=True)
     }
-    assert found.clips_without_labels == found.labels_without_clips == found.unreadable == []
+    assert not any(found.problems.values())
 
 
 def test_targets_are_in_ocean_order(corpus):
@@ -252,16 +346,29 @@ def test_the_folder_says_what_its_neuroticism_is(corpus):
 
 def test_a_clip_without_a_label_is_told(corpus):
     (corpus / "extra.001.mp4").touch()
-    found = find_chalearn(corpus, check=None)
-    assert found.clips_without_labels == ["extra.001.mp4"]
+    found = find_chalearn(corpus, readable)
+    assert found.problems["clips without labels"] == ["extra.001.mp4"]
     assert len(found.rows) == 3
 
 
-def test_a_label_without_a_clip_is_told(corpus):
+def test_a_label_without_a_clip_is_told_and_left_out(corpus):
     next(corpus.rglob(CLIPS[1])).unlink()
-    found = find_chalearn(corpus, check=None)
-    assert found.labels_without_clips == [CLIPS[1]]
+    found = find_chalearn(corpus, readable)
+    assert found.problems["labels without clips"] == [CLIPS[1]]
     assert len(found.rows) == 2
+
+
+def test_without_a_check_labels_alone_are_enough(corpus):
+    for clip in CLIPS[1:]:
+        next(corpus.rglob(clip)).unlink()
+    found = find_chalearn(corpus, check=None)
+    assert found.problems["labels without clips"] == sorted(CLIPS[1:])
+    assert {row.clip: row.path for row in found.rows} == {
+        CLIPS[0]: corpus / "train-1" / "80_00" / CLIPS[0],
+        CLIPS[1]: corpus / "val" / CLIPS[1],
+        CLIPS[2]: corpus / "test" / CLIPS[2],
+    }
+    assert "2 of 3 clips have no file; their path is where it is expected" in found.facts["notes"]
 
 
 def test_a_clip_that_cannot_be_read_is_told_and_left_out(corpus):
@@ -270,8 +377,36 @@ def test_a_clip_that_cannot_be_read_is_told_and_left_out(corpus):
             raise MsmaError(f"{path}: broken")
 
     found = find_chalearn(corpus, check)
-    assert found.unreadable == [f"{next(corpus.rglob(CLIPS[2]))}: broken"]
+    assert found.problems["unreadable"] == [f"{next(corpus.rglob(CLIPS[2]))}: broken"]
     assert sorted(row.clip for row in found.rows) == sorted(CLIPS[:2])
+
+
+def test_transcripts_become_a_column(corpus):
+    (corpus / TRANSCRIPTIONS[0]).write_bytes(pickle.dumps(TEXTS))
+    found = find_chalearn(corpus, check=None)
+    assert {row.clip: row.columns for row in found.rows} == {clip: {"transcript": text} for clip, text in TEXTS.items()}
+
+
+def test_empty_missing_and_superfluous_transcripts_are_told(corpus):
+    (corpus / TRANSCRIPTIONS[1]).write_bytes(pickle.dumps({CLIPS[0]: " \n", CLIPS[1]: "text", "extra.mp4": "text"}))
+    found = find_chalearn(corpus, check=None)
+    assert found.problems["empty transcripts"] == [CLIPS[0]]
+    assert found.problems["clips without a transcript"] == [CLIPS[2]]
+    assert found.problems["transcripts without labels"] == ["extra.mp4"]
+    assert {row.clip: row.columns["transcript"] for row in found.rows}[CLIPS[2]] == ""
+
+
+def test_without_transcription_files_there_is_no_column(corpus):
+    found = find_chalearn(corpus, check=None)
+    assert all(row.columns == {} for row in found.rows)
+    assert "empty transcripts" not in found.problems
+
+
+def test_two_transcripts_of_one_clip_are_refused(corpus):
+    for name, text in zip(TRANSCRIPTIONS, ("one", "two"), strict=False):
+        (corpus / name).write_bytes(pickle.dumps({CLIPS[0]: text}))
+    with pytest.raises(MsmaError, match=f"{CLIPS[0]} has another transcript in another file"):
+        find_chalearn(corpus, check=None)
 
 
 def test_media_without_labels_is_not_opened(corpus):
@@ -284,7 +419,7 @@ def test_media_without_labels_is_not_opened(corpus):
 def test_one_split_alone_is_enough(corpus):
     for split in ("val", "test"):
         (corpus / ANNOTATIONS[split]).unlink()
-    assert [row.split for row in find_chalearn(corpus, check=None).rows] == ["train"]
+    assert [row.split for row in find_chalearn(corpus, readable).rows] == ["train"]
 
 
 def test_a_clip_that_is_there_twice_is_refused(corpus):
@@ -318,3 +453,145 @@ def test_what_is_no_folder_is_named(tmp_path, name):
     (tmp_path / "a file").touch()
     with pytest.raises(MsmaError, match=f"{tmp_path / name}: not a folder"):
         find_chalearn(tmp_path / name, check=None)
+
+
+# layouts
+
+KEY = "the key"
+ORACLE = {"ceilings": {"both": {"ccc": {"mean": 0.9}}}}
+
+
+def files_of(split: str) -> Files:
+    """What the archives of one split hold: clips, labels, transcripts."""
+    names = [f"{split}Clip_{source}-x.00{number}.mp4" for source in "ab" for number in (1, 2)]
+    place = list(ANNOTATIONS).index(split)
+    return {name: f"media of {name}".encode() for name in names} | {
+        ANNOTATIONS[split]: pickle.dumps(labels(np.float64 if split == "train" else float, names), protocol=2),
+        TRANSCRIPTIONS[place]: pickle.dumps({name: f"what {name} says" for name in names}, protocol=2),
+    }
+
+
+CORPUS = {split: files_of(split) for split in ANNOTATIONS}
+
+
+def clips_of(split: str) -> Files:
+    return {name: content for name, content in CORPUS[split].items() if name.endswith(".mp4")}
+
+
+def pickle_of(kind: str, split: str) -> Files:
+    return {name: content for name, content in CORPUS[split].items() if name.startswith(kind)}
+
+
+def in_80s(files: Files, name: str, pack=zipped) -> Files:
+    """Inner zips of two clips each, as the older archives have them."""
+    pairs = list(files.items())
+    return {f"{name}80_0{n}.zip": pack(dict(pairs[2 * n : 2 * n + 2])) for n in range(2)}
+
+
+def locked(files: Files) -> bytes:
+    return locked_zipped(files, KEY)
+
+
+def aes(files: Files) -> bytes:
+    return aes_zipped(files, KEY)
+
+
+def official(lock, nested: bool) -> Files:
+    """The names under which the corpus is given out; `lock` packs those with an e."""
+    archives: Files = {}
+    for split, long, test in (("train", "training", ""), ("val", "validation", "-e"), ("test", "test", "-e")):
+        last = lock if split == "test" else zipped
+        clips = in_80s(clips_of(split), long, last) if nested else clips_of(split)
+        archives[f"{split}-1{'e' if split == 'test' else ''}.zip"] = last(clips)
+        archives[f"{split}-annotation{test}.zip"] = (lock if test else zipped)(pickle_of("annotation", split))
+        archives[f"{split}-transcription{'-e' if split == 'test' else ''}.zip"] = last(
+            pickle_of("transcription", split)
+        )
+    return archives
+
+
+FOLDERS: Files = {f"{split}-1/80_00/{name}": content for split in CORPUS for name, content in CORPUS[split].items()}
+TRAIN_UNPACKED: Files = {f"train-1/{name}": content for name, content in CORPUS["train"].items()}
+LAYOUTS: dict[str, Files] = {
+    "folders": FOLDERS,
+    "zips": official(zipped, nested=False),
+    "zips of zips": official(zipped, nested=True),
+    "zips with ZipCrypto": official(locked, nested=False),
+    "zips of zips with ZipCrypto": official(locked, nested=True),
+    "zips with AES": official(aes, nested=False),
+    "zips of zips with AES": official(aes, nested=True),
+    "train unpacked and its zips kept": official(locked, nested=True) | TRAIN_UNPACKED,
+    "train unpacked and its zips removed": TRAIN_UNPACKED
+    | {name: content for name, content in official(aes, nested=False).items() if not name.startswith("train")},
+    "one zip of folders": {"corpus.zip": zipped(FOLDERS)},
+    "one zip of all zips": {"corpus.zip": zipped({f"FI V2/{n}": c for n, c in official(locked, True).items()})},
+}
+
+
+def lay_out(folder: Path, files: Files) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def essence(found) -> dict[str, tuple]:
+    """The rows, with the content of the files for their paths."""
+    return {
+        row.clip: (row.path.read_bytes(), row.source, row.split, row.target, row.columns, row.path.name)
+        for row in found.rows
+    }
+
+
+@pytest.mark.filterwarnings("ignore:PBKDF2:DeprecationWarning")
+@pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_gives_the_same_rows(tmp_path, files):
+    found = find_chalearn(
+        lay_out(tmp_path / "corpus", files), readable, extract=tmp_path / "unpacked", keys=["no", KEY]
+    )
+    plain = find_chalearn(lay_out(tmp_path / "plain", FOLDERS), readable)
+    assert len(found.rows) == 12
+    assert essence(found) == essence(plain)
+    assert found.facts == plain.facts
+    assert not any(found.problems.values())
+
+
+def test_one_zip_alone_can_be_the_corpus(tmp_path):
+    lay_out(tmp_path, LAYOUTS["one zip of all zips"])
+    found = find_chalearn(tmp_path / "corpus.zip", readable, keys=[KEY])
+    assert len(found.rows) == 12
+    assert all(row.path.is_relative_to(tmp_path / "extracted") for row in found.rows)
+
+
+def test_a_rendered_corpus_in_a_zip_keeps_its_ceiling_and_notice(tmp_path):
+    files = FOLDERS | {"corpus/oracle.json": json.dumps(ORACLE).encode()}
+    lay_out(tmp_path, {"corpus.zip": zipped(files)})
+    found = find_chalearn(tmp_path, readable)
+    assert found.corpus == "synthetic"
+    assert found.facts["ceiling"] == ORACLE["ceilings"]
+    assert "no validity" in found.facts["notice"]
+
+
+def test_without_the_key_the_rest_is_there_and_the_archives_are_named(tmp_path):
+    found = find_chalearn(lay_out(tmp_path, LAYOUTS["zips with ZipCrypto"]), readable, keys=["wrong"])
+    assert {row.split for row in found.rows} == {"train"}
+    named = {line.split(":")[0] for line in found.problems["archives not used"]}
+    locked_ones = ("test-1e", "test-annotation-e", "test-transcription-e", "val-annotation-e")
+    assert named == {str(tmp_path / f"{name}.zip") for name in locked_ones}
+    assert all("--key" in line for line in found.problems["archives not used"])
+    assert found.problems["clips without labels"] == sorted(clips_of("val"))
+
+
+def test_locked_labels_alone_are_an_error_that_asks_for_the_key(tmp_path):
+    lay_out(tmp_path, {"val-annotation-e.zip": locked(pickle_of("annotation", "val"))})
+    with pytest.raises(MsmaError, match=r"no annotation pickle there.*val-annotation-e\.zip.*--key"):
+        find_chalearn(tmp_path, None)
+
+
+def test_a_clip_that_is_damaged_in_its_archive_is_told(tmp_path):
+    packed = zipped(CORPUS["train"], method=0).replace(b"media of trainClip_a-x.001", b"MEDIA of trainClip_a-x.001", 1)
+    lay_out(tmp_path, {"train.zip": packed})
+    found = find_chalearn(tmp_path, readable)
+    assert len(found.rows) == 3
+    assert "'trainClip_a-x.001.mp4' is damaged" in found.problems["damaged in an archive"][0]
+    assert found.problems["labels without clips"] == ["trainClip_a-x.001.mp4"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from msma.traits import TRAITS
+from msma.cli.messages import printable
 
 if TYPE_CHECKING:
     from msma.data.cache import CacheReport
-    from msma.data.chalearn import Found
-    from msma.evaluate import Evaluation, Predictions
+    from msma.data.manifest import Found
 
 SHOWN = 20
 """Lines for each kind of problem of a corpus."""
@@ -24,101 +22,37 @@ PIPED_WIDTH = 160
 
 
 def show_found(found: Found) -> None:
-    """The table of `msma prepare chalearn`, on stderr."""
-    table = Table("", "clips", title=found.corpus)
+    """The table of `msma prepare`, on stderr: rows by split, then every kind of problem."""
+    table = Table("", "clips", title=printable(found.corpus))
     for split in ("train", "val", "test"):
         table.add_row(split, str(sum(row.split == split for row in found.rows)))
-    problems = (
-        ("clips without labels", found.clips_without_labels),
-        ("labels without clips", found.labels_without_clips),
-        ("unreadable", found.unreadable),
-    )
-    for name, clips in problems:
-        table.add_row(name, str(len(clips)))
+    for kind, lines in found.problems.items():
+        table.add_row(kind, str(len(lines)))
     console = stderr()
     console.print(table)
-    for name, clips in problems:
-        for clip in clips[:SHOWN]:
-            console.print(f"{name}: {clip}")
-        if len(clips) > SHOWN:
-            console.print(f"{name}: and {len(clips) - SHOWN} more")
+    for kind, lines in found.problems.items():
+        show_some(console, kind, lines)
     for note in found.facts["notes"]:
-        console.print(f"note: {note}")
+        console.print(printable(f"note: {note}"), soft_wrap=True)
+
+
+def show_some(console: Console, name: str, lines: Sequence[str]) -> None:
+    for line in lines[:SHOWN]:
+        console.print(printable(f"{name}: {line}"), soft_wrap=True)
+    if len(lines) > SHOWN:
+        console.print(f"{name}: and {len(lines) - SHOWN} more")
 
 
 def show_cache_report(report: CacheReport) -> None:
-    """ok / degraded / failed, and a line for each clip that failed; on stderr, only if something is to be said."""
-    if not report.failed and not report.degraded:
-        return
+    """How many clips are ok, degraded and failed, how many bytes one takes, and why clips failed; on stderr."""
+    table = Table("clips", "ok", "degraded", "failed", "KiB a clip")
+    kept = len(report.entries)
+    kib = f"{report.total_bytes / kept / 1024:.0f}" if kept else ""
+    counts = kept + len(report.failed), kept - len(report.degraded), len(report.degraded), len(report.failed)
+    table.add_row(*map(str, counts), kib)
     console = stderr()
-    ok = len(report.entries) - len(report.degraded)
-    console.print(f"clips: {ok} ok, {len(report.degraded)} degraded, {len(report.failed)} failed")
-    for reason in report.failed.values():
-        console.print(f"failed: {reason}")
-
-
-def show_json(evaluation: Evaluation) -> None:
-    sys.stdout.write(json.dumps(asdict(evaluation), indent=2) + "\n")
-
-
-def show_evaluation(evaluation: Evaluation) -> None:
-    """Traits down, metrics across; the constant baseline and the ceiling below."""
-    names = list(evaluation.metrics)
-    table = Table(
-        "",
-        *names,
-        title=f"{evaluation.model} on {evaluation.corpus}, split {evaluation.split}, {evaluation.clips} clips",
-    )
-    for row in (*TRAITS, "mean"):
-        table.add_row(
-            row, *(f"{evaluation.metrics[name][row]:.4f}" for name in names), style="bold" if row == "mean" else ""
-        )
-    table.add_section()
-    constant = evaluation.baselines["constant"]
-    table.add_row("constant (mean)", *(f"{constant[name]['mean']:.4f}" for name in names))
-    if evaluation.ceiling is not None:
-        best = evaluation.ceiling
-        table.add_row("ceiling (mean)", *(f"{best[name]['mean']:.4f}" if name in best else "" for name in names))
-    console = stdout()
     console.print(table)
-    for name, interval in evaluation.intervals.items():
-        console.print(f"{name}: 95 % interval by source {interval.low:.4f} to {interval.high:.4f}")
-    if evaluation.ceiling is not None:
-        share = evaluation.metrics["ccc"]["mean"] / evaluation.ceiling["ccc"]["mean"]
-        console.print(f"share of the ceiling (CCC): {share:.2f}")
-    if evaluation.degraded or evaluation.failed:
-        console.print(
-            f"{evaluation.degraded} clips were degraded; {len(evaluation.failed)} could not be read and are not scored"
-        )
-
-
-def show_comparison(evaluations: dict[str, tuple[dict[str, Any], Predictions]]) -> None:
-    """One row an evaluation; differences are of the first to each other one."""
-    from msma.evaluate import compare_ccc
-
-    (first_name, (_, first)), *_ = evaluations.items()
-    table = Table(
-        "model", "fusion", "clips", "CCC [95 %]", "ceiling", "share", "mean accuracy", "constant", "first - this (CCC)"
-    )
-    for name, (evaluation, predictions) in evaluations.items():
-        metrics, interval = evaluation["metrics"], evaluation["intervals"]["ccc"]
-        ccc, ceiling = metrics["ccc"]["mean"], (evaluation["ceiling"] or {}).get("ccc", {}).get("mean")
-        difference = ""
-        if name != first_name:
-            paired = compare_ccc(first, predictions)
-            difference = f"{paired.difference:+.3f} [{paired.interval.low:+.3f}, {paired.interval.high:+.3f}]"
-        table.add_row(
-            name,
-            evaluation["fusion"],
-            str(evaluation["clips"]),
-            f"{ccc:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]",
-            "" if ceiling is None else f"{ceiling:.3f}",
-            "" if ceiling is None else f"{ccc / ceiling:.2f}",
-            f"{metrics['mean_accuracy']['mean']:.4f}",
-            f"{evaluation['baselines']['constant']['mean_accuracy']['mean']:.4f}",
-            difference,
-        )
-    stdout().print(table)
+    show_some(console, "failed", list(report.failed.values()))
 
 
 def stdout() -> Console:

@@ -1,24 +1,30 @@
-"""First Impressions V2 as users have it on disk: folders of mp4 files and three label pickles.
+"""First Impressions V2 as users have it on disk: mp4 files, label pickles and transcripts, in folders and archives.
 
-The pickles are `dict[trait][clip name] -> score` and hold numpy scalars. They come from other people's machines, so
-they are read by `label_pickle`, which knows what such a file needs and refuses everything else.
+The pickles are `dict[trait][clip name] -> score` with numpy scalars, and `dict[clip name] -> transcript`. They come
+from other people's machines, so they are read by `label_pickle`, which knows what such a file needs and refuses
+everything else.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msma.data.archives import Progress, gather
 from msma.data.label_pickle import read_label_pickle
-from msma.data.manifest import Row
+from msma.data.manifest import Found, Row
 from msma.errors import MsmaError
 from msma.traits import TRAITS
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
-MAX_PICKLE_BYTES = 16 * 1024**2
+TRANSCRIPTIONS = ("transcription_training.pkl", "transcription_validation.pkl", "transcription_test.pkl")
+ORACLE = "oracle.json"
+"""What `msma synth` knows of its corpus."""
+MAX_LABEL_BYTES = 16 * 1024**2
+MAX_TRANSCRIPT = 50_000
+"""Characters; people speak twenty a second."""
 NEUROTICISM_NOTE = "neuroticism is kept as stored, where it behaves as emotional stability (high = stable)"
 
 SYNTHETIC_NOTICE = (
@@ -26,82 +32,79 @@ SYNTHETIC_NOTICE = (
 )
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a folder holds; nothing is dropped silently."""
+def find_chalearn(
+    place: Path,
+    check: Callable[[Path], None] | None,
+    *,
+    extract: Path | None = None,
+    keys: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Found:
+    """Match the mp4 files below `place` (a folder, or one zip) with its label pickles and transcripts.
 
-    rows: list[Row]
-    clips_without_labels: list[str]
-    labels_without_clips: list[str]
-    unreadable: list[str]
-    """One line each: the clip and why."""
-    facts: dict[str, Any]
-    corpus: str
-
-
-def find_chalearn(folder: Path, check: Callable[[Path], None] | None) -> Found:
-    """Match the mp4 files below `folder` with its label pickles.
-
-    `check` is called with each labelled file and raises MsmaError where it cannot be read; None leaves media unread.
+    What lies in zips is unpacked into `extract` (by default `extracted` beside what `place` holds); `keys` open the
+    encrypted ones. `check` is called with each labelled file and raises MsmaError where it cannot be read. None leaves
+    media unread and gives every labelled clip a row, with the path where it is expected if it has no file.
 
     Raises:
-        MsmaError: no folder, no labels, a pickle that is not what it should be, or a clip that is there twice.
+        MsmaError: nothing there, no labels, a pickle that is not what it should be, a clip that is there twice, or a
+            hostile archive.
     """
-    if not folder.is_dir():
-        raise MsmaError(f"{folder}: not a folder; name the one that holds the clips and the annotation pickles")
-    labels = _all_labels(folder)
-    paths: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.mp4")):
-        if path.name in paths:
-            raise MsmaError(f"{path}: the clip is also at {paths[path.name]}; keep one of them")
-        paths[path.name] = path
+    home = place if place.is_dir() else place.parent
+    gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)
+    unique: dict[str, Path] = {}
+    for path in gathered.files:
+        if path.name in unique:
+            raise MsmaError(
+                f"{path}: {'the clip is ' if is_clip(path.name) else ''}also at {unique[path.name]}; keep one of them"
+            )
+        unique[path.name] = path
+    clips = {name: path for name, path in unique.items() if is_clip(name)}
+    labels = _all_labels(unique)
+    if not labels:
+        expected = f"no annotation pickle there; expected {', '.join(ANNOTATIONS.values())}"
+        raise MsmaError("; ".join([f"{place}: {expected}", *gathered.unused[:10]]))
+    transcripts = _all_transcripts(unique)
     rows, unreadable = [], []
     for clip, (split, target) in sorted(labels.items()):
-        if clip not in paths:
+        if clip not in clips and check is not None:
             continue
         try:
             if check is not None:
-                check(paths[clip])
+                check(clips[clip])
         except MsmaError as error:
             unreadable.append(str(error))
             continue
-        rows.append(Row(clip, paths[clip], clip.rsplit(".", 2)[0], split, target))
-    oracle = folder / "oracle.json"
-    facts: dict[str, Any] = {"notes": [NEUROTICISM_NOTE]}
-    if oracle.exists():
-        facts["notice"] = SYNTHETIC_NOTICE
-        facts["ceiling"] = _ceilings(oracle)
-    return Found(
-        rows,
-        clips_without_labels=sorted(set(paths) - set(labels)),
-        labels_without_clips=sorted(set(labels) - set(paths)),
-        unreadable=unreadable,
-        facts=facts,
-        corpus="synthetic" if oracle.exists() else "first-impressions-v2",
-    )
+        columns = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
+        rows.append(Row(clip, clips.get(clip, home / split / clip), clip.rsplit(".", 2)[0], split, target, columns))
+    problems = {
+        "clips without labels": sorted(clips.keys() - labels.keys()),
+        "labels without clips": sorted(labels.keys() - clips.keys()),
+        "unreadable": unreadable,
+        "damaged in an archive": gathered.damaged,
+        "archives not used": gathered.unused,
+    }
+    if transcripts is not None:
+        problems["clips without a transcript"] = sorted(labels.keys() - transcripts.keys())
+        problems["empty transcripts"] = sorted(clip for clip, text in transcripts.items() if not text.strip())
+        problems["transcripts without labels"] = sorted(transcripts.keys() - labels.keys())
+    notes = [NEUROTICISM_NOTE]
+    missing = sum(row.clip not in clips for row in rows)
+    if missing:
+        notes.append(f"{missing} of {len(rows)} clips have no file; their path is where it is expected")
+    facts: dict[str, Any] = {"notes": notes}
+    if ORACLE in unique:
+        facts |= {"notice": SYNTHETIC_NOTICE, "ceiling": _ceilings(unique[ORACLE])}
+    return Found("synthetic" if ORACLE in unique else "first-impressions-v2", rows, facts, problems)
 
 
-def _ceilings(oracle: Path) -> dict[str, Any]:
-    try:
-        return json.loads(oracle.read_text(encoding="utf-8"))["ceilings"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error
+def is_clip(name: str) -> bool:
+    return name.endswith(".mp4")
 
 
-def _all_labels(folder: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
-    labels: dict[str, tuple[str, tuple[float, ...]]] = {}
-    for split, name in ANNOTATIONS.items():
-        found = sorted(folder.rglob(name))
-        if len(found) > 1:
-            raise MsmaError(f"{found[1]}: also at {found[0]}; keep one of them")
-        for path in found:
-            for clip, target in read_annotation(path).items():
-                if clip in labels:
-                    raise MsmaError(f"{path}: clip {clip} is labelled in two splits")
-                labels[clip] = (split, target)
-    if not labels:
-        raise MsmaError(f"{folder}: no annotation pickle below it; expected {', '.join(ANNOTATIONS.values())}")
-    return labels
+def is_wanted(name: str) -> bool:
+    """Whether a file of this name belongs to the corpus."""
+    return is_clip(name) or name in (*ANNOTATIONS.values(), *TRANSCRIPTIONS, ORACLE)
 
 
 def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
@@ -110,12 +113,25 @@ def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
     Raises:
         MsmaError: too large, not a pickle, a global that labels do not need, or not the expected dictionaries.
     """
-    if path.stat().st_size > MAX_PICKLE_BYTES:
-        raise MsmaError(f"{path}: larger than any label file ({MAX_PICKLE_BYTES >> 20} MiB); refused")
+    return _read(path, _scores)
+
+
+def read_transcription(path: Path) -> dict[str, str]:
+    """Clip name to what is said in it.
+
+    Raises:
+        MsmaError: as `read_annotation`.
+    """
+    return _read(path, _texts)
+
+
+def _read(path: Path, content_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return _scores(read_label_pickle(path.read_bytes()))
+        if path.stat().st_size > MAX_LABEL_BYTES:
+            raise ValueError(f"larger than any, {MAX_LABEL_BYTES >> 20} MiB")
+        return content_of(read_label_pickle(path.read_bytes()))
     except (OSError, ValueError) as error:
-        raise MsmaError(f"{path}: not a label pickle of First Impressions V2 ({error})") from error
+        raise MsmaError(f"{path}: not a label pickle of First Impressions V2 ({error}); download it again") from error
 
 
 def _scores(data: Any) -> dict[str, tuple[float, ...]]:
@@ -128,8 +144,53 @@ def _scores(data: Any) -> dict[str, tuple[float, ...]]:
     for trait, column in zip(TRAITS, columns, strict=True):
         if column.keys() != clips:
             raise ValueError(f"{trait} does not score the same clips as {TRAITS[0]}")
-    scores = {clip: tuple(column[clip] for column in columns) for clip in clips}
+    scores = {_checked_name(clip): tuple(column[clip] for column in columns) for clip in clips}
     for clip, values in scores.items():
         if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
             raise ValueError(f"clip {clip!r} has a score that is not in [0, 1]")
     return scores
+
+
+def _texts(data: Any) -> dict[str, str]:
+    if not isinstance(data, dict) or not data:
+        raise ValueError("expected a dictionary of transcripts")
+    for clip, text in data.items():
+        if not isinstance(text, str) or len(text) > MAX_TRANSCRIPT:
+            raise ValueError(f"clip {_checked_name(clip)!r} has a transcript that is no text or longer than any")
+        text.encode()  # a lone surrogate, which no file can hold, is a ValueError
+    return {_checked_name(clip): text for clip, text in data.items()}
+
+
+def _checked_name(clip: str) -> str:
+    """Names become paths and lines of the report."""
+    if not clip.isprintable() or "/" in clip or "\\" in clip or clip in ("", ".", "..") or len(clip) > 200:
+        raise ValueError(f"clip {clip[:80]!r} is not the name of a file")
+    return clip
+
+
+def _all_labels(files: dict[str, Path]) -> dict[str, tuple[str, tuple[float, ...]]]:
+    labels: dict[str, tuple[str, tuple[float, ...]]] = {}
+    for split, name in ANNOTATIONS.items():
+        for clip, target in read_annotation(files[name]).items() if name in files else ():
+            if clip in labels:
+                raise MsmaError(f"{files[name]}: clip {clip} is labelled in two splits; keep it in one")
+            labels[clip] = (split, target)
+    return labels
+
+
+def _all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
+    """None where there are no transcription files."""
+    paths = [files[name] for name in TRANSCRIPTIONS if name in files]
+    transcripts: dict[str, str] = {}
+    for path in paths:
+        for clip, text in read_transcription(path).items():
+            if transcripts.setdefault(clip, text) != text:
+                raise MsmaError(f"{path}: clip {clip} has another transcript in another file; keep one")
+    return transcripts if paths else None
+
+
+def _ceilings(oracle: Path) -> dict[str, Any]:
+    try:
+        return json.loads(oracle.read_text(encoding="utf-8"))["ceilings"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error

@@ -49,7 +49,7 @@ def read_label_pickle(data: bytes) -> Any:
             if len(stack) > MAX_STACK:
                 raise ValueError("refused, too deep")
         return stack.pop()
-    except (IndexError, KeyError, TypeError, struct.error) as error:
+    except (IndexError, KeyError, OverflowError, TypeError, struct.error) as error:
         raise ValueError("broken pickle") from error
 
 

@@ -70,8 +70,26 @@ class Manifest:
         return rows
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search for a corpus gives: the rows of its manifest, and all that was left out or looks odd."""
+
+    corpus: str
+    rows: list[Row]
+    facts: dict[str, Any]
+    """As in Manifest."""
+    problems: dict[str, list[str]]
+    """Kind of problem to its clips, or to one line each; a kind that was looked for and not found is empty."""
+
+
 def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
     return np.array([row.target for row in rows], dtype=np.float64)
+
+
+def mean_target(rows: Sequence[Row]) -> Float[np.ndarray, " 5"]:
+    """What a constant predictor answers; 0.5 for traits without labels."""
+    mean = targets(rows).mean(axis=0)
+    return np.where(np.isnan(mean), 0.5, mean)
 
 
 def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str, Any]) -> None:
@@ -80,8 +98,7 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
     Raises:
         MsmaError: `path` does not end in .csv.
     """
-    if path.suffix != ".csv":
-        raise MsmaError(f"{path}: a manifest ends in .csv; name it {path.with_suffix('.csv')}")
+    check_manifest_path(path)
     home = path.parent.resolve()
     with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         extra = list(dict.fromkeys(name for row in rows for name in row.columns))
@@ -95,6 +112,14 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
             writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *scores, *others])
     with written_whole(facts_path(path)) as unfinished:
         unfinished.write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
+
+
+def check_manifest_path(path: Path) -> None:
+    """Raises:
+    MsmaError: `path` does not end in .csv.
+    """
+    if path.suffix != ".csv":
+        raise MsmaError(f"{path}: a manifest ends in .csv; name it {path.with_suffix('.csv')}")
 
 
 def read_manifest(path: Path) -> Manifest:

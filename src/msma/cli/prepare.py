@@ -1,0 +1,159 @@
+"""`msma prepare`: from a corpus as its users have it to a manifest."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msma.cli.messages import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msma.data.manifest import Found
+
+KEYS_VARIABLE = "MSMA_KEYS"
+
+prepare_app = typer.Typer(help="Make a manifest of a labelled corpus.", no_args_is_help=True)
+
+OutOption = Annotated[Path, typer.Option("--out", help="The manifest to write (CSV).")]
+MediaCheckOption = Annotated[
+    bool,
+    typer.Option(help="Open every clip and leave out those that cannot be read; without, labels alone are enough."),
+]
+
+
+@prepare_app.command("chalearn")
+def prepare_chalearn(
+    place: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder with clips, label pickles and zips, anywhere below; or one zip."),
+    ],
+    out: OutOption,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Key of encrypted archives; may be given again. Or one a line in {KEYS_VARIABLE}."),
+    ] = None,
+    extract: Annotated[
+        Path | None, typer.Option(help="Folder that archives are unpacked to; by default `extracted` beside --out.")
+    ] = None,
+    media_check: MediaCheckOption = True,
+) -> None:
+    """Make a manifest of First Impressions V2 (archives, folders or both) or of a corpus made by `msma synth`."""
+    from msma.cli.progress import progress_bar
+    from msma.data.chalearn import find_chalearn
+    from msma.data.manifest import check_manifest_path
+
+    check_manifest_path(out)
+    keys = [*(key or ()), *os.environ.get(KEYS_VARIABLE, "").splitlines()]
+    with ExitStack() as bars:
+        bar: list[Callable[[int, int], None]] = []
+
+        def report(done: int, total: int) -> None:
+            if not bar:  # only where there are archives
+                bar.append(bars.enter_context(progress_bar("unpacking", "MiB")))
+            bar[0](done >> 20, total >> 20)
+
+        checker = media_checker(media_check)
+        extract = extract or out.parent / "extracted"
+        found = find_chalearn(place, checker, extract=extract, keys=keys, progress=report)
+    finish(place, out, found)
+
+
+@prepare_app.command("table")
+def prepare_table(
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet with one row a clip.")],
+    out: OutOption,
+    path_column: Annotated[str, typer.Option(help="Column of the media files.")],
+    traits: Annotated[
+        list[str] | None,
+        typer.Option(help="openness=COLUMN,extraversion=COLUMN,...; by default the columns with names of traits."),
+    ] = None,
+    source_column: Annotated[
+        str | None, typer.Option(help="Column of the person or video, which no split may share; by default each clip.")
+    ] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Shares of train, val and test, drawn by source; by default 60,20,20.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawn split.")] = 0,
+    range: Annotated[
+        str | None, typer.Option("--range", help="Lowest and highest score of the scale, such as 1,7; by default 0,1.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that paths are relative to; by default that of the table.")
+    ] = None,
+    media_check: MediaCheckOption = True,
+) -> None:
+    """Make a manifest of any corpus that has a table of its clips and their scores."""
+    from msma.data.manifest import check_manifest_path
+    from msma.data.table import Layout, find_table
+
+    check_manifest_path(out)
+    if split is not None and split_column is not None:
+        raise typer.BadParameter("--split draws the splits, --split-column reads them: give one of the two")
+    train, val, test = numbers("--split", split or "60,20,20", 3)
+    low, high = numbers("--range", range or "0,1", 2)
+    layout = Layout(
+        path=path_column,
+        traits=columns_of_traits(traits) if traits else None,
+        source=source_column,
+        split=split_column,
+        shares=(train, val, test),
+        seed=seed,
+        range=(low, high) if range else None,
+        root=root,
+    )
+    finish(table, out, find_table(table, layout, media_checker(media_check)))
+
+
+def media_checker(wanted: bool) -> Callable[[Path], None] | None:
+    if not wanted:
+        return None
+    from msma.config import Limits
+    from msma.media.windows import check_media
+
+    return lambda path: check_media(path, Limits())
+
+
+def finish(place: Path, out: Path, found: Found) -> None:
+    """Show what was found and write it.
+
+    Raises:
+        MsmaError: nothing was.
+    """
+    from msma.cli.tables import show_found
+    from msma.data.manifest import facts_path, write_manifest
+    from msma.errors import MsmaError
+
+    show_found(found)
+    if not found.rows:
+        raise MsmaError(
+            f"{place}: no clip with a label can be read; see above, or use --no-media-check for labels alone"
+        )
+    write_manifest(out, found.corpus, found.rows, {**found.facts, "problems": found.problems})
+    tell(f"{len(found.rows)} clips are in {out}; notes and problems in {facts_path(out)}")
+
+
+def columns_of_traits(words: list[str]) -> dict[str, str]:
+    """`openness=O_col,extraversion` -> trait to column; a trait alone has a column of its own name."""
+    pairs = [pair.strip().partition("=") for word in words for pair in word.split(",") if pair.strip()]
+    columns = {trait.strip(): column.strip() if equals else trait.strip() for trait, equals, column in pairs}
+    if len(columns) < len(pairs):
+        raise typer.BadParameter("--traits names a trait twice")
+    return columns
+
+
+def numbers(option: str, text: str, count: int) -> list[float]:
+    words = text.split(",")
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise typer.BadParameter(f"{option} takes {count} numbers with commas between, not {text!r}")
+    return values

@@ -1,0 +1,265 @@
+"""Any corpus as a table, one row a clip: columns for the file, some traits, and perhaps the source and the split.
+
+Scores may be on any scale; they are brought to [0, 1] by a straight line. Which way a scale points is not known here,
+so nothing is flipped. Columns that are not named are kept as text.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from msma.data.manifest import COLUMNS, SPLITS, Found, Row
+from msma.data.table_file import Table, read_table
+from msma.errors import MsmaError
+from msma.traits import TRAITS
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+MISSING = ("", "nan", "na", "n/a", "none", "null", "-")
+PROBLEMS = ("no path", "no score", "out of range", "no source", "no split", "repeated", "no such file", "unreadable")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of a table mean."""
+
+    path: str
+    """Column of the media files, relative to the table's folder or to `root`."""
+    traits: Mapping[str, str] | None = None
+    """Trait to its column; None: the traits that are names of columns."""
+    source: str | None = None
+    """Column of the group that must not be split; None: each clip for itself."""
+    split: str | None = None
+    """Column of train, val and test; None: drawn by `shares` and `seed`."""
+    shares: tuple[float, float, float] = (60.0, 20.0, 20.0)
+    seed: int = 0
+    range: tuple[float, float] | None = None
+    """Lowest and highest score of the scale; None: scores are in [0, 1] as they are."""
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table whose cells could all be read."""
+
+    line: str
+    """For messages."""
+    written: str
+    path: Path
+    source: str | None
+    split: str | None
+    target: tuple[float, ...]
+    columns: dict[str, str]
+
+
+def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None) -> Found:
+    """Read a table as a corpus; `check` is called with each file and raises MsmaError where it cannot be read.
+
+    Rows that cannot be used are counted by kind and left out. None for `check` leaves files unread and unsought.
+
+    Raises:
+        MsmaError: the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip comes
+            twice with different labels, a split has an unknown name, or there are fewer sources than splits.
+    """
+    table = read_table(path)
+    columns = trait_columns(table, layout)
+    problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
+    entries = usable(table, layout, columns, problems)
+    names = clip_names(entries)
+    sources = [name if entry.source is None else entry.source for name, entry in zip(names, entries, strict=True)]
+    if layout.split is None:
+        splits = split_by_source(path, sources, layout.shares, layout.seed)
+    else:
+        splits = [str(entry.split) for entry in entries]
+    # Names and splits are given before files are looked at: a broken file changes them for no other clip.
+    rows = [
+        Row(name, entry.path, source, split, entry.target, entry.columns)
+        for name, source, split, entry in zip(names, sources, splits, entries, strict=True)
+        if check is None or is_readable(entry, check, problems)
+    ]
+    facts = {
+        "notes": notes_on(table, layout, columns, rows),
+        "range": list(layout.range or (0.0, 1.0)),
+        "columns": {"path": layout.path, "source": layout.source, "split": layout.split, **columns},
+        "split": None if layout.split else {"shares": list(layout.shares), "seed": layout.seed},
+    }
+    return Found(path.stem, rows, facts, problems)
+
+
+def trait_columns(table: Table, layout: Layout) -> dict[str, str]:
+    """Trait, in OCEAN order, to the name of its column.
+
+    Raises:
+        MsmaError: an unknown trait or column, two traits in one column, or no trait at all.
+    """
+    if layout.traits is None:
+        named = {trait: trait for trait in TRAITS if any(trait == column.casefold() for column in table.columns)}
+    else:
+        named = {trait.casefold(): column for trait, column in layout.traits.items()}
+    unknown = [trait for trait in named if trait not in TRAITS]
+    if unknown:
+        raise MsmaError(f"{table.path}: {unknown[0]!r} is no trait; --traits takes {', '.join(TRAITS)}")
+    if not named:
+        raise MsmaError(f"{table.path}: no column is named as a trait; say which is which: --traits openness=COLUMN")
+    columns = {trait: table.columns[table.place(named[trait])] for trait in TRAITS if trait in named}
+    if len(set(columns.values())) < len(columns):
+        raise MsmaError(f"{table.path}: two traits are read from one column; give each its own in --traits")
+    return columns
+
+
+def usable(table: Table, layout: Layout, columns: Mapping[str, str], problems: dict[str, list[str]]) -> list[Entry]:
+    """The rows that can be used; the others are added to `problems`.
+
+    Raises:
+        MsmaError: as `find_table`.
+    """
+    low, high = layout.range or (0.0, 1.0)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise MsmaError(f"--range {low:g},{high:g}: give the lowest and the highest score of the scale, such as 1,7")
+    root = layout.root or table.path.parent
+    path_at = table.place(layout.path)
+    source_at, split_at = (None if name is None else table.place(name) for name in (layout.source, layout.split))
+    traits_at = {trait: table.place(column) for trait, column in columns.items()}
+    kept = kept_columns(table, {path_at, source_at, split_at, *traits_at.values()})
+    seen: dict[Path, Entry] = {}
+    for number, cells in enumerate(table.rows, start=1):
+        written = cells[path_at].strip()
+        line = f"row {number} ({written[:200]})"
+        if not written or any(ord(character) < 32 for character in written):
+            problems["no path"].append(line)
+            continue
+        raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
+        missing = [trait for trait, score in raw.items() if math.isnan(score)]
+        outside = [trait for trait, score in raw.items() if not low <= score <= high and trait not in missing]
+        if outside and layout.range is None:
+            raise MsmaError(
+                f"{table.path}: {line} has {outside[0]} {raw[outside[0]]:g}, which is not in [0, 1]; "
+                "name the scale with --range LOW,HIGH"
+            )
+        source = None if source_at is None else cells[source_at].strip()
+        split = None if split_at is None else cells[split_at].strip()
+        if missing:
+            problems["no score"].append(f"{line}: {', '.join(missing)}")
+        elif outside:
+            problems["out of range"].append(f"{line}: {outside[0]} {raw[outside[0]]:g}")
+        elif source == "":
+            problems["no source"].append(line)
+        elif split == "":
+            problems["no split"].append(line)
+        else:
+            target = tuple((raw[trait] - low) / (high - low) if trait in raw else math.nan for trait in TRAITS)
+            path = Path(os.path.normpath(root / written))
+            split = split and known_split(table.path, line, split)
+            entry = Entry(line, written, path, source, split, target, {name: cells[at] for name, at in kept.items()})
+            same = seen.setdefault(path, entry)
+            if same is not entry:
+                check_equal(table.path, same, entry)
+                problems["repeated"].append(line)
+    return list(seen.values())
+
+
+def score_of(cell: str, decimal_comma: bool) -> float:
+    """NaN where there is none."""
+    cell = cell.strip()
+    if cell.casefold() in MISSING:
+        return math.nan
+    try:
+        return float(cell.replace(",", ".") if decimal_comma else cell)
+    except ValueError:
+        return math.nan
+
+
+def known_split(path: Path, line: str, text: str) -> str:
+    if text.casefold() not in SPLIT_NAMES:
+        raise MsmaError(f"{path}: {line} has the split {text!r}; use {', '.join(SPLIT_NAMES)}")
+    return SPLIT_NAMES[text.casefold()]
+
+
+def check_equal(path: Path, first: Entry, second: Entry) -> None:
+    labels = [(entry.target, entry.source, entry.split) for entry in (first, second)]
+    if repr(labels[0]) != repr(labels[1]):  # by text, because NaN is not NaN
+        raise MsmaError(f"{path}: {second.line} has other labels than {first.line}, the same clip; keep one of them")
+
+
+def kept_columns(table: Table, used: set[int | None]) -> dict[str, int]:
+    """Names in the manifest to places in the table; a name that the manifest has a meaning for gets a prefix."""
+    kept: dict[str, int] = {}
+    for place, name in enumerate(table.columns):
+        if place in used:
+            continue
+        while name in (*COLUMNS, *TRAITS) or name in kept:
+            name = f"table_{name}"
+        kept[name] = place
+    return kept
+
+
+def is_readable(entry: Entry, check: Callable[[Path], None], problems: dict[str, list[str]]) -> bool:
+    if not entry.path.exists():
+        problems["no such file"].append(f"{entry.line}: {entry.path}")
+        return False
+    try:
+        check(entry.path)
+    except MsmaError as error:
+        problems["unreadable"].append(str(error))
+        return False
+    return True
+
+
+def clip_names(entries: Sequence[Entry]) -> list[str]:
+    """The name of the file where no other clip has it, else the path as written."""
+    names = [PurePosixPath(entry.written).name or entry.written for entry in entries]
+    count = Counter(names)
+    return [name if count[name] == 1 else entry.written for name, entry in zip(names, entries, strict=True)]
+
+
+def split_by_source(path: Path, sources: Sequence[str], shares: tuple[float, float, float], seed: int) -> list[str]:
+    """A split for each clip: sources in random order, each to the split that lacks most clips.
+
+    Raises:
+        MsmaError: the shares are no shares, or there are fewer sources than splits.
+    """
+    if not all(math.isfinite(share) and share >= 0 for share in shares) or not sum(shares):
+        raise MsmaError("--split: give the shares of train, val and test, such as 60,20,20")
+    wanted = {split: share * len(sources) / sum(shares) for split, share in zip(SPLITS, shares, strict=True) if share}
+    sizes = Counter(sources)
+    if len(sizes) < len(wanted):
+        raise MsmaError(f"{path}: {len(sizes)} sources cannot fill {len(wanted)} splits; set a share of --split to 0")
+    order = sorted(sizes)
+    np.random.default_rng(seed).shuffle(order)
+    split_of: dict[str, str] = {}
+    for place, source in enumerate(order):
+        empty = [split for split in wanted if split not in split_of.values()]
+        # The last sources fill the splits that are still empty.
+        choice = empty if len(order) - place <= len(empty) else list(wanted)
+        split_of[source] = max(choice, key=lambda split: wanted[split])
+        wanted[split_of[source]] -= sizes[source]
+    return [split_of[source] for source in sources]
+
+
+def notes_on(table: Table, layout: Layout, columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
+    notes = list(table.notes)
+    if "neuroticism" in columns:
+        notes.append("neuroticism is as the table has it; whether high means neurotic or stable, only its author knows")
+    if layout.range is not None:
+        low, high = layout.range
+        notes.append(f"scores were brought from [{low:g}, {high:g}] to [0, 1]; no scale was flipped")
+    if layout.source is None:
+        notes.append("each clip is a source of its own; if persons or videos have several clips, name --source-column")
+    if layout.split is None:
+        notes.append(f"splits were drawn by source with seed {layout.seed}")
+        if any(column.casefold() == "split" for column in table.columns):
+            notes.append("the table has a column split, which was not used; name it with --split-column")
+    missing = sum(not row.path.exists() for row in rows)
+    if missing:
+        notes.append(f"{missing} of {len(rows)} clips have no file")
+    return notes
