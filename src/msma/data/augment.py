@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor
 
-from msma.config import TrainConfig
-from msma.media.audio import db_to_scale, scale_to_db
-from msma.types import Inputs
+from msma.config import ClipConfig, TrainConfig
+from msma.media.audio import log_mel
+from msma.model.partials import sample_mask
+from msma.types import Features, Inputs
 
 QUIETEST_SNR_DB, LOUDEST_SNR_DB = 20.0, -5.0
 """Signal to noise ratio at severity 0 (barely heard) and 1."""
@@ -24,8 +25,38 @@ DARKEST = 0.1
 """Share of the light that is left at severity 1."""
 
 
-def augment(inputs: Inputs, config: TrainConfig, generator: Generator) -> tuple[Inputs, Float[Tensor, " 2"]]:
-    """Augment one window (no batch axis). Returns it with the quality, audio and visual, that it has now."""
+def augment(
+    inputs: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+) -> tuple[Inputs, Float[Tensor, " 2"]]:
+    """Augment one window (no batch axis). Returns it with the quality, audio and visual, that it has now.
+
+    What is masked in the end is zero in the waveform, so that an encoder that reads it sees no more than log-mel shows.
+    """
+    inputs, quality = degrade(inputs, config, clip_config, generator)
+    inputs = replace(
+        inputs,
+        frame_mask=drop(inputs.frame_mask, config.frame_dropout, 1, generator),
+        mel_mask=drop(inputs.mel_mask, config.frame_dropout, 25, generator),
+    )
+    if bool(inputs.present.all()) and bool(torch.rand((), generator=generator) < config.modality_dropout):
+        inputs = lose(inputs, int(torch.randint(2, (), generator=generator)))
+    return replace(inputs, waveform=inputs.waveform * sample_mask(inputs.mel_mask, inputs.waveform)), quality
+
+
+def augment_features(features: Features, config: TrainConfig, generator: Generator) -> Features:
+    """The part of `augment` that is left where the backbones' work is done: frames, segments, a modality drop out."""
+    frame_mask = drop(features.frame_mask, config.frame_dropout, 1, generator)
+    audio_mask = drop(features.audio_mask, config.frame_dropout, 1, generator)
+    present = features.present.clone()
+    if bool(present.all()) and bool(torch.rand((), generator=generator) < config.modality_dropout):
+        present[int(torch.randint(2, (), generator=generator))] = False
+    return replace(features, audio_mask=audio_mask & present[0], frame_mask=frame_mask & present[1], present=present)
+
+
+def degrade(
+    inputs: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+) -> tuple[Inputs, Float[Tensor, " 2"]]:
+    """Mirror the pictures and make a modality noisy, each by chance; returns the quality too."""
 
     def chance(probability: float) -> bool:
         return bool(torch.rand((), generator=generator) < probability)
@@ -35,20 +66,14 @@ def augment(inputs: Inputs, config: TrainConfig, generator: Generator) -> tuple[
         inputs = flip(inputs)
     if chance(config.noise):
         severity = torch.rand((), generator=generator)
-        inputs = replace(inputs, log_mel=noisy_log_mel(inputs.log_mel, inputs.mel_mask, severity, generator))
+        waveform = noisy_waveform(inputs.waveform, inputs.mel_mask, severity, generator)
+        inputs = replace(inputs, waveform=waveform, log_mel=log_mel(waveform, clip_config))
         quality[0] = 1 - severity
     if chance(config.noise):
         severity = torch.rand((), generator=generator)
-        degrade = noisy_frames if chance(0.5) else dark_frames
-        inputs = replace(inputs, frames=degrade(inputs.frames, severity, generator))
+        spoil = noisy_frames if chance(0.5) else dark_frames
+        inputs = replace(inputs, frames=spoil(inputs.frames, severity, generator))
         quality[1] = 1 - severity
-    inputs = replace(
-        inputs,
-        frame_mask=drop(inputs.frame_mask, config.frame_dropout, 1, generator),
-        mel_mask=drop(inputs.mel_mask, config.frame_dropout, 25, generator),
-    )
-    if bool(inputs.present.all()) and chance(config.modality_dropout):
-        inputs = lose(inputs, int(torch.randint(2, (), generator=generator)))
     return inputs, quality
 
 
@@ -59,19 +84,15 @@ def flip(inputs: Inputs) -> Inputs:
     return replace(inputs, frames=inputs.frames.flip(-1), boxes=boxes)
 
 
-def noisy_log_mel(
-    log_mel: Float[Tensor, "m f"], mask: Tensor, severity: Tensor, generator: Generator
-) -> Float[Tensor, "m f"]:
-    """Add noise power, flat over bands and exponentially distributed as that of white noise is.
-
-    The ratio is to the mean power of what the mask keeps.
-    """
-    power = 10 ** (scale_to_db(log_mel) / 10)
-    kept = mask.to(power.dtype)
-    signal = (power * kept).sum() / (power.shape[0] * kept.sum().clamp(min=1))
+def noisy_waveform(
+    waveform: Float[Tensor, " n"], mask: Bool[Tensor, " f"], severity: Tensor, generator: Generator
+) -> Float[Tensor, " n"]:
+    """Add white noise; the ratio is to the mean power of what the mask of mel steps keeps."""
+    kept = sample_mask(mask, waveform)
+    power = (waveform.square() * kept).sum() / kept.sum().clamp(min=1)
     snr_db = QUIETEST_SNR_DB + severity * (LOUDEST_SNR_DB - QUIETEST_SNR_DB)
-    noise = torch.empty_like(power).exponential_(generator=generator)
-    return db_to_scale(10 * torch.log10(power + signal * 10 ** (-snr_db / 10) * noise))
+    amplitude = (power * 10 ** (-snr_db / 10)).sqrt()
+    return waveform + amplitude * torch.randn(waveform.shape, generator=generator)
 
 
 def noisy_frames(frames: UInt8[Tensor, "t 3 s s"], severity: Tensor, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:

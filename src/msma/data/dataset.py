@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,29 +12,38 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from msma.config import TrainConfig
+from msma.config import ClipConfig, TrainConfig
 from msma.data.augment import augment
-from msma.data.cache import read_entry
+from msma.data.cache import read_notes, read_windows
 from msma.data.manifest import Row
-from msma.media.inputs import collate
-from msma.types import Inputs
+from msma.media.inputs import collate, collate_features
+from msma.media.windows import prepared
+from msma.types import Features, Inputs, MsmaError, Prepared
 
-Item = tuple[Inputs, Float[Tensor, " 5"], Float[Tensor, " 2"]]
-"""Inputs, target (OCEAN order) and quality (audio, visual) of one clip."""
-Batch = tuple[Inputs, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
+Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"]]
+"""Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip."""
+Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
+T = TypeVar("T")
 
 
 class ClipDataset(Dataset):
-    """One window of a labelled clip: Inputs, target and quality.
+    """One window of a labelled clip: Inputs, target and quality. Reads the cache (`fill_cache`), never media.
 
     An item is named by (epoch, index), so that what is random (window, augmentation) is a function of seed, epoch and
     clip alone: any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is
     given as it is.
     """
 
-    def __init__(self, rows: Sequence[Row], entries: dict[str, Path], augmentation: TrainConfig | None = None) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        entries: dict[str, Path],
+        config: ClipConfig,
+        augmentation: TrainConfig | None = None,
+    ) -> None:
         self.rows = [row for row in rows if row.clip in entries]
         self.entries = entries
+        self.config = config
         self.augmentation = augmentation
 
     def __len__(self) -> int:
@@ -42,14 +52,25 @@ class ClipDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Item:
         epoch, index = key
         row = self.rows[index]
-        windows = read_entry(self.entries[row.clip])
+        entry = self.entries[row.clip]
         target = torch.tensor(row.target)
         if self.augmentation is None:
-            return windows[0].inputs, target, torch.ones(2)
+            (window,) = read_prepared(entry, self.config, [0])
+            return window.inputs, target, torch.ones(2)
         generator = torch.Generator().manual_seed(mixed_seed(self.augmentation.seed, epoch, index))
-        window = int(torch.randint(len(windows), (), generator=generator))
-        inputs, quality = augment(windows[window].inputs, self.augmentation, generator)
+        chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
+        (window,) = read_prepared(entry, self.config, [chosen])
+        inputs, quality = augment(window.inputs, self.augmentation, self.config, generator)
         return inputs, target, quality
+
+
+def read_prepared(entry: Path, config: ClipConfig, indices: Iterable[int] | None = None) -> list[Prepared]:
+    """The windows of a cache entry (all, or some) as `prepare_windows` gives those of the media file.
+
+    Raises:
+        MsmaError: the entry is missing or damaged.
+    """
+    return [prepared(window.clip, window.face, config) for window in read_windows(entry, indices)]
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):
@@ -77,8 +98,18 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 
 
 def collate_items(items: Sequence[Item]) -> Batch:
-    inputs, targets, qualities = zip(*items, strict=True)
-    return collate(list(inputs)), torch.stack(targets), torch.stack(qualities)
+    windows, targets, qualities = zip(*items, strict=True)
+    together = collate if isinstance(windows[0], Inputs) else collate_features
+    return together(list(windows)), torch.stack(targets), torch.stack(qualities)
+
+
+def each_batch(loader: Iterable[T]) -> Iterator[T]:
+    """What a DataLoader gives; a failure in one of its processes is the one line that it would be without them."""
+    try:
+        yield from loader
+    except MsmaError as error:
+        line = str(error).strip().splitlines()[-1]
+        raise MsmaError(line.removeprefix(f"{MsmaError.__module__}.{MsmaError.__qualname__}: ")) from error
 
 
 def mixed_seed(*parts: int) -> int:

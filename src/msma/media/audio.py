@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from msma.config import ClipConfig
+from msma.media.threads import one_thread
 from msma.types import SAMPLE_RATE
 
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
@@ -47,11 +48,12 @@ def hop_samples(config: ClipConfig) -> int:
     return max(1, round(config.mel_hop_s * SAMPLE_RATE))
 
 
+@one_thread()
 def log_mel(waveform: Float[Tensor, " n"], config: ClipConfig) -> Float[Tensor, "m f"]:
     """Power in mel bands from 20 Hz to 8 kHz, in dB, scaled by fixed constants to about [-1, 1].
 
     Nothing is normalised by the clip itself: loudness is a cue. Step j is centred on second (j + 0.5) * hop; what
-    lies before and after the waveform is silence, which is -1.
+    lies before and after the waveform is silence, which is -1. The same to the last bit for any number of threads.
     """
     hop, window_size = hop_samples(config), max(2, round(config.mel_window_s * SAMPLE_RATE))
     fft_size = 1 << (window_size - 1).bit_length()
@@ -74,10 +76,6 @@ def log_mel(waveform: Float[Tensor, " n"], config: ClipConfig) -> Float[Tensor, 
 def db_to_scale(decibels: Tensor) -> Tensor:
     """-100 dB, the floor, is -1; 0 dB, a full-scale sine, is 1."""
     return decibels.clamp(min=FLOOR_DB) / (-FLOOR_DB / 2) + 1
-
-
-def scale_to_db(scaled: Tensor) -> Tensor:
-    return (scaled - 1) * (-FLOOR_DB / 2)
 
 
 @functools.lru_cache(maxsize=8)

