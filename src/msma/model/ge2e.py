@@ -1,0 +1,108 @@
+"""GE2E speaker encoder (Wan et al. 2018) with the shape of Resemblyzer's, as a sequence of partial embeddings.
+
+Resemblyzer cuts a waveform into partial utterances of 1.6 s, embeds each and averages. Here the partial embeddings are
+the tokens. Its shortening of long pauses is left out: pauses are a cue, and every token keeps its time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from msma.model.partials import STEP, STEP_S, WINDOW, kept_windows, sample_mask, window_count
+from msma.model.seam import AudioBackbone
+from msma.types import SAMPLE_RATE
+
+MELS, WIDTH, LAYERS = 40, 256, 3
+MEL_WINDOW, MEL_HOP = 400, 160
+"""Samples: 25 ms, 10 ms."""
+TARGET_DBFS = -30.0
+"""RMS level that quieter sound is brought to."""
+EMBEDDING_SCALE = math.sqrt(WIDTH)
+"""An embedding has length 1; times this its channels have a mean square of 1, as a network likes them."""
+
+
+class Ge2e(AudioBackbone):
+    """Speaker embeddings of 1.6 s every 0.8 s, from the waveform; how quiet a clip is does not matter."""
+
+    channels = WIDTH
+    bands = 1
+    token_s = STEP_S
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        lstms = [nn.LSTM(MELS if layer == 0 else WIDTH, WIDTH, batch_first=True) for layer in range(LAYERS)]
+        self.stages = nn.ModuleList([*lstms, nn.Linear(WIDTH, WIDTH)])
+        self.register_buffer("filters", slaney_filters(MELS, MEL_WINDOW), persistent=False)
+
+    def forward(
+        self,
+        log_mel: Float[Tensor, "b m f"],  # noqa: ARG002
+        waveform: Float[Tensor, "b n"],
+        mask: Bool[Tensor, "b f"],
+    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+        kept = sample_mask(mask, waveform)
+        windows = kept_windows(kept)
+        mel = mel_power(normalise_volume(waveform, kept), self.filters)
+        partials = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
+        embeddings = self.embed(rearrange(partials, "b m l f -> (b l) f m"))
+        maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=len(mask)) * EMBEDDING_SCALE
+        return maps * windows[:, None, None, :].to(maps.dtype), windows
+
+    def embed(self, mel: Float[Tensor, "p f m"]) -> Float[Tensor, "p c"]:
+        """One embedding of length 1, nowhere negative, for each partial utterance."""
+        *lstms, linear = self.stages
+        for lstm in lstms:
+            mel, _ = lstm(mel)
+        return F.normalize(torch.relu(linear(mel[:, -1])), dim=1)
+
+
+def normalise_volume(waveform: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Bring what is kept to -30 dBFS where it is quieter, and silence the rest."""
+    waveform = torch.where(kept, waveform, 0.0)
+    power = waveform.square().sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
+    gain = 10 ** (TARGET_DBFS / 20) / power.sqrt().clamp(min=torch.finfo(power.dtype).tiny)
+    return torch.where(power > 0, waveform * gain.clamp(min=1), waveform)
+
+
+def mel_power(waveform: Float[Tensor, "b n"], filters: Float[Tensor, "m bins"]) -> Float[Tensor, "b m f"]:
+    """Mel spectrogram of power (no logarithm), 100 steps a second, up to the end of the last window.
+
+    Step j is centred on sample j * 160; before and after the waveform is silence.
+    """
+    length = WINDOW + (window_count(waveform.shape[1]) - 1) * STEP
+    half = MEL_WINDOW // 2
+    padded = F.pad(waveform, (half, length - waveform.shape[1] + half))
+    with torch.autocast(waveform.device.type, enabled=False):  # powers span far more than half precision holds
+        hann = torch.hann_window(MEL_WINDOW, device=waveform.device)
+        spectrum = torch.stft(padded.float(), MEL_WINDOW, MEL_HOP, window=hann, center=False, return_complex=True)
+        return filters @ spectrum[:, :, : length // MEL_HOP].abs().square()
+
+
+def slaney_filters(mels: int, fft_size: int) -> Float[Tensor, "m bins"]:
+    """Triangles on Slaney's mel scale (linear below 1 kHz, logarithmic above) from 0 Hz to 8 kHz, each of area 1."""
+    edges = slaney_mel_to_hz(np.linspace(0, slaney_hz_to_mel(SAMPLE_RATE / 2), mels + 2))
+    bins = np.linspace(0, SAMPLE_RATE / 2, fft_size // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    return torch.from_numpy(triangles.astype(np.float32))
+
+
+BREAK_HZ, BREAK_MEL = 1000.0, 15.0
+"""Where the scale turns logarithmic; 27 mels above, the frequency is 6.4 times as high."""
+
+
+def slaney_hz_to_mel(hz: float) -> float:
+    return BREAK_MEL + 27 * math.log(hz / BREAK_HZ) / math.log(6.4) if hz >= BREAK_HZ else hz * BREAK_MEL / BREAK_HZ
+
+
+def slaney_mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    return np.where(mel < BREAK_MEL, mel * BREAK_HZ / BREAK_MEL, BREAK_HZ * 6.4 ** ((mel - BREAK_MEL) / 27))

@@ -1,0 +1,287 @@
+"""Vision and speech models of the transformers library as backbones, built from their configurations alone.
+
+`architecture` is what `pretrained.architecture` reads from a repository or folder and what is kept with the weights:
+`config`, the model's configuration, and `preprocessor`, how it likes its input scaled. No code of a repository is run.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from msma.config import ConfigError, first_line
+from msma.model.layers import keep_norm_statistics
+from msma.model.partials import sample_mask
+from msma.model.seam import AudioBackbone, VisualBackbone
+from msma.types import SAMPLE_RATE, MsmaError
+
+# An architecture may come with weights from elsewhere: what decides sizes has a ceiling.
+MAX_SIZE, MAX_LAYERS = 2**20, 512
+LAYER_WORDS = ("layer", "block", "depth", "level")
+"""What the keys that count layers have in them."""
+MODEL_TYPES = (
+    *("beit", "bit", "chinese_clip_vision_model", "clip_vision_model", "convnext", "convnextv2", "cvt"),
+    *("data2vec-vision", "deit", "dinov2", "dinov2_with_registers", "dinov3_convnext", "dinov3_vit", "donut-swin"),
+    *("efficientnet", "focalnet", "glpn", "hiera", "ijepa", "mobilenet_v1", "mobilenet_v2", "mobilevit"),
+    *("mobilevitv2", "poolformer", "pvt_v2", "regnet", "resnet", "segformer", "siglip_vision_model", "swiftformer"),
+    *("swin", "swinv2", "vit", "vit_msn", "vitdet"),
+    *("data2vec-audio", "hubert", "unispeech", "unispeech-sat", "wav2vec2", "wavlm"),
+)
+"""Types of models that are built of their configuration's values alone and whose last hidden state is what we take it
+for. Others may fetch a part that the configuration names (detr and its kin), mask at random, or have fewer tokens or
+another order of them."""
+UNWANTED = ("auto_map", "quantization_config", "use_pretrained_backbone", "attn_implementation", "dtype", "torch_dtype")
+"""Keys of a configuration that could make the library fetch or run something, or change the precision."""
+
+
+class HfVisual(VisualBackbone):
+    """The last hidden state as a map: of a convolutional network as it is, of a transformer its patch tokens.
+
+    Pictures are brought to a whole number of patches; where a transformer learned places, they are interpolated.
+    """
+
+    network: Any
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, architecture: dict[str, Any] | None, name: str) -> None:
+        super().__init__()
+        self.network = build(architecture, name)
+        self.options = {}
+        if "interpolate_pos_encoding" in inspect.signature(self.network.forward).parameters:
+            self.options["interpolate_pos_encoding"] = True
+        self.channels, self.stride, self.other_tokens, unread = layout(architecture, name, self.options)
+        freeze(self.network, unread)
+        self.stages = stages_of(self.network)
+        scaling = preprocessor(architecture)
+        if scaling.get("rescale_offset") or abs(scaling.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
+            raise ConfigError(f"{name}: its preprocessor does not bring pixels to [0, 1]; take another model")
+        scaled = scaling.get("do_normalize", True)
+        self.bgr = bool(scaling.get("do_flip_channel_order", False))
+        for key, default in (("image_mean", 0.0), ("image_std", 1.0)):
+            values = scaling.get(key) if scaled else None
+            per_channel = torch.tensor(values or [default] * 3, dtype=torch.float32, device="cpu").reshape(3, 1, 1)
+            self.register_buffer(key, per_channel, persistent=False)
+
+    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        cells = -(-pictures.shape[-1] // self.stride)
+        if pictures.shape[-1] != cells * self.stride:
+            pictures = F.interpolate(pictures, size=cells * self.stride, mode="bilinear", align_corners=False)
+        pictures = pictures.flip(1) if self.bgr else pictures
+        scaled = (pictures - self.image_mean) / self.image_std
+        hidden = self.network(pixel_values=scaled, **self.options).last_hidden_state
+        if hidden.ndim == 4:
+            return hidden
+        return rearrange(hidden[:, self.other_tokens :], "n (h w) c -> n c h w", h=cells)
+
+    def train(self, mode: bool = True) -> HfVisual:
+        super().train(mode)
+        keep_norm_statistics(self)
+        return self
+
+
+class HfAudio(AudioBackbone):
+    """The last hidden state of a model that reads waveforms: wav2vec 2.0, HuBERT, WavLM and their kin.
+
+    Clips of one length are read together and never padded: in some of these models (those with a group norm over time)
+    padding would reach what is kept, whatever the attention mask says.
+    """
+
+    bands = 1
+    network: Any
+
+    def __init__(self, architecture: dict[str, Any] | None, name: str) -> None:
+        super().__init__()
+        self.network = build(architecture, name)
+        config = self.network.config
+        if not hasattr(config, "conv_stride") or not hasattr(config, "conv_kernel"):
+            raise ConfigError(f"{name}: {config.model_type} does not read waveforms; take wav2vec 2.0, HuBERT or WavLM")
+        if getattr(config, "add_adapter", False):
+            raise ConfigError(f"{name}: has an adapter, which is not supported; take the model without it")
+        scaling = preprocessor(architecture)
+        if scaling.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
+            raise ConfigError(f"{name}: reads {scaling['sampling_rate']} samples a second; take one for {SAMPLE_RATE}")
+        self.normalise = bool(scaling.get("do_normalize", False))
+        self.receptive, self.hop = 1, 1
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            self.receptive += (kernel - 1) * self.hop
+            self.hop *= stride
+        self.channels = config.hidden_size
+        self.token_s = self.hop / SAMPLE_RATE
+        try:
+            _, unread = trial(build_on_meta(architecture, name), [(1, self.receptive + 9 * self.hop)])
+        except Exception as error:
+            raise ConfigError(f"{name}: gives no tokens of a waveform; take wav2vec 2.0, HuBERT or WavLM") from error
+        freeze(self.network, unread)
+        self.stages = stages_of(self.network)
+
+    def forward(
+        self,
+        log_mel: Float[Tensor, "b m f"],  # noqa: ARG002
+        waveform: Float[Tensor, "b n"],
+        mask: Bool[Tensor, "b f"],
+    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+        kept = sample_mask(mask, waveform)
+        waveform = standardised(waveform, kept) if self.normalise else torch.where(kept, waveform, 0.0)
+        ends = torch.where(kept, torch.arange(1, kept.shape[1] + 1, device=kept.device), 0).amax(dim=1)
+        tokens = 1 + max(0, waveform.shape[1] - self.receptive) // self.hop
+        maps = waveform.new_zeros(len(waveform), self.channels, tokens)
+        for end in ends.unique().tolist():
+            if not end:
+                continue
+            clips = ends == end
+            heard = F.pad(waveform[clips, :end], (0, max(0, self.receptive - end)))
+            hidden = self.network(heard).last_hidden_state
+            maps[clips, :, : hidden.shape[1]] = rearrange(hidden, "b l c -> b c l").to(maps.dtype)
+        starts = torch.arange(tokens, device=kept.device) * self.hop
+        middles = (starts + self.receptive // 2).clamp(max=kept.shape[1] - 1)
+        whole = starts + self.receptive <= ends[:, None].clamp(min=self.receptive)
+        windows = kept[:, middles] & whole
+        return (maps * windows[:, None].to(maps.dtype))[:, :, None], windows
+
+
+def preprocessor(architecture: dict[str, Any] | None) -> dict[str, Any]:
+    return (architecture or {}).get("preprocessor") or {}
+
+
+def standardised(waveform: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Mean 0 and variance 1 over what is kept; the rest is 0."""
+    count = kept.sum(dim=1, keepdim=True).clamp(min=1)
+    centred = torch.where(kept, waveform - torch.where(kept, waveform, 0.0).sum(dim=1, keepdim=True) / count, 0.0)
+    return centred / (centred.square().sum(dim=1, keepdim=True) / count + 1e-7).sqrt()
+
+
+def library() -> ModuleType:
+    """The transformers library.
+
+    Raises:
+        MsmaError: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise MsmaError('backbones named hf:... need the transformers library: pip install "msma[hf]"') from error
+    return transformers
+
+
+def build(architecture: dict[str, Any] | None, name: str) -> Any:
+    """The network (a transformers.PreTrainedModel) with random weights.
+
+    Raises:
+        ConfigError: the architecture is missing, out of bounds, or not among MODEL_TYPES as the library knows them.
+        MsmaError: the library is missing.
+    """
+    if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), dict):
+        raise ConfigError(
+            f"{name}: its architecture is not known; it is read from the repository or folder in training"
+        )
+    values = {key: value for key, value in architecture["config"].items() if key not in UNWANTED and key[:1] != "_"}
+    require_known(values.get("model_type"), MODEL_TYPES, name)
+    if any(size > (MAX_LAYERS if counts_layers else MAX_SIZE) for size, counts_layers in sizes(values)):
+        raise ConfigError(f"{name}: its architecture is larger than any model that this reads")
+    transformers = library()
+    try:
+        config = transformers.AutoConfig.for_model(**values)
+        # Random masking and dropping of layers is not the recipe's, and does not draw from its seed.
+        for key, value in (("apply_spec_augment", False), ("layerdrop", 0.0)):
+            if hasattr(config, key):
+                setattr(config, key, value)
+        network = transformers.AutoModel.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise ConfigError(f"{name}: its architecture cannot be built ({first_line(error)})") from error
+    if any(True for _ in (getattr(network, "pooler", None) or nn.Identity()).parameters()):
+        network.pooler = None  # makes a summary that is not used; some checkpoints lack it
+    return network
+
+
+def require_known(model_type: Any, known: Sequence[str], name: str) -> None:
+    """Raises ConfigError for a type that is not among those known."""
+    if model_type not in known:
+        remedy = "take a vision model such as vit, dinov2 or convnext, or a speech model such as wav2vec2 or wavlm"
+        raise ConfigError(f"{name}: models of type {str(model_type)[:40]!r} are not read; {remedy}")
+
+
+def sizes(values: Any, key: str = "") -> Iterator[tuple[float, bool]]:
+    """Every number in a configuration, and whether it counts layers."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from sizes(value, str(name))
+    elif isinstance(values, list | tuple):
+        yield float(len(values)), True
+        for value in values:
+            yield from sizes(value, key)
+    elif isinstance(values, int | float):
+        yield abs(float(values)), any(word in key.lower() for word in LAYER_WORDS)
+
+
+def layout(
+    architecture: dict[str, Any] | None, name: str, options: dict[str, bool]
+) -> tuple[int, int, int, frozenset[str]]:
+    """Channels, stride, tokens that are not of patches, and parameters that are not read: from two sides of pictures.
+
+    Raises:
+        ConfigError: it is not a vision model that gives a map or a token for each patch.
+    """
+    network = build_on_meta(architecture, name)
+    patch = getattr(network.config, "patch_size", 8)
+    try:
+        side = 64 * (patch if isinstance(patch, int) else max(patch))
+        (small, large), unread = trial(network, [(1, 3, side, side), (1, 3, 2 * side, 2 * side)], **options)
+        if len(small) == 4:
+            _, channels, cells, _ = small
+            return channels, side // cells, 0, unread
+        _, tokens, channels = small
+        cells = round(((large[1] - tokens) / 3) ** 0.5)
+        return channels, side // cells, tokens - cells * cells, unread
+    except Exception as error:
+        raise ConfigError(
+            f"{name}: gives no map and no token for each patch of a picture; take a vision model"
+        ) from error
+
+
+def build_on_meta(architecture: dict[str, Any] | None, name: str) -> Any:
+    """What `build` gives, as shapes without memory, that gradients can be asked of."""
+    with torch.device("meta"), torch.inference_mode(False):
+        return build(architecture, name).eval()
+
+
+def trial(network: Any, shapes: list[tuple[int, ...]], **options: bool) -> tuple[list[tuple[int, ...]], frozenset[str]]:
+    """Shapes of the last hidden state for inputs of `shapes`, and the parameters that it does not depend on."""
+    with torch.device("meta"), torch.inference_mode(False), torch.enable_grad():
+        hidden = [network(torch.zeros(shape), **options).last_hidden_state for shape in shapes]
+        parameters = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
+        gradients = torch.autograd.grad(hidden[0].sum(), list(parameters.values()), allow_unused=True)
+    unread = frozenset(key for key, gradient in zip(parameters, gradients, strict=True) if gradient is None)
+    return [tuple(state.shape) for state in hidden], unread
+
+
+def freeze(network: nn.Module, unread: frozenset[str]) -> None:
+    """Ask for no gradient where none comes (mask tokens, heads): training on several devices would wait for it."""
+    for key, parameter in network.named_parameters():
+        if key in unread:
+            parameter.requires_grad_(False)
+
+
+def stages_of(network: nn.Module) -> list[nn.Module]:
+    """Its layers one by one; what comes before them is the first stage, what comes after belongs to the last."""
+    lists = [(name, module) for name, module in network.named_modules() if type(module) is nn.ModuleList]
+    if not lists:
+        return [network]
+    path, layers = max(lists, key=lambda named: sum(p.numel() for p in named[1].parameters()))
+    before, after, node = [], [], network
+    for name in path.split("."):
+        names, children = zip(*node.named_children(), strict=True)
+        place = names.index(name)
+        before += [nn.ParameterList(node.parameters(recurse=False)), *children[:place]]
+        after = [*children[place + 1 :], *after]
+        node = children[place]
+    *most, last = layers
+    return [nn.ModuleList(before), *most, nn.ModuleList([last, *after])]

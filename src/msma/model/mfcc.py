@@ -1,0 +1,97 @@
+"""Mel-frequency cepstral coefficients over time: what a voice is like, without any weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from msma.config import ClipConfig, ConfigError
+from msma.model.partials import STEP, STEP_S, WINDOW, kept_windows, sample_mask
+from msma.model.seam import AudioBackbone
+from msma.types import SAMPLE_RATE
+
+COEFFICIENTS = 20
+REACH = 2
+"""A slope is fitted to this many steps on either side."""
+SPREAD = (0.1, *(0.025 / k**0.75 for k in range(1, COEFFICIENTS)))
+"""How much the mean of each coefficient differs between windows of speech, roughly; the first is how loud it is."""
+CENTRE_AND_SCALE = ((0.0, 1.0), (3.0, 0.7), (0.0, 3.0), (45.0, 12.0))
+"""Of mean, deviation, mean slope and deviation of slopes (per second), in units of SPREAD: what brings them to about
+unit variance. Rough values for speech, fixed so that one clip's answer does not depend on others."""
+
+
+class Mfcc(AudioBackbone):
+    """Mean and standard deviation of 20 MFCC and of their slopes, on the grid of partial utterances (80 channels)."""
+
+    channels = 4 * COEFFICIENTS
+    bands = 1
+    token_s = STEP_S
+    stages = ()
+    cosines: Tensor
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, clip: ClipConfig) -> None:
+        super().__init__()
+        if clip.mels < COEFFICIENTS:
+            raise ConfigError(f"clip.mels: mfcc needs at least {COEFFICIENTS}, not {clip.mels}")
+        self.register_buffer("cosines", cosines(clip.mels), persistent=False)
+        spread = torch.tensor(SPREAD, device="cpu")
+        self.register_buffer("centre", torch.cat([c * spread for c, _ in CENTRE_AND_SCALE]), persistent=False)
+        self.register_buffer("scale", torch.cat([s * spread for _, s in CENTRE_AND_SCALE]), persistent=False)
+
+    def forward(
+        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
+    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+        windows = kept_windows(sample_mask(mask, waveform))
+        hop = waveform.shape[1] // mask.shape[1]
+        with torch.autocast(log_mel.device.type, enabled=False):  # slopes are small differences of large numbers
+            mfcc = self.cosines @ torch.where(mask[:, None], log_mel.float(), 0.0)
+            slopes, slope_mask = slopes_per_s(mfcc, mask, hop / SAMPLE_RATE)
+        places, inside = steps_of_windows(hop, mask.shape[1], windows.shape[1], mask.device)
+        level = statistics(mfcc[:, :, places], mask[:, places] & inside)
+        motion = statistics(slopes[:, :, places], slope_mask[:, places] & inside)
+        values = (torch.cat([*level, *motion], dim=1) - self.centre[:, None]) / self.scale[:, None]
+        return (values * windows[:, None].to(values.dtype))[:, :, None], windows
+
+
+def cosines(mels: int) -> Float[Tensor, "k m"]:
+    """DCT-II, scaled so that coefficients do not depend on how many mel bands there are."""
+    bands = (torch.arange(mels, device="cpu") + 0.5) * math.pi / mels
+    return torch.cos(torch.arange(COEFFICIENTS, device="cpu")[:, None] * bands) / mels
+
+
+def slopes_per_s(
+    x: Float[Tensor, "b k f"], mask: Bool[Tensor, "b f"], hop_s: float
+) -> tuple[Float[Tensor, "b k f"], Bool[Tensor, "b f"]]:
+    """Least-squares slopes, and where all the steps that they need are kept."""
+    reach = range(-REACH, REACH + 1)
+    around = F.pad(x, (REACH, REACH)).unfold(2, len(reach), 1)
+    weights = torch.tensor(reach, dtype=x.dtype, device=x.device) / (hop_s * sum(i * i for i in reach))
+    return around @ weights, F.pad(mask, (REACH, REACH)).unfold(1, len(reach), 1).all(dim=2)
+
+
+def steps_of_windows(
+    hop: int, steps: int, windows: int, device: torch.device
+) -> tuple[Int64[Tensor, "l w"], Bool[Tensor, "l w"]]:
+    """The log-mel steps whose centre lies in each window, and which of the places of that table are in use."""
+    starts = torch.arange(windows, device=device)[:, None] * STEP
+    first = -((hop - 2 * starts) // (2 * hop))  # the first j with (j + 0.5) * hop >= start
+    places = first + torch.arange(-(-WINDOW // hop), device=device)
+    inside = (places < steps) & ((2 * places + 1) * hop < 2 * (starts + WINDOW))
+    return places.clamp(max=steps - 1), inside
+
+
+def statistics(
+    x: Float[Tensor, "b k l w"], mask: Bool[Tensor, "b l w"]
+) -> tuple[Float[Tensor, "b k l"], Float[Tensor, "b k l"]]:
+    """Mean and standard deviation over the kept steps of each window; zeros where none is kept."""
+    kept = mask[:, None].to(x.dtype)
+    count = kept.sum(dim=3).clamp(min=1)
+    mean = (x * kept).sum(dim=3) / count
+    variance = ((x - mean[..., None]).square() * kept).sum(dim=3) / count
+    return mean, variance.sqrt()

