@@ -5,34 +5,68 @@ Arrays are (clips, traits): `predicted` and `target` in [0, 1], in OCEAN order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Float64, Int
 
 from msma.traits import TRAITS
 
 Scores = Float[np.ndarray, "clips traits"]
 PerTrait = Float[np.ndarray, " traits"]
+Samples = Float[np.ndarray, "*samples traits"]
 
-METRICS = ("mean_accuracy", "mae", "skill", "ccc", "pcc", "r2", "spread_ratio")
+METRICS = ("mean_accuracy", "mae", "skill", "ccc", "pcc", "r2", "spread_ratio", "bias")
+RESAMPLED = ("ccc", "mean_accuracy", "skill")
+"""The metrics that have an interval."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of predictions and targets over clips, by trait; axes before that are samples. Population moments."""
+
+    predicted_mean: Samples
+    target_mean: Samples
+    predicted_var: Samples
+    target_var: Samples
+    covariance: Samples
+
+
+def moments(predicted: Scores, target: Scores) -> Moments:
+    predicted_mean, target_mean = predicted.mean(axis=0), target.mean(axis=0)
+    covariance = ((predicted - predicted_mean) * (target - target_mean)).mean(axis=0)
+    return Moments(predicted_mean, target_mean, predicted.var(axis=0), target.var(axis=0), covariance)
 
 
 def mae(predicted: Scores, target: Scores) -> PerTrait:
     return np.abs(predicted - target).mean(axis=0)
 
 
+def bias(predicted: Scores, target: Scores) -> PerTrait:
+    """Mean prediction - mean target: above 0 where the answers are too high."""
+    return (predicted - target).mean(axis=0)
+
+
 def ccc(predicted: Scores, target: Scores) -> PerTrait:
     """Concordance correlation coefficient (Lin 1989), population moments; 0 for a constant prediction."""
-    gap = predicted.mean(axis=0) - target.mean(axis=0)
-    values = _ratio(2 * _covariance(predicted, target), predicted.var(axis=0) + target.var(axis=0) + gap**2)
-    return np.where(pcc(predicted, target) == 0, 0.0, values)  # exactly, where rounding leaves a trace of covariance
+    return concordance(moments(predicted, target))
 
 
 def pcc(predicted: Scores, target: Scores) -> PerTrait:
     """Pearson correlation; 0 for a constant prediction."""
-    return _ratio(_covariance(predicted, target), predicted.std(axis=0) * target.std(axis=0))
+    return correlation(moments(predicted, target))
+
+
+def concordance(m: Moments) -> Samples:
+    gap = m.predicted_mean - m.target_mean
+    values = _ratio(2 * m.covariance, m.predicted_var + m.target_var + gap**2)
+    return np.where(correlation(m) == 0, 0.0, values)  # exactly, where rounding leaves a trace of covariance
+
+
+def correlation(m: Moments) -> Samples:
+    return _ratio(m.covariance, np.sqrt(m.predicted_var) * np.sqrt(m.target_var))
 
 
 def r2(predicted: Scores, target: Scores) -> PerTrait:
@@ -46,76 +80,130 @@ def spread_ratio(predicted: Scores, target: Scores) -> PerTrait:
     return _ratio(predicted.std(axis=0), target.std(axis=0))
 
 
-def skill(predicted: Scores, target: Scores, constant: PerTrait) -> PerTrait:
-    """1 - MAE / MAE of the constant prediction (the mean of the training labels)."""
-    return 1 - _ratio(mae(predicted, target), mae(np.broadcast_to(constant, target.shape), target))
+def skill(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> PerTrait:
+    """1 - MAE / MAE of the constant prediction (the mean of the training labels; clip by clip in cross-validation)."""
+    return relative_gain(mae(predicted, target), mae(np.broadcast_to(constant, target.shape), target))
 
 
-def all_metrics(predicted: Scores, target: Scores, constant: PerTrait) -> dict[str, dict[str, float]]:
-    """Every metric of METRICS by trait and `mean`.
+def relative_gain(error: Samples, constant_error: Samples) -> Samples:
+    return 1 - _ratio(error, constant_error)
+
+
+def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> dict[str, dict[str, float]]:
+    """Every metric of METRICS by trait and `mean`. A trait whose targets are all NaN is not labelled and left out.
 
     Raises:
-        ValueError: shapes differ, no clip, or a value that is not finite.
+        ValueError: shapes differ, no clip, no labelled trait, or a value of a labelled trait that is not finite.
     """
     if predicted.shape != target.shape or target.ndim != 2 or not len(target):
         raise ValueError(f"predicted {predicted.shape} and target {target.shape} must be equal and (clips, traits)")
+    labelled = labelled_traits(target)
+    if not labelled.any():
+        raise ValueError("no trait is labelled")
+    predicted, target = predicted[:, labelled].astype(np.float64), target[:, labelled].astype(np.float64)
     if not (np.isfinite(predicted).all() and np.isfinite(target).all()):
         raise ValueError("predictions and targets must be finite")
-    predicted, target = predicted.astype(np.float64), target.astype(np.float64)
     error = mae(predicted, target)
     values = {
         "mean_accuracy": 1 - error,
         "mae": error,
-        "skill": skill(predicted, target, constant),
+        "skill": skill(predicted, target, constant[..., labelled]),
         "ccc": ccc(predicted, target),
         "pcc": pcc(predicted, target),
         "r2": r2(predicted, target),
         "spread_ratio": spread_ratio(predicted, target),
+        "bias": bias(predicted, target),
     }
-    return {name: by_trait(per_trait) for name, per_trait in values.items()}
+    names = names_of(labelled)
+    return {name: by_trait(per_trait, names) for name, per_trait in values.items()}
 
 
-def by_trait(values: PerTrait) -> dict[str, float]:
-    named = {trait: float(value) for trait, value in zip(TRAITS, values, strict=True)}
+def labelled_traits(target: Float[np.ndarray, "clips 5"]) -> Bool[np.ndarray, "5"]:
+    """Which traits have a label on any clip."""
+    return np.logical_not(np.isnan(target).all(axis=0))
+
+
+def names_of(labelled: Bool[np.ndarray, "5"]) -> tuple[str, ...]:
+    return tuple(trait for trait, has in zip(TRAITS, labelled, strict=True) if has)
+
+
+def by_trait(values: PerTrait, traits: Sequence[str] = TRAITS) -> dict[str, float]:
+    named = {trait: float(value) for trait, value in zip(traits, values, strict=True)}
     return {**named, "mean": float(np.mean(values))}
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Percentile interval of a statistic."""
+    """Percentile interval of a statistic; NaN where there is too little to draw from."""
 
     low: float
     high: float
 
 
-def bootstrap_by_source(
-    statistic: Callable[[np.ndarray], float],
-    sources: list[str],
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap that draws whole sources with replacement: clips of one source are not independent.
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap samples of whole sources with replacement: clips of one source are not independent."""
 
-    `statistic` maps row indices (with repeats) to a number. Seeded: the same call gives the same interval.
-    """
+    source_of: Int[np.ndarray, " clips"]
+    counts: Float64[np.ndarray, "draws sources"]
+    """How often each sample takes each source."""
+
+
+def draw_sources(sources: Sequence[str], *, draws: int = 2000, seed: int = 0) -> Draws:
+    """Seeded: the same sources give the same samples."""
     names, source_of = np.unique(np.asarray(sources), return_inverse=True)
-    rows = [np.flatnonzero(source_of == group) for group in range(len(names))]
     rng = np.random.default_rng(seed)
-    values = np.empty(draws)
-    for draw in range(draws):
-        chosen = rng.integers(len(rows), size=len(rows))
-        values[draw] = statistic(np.concatenate([rows[group] for group in chosen]))
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    counts = np.empty((draws, len(names)))
+    for draw in counts:
+        draw[:] = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+    return Draws(source_of, counts)
+
+
+def resampled_means(
+    values: Float[np.ndarray, "clips columns"], draws: Draws, rows: Bool[np.ndarray, " clips"]
+) -> Float64[np.ndarray, "draws columns"]:
+    """Mean over the clips of `rows` in each sample, exact, from sums by source; NaN where a sample has none of them."""
+    kept, places = np.unique(draws.source_of[rows], return_inverse=True)
+    sums = np.zeros((len(kept), values.shape[1] + 1))
+    np.add.at(sums, places, np.column_stack([values[rows], np.ones(len(places))]))
+    totals = draws.counts[:, kept] @ sums
+    return totals[:, :-1] / np.where(totals[:, -1:] > 0, totals[:, -1:], np.nan)
+
+
+def resampled_metrics(
+    predicted: Scores, target: Scores, constant: Scores, draws: Draws, rows: Bool[np.ndarray, " clips"]
+) -> dict[str, Float64[np.ndarray, "draws traits"]]:
+    """The metrics of RESAMPLED on the clips of `rows`, in every sample; NaN in a sample that has none of them."""
+    # Moments about the centre of the rows: exact enough to find a constant again, which raw ones are not.
+    predicted_centre, target_centre = predicted[rows].mean(axis=0), target[rows].mean(axis=0)
+    p, y = predicted - predicted_centre, target - target_centre
+    columns = np.hstack([p, y, p * p, y * y, p * y, np.abs(predicted - target), np.abs(constant - target)])
+    means = resampled_means(columns, draws, rows)
+    p, y, pp, yy, py, error, constant_error = np.split(means, 7, axis=1)
+    drawn = Moments(
+        p + predicted_centre, y + target_centre, np.maximum(pp - p * p, 0), np.maximum(yy - y * y, 0), py - p * y
+    )
+    values: dict[str, Any] = {
+        "ccc": concordance(drawn),
+        "mean_accuracy": 1 - error,
+        "skill": relative_gain(error, constant_error),
+    }
+    return {name: np.where(np.isnan(error), np.nan, value) for name, value in values.items()}
+
+
+def interval(values: Float[np.ndarray, " draws"], level: float = 0.95) -> Interval:
+    """Percentiles over bootstrap samples; those where the statistic is NaN do not count.
+
+    Raises:
+        ValueError: it is NaN in all samples.
+    """
+    if np.isnan(values).all():
+        raise ValueError("no sample has a value")
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 
-def _covariance(a: Scores, b: Scores) -> PerTrait:
-    return ((a - a.mean(axis=0)) * (b - b.mean(axis=0))).mean(axis=0)
-
-
-def _ratio(above: PerTrait, below: PerTrait) -> PerTrait:
+def _ratio(above: Samples, below: Samples) -> Samples:
     """above / below, 0 where below is (numerically) 0: a constant has no correlation."""
     safe = below > 1e-12
     return np.where(safe, above / np.where(safe, below, 1.0), 0.0)

@@ -1,0 +1,44 @@
+"""Options and steps that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from msma.config import ClipConfig
+    from msma.data.cache import CacheReport
+    from msma.data.manifest import Row
+
+ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder of decoded clips; by default beside the manifest.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
+
+
+def prepared_clips(
+    rows: Sequence[Row], config: ClipConfig, manifest: Path, cache: Path | None, workers: int | None
+) -> CacheReport:
+    from msma.cli.progress import progress_bar
+    from msma.cli.tables import show_cache_report
+    from msma.config import Limits
+    from msma.data.cache import fill_cache
+
+    folder = cache or manifest.parent / "cache"
+    with progress_bar("decoding", "clips") as report:
+        filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report)
+    show_cache_report(filled)
+    return filled
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")

@@ -1,0 +1,148 @@
+"""`msma evaluate`, `msma score` and `msma compare`: predictions, scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, check_choice, prepared_clips
+
+if TYPE_CHECKING:
+    from msma.scoring.comparison import Comparison
+    from msma.scoring.evaluation import Evaluation
+    from msma.scoring.predictions import Predictions
+
+SplitOption = Annotated[str, typer.Option("--split", help="train, val or test.")]
+FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
+SlicesOption = Annotated[
+    str | None,
+    typer.Option("--slices", help="Columns of the manifest, as gender,age_group; by default all with 2 to 20 values."),
+]
+
+
+def evaluate(
+    manifest: ManifestOption,
+    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    split: SplitOption = "test",
+    slices: SlicesOption = None,
+    format: FormatOption = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips that are loaded at once; changes no result.")] = 16,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that read; by default one a core for media.")
+    ] = None,
+    cache: CacheOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Score a model on a split: beside what is possible without media, by source and by group, with intervals."""
+    from msma.cli.progress import progress_bar
+    from msma.data.manifest import read_manifest
+    from msma.evaluate import evaluate as evaluate_model
+    from msma.evaluate import predict_split
+    from msma.predict import load
+
+    check_choice("--format", format, ("table", "json"))
+    corpus, loaded = read_manifest(manifest), load(model, device=device)
+    rows = corpus.split(split)
+    filled = prepared_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
+    with progress_bar("predicting", "clips") as report:
+        predictions = predict_split(
+            loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
+        )
+    evaluation = evaluate_model(loaded, corpus, split, filled, predictions, names_in(slices))
+    answer(evaluation, predictions, format, out or (model / split if model is not None else None))
+
+
+def score(
+    file: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A clip column and a column for each trait, of any tool.")
+    ],
+    manifest: ManifestOption,
+    split: SplitOption = "test",
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Other predictions: the paired difference on the common clips.")
+    ] = None,
+    slices: SlicesOption = None,
+    clip_column: Annotated[
+        str | None, typer.Option("--clip-column", help="Where the clips are named; by default clip, else path.")
+    ] = None,
+    trait_columns: Annotated[
+        str | None, typer.Option("--trait-columns", help="Other names of columns: openness=o,neuroticism=n.")
+    ] = None,
+    clamp: Annotated[bool, typer.Option("--clamp", help="Move scores outside [0, 1] to the nearer end.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Missing, unknown, repeated or unusable clips are an error.")
+    ] = False,
+    format: FormatOption = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
+) -> None:
+    """Score the predictions of any tool as `msma evaluate` scores a model. Needs labels only, no media."""
+    from msma.data.manifest import read_manifest
+    from msma.scoring.baselines import split_baselines
+    from msma.scoring.comparison import compare as compare_predictions
+    from msma.scoring.evaluation import evaluate_read, rows_of
+    from msma.scoring.prediction_file import Reading, parse_trait_columns
+    from msma.scoring.predictions import read_predictions
+
+    check_choice("--format", format, ("table", "json"))
+    columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
+    reading, corpus = Reading(clip_column, columns, clamp, strict), read_manifest(manifest)
+    read = read_predictions(file, corpus, split, reading)
+    comparison = None
+    if against is not None:
+        other = read_predictions(against, corpus, split, reading)
+        read = replace(read, warnings=[*read.warnings, *other.warnings])
+        constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
+        comparison = str(against), compare_predictions(read.predictions, other.predictions, constant)
+    answer(evaluate_read(corpus, split, str(file), read, names_in(slices)), read.predictions, format, out, comparison)
+
+
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders with an evaluation; the first is compared with the others.")
+    ],
+) -> None:
+    """Set evaluations of the same split side by side, with paired differences from the first."""
+    from msma.cli.score_tables import show_evaluations
+    from msma.scoring.files import read_evaluation
+
+    show_evaluations({str(folder): read_evaluation(folder) for folder in folders})
+
+
+def answer(
+    evaluation: Evaluation,
+    predictions: Predictions,
+    format: str,
+    folder: Path | None,
+    comparison: tuple[str, Comparison] | None = None,
+) -> None:
+    """Tell the warnings, write the files, and show the table or the JSON."""
+    from msma.cli.score_tables import show_comparison, show_evaluation, show_json
+    from msma.scoring.files import evaluation_json, write_evaluation
+
+    tell_warnings(evaluation)
+    values = evaluation_json(evaluation, comparison)
+    if folder is not None:
+        write_evaluation(folder, values, predictions)
+        tell(f"evaluation.json and predictions.csv are in {folder}")
+    if format == "json":
+        show_json(values)
+        return
+    show_evaluation(evaluation)
+    if comparison is not None:
+        show_comparison(*comparison)
+
+
+def tell_warnings(evaluation: Evaluation) -> None:
+    for warning in evaluation.warnings:
+        tell(f"warning: {warning}")
+    for column, reason in evaluation.unsliced.items():
+        tell(f"no slices by {column}: it {reason}")
+
+
+def names_in(slices: str | None) -> list[str] | None:
+    return None if slices is None else [name.strip() for name in slices.split(",") if name.strip()]

@@ -1,0 +1,61 @@
+"""What can be answered without any media: the constant, and the mean label of the same source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from msma.data.manifest import Manifest, Row, targets
+from msma.errors import MsmaError
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Predictions without media for the clips that are scored, NaN for traits without labels."""
+
+    constant: Float[np.ndarray, "clips 5"]
+    """The mean of the training labels."""
+    same_source: Float[np.ndarray, "clips 5"]
+    """The mean training label of the clip's source; the constant where the source is not in training."""
+    seen: Bool[np.ndarray, " clips"]
+    """Is the clip's source in training?"""
+
+
+def baselines(training: Sequence[Row], rows: Sequence[Row]) -> Baselines:
+    """Baselines for `rows` from the labels of `training`.
+
+    A clip that is in training itself is left out of the mean of its source, or the probe would know the answer.
+    """
+    labels, own = targets(training), {row.clip: index for index, row in enumerate(training)}
+    of_source: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(training):
+        of_source[row.source].append(index)
+    sums = {source: (labels[members].sum(axis=0), len(members)) for source, members in of_source.items()}
+    constant = np.tile(labels.mean(axis=0), (len(rows), 1))
+    same_source, seen = constant.copy(), np.zeros(len(rows), dtype=bool)
+    for place, row in enumerate(rows):
+        total, count = sums.get(row.source, (0.0, 0))
+        if row.clip in own and training[own[row.clip]].source == row.source:
+            total, count = total - labels[own[row.clip]], count - 1
+        if count:
+            same_source[place], seen[place] = total / count, True
+    return Baselines(constant, same_source, seen)
+
+
+def split_baselines(manifest: Manifest, rows: Sequence[Row]) -> Baselines:
+    """Baselines for `rows` from the manifest's training split.
+
+    Raises:
+        MsmaError: the manifest has no training clips.
+    """
+    training = [row for row in manifest.rows if row.split == "train"]
+    if not training:
+        raise MsmaError(
+            f"{manifest.corpus}: the manifest has no training clips, whose labels the baselines are made of; "
+            "keep their rows in it (their media is not needed)"
+        )
+    return baselines(training, rows)

@@ -1,0 +1,120 @@
+"""Predictions for a split of a manifest, scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msma.data.manifest import Manifest, Row
+from msma.errors import MsmaError
+from msma.scoring.baselines import split_baselines
+from msma.scoring.gaps import MIN_SOURCES
+from msma.scoring.predictions import Predictions, Read
+from msma.scoring.score import Scored, score
+
+MAX_VALUES = 20
+"""A column with more values is no grouping unless it is asked for."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result on one split, and what it is a result of."""
+
+    corpus: str
+    split: str
+    model: str
+    fusion: str | None
+    """None where it is not known: the predictions of another tool."""
+    clips_in_split: int
+    degraded: int | None
+    failed: dict[str, str]
+    """Clips that could not be read or have no usable prediction, and why; they are not scored."""
+    warnings: list[str]
+    ceiling: dict[str, dict[str, float]] | None
+    """Synthetic corpus only: the best `ccc` and `mean_accuracy` that the modalities of this model allow."""
+    unsliced: dict[str, str]
+    """Columns of the manifest that make no slices, and why."""
+    scored: Scored
+
+
+def score_split(
+    manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None
+) -> tuple[Scored, dict[str, str]]:
+    """Score predictions for clips of a manifest, and say which of its columns make no slices.
+
+    Raises:
+        MsmaError: the manifest has no training clips, or no column of a name in `slices`.
+    """
+    rows = rows_of(manifest, predictions)
+    columns, unsliced = slice_columns(rows, slices)
+    scored = score(
+        predictions.predicted, predictions.target, predictions.sources, split_baselines(manifest, rows), columns
+    )
+    return scored, unsliced
+
+
+def rows_of(manifest: Manifest, predictions: Predictions) -> list[Row]:
+    """The rows of the predicted clips, in the order of the predictions."""
+    row_of = {row.clip: row for row in manifest.rows}
+    return [row_of[clip] for clip in predictions.clips]
+
+
+def slice_columns(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The columns to slice by, with the value of each clip, and why others are not.
+
+    By default those with 2 to MAX_VALUES values and two clips a value or more. A clip without a value has the value "".
+
+    Raises:
+        MsmaError: a named column is not there, or is `interview`.
+    """
+    known = {
+        name: [row.columns.get(name, "") for row in rows] for name in dict.fromkeys(n for r in rows for n in r.columns)
+    }
+    if names is not None:
+        for name in names:
+            if name not in known or name == "interview":
+                why = "is no trait and makes no slices" if name == "interview" else "is no column of the manifest"
+                raise MsmaError(f"--slices: {name!r} {why}; it has: {', '.join(sorted(known)) or 'no further columns'}")
+        return {name: known[name] for name in names}, {}
+    columns, unsliced = {}, {}
+    for name, values in known.items():
+        count = len(set(values))
+        if name == "interview":
+            unsliced[name] = "is no trait and not looked at"
+        elif 2 <= count <= min(MAX_VALUES, len(rows) // 2):
+            columns[name] = values
+        else:
+            unsliced[name] = f"has {count} values on {len(rows)} clips"
+    return columns, unsliced
+
+
+def evaluate_read(
+    manifest: Manifest, split: str, name: str, read: Read, slices: Sequence[str] | None = None
+) -> Evaluation:
+    """Score the predictions of any tool, `name`.
+
+    Raises:
+        MsmaError: see `score_split`.
+    """
+    scored, unsliced = score_split(manifest, read.predictions, slices)
+    return Evaluation(
+        corpus=manifest.corpus,
+        split=split,
+        model=name,
+        fusion=None,
+        clips_in_split=len(manifest.split(split)),
+        degraded=None,
+        failed=read.failed,
+        warnings=[*read.warnings, *warnings_of(scored)],
+        ceiling=manifest.facts.get("ceiling", {}).get("both"),
+        unsliced=unsliced,
+        scored=scored,
+    )
+
+
+def warnings_of(scored: Scored) -> list[str]:
+    """Why the numbers should be read with care."""
+    sources = scored.whole.sources
+    if sources < MIN_SOURCES:
+        return [f"the clips come from {sources} sources; intervals from fewer than {MIN_SOURCES} are too narrow"]
+    return []

@@ -1,0 +1,116 @@
+"""Are some groups of people answered worse or with a bias? Each group against the rest, many looks accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import stdtrit
+
+from msma.metrics import Draws, names_of, resampled_means
+
+MIN_SOURCES = 10
+"""A group or slice of fewer sources has counts and metrics, but no interval: there is too little to draw from."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference and its interval."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Does the interval exclude 0?"""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class GroupGap:
+    """One value of a column minus the rest of the split."""
+
+    bias: dict[str, Difference]
+    """By trait."""
+    mean_accuracy: Difference
+    """Mean over traits."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The gaps of one column. All intervals of a report hold together with 95 %: see docs/metrics.md."""
+
+    groups: dict[str, GroupGap]
+    """By value, where value and rest have MIN_SOURCES sources each."""
+    largest_bias: tuple[str, str] | None
+    """Value and trait."""
+    largest_mean_accuracy: str | None
+    """Value."""
+    comparisons: int
+    """Of the whole report, over all columns: what the level is adjusted to."""
+
+    @property
+    def clear(self) -> bool:
+        """Does any interval exclude 0?"""
+        return any(d.clear for group in self.groups.values() for d in (*group.bias.values(), group.mean_accuracy))
+
+
+def gaps(
+    predicted: Float[np.ndarray, "clips 5"],
+    target: Float[np.ndarray, "clips 5"],
+    labelled: Bool[np.ndarray, "5"],
+    columns: Mapping[str, Sequence[str]],
+    draws: Draws,
+) -> dict[str, Gap]:
+    """By column: signed bias by trait and mean accuracy of each value against the rest.
+
+    Intervals are difference +- t * standard error: the error by bootstrap over sources, Student's t with one degree of
+    freedom less than the smaller side has sources, at 95 % over all comparisons of all columns (Bonferroni).
+    """
+    error = (predicted - target)[:, labelled]
+    measured = np.column_stack([error, -np.abs(error).mean(axis=1)])  # bias by trait, mean accuracy but for the 1
+    large = {
+        (column, value): (members, sources)
+        for column, values in columns.items()
+        for value in sorted(set(values))
+        if (sources := smaller_side(draws, members := clips_with(value, values))) >= MIN_SOURCES
+    }
+    found = {column: sum(name == column for name, _ in large) for column in columns}
+    # Of two values each is the rest of the other: one look.
+    looks = sum(min(1, here) if len(set(columns[column])) == 2 else here for column, here in found.items())
+    comparisons = looks * measured.shape[1]
+    groups: dict[str, dict[str, GroupGap]] = {column: {} for column in columns}
+    for (column, value), (members, sources) in large.items():
+        drawn = resampled_means(measured, draws, members) - resampled_means(measured, draws, ~members)
+        # The sample variance of few sources is too small by (sources - 1) / sources.
+        standard_error = np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
+        half = stdtrit(sources - 1, 1 - 0.05 / (2 * comparisons)) * standard_error
+        centre = measured[members].mean(axis=0) - measured[~members].mean(axis=0)
+        *by_trait, accuracy = (
+            Difference(float(c), float(c - h), float(c + h)) for c, h in zip(centre, half, strict=True)
+        )
+        groups[column][value] = GroupGap(dict(zip(names_of(labelled), by_trait, strict=True)), accuracy)
+    return {column: gap_of(its_groups, comparisons) for column, its_groups in groups.items()}
+
+
+def clips_with(value: str, values: Sequence[str]) -> Bool[np.ndarray, " clips"]:
+    return np.array([each == value for each in values])
+
+
+def smaller_side(draws: Draws, members: Bool[np.ndarray, " clips"]) -> int:
+    """Sources of the clips of a group or of all others, whichever are fewer."""
+    return min(len(np.unique(draws.source_of[side])) for side in (members, ~members))
+
+
+def gap_of(groups: dict[str, GroupGap], comparisons: int) -> Gap:
+    biases = {(value, trait): abs(d.difference) for value, group in groups.items() for trait, d in group.bias.items()}
+    accuracies = {value: abs(group.mean_accuracy.difference) for value, group in groups.items()}
+    return Gap(
+        groups,
+        max(biases, key=lambda key: biases[key], default=None),
+        max(accuracies, key=lambda key: accuracies[key], default=None),
+        comparisons,
+    )

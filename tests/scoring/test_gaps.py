@@ -1,0 +1,108 @@
+"""Gaps between groups: what is planted shows, what is not planted does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from labels import labelled_corpus, predictions_for
+
+from msma.metrics import draw_sources, labelled_traits
+from msma.scoring.gaps import MIN_SOURCES, Gap, gaps
+from msma.scoring.predictions import Predictions
+
+
+def gaps_of(predictions: Predictions, columns: dict[str, list[str]], draws: int = 400) -> dict[str, Gap]:
+    predicted, target = predictions.predicted, predictions.target
+    drawn = draw_sources(predictions.sources, draws=draws)
+    return gaps(predicted, target, labelled_traits(target), columns, drawn)
+
+
+def looked_at(seed: int, shifts: dict[str, float] | None = None, noise: float = 0.08) -> dict[str, Gap]:
+    manifest = labelled_corpus(test=160, sources=90, seed=seed)
+    columns = {name: [row.columns[name] for row in manifest.split("test")] for name in ("gender", "age_group")}
+    return gaps_of(predictions_for(manifest, seed=seed + 1000, shifts=shifts, noise=noise), columns)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_planted_bias_shows_in_its_group_and_its_trait(seed):
+    gender = looked_at(seed, shifts={"female": 0.12})["gender"]
+    planted = gender.groups["female"].bias["openness"]
+    assert gender.largest_bias in (("female", "openness"), ("male", "openness"))
+    assert planted.low > 0
+    assert planted.low < 0.12 < planted.high
+    assert gender.clear
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_that_is_answered_worse_shows_in_mean_accuracy(seed):
+    manifest = labelled_corpus(test=160, sources=90, seed=seed)
+    predictions = predictions_for(manifest, noise=0.05, seed=seed)
+    gender = [row.columns["gender"] for row in manifest.split("test")]
+    noise = np.random.default_rng(seed).normal(0, 0.2, predictions.predicted.shape)
+    noise[[value == "male" for value in gender]] = 0
+    worse = Predictions(predictions.clips, predictions.sources, predictions.predicted + noise, predictions.target)
+    gap = gaps_of(worse, {"gender": gender})["gender"].groups["female"].mean_accuracy
+    assert gap.high < 0
+
+
+def test_where_nothing_is_planted_few_reports_name_a_gap():
+    """Every report looks at 24 differences; of 120 reports at most one in twenty may err, give or take chance."""
+    alarms = sum(any(gap.clear for gap in looked_at(seed).values()) for seed in range(120))
+    assert alarms <= 12
+
+
+def test_the_interval_is_wider_where_more_is_looked_at():
+    manifest = labelled_corpus(test=160, sources=90)
+    predictions, rows = predictions_for(manifest), manifest.split("test")
+    gender = [row.columns["gender"] for row in rows]
+    others = {f"column {i}": list(np.random.default_rng(i).permutation(gender)) for i in range(20)}
+    alone = gaps_of(predictions, {"gender": gender})["gender"]
+    among = gaps_of(predictions, {"gender": gender, **others})["gender"]
+    narrow, wide = (gap.groups["female"].bias["openness"] for gap in (alone, among))
+    assert (alone.comparisons, among.comparisons) == (6, 6 * 21)
+    assert narrow.difference == wide.difference
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_a_gap_is_the_value_minus_the_rest():
+    manifest = labelled_corpus(test=160, sources=90)
+    predictions = predictions_for(manifest)
+    age = np.array([row.columns["age_group"] for row in manifest.split("test")])
+    gap = gaps_of(predictions, {"age_group": age.tolist()})["age_group"].groups["old"]
+    error, old = predictions.predicted - predictions.target, age == "old"
+    expected = error[old].mean(axis=0) - error[~old].mean(axis=0)
+    assert [gap.bias[trait].difference for trait in gap.bias] == pytest.approx(list(expected))
+    accuracy = 1 - np.abs(error).mean(axis=1)
+    assert gap.mean_accuracy.difference == pytest.approx(accuracy[old].mean() - accuracy[~old].mean())
+
+
+def test_two_values_mirror_each_other_and_count_as_one_look():
+    gender = looked_at(0)["gender"]
+    female, male = (gender.groups[value].bias["openness"] for value in ("female", "male"))
+    assert female.difference == pytest.approx(-male.difference)
+    assert (female.low, female.high) == pytest.approx((-male.high, -male.low))
+    assert gender.comparisons == 6 * (1 + 3)
+
+
+def test_a_value_of_few_sources_has_no_gap():
+    manifest = labelled_corpus(test=160, sources=90)
+    predictions = predictions_for(manifest)
+    few = sorted(set(predictions.sources))[: MIN_SOURCES - 1]
+    column = ["rare" if source in few else str(int(source[-1]) % 2) for source in predictions.sources]
+    found = gaps_of(predictions, {"column": column})["column"]
+    assert set(found.groups) == {"0", "1"}
+
+
+def test_a_column_without_large_values_has_no_gap_at_all():
+    manifest = labelled_corpus(test=40, sources=8)
+    predictions = predictions_for(manifest)
+    found = gaps_of(predictions, {"gender": [row.columns["gender"] for row in manifest.split("test")]})["gender"]
+    assert (found.groups, found.largest_bias, found.largest_mean_accuracy, found.clear) == ({}, None, None, False)
+
+
+def test_only_labelled_traits_are_looked_at():
+    manifest = labelled_corpus(test=160, sources=90, traits=("openness", "extraversion"))
+    column = [row.columns["gender"] for row in manifest.split("test")]
+    found = gaps_of(predictions_for(manifest), {"gender": column})["gender"]
+    assert list(found.groups["female"].bias) == ["openness", "extraversion"]
+    assert found.comparisons == 3

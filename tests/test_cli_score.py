@@ -1,0 +1,164 @@
+"""`msma score` and `msma compare`: what goes to stdout and stderr, files, and exit codes. No media, no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from labels import labelled_corpus, predictions_for, write_csv, write_predictions
+from typer.testing import CliRunner
+
+from msma.cli import app
+from msma.data.manifest import write_manifest
+from msma.traits import TRAITS
+
+CORPUS = labelled_corpus(test=160, sources=90)
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def manifest(tmp_path) -> Path:
+    write_manifest(tmp_path / "manifest.csv", "labelled", CORPUS.rows, {})
+    return tmp_path / "manifest.csv"
+
+
+@pytest.fixture
+def predictions(tmp_path) -> Path:
+    return write_predictions(tmp_path / "p.csv", predictions_for(CORPUS))
+
+
+def test_json_is_the_documented_one(run, manifest, predictions):
+    result = run("score", predictions, "--manifest", manifest, "--split", "test", "--format", "json")
+    assert result.exit_code == 0
+    values = json.loads(result.stdout)
+    assert (values["corpus"], values["split"], values["clips"]) == ("labelled", "test", 160)
+    assert 0 < values["baselines"]["same_source"]["ccc"]["mean"] < values["metrics"]["ccc"]["mean"]
+    assert values["slices"]["unseen_source"]["clips"] + values["slices"]["seen_source"]["clips"] == 160
+
+
+def test_the_table_has_baselines_slices_intervals_and_counts(run, manifest, predictions):
+    text = run("score", predictions, "--manifest", manifest).stdout
+    for name in (*TRAITS, "mean", "constant", "same source, no media", "seen sources", "unseen sources"):
+        assert name in text
+    assert "ccc: 95 % interval by source [0." in text
+    lines = text.splitlines()
+    (gender,) = [i for i, line in enumerate(lines) if "gender" in line and "clips" in line]
+    counts = [int(lines[gender + place].split("│")[2]) for place in (2, 3)]
+    assert sum(counts) == 160
+    assert "gender: no clear gap" in text
+
+
+def test_a_planted_group_effect_is_told(run, manifest, tmp_path):
+    shifted = write_predictions(tmp_path / "shifted.csv", predictions_for(CORPUS, shifts={"male": 0.12}))
+    text = run("score", shifted, "--manifest", manifest, "--slices", "gender").stdout
+    assert "gender: clear gaps: bias in openness of female -0." in text
+    assert "age_group" not in text
+
+
+def test_what_is_not_scored_is_told_on_stderr(run, manifest, tmp_path):
+    rows = [[clip, *[0.5] * 5] for clip in predictions_for(CORPUS).clips[:100]]
+    path = write_csv(tmp_path / "p.csv", ["clip", *TRAITS], [*rows, ["new.mp4", *[0.5] * 5]])
+    result = run("score", path, "--manifest", manifest, "--format", "json")
+    assert "60 of 160 clips of split 'test' have no prediction" in result.stderr
+    assert "1 lines are for clips that are not in the manifest" in result.stderr
+    assert "no slices by transcript: it has 100 values on 100 clips" in result.stderr
+    values = json.loads(result.stdout)
+    assert (values["clips"], values["coverage"], len(values["failed"])) == (100, 100 / 160, 60)
+    assert "60 of 160 clips are not scored" in run("score", path, "--manifest", manifest).stdout
+
+
+def test_options_for_columns_range_and_strictness_reach_the_reader(run, manifest, tmp_path):
+    lines = [[clip, *[0.4] * 4, 1.5] for clip in predictions_for(CORPUS).clips]
+    path = write_csv(tmp_path / "p.csv", ["video", "o", *TRAITS[1:]], lines, delimiter=";")
+    options = ("--clip-column", "video", "--trait-columns", "openness=o")
+    assert "--clamp" in str(run("score", path, "--manifest", manifest, *options).exception)
+    assert (
+        "160 scores outside [0, 1] were moved" in run("score", path, "--manifest", manifest, *options, "--clamp").stderr
+    )
+    write_csv(path, ["video", "o", *TRAITS[1:]], [[*line[:5], 0.5] for line in lines[1:]])
+    assert run("score", path, "--manifest", manifest, *options).exit_code == 0
+    strict = run("score", path, "--manifest", manifest, *options, "--strict")
+    assert strict.exit_code == 1
+    assert "1 of 160 clips" in str(strict.exception)
+
+
+def test_against_shows_the_paired_difference(run, manifest, predictions, tmp_path):
+    worse = predictions_for(CORPUS, noise=0.25)
+    rows = [[clip, *scores] for clip, scores in zip(worse.clips[10:], worse.predicted[10:].tolist(), strict=True)]
+    other = write_csv(tmp_path / "worse.csv", ["clip", *TRAITS], rows)
+    arguments = ("score", predictions, "--manifest", manifest, "--against", other)
+    text = run(*arguments).stdout
+    assert f"minus {other}, on the 150 common clips" in " ".join(text.split())
+    against = json.loads(run(*arguments, "--format", "json").stdout)["against"]
+    assert (against["file"], against["clips"]) == (str(other), 150)
+    assert all(against["differences"][name]["mean"]["low"] > 0 for name in ("ccc", "mean_accuracy", "skill"))
+
+
+def test_the_folder_that_is_written_can_be_scored_and_compared(run, manifest, predictions, tmp_path):
+    first = json.loads(
+        run("score", predictions, "--manifest", manifest, "--out", tmp_path / "a", "--format", "json").stdout
+    )
+    again = json.loads(
+        run("score", tmp_path / "a" / "predictions.csv", "--manifest", manifest, "--format", "json").stdout
+    )
+    assert {**again, "model": first["model"]} == first == json.loads((tmp_path / "a" / "evaluation.json").read_text())
+    run("score", predictions, "--manifest", manifest, "--out", tmp_path / "b")
+    assert "+0.000 [+0.000, +0.000]" in run("compare", tmp_path / "a", tmp_path / "b").stdout
+
+
+def test_a_comparison_of_different_clips_is_refused(run, manifest, predictions, tmp_path):
+    run("score", predictions, "--manifest", manifest, "--out", tmp_path / "a")
+    rows = [[clip, *[0.5] * 5] for clip in predictions_for(CORPUS).clips[:100]]
+    fewer = write_csv(tmp_path / "fewer.csv", ["clip", *TRAITS], rows)
+    run("score", fewer, "--manifest", manifest, "--out", tmp_path / "b")
+    result = run("compare", tmp_path / "a", tmp_path / "b")
+    assert result.exit_code == 1
+    assert "not of the same clips" in str(result.exception)
+
+
+def test_what_a_manifest_says_cannot_steer_the_terminal(run, predictions, tmp_path):
+    rows = [replace(row, columns={"[red]a": "\x1b[2J[bold]x" if i % 2 else ""}) for i, row in enumerate(CORPUS.rows)]
+    write_manifest(tmp_path / "bad.csv", "labelled", rows, {})
+    text = run("score", predictions, "--manifest", tmp_path / "bad.csv").stdout
+    assert "\x1b" not in text
+    assert "[red]a" in text
+    assert "[2J[bold]x" in text
+    assert "(none)" in text
+
+
+def test_a_split_without_labels_is_an_error(run, manifest, predictions):
+    lines = manifest.read_text().splitlines()
+    bare = [
+        ",".join([*line.split(",")[:4], *[""] * 5, *line.split(",")[9:]]) if ",test," in line else line
+        for line in lines
+    ]
+    manifest.write_text("\n".join(bare) + "\n")
+    result = run("score", predictions, "--manifest", manifest)
+    assert result.exit_code == 1
+    assert "has no openness; label all clips or none" in str(result.exception)
+
+
+@pytest.mark.parametrize("option", [("--split", "dev"), ("--slices", "shoe_size"), ("--trait-columns", "o")])
+def test_a_choice_that_is_not_there_is_an_error(run, manifest, predictions, option):
+    assert run("score", predictions, "--manifest", manifest, *option).exit_code == 1
+
+
+def test_an_unknown_format_is_refused(run, manifest, predictions):
+    assert run("score", predictions, "--manifest", manifest, "--format", "xml").exit_code == 2
+
+
+def test_scoring_does_not_load_torch(manifest, predictions):
+    code = "import sys; from msma.cli import main; main()\n"
+    report = "import atexit, sys; atexit.register(lambda: sys.stderr.write(f'torch: {\"torch\" in sys.modules}'))\n"
+    command = [sys.executable, "-c", report + code, "score", str(predictions), "--manifest", str(manifest)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0
+    assert ran.stderr.endswith("torch: False")
