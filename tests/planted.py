@@ -1,45 +1,85 @@
-"""A corpus without media: Inputs in which the traits are planted where a network must find them."""
+"""A corpus without media: raw clips in which the traits are planted where a network must find them."""
 
 from __future__ import annotations
 
+import hashlib
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from msma.config import ClipConfig, ModelConfig, Recipe, TrainConfig
-from msma.data.cache import write_entry
+from msma.data.cache import KeptWindow, write_entry
 from msma.data.manifest import Manifest, Row
-from msma.types import Inputs, MediaInfo, Prepared
+from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
+from msma.media.faces import WHOLE_FRAME
+from msma.traits import TRAITS
+from msma.types import SAMPLE_RATE, Clip, FaceTrack, MediaInfo
 
 CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)
 TRAIN = TrainConfig(steps=6, batch_size=8, validate_every=2, warmup_steps=2)
 RECIPE = Recipe(clip=CLIP, model=MODEL, train=TRAIN)
+BANDS_HZ = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), CLIP.mels + 2)[1:-1])
+"""The middle of each mel band."""
 
 
-def planted_inputs(scores: np.ndarray, rng: np.random.Generator) -> Inputs:
+def planted_window(name: str, scores: np.ndarray, rng: np.random.Generator) -> KeptWindow:
     """Five bands of the picture are as bright, and five groups of mel bands as loud, as the five scores."""
     rows = np.repeat(scores, [3, 3, 3, 3, 4])
-    picture = 255 * rows[:, None] * np.ones(16) + rng.normal(0, 8, (4, 3, 16, 16))
-    sound = (2 * rows - 1)[:, None] + rng.normal(0, 0.1, (16, 40))
-    return Inputs(
-        frames=torch.from_numpy(picture.clip(0, 255).astype(np.uint8)),
-        boxes=torch.full((4, 4), 0.5),
-        frame_mask=torch.ones(4, dtype=torch.bool),
-        log_mel=torch.from_numpy(sound.astype(np.float32)).clamp(-1, 1),
-        mel_mask=torch.ones(40, dtype=torch.bool),
-        present=torch.ones(2, dtype=torch.bool),
+    pictures = 255 * rows[:, None, None] * np.ones((16, 3)) + rng.normal(0, 8, (4, 16, 16, 3))
+    levels_db = -65 + 40 * rows + rng.normal(0, 2, 16)
+    seconds = np.arange(round(0.64 * SAMPLE_RATE)) / SAMPLE_RATE
+    phases = 2 * np.pi * (BANDS_HZ[:, None] * seconds + rng.uniform(0, 1, (16, 1)))
+    sound = (10 ** (levels_db / 20)) @ np.sin(phases)
+    clip = Clip(
+        name=name,
+        frames=pictures.clip(0, 255).astype(np.uint8),
+        frame_times_s=np.arange(4) / 2 + 0.25,
+        waveform=sound.astype(np.float32),
+        start_s=0.0,
+        end_s=2.0,
+        media=MediaInfo("planted"),
     )
+    whole = np.tile(np.array([0, 0, 16, 16], np.float32), (4, 1))
+    return KeptWindow(clip, FaceTrack(whole, np.ones(4, bool), WHOLE_FRAME))
+
+
+def changed(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
+    """The recipe with other values: `changed(recipe, train={"steps": 3})`."""
+    return Recipe.model_validate({name: dict(values) | sections.get(name, {}) for name, values in recipe})
+
+
+CACHED = changed(
+    RECIPE,
+    clip={"mels": 20},
+    model={
+        "audio_backbone": "mfcc",
+        "fusion": "audio",
+        "map_channels": 16,
+        "spatial_scales": (),
+        "temporal_scales": (),
+        "linear_path": True,
+    },
+    train={"tune_stages": 0, "cache_features": True},
+)
+"""A frozen backbone that needs no weights, computed once, and a linear path."""
 
 
 def planted_corpus(
-    folder: Path, train: int = 24, held_out: int = 8, shuffle_labels: bool = False
+    folder: Path, train: int = 24, held_out: int = 8, shuffle_labels: bool = False, alike: bool = False
 ) -> tuple[Manifest, dict[str, Path]]:
-    """Manifest and cache entries; with `shuffle_labels` the training labels belong to other clips."""
+    """Manifest and cache entries; with `shuffle_labels` the training labels belong to other clips.
+
+    A source has two clips; with `alike` they have the same scores.
+    """
     rng = np.random.default_rng(0)
     splits = ["train"] * train + ["val"] * held_out + ["test"] * held_out
     scores = rng.uniform(0.1, 0.9, (len(splits), 5))
+    if alike:
+        scores[1::2] = scores[::2]
     labels = scores.copy()
     if shuffle_labels:
         labels[:train] = labels[rng.permutation(train)]
@@ -47,16 +87,18 @@ def planted_corpus(
     folder.mkdir(parents=True, exist_ok=True)
     for index, split in enumerate(splits):
         clip = f"source{index // 2:06d}.{index % 2:03d}.mp4"
-        entries[clip] = folder / f"{clip}.safetensors"
-        window = Prepared(
-            inputs=planted_inputs(scores[index], rng),
-            start_s=0.0,
-            end_s=2.0,
-            reasons=(),
-            used={"audio": 1.0, "visual": 1.0},
-            face_detector="planted",
-            media=MediaInfo("planted"),
-        )
-        write_entry(entries[clip], [window])
+        entries[clip] = folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:32]}.clip"
+        write_entry(entries[clip], [planted_window(clip, scores[index], rng)])
         rows.append(Row(clip, folder / clip, clip[:12], split, tuple(labels[index].tolist())))
     return Manifest("planted", tuple(rows), {}), entries
+
+
+def only(manifest: Manifest, *traits: str) -> Manifest:
+    """The same corpus, which labels no other traits."""
+    kept = [trait in traits for trait in TRAITS]
+
+    def labelled(row: Row) -> Row:
+        scores = zip(row.target, kept, strict=True)
+        return replace(row, target=tuple(score if has else math.nan for score, has in scores))
+
+    return replace(manifest, rows=tuple(labelled(row) for row in manifest.rows))

@@ -15,12 +15,12 @@ FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
     {"media", "model", "losses", "metrics"},
-    {"corruptions", "checkpoint"},
+    {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
-    {"predict"},
-    {"evaluate", "__init__"},  # both stand on predict's answer
-    {"robustness", "train"},
-    {"report"},
+    {"predict", "identity", "linear_fit", "loop", "scoring"},
+    {"evaluate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
+    {"robustness", "train", "fold"},
+    {"report", "crossval"},
     {"cli", "serve"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -70,6 +70,13 @@ def test_the_configuration_comes_back(folder):
     assert load_weights(folder).config == CONFIG
 
 
+def test_the_traits_that_are_answered_and_the_pretrained_weights_come_back(tmp_path, network):
+    pretrained = {"audio": {"name": "ge2e", "version": "1", "licence": "Apache-2.0", "sha256": "0" * 64}}
+    config = CONFIG.model_copy(update={"traits": ("openness", "neuroticism"), "pretrained": pretrained})
+    save_weights(tmp_path, config, network.state_dict())
+    assert load_weights(tmp_path).config == config
+
+
 def test_a_loaded_network_is_ready_for_inference(folder):
     assert not load_weights(folder).network.training
 
@@ -126,6 +133,10 @@ def test_a_tensor_that_does_not_fit_is_refused(folder, change, told):
         (lambda c: c.pop("notice"), "notice"),
         (lambda c: c["clip"].pop("mel_hop_s"), "lacks clip.mel_hop_s"),
         (lambda c: c["model"].pop("fusion"), "lacks model.fusion"),
+        (lambda c: c.pop("traits"), "lacks traits"),
+        (lambda c: c.update(traits=[]), "traits: name one or more of openness"),
+        (lambda c: c.update(traits=["interview"]), "traits: name one or more of openness"),
+        (lambda c: c.update(pretrained={"audio": "ge2e"}), "pretrained.audio"),
     ],
     ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else "config",
 )

@@ -12,11 +12,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Task, TaskID
 from typer.testing import CliRunner
 
 import msma
 from msma.cli import app, main
 from msma.cli.answers import writer_of
+from msma.cli.progress import RateColumn
+from msma.cli.tables import show_cache_report
+from msma.data.cache import CacheReport
 from msma.traits import TRAITS
 
 
@@ -27,7 +31,7 @@ def run():
 
 def test_help_names_every_command(run):
     text = run("--help").stdout
-    assert all(command in text for command in ("synth", "prepare", "train", "evaluate", "compare", "predict"))
+    assert all(command in text for command in ("synth", "prepare", "train", "evaluate", "score", "compare", "predict"))
 
 
 def test_help_and_import_do_not_load_torch():
@@ -136,6 +140,28 @@ def test_a_limit_can_be_changed(run, make_media):
     result = run("predict", make_media(seconds=3.0), "--limit", "max_seconds=1")
     assert result.exit_code == 1
     assert "limit of 1 s" in result.stderr
+
+
+def test_a_filled_cache_is_told_of_in_one_table_and_a_line_for_each_failed_clip(capsys, tmp_path):
+    entries = {f"{index}.mp4": tmp_path / f"{index}.clip" for index in range(40)}
+    failed = {f"bad{index}.mp4": f"bad{index}.mp4: no moov [atom]" for index in range(25)}
+    show_cache_report(CacheReport(entries, {"1.mp4": ["no audio track"]}, failed, total_bytes=40 * 2048))
+    out, errors = capsys.readouterr()
+    header, row = (re.findall(r"[^│┃|]+", line) for line in errors.splitlines() if re.search(r"clips|65", line))
+    assert [cell.strip() for cell in header] == ["clips", "ok", "degraded", "failed", "KiB a clip"]
+    assert [cell.strip() for cell in row] == ["65", "39", "1", "25", "2"]
+    assert errors.count("\nfailed: bad") == 20
+    assert "failed: bad0.mp4: no moov [atom]\n" in errors
+    assert "failed: and 5 more\n" in errors
+    assert out == ""
+
+
+def test_the_bar_tells_how_many_a_second():
+    column = RateColumn("clips")
+    task = Task(TaskID(0), "preparing", total=10, completed=0, _get_time=lambda: 0.0)
+    assert column.render(task).plain == "clips"
+    task.finished_speed = 12.34
+    assert column.render(task).plain == "12.3 clips/s"
 
 
 def test_an_unknown_format_is_refused_before_any_work(run, make_media):

@@ -108,6 +108,53 @@ def test_a_mistake_is_one_line_that_names_it(recipe, text, overrides, named):
     assert "\n" not in str(caught.value)
 
 
+PRETRAINED = "model:\n  visual_backbone: efficientnet_lite0\n  audio_backbone: ge2e\n  linear_path: {linear}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "named"),
+    [
+        ("", ("train.cache_features=true", "train.tune_stages=0"), "cache_features needs pretrained backbones"),
+        (PRETRAINED, ("train.cache_features=true",), "cache_features needs pretrained backbones and tune_stages: 0"),
+        (PRETRAINED, ("train.cache_features=true", "train.tune_stages=1"), "tune_stages: 0"),
+        (
+            PRETRAINED,
+            ("train.cache_features=true", "train.tune_stages=0", "model.visual_backbone=small"),
+            "cache_features needs pretrained backbones",
+        ),
+        (PRETRAINED, ("model.linear_path=true",), "linear_path needs cache_features"),
+        (PRETRAINED, ("train.feature_variants=2",), "feature_variants needs cache_features"),
+        (PRETRAINED, ("train.tune_stages=most",), "train.tune_stages"),
+        (PRETRAINED, ("train.tune_stages=-1",), "train.tune_stages"),
+        (PRETRAINED, ("train.tune_rate=1.5",), "train.tune_rate"),
+        (PRETRAINED, ("train.feature_variants=0",), "train.feature_variants"),
+        (PRETRAINED, ("train.members=0",), "train.members"),
+        (PRETRAINED, ("model.visual_grid=0",), "model.visual_grid"),
+    ],
+)
+def test_a_recipe_whose_parts_do_not_fit_is_one_line_that_says_so(recipe, tmp_path, text, overrides, named):
+    with pytest.raises(ConfigError) as caught:
+        recipe(text.format(linear="false"), *overrides)
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.yaml'}: ")
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert ": :" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("fusion", "other"), [("audio", "visual"), ("visual", "audio")])
+def test_what_is_not_read_may_be_small_where_features_are_kept(recipe, fusion, other):
+    overrides = [f"model.fusion={fusion}", f"model.{other}_backbone=small"]
+    overrides += ["train.cache_features=true", "train.tune_stages=0"]
+    assert recipe(PRETRAINED.format(linear="true"), *overrides).model.linear_path
+    with pytest.raises(ConfigError, match="cache_features"):
+        recipe(PRETRAINED.format(linear="true"), *overrides, f"model.{fusion}_backbone=small")
+
+
+def test_stages_to_tune_are_a_number_or_all(recipe):
+    assert recipe(PRETRAINED.format(linear="false"), "train.tune_stages=3").train.tune_stages == 3
+    assert recipe(PRETRAINED.format(linear="false"), "train.tune_stages=all").train.tune_stages == "all"
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00steps"], ids=["missing", "not text"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / "recipe.yaml"

@@ -9,23 +9,10 @@ from torch import Tensor
 from msma import metrics
 from msma.config import TrainConfig
 from msma.losses import ccc_loss, training_loss, trait_loss
-from msma.types import Inputs, ModelOutput
+from msma.types import ModelOutput
 
 CLIPS, WIDTH = 6, 8
 NAMED = ("audio_traits", "visual_traits", "summaries", "imputed_audio", "imputed_visual")
-
-
-def inputs_with(present: list[list[bool]]) -> Inputs:
-    """Inputs of which the loss reads `present` only."""
-    clips = len(present)
-    return Inputs(
-        frames=torch.zeros(clips, 1, 3, 4, 4, dtype=torch.uint8),
-        boxes=torch.zeros(clips, 1, 4),
-        frame_mask=torch.ones(clips, 1, dtype=torch.bool),
-        log_mel=torch.zeros(clips, 4, 1),
-        mel_mask=torch.ones(clips, 1, dtype=torch.bool),
-        present=torch.tensor(present),
-    )
 
 
 @pytest.fixture
@@ -76,7 +63,7 @@ def test_half_precision_answers_are_compared_in_full_precision(target):
 def test_training_loss_needs_the_intermediates(output, target):
     plain = ModelOutput(output.traits, output.quality, output.weights)
     with pytest.raises(ValueError, match="return_intermediates"):
-        training_loss(plain, inputs_with([[True, True]] * CLIPS), target, torch.ones(CLIPS, 2), TrainConfig())
+        training_loss(plain, torch.ones(CLIPS, 2, dtype=torch.bool), target, torch.ones(CLIPS, 2), TrainConfig())
 
 
 def test_training_loss_is_the_sum_of_its_named_terms(output, target):
@@ -87,7 +74,7 @@ def test_training_loss_is_the_sum_of_its_named_terms(output, target):
     expected = expected + 0.2 * ((output.quality - quality) ** 2).mean(dim=0).sum()
     gaps = [named["imputed_audio"] - named["summaries"][:, 0], named["imputed_visual"] - named["summaries"][:, 1]]
     expected = expected + 0.1 * sum((gap**2).mean() for gap in gaps)
-    loss = training_loss(output, inputs_with([[True, True]] * CLIPS), target, quality, config)
+    loss = training_loss(output, torch.ones(CLIPS, 2, dtype=torch.bool), target, quality, config)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
@@ -95,7 +82,7 @@ def test_training_loss_is_the_sum_of_its_named_terms(output, target):
 def test_unimodal_terms_ignore_clips_that_lack_the_modality(index, modality, output, target):
     present = [[True, True] for _ in range(CLIPS)]
     present[2][index] = present[4][index] = False
-    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    training_loss(output, torch.tensor(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
     reached = gradient(output.intermediates[f"{modality}_traits"]).abs().sum(dim=1) > 0
     assert reached.tolist() == [True, True, False, True, False, True]
 
@@ -103,24 +90,36 @@ def test_unimodal_terms_ignore_clips_that_lack_the_modality(index, modality, out
 def test_quality_is_learned_where_the_modality_is_there_only(output, target):
     present = [[True, True] for _ in range(CLIPS)]
     present[1][0] = present[3][1] = False
-    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    training_loss(output, torch.tensor(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
     assert ((gradient(output.quality) != 0) == torch.tensor(present)).all()
 
 
 def test_imputation_learns_from_clips_that_have_both_modalities_only(output, target):
     present = [[True, True], [True, False], [False, True], [False, False], [True, True], [True, False]]
-    training_loss(output, inputs_with(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    training_loss(output, torch.tensor(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
     for modality in ("audio", "visual"):
         reached = gradient(output.intermediates[f"imputed_{modality}"]).abs().sum(dim=1) > 0
         assert reached.tolist() == [True, False, False, False, True, False]
 
 
 def test_imputation_does_not_pull_the_summaries_towards_the_imputed(output, target):
-    inputs = inputs_with([[True, True]] * CLIPS)
-    training_loss(output, inputs, target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    present = torch.tensor([[True, True]] * CLIPS)
+    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig()).backward()
     assert (gradient(output.intermediates["summaries"]) == 0).all()
 
 
 def test_a_batch_without_any_modality_still_has_a_finite_loss(output, target):
-    inputs = inputs_with([[False, False]] * CLIPS)
-    assert torch.isfinite(training_loss(output, inputs, target, torch.zeros(CLIPS, 2), TrainConfig()))
+    present = torch.tensor([[False, False]] * CLIPS)
+    assert torch.isfinite(training_loss(output, present, target, torch.zeros(CLIPS, 2), TrainConfig()))
+
+
+def test_traits_without_labels_do_not_count(output, target):
+    labelled = torch.tensor([True, False, False, True, False])
+    some, present = torch.where(labelled, target, torch.nan), torch.ones(CLIPS, 2, dtype=torch.bool)
+    loss = training_loss(output, present, some, torch.ones(CLIPS, 2), TrainConfig())
+    loss.backward()
+    for leaf in (output.traits, output.intermediates["audio_traits"], output.intermediates["visual_traits"]):
+        assert not gradient(leaf)[:, ~labelled].any()
+        assert gradient(leaf)[:, labelled].any(dim=0).all()
+        assert torch.isfinite(gradient(leaf)).all()
+    assert torch.isfinite(loss)

@@ -48,6 +48,11 @@ def test_the_python_of_the_readme_runs(make_media, monkeypatch, capsys):
     assert "openness" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_number_is_filled_in(path):
+    assert re.findall(r"@[A-Z]{3,}@", path.read_text(encoding="utf-8")) == []
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(path):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):

@@ -6,13 +6,15 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from planted import RECIPE, planted_corpus
 from safetensors.torch import load_file
 
 from msma.config import Recipe, load_recipe
-from msma.train import learning_rate, train
+from msma.loop import learning_rate, new_network
+from msma.train import train
 from msma.types import MsmaError
 
 
@@ -70,12 +72,10 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_loader_workers(
 
 
 def test_training_leaves_the_callers_random_state_of_initialisation_alone(tmp_path):
-    from msma.train import start
-
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    start(RECIPE, torch.full((5,), 0.5).double().numpy(), cpu=True)
+    new_network(RECIPE, np.full(5, 0.5))
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -19,6 +20,7 @@ from torch import Tensor
 from msma.config import ClipConfig, ConfigError, Frozen, ModelConfig, parse
 from msma.files import written_whole
 from msma.model.msma_net import MsMANet
+from msma.traits import TRAITS
 from msma.types import MsmaError
 
 FORMAT = "msma-net/1"
@@ -37,6 +39,17 @@ class WeightsConfig(Frozen):
     """What a reader of an answer must know of these weights."""
     clip: ClipConfig
     model: ModelConfig
+    traits: tuple[str, ...] = TRAITS
+    """What the corpus labels; of the others the network knows nothing."""
+    pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """By modality, which weights its backbone started from: name, version, licence, sha256."""
+
+    @field_validator("traits")
+    @classmethod
+    def traits_are_known(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
+        if not traits or set(traits) - set(TRAITS):
+            raise ValueError(f"name one or more of {', '.join(TRAITS)}")
+        return traits
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,20 @@ class ModelConfig(Frozen):
     """Every stage of MsMA-Net; each ablation is a value here."""
 
     visual_backbone: str = "small"
+    """`small`, `efficientnet_lite0` or `hf:<repo or folder>`."""
     audio_backbone: str = "small"
+    """`small`, `ge2e`, `mfcc`, `hf:<repo or folder>`, or several that share their tokens' times: `ge2e+mfcc`."""
+    visual_architecture: dict[str, Any] | None = None
+    audio_architecture: dict[str, Any] | None = None
+    """Of an `hf:` backbone, so that weights can be loaded where it is not; filled in by training."""
+    visual_grid: Annotated[int, Field(gt=0, le=64)] = 8
+    """A picture's map is pooled to at most this many cells a side."""
+    map_channels: Side = 96
+    """To these the channels of a pretrained backbone are brought before anything else is learned from them."""
+    cell_channels: Side = 24
+    """What is kept of the channels of each cell of a picture."""
+    linear_path: bool = False
+    """Start from a ridge regression on pooled backbone features, which the rest of the network refines."""
     width: Side = 96
     """Width of a token; even."""
     spatial_scales: Scales = (1, 3, 5)
@@ -124,12 +137,35 @@ class TrainConfig(Frozen):
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """`auto`: bf16 on a GPU that has it, else full precision."""
     workers: Annotated[int, Field(ge=0)] = 0
+    tune_stages: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
+    """How many of the last stages of each pretrained backbone are trained; 0 freezes it."""
+    tune_rate: Share = 0.1
+    """Learning rate of pretrained stages, as a share of the others'."""
+    cache_features: bool = False
+    """Compute what frozen backbones give once, instead of in every step."""
+    feature_variants: PositiveInt = 1
+    """With `cache_features`: versions of each clip that are kept, the first as it is, the others flipped and noisy."""
+    members: PositiveInt = 1
+    """Networks whose mean is the answer in `msma crossval`; each leaves other sources out for its validation."""
 
 
 class Recipe(Frozen):
     clip: ClipConfig = ClipConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def frozen_where_cached(self) -> Recipe:
+        backbones = {"audio": self.model.audio_backbone, "visual": self.model.visual_backbone}
+        read = (self.model.fusion,) if self.model.fusion in backbones else tuple(backbones)
+        fixed = self.train.tune_stages == 0 and all(backbones[modality] != "small" for modality in read)
+        if self.train.cache_features and not fixed:
+            raise ValueError("cache_features needs pretrained backbones and tune_stages: 0")
+        if self.model.linear_path and not self.train.cache_features:
+            raise ValueError("linear_path needs cache_features")
+        if self.train.feature_variants > 1 and not self.train.cache_features:
+            raise ValueError("feature_variants needs cache_features")
+        return self
 
 
 def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
@@ -189,7 +225,8 @@ def parse(model: type[ModelT], values: Any, where: str) -> ModelT:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {key}: {first['msg'].lower()}") from error
+        problem = first["msg"].removeprefix("Value error, ").lower()
+        raise ConfigError(": ".join(part for part in (where, key, problem) if part)) from error
 
 
 def first_line(error: BaseException) -> str:

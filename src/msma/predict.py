@@ -88,11 +88,12 @@ class Model:
         """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
         with torch.inference_mode():
             output = self.weights.network(collate([window.inputs]).to(self.device))
-        traits, quality = output.traits[0].tolist(), output.quality[0].tolist()
+        scores, quality = output.traits[0].tolist(), output.quality[0].tolist()
+        traits: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
         return Window(
             start_s=round(window.start_s, 3),
             end_s=round(window.end_s, 3),
-            traits=dict(zip(TRAITS, traits, strict=True)),
+            traits={trait: traits[trait] for trait in self.weights.config.traits},
             quality=dict(zip(MODALITIES, quality, strict=True)),
             used=window.used,
             reasons=list(window.reasons),
@@ -187,7 +188,7 @@ def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
     weights = durations(windows) * np.array([max(window.quality.values()) for window in windows])
     if not weights.any():
         weights = durations(windows)
-    return pooled({trait: [w.traits[trait] for w in windows] for trait in TRAITS}, weights)
+    return pooled({trait: [w.traits[trait] for w in windows] for trait in windows[0].traits}, weights)
 
 
 def pooled_reasons(windows: Sequence[Window]) -> list[str]:

@@ -1,39 +1,34 @@
-"""Training: a plain loop over steps on Accelerate.
-
-Everything random is a function of the seed and of the step, epoch or clip, so a run that was broken off and resumed
-equals an unbroken one bit for bit on a CPU.
+"""Training into a run folder: it is logged, kept, and can be broken off and resumed.
 
 A run folder holds `recipe.yaml`, `corpus.json`, `metrics.jsonl`, `state.pt` (to resume) and the best weights so far.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from msma.checkpoint import WeightsConfig, save_weights
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
-from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, mixed_seed
-from msma.data.manifest import Manifest, targets
+from msma.data.dataset import ClipDataset
+from msma.data.features import FeatureDataset, fill_features
+from msma.data.manifest import Manifest, mean_target, targets
 from msma.files import written_whole
-from msma.losses import training_loss
+from msma.identity import identity
+from msma.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
+from msma.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
 from msma.metrics import all_metrics
-from msma.model.msma_net import MsMANet
+from msma.pretrained import architecture
+from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
@@ -60,21 +55,6 @@ class TrainResult:
     best_ccc: float
 
 
-@dataclass
-class State:
-    """Everything that training changes."""
-
-    accelerator: Accelerator
-    network: MsMANet
-    average: AveragedModel
-    """Exponential moving average of the network: what is validated and kept."""
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    best_ccc: float = -math.inf
-    losses: list[float] = field(default_factory=list)
-    """Of the steps since the last validation."""
-
-
 def train(
     recipe: Recipe,
     manifest: Manifest,
@@ -84,6 +64,7 @@ def train(
     resume: bool = False,
     cpu: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
+    features_progress: Callable[[int, int], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
     """Train on split `train`, choose by the CCC on split `val`.
@@ -92,42 +73,63 @@ def train(
     the state is saved and the result is not `finished`.
 
     Raises:
-        MsmaError: too few clips, the run folder is taken or is of another recipe or corpus, or training diverged.
+        MsmaError: too few clips, the run folder is taken or is of another recipe or corpus, training diverged, or
+            pretrained weights are not there.
     """
-    config = recipe.train
-    training = ClipDataset(manifest.split("train"), entries, config)
-    validation = ClipDataset(manifest.split("val"), entries)
-    if min(len(training), len(validation)) < 2:
+    config, recipe = recipe.train, with_architectures(recipe)
+    rows = [row for row in manifest.split("train") if row.clip in entries]
+    held_out = [row for row in manifest.split("val") if row.clip in entries]
+    if min(len(rows), len(held_out)) < 2:
         raise MsmaError(
-            f"{run}: {len(training)} training and {len(validation)} validation clips; at least 2 of each are needed"
+            f"{run}: {len(rows)} training and {len(held_out)} validation clips; at least 2 of each are needed"
         )
-    prior = targets(training.rows).mean(axis=0)
-    target = targets(validation.rows)
+    prior, target = mean_target(rows), targets(held_out)
     constant = all_metrics(np.tile(prior, (len(target), 1)), target, prior)["mean_accuracy"]["mean"]
 
-    state = start(recipe, prior, cpu)
-    if state.accelerator.is_main_process:
-        claim_run(run, recipe, manifest, resume)
-    state.accelerator.wait_for_everyone()
+    accelerator = new_accelerator(config, cpu)
+    network, pretrained = new_network(recipe, prior)
+    network.to(accelerator.device)
+    if accelerator.is_main_process:
+        claim_run(run, recipe, {"corpus": manifest.corpus, **identity(manifest.rows, entries, pretrained)}, resume)
+    accelerator.wait_for_everyone()
+    taken: dict[str, Tensor] = {}
+    if config.cache_features:
+        files: dict[str, Path] = {}
+        for part, variants in ((held_out, 1), (rows, config.feature_variants)):
+            files |= fill_features(
+                network,
+                part,
+                entries,
+                recipe,
+                next(iter(entries.values())).parent / "features",
+                json.dumps(pretrained),
+                variants=variants,
+                share=(accelerator.process_index, accelerator.num_processes),
+                progress=features_progress if accelerator.is_main_process else lambda *_: None,
+            )
+        accelerator.wait_for_everyone()
+        taken, linear = network.take_backbones(), None
+        if network.linear_path is not None:
+            pooled = pooled_features(rows, files, network)
+            linear = fit_linear_path(network.linear_path, rows, pooled, prior, config.seed)
+        training: LabelledClips = FeatureDataset(rows, files, config, linear)
+        validation: LabelledClips = FeatureDataset(held_out, files)
+    else:
+        training = ClipDataset(rows, entries, recipe.clip, config)
+        validation = ClipDataset(held_out, entries, recipe.clip)
+
+    state = start(network, recipe, accelerator)
     if resume:
         restore(state, run / "state.pt")
         if state.accelerator.is_main_process:
             drop_log_after(run / "metrics.jsonl", state.step)
-    batches = StepBatches(len(training), config, first_step=state.step)
-    loader = DataLoader(training, batch_sampler=batches, collate_fn=collate_items, num_workers=config.workers)
-    model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)
-
-    for batch in loader:
-        if anyone(state.accelerator, should_stop()):
-            break
-        loss = train_step(state, model, optimizer, batch, config)
-        if not math.isfinite(loss) or not finite(state.network):
-            raise MsmaError(f"{run}: training diverged at step {state.step}; lower train.learning_rate")
+    about = weights_config(run.name, recipe, manifest, pretrained)
+    for loss in steps(state, training, config, should_stop):
         scores = None
         if state.step % config.validate_every == 0 or state.step == config.steps:
-            scores = validate(state, validation, prior, config.batch_size)
+            scores, tensors = validate(state, validation, config)
             if state.accelerator.is_main_process:
-                keep(state, run, scores, constant, weights_config(run.name, recipe, manifest))
+                keep(state, run, scores, constant, about, tensors | taken)
             state.best_ccc, state.losses = max(state.best_ccc, scores["ccc"]), []
             save(state, run / "state.pt")
         if state.accelerator.is_main_process:
@@ -138,92 +140,42 @@ def train(
     return TrainResult(run, finished, state.step, state.best_ccc)
 
 
-def start(recipe: Recipe, prior: np.ndarray, cpu: bool) -> State:
-    """A fresh network, the same for the same seed; the caller's random state is left alone."""
-    config = recipe.train
-    # The batch of a step is split among processes, so that a run has the same steps on one GPU and on many.
-    loading = DataLoaderConfiguration(split_batches=True)
-    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision(config, cpu), dataloader_config=loading)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        network = MsMANet(recipe.model, recipe.clip)
-    network.head.prior.copy_(torch.from_numpy(prior))
-    network.to(accelerator.device)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
-    optimizer = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.learning_rate)
-    return State(accelerator, network, average, optimizer)
+def with_architectures(recipe: Recipe) -> Recipe:
+    """The recipe with what its `hf:` backbones are built from, so that its weights can be loaded anywhere."""
+    model = recipe.model
+    found = {
+        "visual_architecture": model.visual_architecture or architecture(model.visual_backbone),
+        "audio_architecture": model.audio_architecture or architecture(model.audio_backbone),
+    }
+    return recipe.model_copy(update={"model": model.model_copy(update=found)})
 
 
-def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
-    """Does any process say yes? All must leave the loop at the same step."""
-    if accelerator.num_processes == 1:
-        return says_yes
-    votes: Any = accelerator.gather(torch.tensor([says_yes], device=accelerator.device))
-    return bool(votes.any())
+def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """The averaged network on the first window of every clip: mean over traits of CCC, mean accuracy and skill.
+
+    Also gives the tensors to keep. Those of a network with a linear path are shrunk as does these clips best.
+    """
+    network = state.averaged
+    answers = answer(network, clips, config, state.accelerator.device)
+    traits, tensors, target = answers.traits, network.state_dict(), targets(clips.rows)
+    prior = network.head.prior.cpu().double().numpy()
+    if network.linear_path is not None:
+        labelled = np.isfinite(target[0])
+        first, step = answers.first[:, labelled], answers.steps[:, labelled]
+        by = choose_shrinkage(first, step, target[:, labelled], prior[labelled])
+        traits, tensors = shrunk(answers.first, answers.steps, prior, by), shrunk_tensors(network, by)
+    metrics = all_metrics(traits, target, prior)
+    return {name: metrics[name]["mean"] for name in ("ccc", "mean_accuracy", "skill")}, tensors
 
 
-def mixed_precision(config: TrainConfig, cpu: bool) -> str:
-    if config.mixed_precision != "auto":
-        return config.mixed_precision
-    return "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay is for matrices and kernels, not for norms, biases and single tokens."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = min(config.warmup_steps, config.steps - 1)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(config.steps - warmup, 1)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, config: TrainConfig) -> float:
-    """One update of the network and of its average; returns the loss."""
-    inputs, target, quality = batch
-    torch.manual_seed(mixed_seed(config.seed, state.step, state.accelerator.process_index))  # dropout
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, config)
-    model.train()
-    with state.accelerator.autocast():
-        output = model(inputs, return_intermediates=True)
-    loss = training_loss(output, inputs, target, quality, config)
-    state.accelerator.backward(loss)
-    state.accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    state.average.update_parameters(state.network)
-    state.step += 1
-    state.losses.append(float(loss.detach()))
-    return state.losses[-1]
-
-
-def finite(network: nn.Module) -> bool:
-    return bool(torch.stack([parameter.detach().sum() for parameter in network.parameters()]).isfinite().all())
-
-
-def validate(state: State, clips: ClipDataset, prior: np.ndarray, batch_size: int) -> dict[str, float]:
-    """The averaged network on the first window of every clip: mean over traits of CCC, mean accuracy and skill."""
-    network = state.average.module.eval()
-    predicted = []
-    with torch.inference_mode():
-        for first in range(0, len(clips), batch_size):
-            items = [clips[0, index] for index in range(first, min(first + batch_size, len(clips)))]
-            inputs, _, _ = collate_items(items)
-            predicted.append(network(inputs.to(state.accelerator.device)).traits.cpu().double().numpy())
-    metrics = all_metrics(np.concatenate(predicted), targets(clips.rows), prior)
-    return {name: metrics[name]["mean"] for name in ("ccc", "mean_accuracy", "skill")}
-
-
-def keep(state: State, run: Path, scores: dict[str, float], constant: float, config: WeightsConfig) -> None:
+def keep(
+    state: State,
+    run: Path,
+    scores: dict[str, float],
+    constant: float,
+    config: WeightsConfig,
+    tensors: dict[str, Tensor],
+) -> None:
     """Log a validation; keep the weights if they are the best so far."""
     line = {
         "step": state.step,
@@ -234,22 +186,20 @@ def keep(state: State, run: Path, scores: dict[str, float], constant: float, con
     with (run / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     if scores["ccc"] > state.best_ccc:
-        save_weights(run, config, state.average.module.state_dict())
+        save_weights(run, config, tensors)
 
 
-def claim_run(run: Path, recipe: Recipe, manifest: Manifest, resume: bool) -> None:
+def claim_run(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> None:
     """Write down what the run is of (`recipe.yaml`, `corpus.json`), or check that the run to be resumed is of the same.
 
     Raises:
-        MsmaError: the folder holds a run already, or one of another recipe or corpus.
+        MsmaError: the folder holds a run already, or one of another recipe, corpus or weights.
     """
     begun = (run / "state.pt").exists()
     if resume and not begun:
         raise MsmaError(f"{run}: nothing to resume; run without --resume")
     if begun and not resume:
         raise MsmaError(f"{run}: holds a run already; go on with --resume or name another --out")
-    labels = hashlib.sha256(repr([(row.clip, row.split, row.target) for row in manifest.rows]).encode()).hexdigest()
-    corpus = {"corpus": manifest.corpus, "labels_sha256": labels}
     if not begun:
         with written_whole(run / "recipe.yaml") as path:
             path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
@@ -260,7 +210,7 @@ def claim_run(run: Path, recipe: Recipe, manifest: Manifest, resume: bool) -> No
     # The number of loader workers changes no result.
     was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])
     if was != recipe or json.loads((run / "corpus.json").read_text(encoding="utf-8")) != corpus:
-        raise MsmaError(f"{run}: is a run of another recipe or corpus; name another --out")
+        raise MsmaError(f"{run}: is a run of another recipe, corpus or weights; name another --out")
 
 
 def save(state: State, path: Path) -> None:
@@ -309,6 +259,15 @@ def drop_log_after(path: Path, step: int) -> None:
             unfinished.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
-def weights_config(name: str, recipe: Recipe, manifest: Manifest) -> WeightsConfig:
-    notice = manifest.facts.get("notice", NOTICE)
-    return WeightsConfig(name=name, corpus=manifest.corpus, notice=notice, clip=recipe.clip, model=recipe.model)
+def weights_config(
+    name: str, recipe: Recipe, manifest: Manifest, pretrained: dict[str, dict[str, str]]
+) -> WeightsConfig:
+    return WeightsConfig(
+        name=name,
+        corpus=manifest.corpus,
+        notice=manifest.facts.get("notice", NOTICE),
+        traits=manifest.traits,
+        pretrained=pretrained,
+        clip=recipe.clip,
+        model=recipe.model,
+    )

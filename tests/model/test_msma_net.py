@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError, ModelConfig, TrainConfig
 from msma.losses import training_loss, trait_loss
+from msma.media.audio import hop_samples
 from msma.model.msma_net import MsMANet
 from msma.types import Inputs
 
@@ -18,6 +19,7 @@ WIDTH, CROP, MELS, FRAMES, STEPS = 32, 32, 16, 5, 60
 TOKENS = -(-STEPS // 8)
 """Audio tokens of STEPS log-mel steps: the small backbone halves time three times."""
 CLIP = ClipConfig(crop_size=CROP, mels=MELS)
+HOP = hop_samples(CLIP)
 
 
 def network(**values) -> MsMANet:
@@ -38,6 +40,7 @@ def random_inputs(clips: int, frames: int = FRAMES, steps: int = STEPS, seed: in
         frame_mask=torch.ones(clips, frames, dtype=torch.bool),
         log_mel=torch.rand(clips, MELS, steps, generator=generator) * 2 - 1,
         mel_mask=torch.ones(clips, steps, dtype=torch.bool),
+        waveform=torch.rand(clips, steps * HOP, generator=generator) * 2 - 1,
         present=torch.ones(clips, 2, dtype=torch.bool),
     )
 
@@ -66,6 +69,7 @@ def padded_with_garbage(inputs: Inputs, frames: int, steps: int) -> Inputs:
         frame_mask=F.pad(inputs.frame_mask, (0, frames)),
         log_mel=torch.cat([inputs.log_mel, 100 * more.log_mel], dim=2),
         mel_mask=F.pad(inputs.mel_mask, (0, steps)),
+        waveform=torch.cat([inputs.waveform, more.waveform], dim=1),
         present=inputs.present,
     )
 
@@ -162,6 +166,7 @@ def test_the_content_of_masked_places_does_not_matter():
         frames=torch.where(frame_mask[:, :, None, None, None], inputs.frames, other.frames),
         boxes=torch.where(frame_mask[:, :, None], inputs.boxes, 50 * other.boxes),
         log_mel=torch.where(mel_mask[:, None, :], inputs.log_mel, 50 * other.log_mel),
+        waveform=torch.where(mel_mask.repeat_interleave(HOP, dim=1), inputs.waveform, other.waveform),
     )
     assert_same_answer(net(masked), net(changed), atol=1e-6)
     assert (net(masked).traits - net(inputs).traits).abs().max() > 1e-5
@@ -172,7 +177,8 @@ def test_a_missing_modality_equals_one_that_holds_garbage(missing):
     net = network()
     inputs, other = random_inputs(2), random_inputs(2, frames=3, steps=20, seed=1)
     if missing == "audio":
-        changed = replace(inputs, log_mel=100 * other.log_mel, mel_mask=torch.zeros_like(other.mel_mask))
+        sound = {"log_mel": 100 * other.log_mel, "waveform": other.waveform}
+        changed = replace(inputs, **sound, mel_mask=torch.zeros_like(other.mel_mask))
     else:
         changed = replace(inputs, frames=other.frames, boxes=other.boxes, frame_mask=torch.zeros_like(other.frame_mask))
     assert_same_answer(net(lacking(inputs, missing)), net(lacking(changed, missing)))
@@ -218,7 +224,7 @@ def test_a_network_of_one_modality_gives_the_other_no_quality_and_no_weight(fusi
 BRANCHES = [f"{modality}_{stage}" for modality in ("audio", "visual") for stage in ("spatial", "temporal")]
 NAMED = {
     *(f"{branch}_{part}" for branch in BRANCHES for part in ("scale_0", "scale_1", "scale_2", "channel_attention")),
-    *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused"),
+    *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "first"),
     *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual"),
 }
 
@@ -323,7 +329,7 @@ def test_gradients_reach_every_parameter(values):
     net = network(**values).train()
     inputs = mixed_presence()
     target, quality = torch.rand(8, 5), torch.rand(8, 2)
-    training_loss(net(inputs, return_intermediates=True), inputs, target, quality, TrainConfig()).backward()
+    training_loss(net(inputs, return_intermediates=True), inputs.present, target, quality, TrainConfig()).backward()
     reached = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-8}
     assert {name for name, _ in net.named_parameters()} == reached
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)

@@ -74,7 +74,7 @@ def csv_writer(file: TextIO) -> Iterator[Write]:
     rows.writerow(["path", "status", "reasons", *TRAITS, *shares, "model"])
 
     def write(answer: Prediction) -> None:
-        traits = [answer.traits[trait] if answer.traits else "" for trait in TRAITS]
+        traits = [(answer.traits or {}).get(trait, "") for trait in TRAITS]
         values = [share[modality] for share in (answer.quality, answer.used) for modality in MODALITIES]
         rows.writerow([answer.path, answer.status, "; ".join(answer.reasons), *traits, *values, answer.model])
         file.flush()
@@ -88,10 +88,11 @@ def table_writer(file: TextIO) -> Iterator[Write]:
     table = Table("file", "status", *initials, "quality a/v", "used a/v", "why", caption=LEGEND)
 
     def write(answer: Prediction) -> None:
+        traits = answer.traits or {}
         table.add_row(
             Path(answer.path).name,
             answer.status,
-            *(f"{answer.traits[trait]:.2f}" if answer.traits else "-" for trait in TRAITS),
+            *(f"{traits[trait]:.2f}" if trait in traits else "-" for trait in TRAITS),
             "/".join(f"{answer.quality[modality]:.2f}" for modality in MODALITIES),
             "/".join(f"{answer.used[modality]:.2f}" for modality in MODALITIES),
             "; ".join(answer.reasons),

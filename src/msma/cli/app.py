@@ -7,16 +7,23 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from msma.config import ClipConfig
-    from msma.data.cache import CacheReport
-    from msma.data.manifest import Row
+from msma.cli.crossval import crossval
+from msma.cli.messages import tell
+from msma.cli.options import (
+    CacheOption,
+    DeviceOption,
+    ManifestOption,
+    WorkersOption,
+    check_choice,
+    prepared_clips,
+)
+from msma.cli.prepare import prepare_app
+from msma.cli.score import compare, evaluate, score
+from msma.cli.weights import weights_app
 
 app = typer.Typer(
     help="Apparent Big Five personality from audiovisual clips that are not perfect.",
@@ -24,17 +31,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-prepare_app = typer.Typer(help="Make a manifest of a labelled corpus.", no_args_is_help=True)
 app.add_typer(prepare_app, name="prepare")
+app.add_typer(weights_app, name="weights")
 
-ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
-CacheOption = Annotated[
-    Path | None, typer.Option("--cache", help="Folder of prepared clips; by default beside the manifest.")
-]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
+for command in (crossval, evaluate, score, compare):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -68,28 +69,6 @@ def synth(
     )
 
 
-@prepare_app.command("chalearn")
-def prepare_chalearn(
-    folder: Annotated[Path, typer.Argument(help="Folder with the clips and the annotation pickles, anywhere below.")],
-    out: Annotated[Path, typer.Option("--out", help="The manifest to write (CSV).")],
-    media_check: Annotated[bool, typer.Option(help="Open every clip and leave out those that cannot be read.")] = True,
-) -> None:
-    """Make a manifest of First Impressions V2 (unpacked folders) or of a corpus made by `msma synth`."""
-    from msma.cli.tables import show_found
-    from msma.config import Limits
-    from msma.data.chalearn import find_chalearn
-    from msma.data.manifest import write_manifest
-    from msma.errors import MsmaError
-    from msma.media.windows import check_media
-
-    found = find_chalearn(folder, (lambda path: check_media(path, Limits())) if media_check else None)
-    show_found(found)
-    if not found.rows:
-        raise MsmaError(f"{folder}: no clip with a label can be read; see the table above")
-    write_manifest(out, found.corpus, found.rows, found.facts)
-    tell(f"{len(found.rows)} clips are in {out}")
-
-
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")],
@@ -104,7 +83,7 @@ def train(
     cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out."""
-    from msma.cli.progress import training_bar
+    from msma.cli.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.manifest import read_manifest
     from msma.train import train as run_training
@@ -113,9 +92,17 @@ def train(
     rows = corpus.split("train") + corpus.split("val")
     filled = prepared_clips(rows, plan.clip, manifest, cache, workers)
     stop = StopOnInterrupt()
-    with training_bar(plan.train.steps) as report:
+    with progress_bar("features", "clips") as features_report, training_bar(plan.train.steps) as report:
         result = run_training(
-            plan, corpus, filled.entries, out, resume=resume, cpu=cpu, progress=report, should_stop=stop
+            plan,
+            corpus,
+            filled.entries,
+            out,
+            resume=resume,
+            cpu=cpu,
+            progress=report,
+            features_progress=features_report,
+            should_stop=stop,
         )
     if not result.finished:
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
@@ -125,58 +112,6 @@ def train(
         f"best validation CCC {result.best_ccc:.3f} (a constant has 0); "
         f"next: msma evaluate --model {out} --manifest {manifest}"
     )
-
-
-@app.command()
-def evaluate(
-    manifest: ManifestOption,
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips that are loaded at once; changes no result.")] = 16,
-    workers: WorkersOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = "cpu",
-) -> None:
-    """Score a model on a split, beside the constant baseline and, on the synthetic corpus, the ceiling."""
-    from msma.cli.progress import progress_bar
-    from msma.cli.tables import show_evaluation, show_json
-    from msma.data.manifest import read_manifest
-    from msma.evaluate import evaluate as score
-    from msma.evaluate import predict_split, write_evaluation
-    from msma.predict import load
-
-    check_choice("--format", format, ("table", "json"))
-    corpus, loaded = read_manifest(manifest), load(model, device=device)
-    rows = corpus.split(split)
-    filled = prepared_clips(rows, loaded.clip, manifest, cache, workers)
-    with progress_bar("predicting", "clips") as report:
-        predictions = predict_split(
-            loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
-        )
-    evaluation = score(loaded, corpus, split, filled, predictions)
-    folder = out or (model / split if model is not None else None)
-    if folder is not None:
-        write_evaluation(folder, evaluation, predictions)
-        tell(f"evaluation.json and predictions.csv are in {folder}")
-    if format == "json":
-        show_json(evaluation)
-    else:
-        show_evaluation(evaluation)
-
-
-@app.command()
-def compare(
-    folders: Annotated[
-        list[Path], typer.Argument(help="Folders written by `msma evaluate`; the first is compared with the others.")
-    ],
-) -> None:
-    """Set evaluations of the same split side by side, with paired differences from the first."""
-    from msma.cli.tables import show_comparison
-    from msma.evaluate import read_evaluation
-
-    show_comparison({str(folder): read_evaluation(folder) for folder in folders})
 
 
 @app.command()
@@ -220,11 +155,14 @@ def predict(
 
 
 class StopOnInterrupt:
-    """The first Ctrl-C asks training to stop after the step and save; a second one ends it at once."""
+    """The first Ctrl-C asks training to stop after the step and save; a second one ends it at once.
+
+    It holds from the first step on: before, there is nothing to save, and Ctrl-C ends the command.
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self.previous = signal.signal(signal.SIGINT, self.ask)
+        self.previous: Any = None
 
     def ask(self, *_: Any) -> None:
         self.asked = True
@@ -233,29 +171,6 @@ class StopOnInterrupt:
             tell("stopping after this step; once more to end at once")
 
     def __call__(self) -> bool:
+        if self.previous is None:
+            self.previous = signal.signal(signal.SIGINT, self.ask)
         return self.asked
-
-
-def prepared_clips(
-    rows: Sequence[Row], config: ClipConfig, manifest: Path, cache: Path | None, workers: int | None
-) -> CacheReport:
-    from msma.cli.progress import progress_bar
-    from msma.cli.tables import show_cache_report
-    from msma.config import Limits
-    from msma.data.cache import fill_cache
-
-    folder = cache or manifest.parent / "cache"
-    with progress_bar("preparing", "clips") as report:
-        filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report)
-    show_cache_report(filled)
-    return filled
-
-
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")
-
-
-def tell(text: str) -> None:
-    """One line on stderr; control characters of a file name do not reach the terminal."""
-    typer.echo("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), err=True)

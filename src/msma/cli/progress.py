@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 if TYPE_CHECKING:
     from msma.train import Progress as TrainingProgress
@@ -15,12 +25,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(doing: str, of_what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is told (done, total)."""
-    with _progress() as bar:
-        task = bar.add_task(doing, total=None, note=of_what)
+    """A bar that is told (done, total); shows how many a second. It is there from the first word to the last clip."""
+    with _progress(RateColumn(of_what)) as bar:
+        task = bar.add_task(doing, total=None, start=False)
 
         def report(done: int, total: int) -> None:
+            bar.start()
+            bar.start_task(task)
             bar.update(task, completed=done, total=total)
+            if done >= total:
+                bar.stop()
 
         yield report
 
@@ -28,12 +42,14 @@ def progress_bar(doing: str, of_what: str) -> Iterator[Callable[[int, int], None
 @contextmanager
 def training_bar(steps: int) -> Iterator[Callable[[TrainingProgress], None]]:
     """A bar over steps, with the loss and the last validation."""
-    with _progress() as bar:
-        task = bar.add_task("training", total=steps, note="")
+    with _progress(TextColumn("{task.fields[note]}")) as bar:
+        task = bar.add_task("training", total=steps, start=False, note="")
         validation = ""
 
         def report(event: TrainingProgress) -> None:
             nonlocal validation
+            bar.start()
+            bar.start_task(task)
             if event.validation is not None:
                 scores = event.validation
                 validation = f"val CCC {scores['ccc']:.3f}"
@@ -47,14 +63,33 @@ def training_bar(steps: int) -> Iterator[Callable[[TrainingProgress], None]]:
         yield report
 
 
-def _progress() -> Progress:
+class RateColumn(ProgressColumn):
+    """How many are done in a second, of late."""
+
+    def __init__(self, of_what: str) -> None:
+        super().__init__()
+        self.of_what = of_what
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(self.of_what if speed is None else f"{speed:.1f} {self.of_what}/s")
+
+
+@contextmanager
+def _progress(middle: ProgressColumn) -> Iterator[Progress]:
+    """Not shown before it is started: two at once would write over each other."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        middle,
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True, markup=False, highlight=False))
+    bar = Progress(*columns, console=Console(stderr=True, markup=False, highlight=False))
+    try:
+        yield bar
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -1,4 +1,4 @@
-"""The two branches: frames or log-mel → feature maps → spatial scales → tokens → temporal scales."""
+"""The two branches: frames or sound → backbone → feature maps → spatial scales → tokens → temporal scales."""
 
 from __future__ import annotations
 
@@ -10,41 +10,47 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig, ModelConfig
 from msma.model.backbones import audio_backbone, visual_backbone
-from msma.model.layers import time_embedding
+from msma.model.layers import ChannelNorm, time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
+from msma.model.seam import AudioBackbone, VisualBackbone
 
-GRID = 8
-"""A picture's map is pooled to GRID x GRID cells before it becomes a token: where matters in a face."""
-CELL_CHANNELS = 24
-"""What is kept of the channels of each cell."""
 BANDS = 8
-"""A sound's map is pooled to this many bands."""
+"""A sound's map is pooled to this many bands, if it has more."""
 
 
 class VisualEncoder(nn.Module):
+    """A picture becomes a token of `grid` x `grid` cells: where matters in a face."""
+
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
         self.fps = clip.fps
-        self.backbone = visual_backbone(config.visual_backbone)
-        channels = self.backbone.channels
+        self.backbone: VisualBackbone | None = visual_backbone(config.visual_backbone, config.visual_architecture)
+        self.channels = self.backbone.channels
+        self.grid = min(config.visual_grid, -(-clip.crop_size // self.backbone.stride))
+        self.narrow, channels = narrowing(self.channels, config.visual_backbone, config)
         self.spatial = spatial_scales(channels, config)
-        self.to_cells = nn.Conv2d(channels, CELL_CHANNELS, 1)
-        self.to_token = nn.Linear(CELL_CHANNELS * GRID * GRID, config.width)
+        self.to_cells = nn.Conv2d(channels, config.cell_channels, 1)
+        self.to_token = nn.Linear(config.cell_channels * self.grid * self.grid, config.width)
         self.place = nn.Sequential(nn.Linear(4, config.width), nn.GELU(), nn.Linear(config.width, config.width))
         self.temporal = temporal_scales(config)
 
+    def maps(self, frames: UInt8[Tensor, "b t 3 s s"]) -> Float[Tensor, "b t c g g"]:
+        assert self.backbone is not None
+        pictures = rearrange(frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
+        maps = F.adaptive_avg_pool2d(self.backbone(pictures), (self.grid, self.grid))
+        return rearrange(maps, "(b t) c h w -> b t c h w", b=len(frames))
+
     def forward(
         self,
-        frames: UInt8[Tensor, "b t 3 s s"],
+        maps: Float[Tensor, "b t c g g"],
         boxes: Float[Tensor, "b t 4"],
         mask: Bool[Tensor, "b t"],
     ) -> tuple[Float[Tensor, "b t d"], dict[str, Tensor]]:
-        batch = frames.shape[0]
-        maps = self.backbone(rearrange(frames, "b t c h w -> (b t) c h w").to(boxes.dtype) / 255)
+        batch, frames = mask.shape
+        maps = self.narrow(rearrange(maps, "b t c h w -> (b t) c h w"))
         maps, named = self.spatial(maps) if self.spatial is not None else (maps, {})
-        cells = F.adaptive_avg_pool2d(self.to_cells(maps), (GRID, GRID))
-        cells = rearrange(cells, "(b t) c h w -> b t (c h w)", b=batch)
-        times_s = (torch.arange(frames.shape[1], device=frames.device) + 0.5) / self.fps
+        cells = rearrange(self.to_cells(maps), "(b t) c h w -> b t (c h w)", b=batch)
+        times_s = (torch.arange(frames, device=mask.device) + 0.5) / self.fps
         tokens = self.to_token(cells) + self.place(8 * boxes - 3)
         tokens = tokens + time_embedding(times_s, tokens.shape[-1])
         return enhance(tokens, mask, self.temporal, named)
@@ -53,25 +59,39 @@ class VisualEncoder(nn.Module):
 class AudioEncoder(nn.Module):
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
-        self.backbone = audio_backbone(config.audio_backbone)
-        channels = self.backbone.channels
-        self.token_s = clip.mel_hop_s * self.backbone.time_stride
+        self.backbone: AudioBackbone | None = audio_backbone(config.audio_backbone, config.audio_architecture, clip)
+        self.channels, self.token_s = self.backbone.channels, self.backbone.token_s
+        self.groups = getattr(self.backbone, "groups", (self.channels,))
+        self.bands = min(BANDS, self.backbone.bands)
+        self.narrow, channels = narrowing(self.channels, config.audio_backbone, config)
         self.spatial = spatial_scales(channels, config)
-        self.to_token = nn.Linear(channels * BANDS, config.width)
+        self.to_token = nn.Linear(channels * self.bands, config.width)
         self.temporal = temporal_scales(config)
 
+    def maps(
+        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
+    ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+        assert self.backbone is not None
+        return self.backbone(log_mel, waveform, mask)
+
     def forward(
-        self, log_mel: Float[Tensor, "b m f"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"], dict[str, Tensor]]:
-        maps = self.backbone(log_mel, mask)
-        mask = mask[:, :: self.backbone.time_stride]
+        self, maps: Float[Tensor, "b c h l"], mask: Bool[Tensor, "b l"]
+    ) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
+        maps = self.narrow(maps)
         maps, named = self.spatial(maps, mask) if self.spatial is not None else (maps, {})
-        bands = F.adaptive_avg_pool2d(maps, (BANDS, maps.shape[-1]))
+        bands = F.adaptive_avg_pool2d(maps, (self.bands, maps.shape[-1]))
         tokens = self.to_token(rearrange(bands, "b c h l -> b l (c h)"))
         times_s = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) * self.token_s
         tokens = tokens + time_embedding(times_s, tokens.shape[-1])
-        tokens, named = enhance(tokens, mask, self.temporal, named)
-        return tokens, mask, named
+        return enhance(tokens, mask, self.temporal, named)
+
+
+def narrowing(channels: int, backbone: str, config: ModelConfig) -> tuple[nn.Module, int]:
+    """Brings the many and variously scaled channels of a pretrained backbone to `map_channels`."""
+    if backbone == "small":
+        return nn.Identity(), channels
+    norm = ChannelNorm(channels)
+    return nn.Sequential(norm, nn.Conv2d(channels, config.map_channels, 1)), config.map_channels
 
 
 def enhance(

@@ -1,4 +1,4 @@
-"""The trait head: fully connected, five traits in [0, 1], as a step away from the prior."""
+"""The trait head: fully connected, five traits in [0, 1], as a step away from a first answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from msma.traits import TRAITS
 
 
 class TraitHead(nn.Module):
-    """Where nothing at all is present the answer is the prior: the mean of the training labels."""
+    """A step away from a first answer: the prior (mean of the training labels) or that of the linear path.
+
+    Where nothing at all is present no step is taken.
+    """
 
     prior: Tensor
 
@@ -21,6 +24,8 @@ class TraitHead(nn.Module):
         )
         self.register_buffer("prior", torch.full((len(TRAITS),), 0.5))
 
-    def forward(self, summary: Float[Tensor, "b d"], anything: Bool[Tensor, " b"]) -> Float[Tensor, "b 5"]:
+    def forward(
+        self, summary: Float[Tensor, "b d"], anything: Bool[Tensor, " b"], first: Float[Tensor, "b 5"]
+    ) -> Float[Tensor, "b 5"]:
         step = self.layers(summary) * anything[:, None]
-        return torch.sigmoid(torch.logit(self.prior, eps=1e-4) + step)
+        return torch.sigmoid(torch.logit(first, eps=1e-4) + step)

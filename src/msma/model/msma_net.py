@@ -14,9 +14,10 @@ from msma.model.encoders import AudioEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion
 from msma.model.head import TraitHead
 from msma.model.layers import AttentiveStatistics
+from msma.model.linear_path import BOX, LinearPath, answer_of
 from msma.model.modal import Imputer, MissingToken, QualityHead, modality_weights
 from msma.traits import MODALITIES
-from msma.types import Inputs, ModelOutput
+from msma.types import Features, Inputs, ModelOutput
 
 
 @dataclass(frozen=True)
@@ -52,24 +53,68 @@ class MsMANet(nn.Module):
         self.pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
         imputes = config.imputation and self.reads == MODALITIES
         self.imputer = per_modality(lambda: Imputer(width)) if imputes else None
+        self.linear_path = LinearPath(*self.channels) if config.linear_path else None
         self.head = TraitHead(2 * width, config.dropout)
 
-    def forward(self, inputs: Inputs, *, return_intermediates: bool = False) -> ModelOutput:
-        audio, audio_scales = self.encode_audio(inputs)
-        visual, visual_scales = self.encode_visual(inputs)
-        output, named = self.read(audio, visual)
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Of the maps of the audio and the visual backbone; 0 where one is not read."""
+        audio, visual = self.audio_encoder, self.visual_encoder
+        return (0 if audio is None else audio.channels, 0 if visual is None else visual.channels)
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Channels of each kind of pooled feature: audio, visual (its maps, the place of the face)."""
+        audio, visual = self.audio_encoder, self.visual_encoder
+        return (() if audio is None else audio.groups, () if visual is None else (visual.channels, BOX))
+
+    def take_backbones(self) -> dict[str, Tensor]:
+        """Take the backbones out, to train on Features without dragging them along; returns their tensors by name."""
+        encoders = {"audio_encoder": self.audio_encoder, "visual_encoder": self.visual_encoder}
+        taken = {}
+        for name, encoder in encoders.items():
+            if encoder is not None and encoder.backbone is not None:
+                taken |= {f"{name}.backbone.{key}": tensor for key, tensor in encoder.backbone.state_dict().items()}
+                encoder.backbone = None
+        return taken
+
+    def forward(self, inputs: Inputs | Features, *, return_intermediates: bool = False) -> ModelOutput:
+        features = self.features(inputs) if isinstance(inputs, Inputs) else inputs
+        audio, audio_scales = self.encode_audio(features)
+        visual, visual_scales = self.encode_visual(features)
+        linear = self.linear(features)
+        output, named = self.read(audio, visual, linear)
         if not return_intermediates:
             return output
         named |= audio_scales | visual_scales
         if self.reads != MODALITIES:
             return replace(output, intermediates=named)
-        audio_alone, from_audio = self.read(audio, without(visual))
-        visual_alone, from_visual = self.read(without(audio), visual)
+        audio_alone, from_audio = self.read(audio, without(visual), linear)
+        visual_alone, from_visual = self.read(without(audio), visual, linear)
         named |= {"audio_traits": audio_alone.traits, "visual_traits": visual_alone.traits}
         named |= {"imputed_audio": from_visual["stand_in"][:, 0], "imputed_visual": from_audio["stand_in"][:, 1]}
         return replace(output, intermediates=named)
 
-    def read(self, audio: Branch, visual: Branch) -> tuple[ModelOutput, dict[str, Tensor]]:
+    def features(self, inputs: Inputs) -> Features:
+        """The backbones on their own: what can be kept where they are frozen."""
+        clips, device = len(inputs.present), inputs.present.device
+        sound, sound_mask = torch.zeros(clips, 0, 1, 1, device=device), inputs.mel_mask[:, :1]
+        pictures = torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=device)
+        if self.audio_encoder is not None:
+            sound, sound_mask = self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
+        if self.visual_encoder is not None:
+            pictures = self.visual_encoder.maps(inputs.frames)
+        return Features(pictures, inputs.boxes, inputs.frame_mask, sound, sound_mask, inputs.present)
+
+    def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
+        """What the linear path answers by itself, by reading."""
+        return (
+            self.linear_path(features) if self.linear_path is not None and features.linear is None else features.linear
+        )
+
+    def read(
+        self, audio: Branch, visual: Branch, linear: Float[Tensor, "b 3 5"] | None = None
+    ) -> tuple[ModelOutput, dict[str, Tensor]]:
         """Fusion, modal enhancement and head, for whatever is present."""
         present = torch.stack([audio.present, visual.present], dim=1)
         audio, visual = self.fill("audio", audio), self.fill("visual", visual)
@@ -78,25 +123,32 @@ class MsMANet(nn.Module):
         stand_in = self.impute(summaries)
         weights = modality_weights(quality, present, self.by_quality)
         fused = torch.where(present[..., None], 2 * weights[..., None] * summaries, stand_in)
-        traits = self.head(fused.flatten(1), present.any(dim=1))
-        named = attention | {"summaries": summaries, "stand_in": stand_in, "fused": fused}
+        first = self.first_answer(present, linear)
+        traits = self.head(fused.flatten(1), present.any(dim=1), first)
+        named = attention | {"summaries": summaries, "stand_in": stand_in, "fused": fused, "first": first}
         return ModelOutput(traits, quality, weights), named
 
-    def encode_audio(self, inputs: Inputs) -> tuple[Branch, dict[str, Tensor]]:
+    def first_answer(self, present: Bool[Tensor, "b 2"], linear: Float[Tensor, "b 3 5"] | None) -> Float[Tensor, "b 5"]:
+        """What the head steps away from: the answer of the linear path to what is present, or the prior."""
+        prior = self.head.prior.expand(len(present), -1)
+        return prior if linear is None else torch.where(present.any(dim=1)[:, None], answer_of(present, linear), prior)
+
+    def encode_audio(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
         if self.audio_encoder is None:
-            return self.unread(inputs), {}
-        tokens, mask, scales = self.audio_encoder(inputs.log_mel, inputs.mel_mask)
-        return Branch(tokens, mask, inputs.present[:, 0] & mask.any(dim=1)), prefixed("audio", scales)
+            return self.unread(features), {}
+        mask = features.audio_mask
+        tokens, scales = self.audio_encoder(features.audio, mask)
+        return Branch(tokens, mask, features.present[:, 0] & mask.any(dim=1)), prefixed("audio", scales)
 
-    def encode_visual(self, inputs: Inputs) -> tuple[Branch, dict[str, Tensor]]:
+    def encode_visual(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
         if self.visual_encoder is None:
-            return self.unread(inputs), {}
-        mask = inputs.frame_mask
-        tokens, scales = self.visual_encoder(inputs.frames, inputs.boxes, mask)
-        return Branch(tokens, mask, inputs.present[:, 1] & mask.any(dim=1)), prefixed("visual", scales)
+            return self.unread(features), {}
+        mask = features.frame_mask
+        tokens, scales = self.visual_encoder(features.visual, features.boxes, mask)
+        return Branch(tokens, mask, features.present[:, 1] & mask.any(dim=1)), prefixed("visual", scales)
 
-    def unread(self, inputs: Inputs) -> Branch:
-        clips, device = inputs.present.shape[0], inputs.present.device
+    def unread(self, features: Features) -> Branch:
+        clips, device = len(features.present), features.present.device
         nothing = torch.zeros(clips, 1, dtype=torch.bool, device=device)
         return Branch(torch.zeros(clips, 1, self.width, device=device), nothing, nothing[:, 0])
 

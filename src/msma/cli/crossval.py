@@ -1,0 +1,87 @@
+"""`msma crossval`: a recipe on all clips of a corpus, each answered by networks that did not see its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import CacheOption, ManifestOption, check_choice, prepared_clips
+from msma.cli.score import tell_warnings
+
+
+def crossval(
+    recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/small_corpus.yaml.")],
+    manifest: ManifestOption,
+    out: Annotated[Path, typer.Option("--out", help="A folder for the folds, evaluation.json and predictions.csv.")],
+    folds: Annotated[str, typer.Option("--folds", help="How many folds by source, or source: one source each.")] = "5",
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="ridge: a ridge on the pooled features of the same backbones.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value of the recipe: model.fusion=audio.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    cache: CacheOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that read media or train folds; one a core.")
+    ] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
+) -> None:
+    """Cross-validate a recipe by source over all clips, whatever their split. Called again, it goes on where it was."""
+    from msma.cli.progress import progress_bar
+    from msma.cli.score_tables import show_comparison, show_evaluation, show_folds, show_json
+    from msma.config import load_recipe
+    from msma.crossval import cross_validate, crossval_json, evaluation_of
+    from msma.data.manifest import read_manifest
+    from msma.scoring.comparison import compare
+    from msma.scoring.files import write_evaluation
+
+    check_choice("--format", format, ("table", "json"))
+    if not (folds == "source" or folds.isdecimal()):
+        raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
+    if baseline is not None:
+        check_choice("--baseline", baseline, ("ridge",))
+    plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
+    filled = prepared_clips(corpus.rows, plan.clip, manifest, cache, workers)
+    with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:
+        result = cross_validate(
+            plan,
+            corpus,
+            filled.entries,
+            None if folds == "source" else int(folds),
+            out,
+            ridge=baseline == "ridge",
+            cpu=cpu,
+            workers=folds_at_once(cpu, workers),
+            progress=report,
+            features_progress=features_report,
+        )
+    evaluation = evaluation_of(result.msma, result, corpus, recipe.stem, plan, filled)
+    against = None if result.ridge is None else compare(result.msma, result.ridge, result.baselines.constant)
+    values = crossval_json(evaluation, result, against)
+    write_evaluation(out, values, result.msma)
+    if result.ridge is not None:
+        ridge = evaluation_of(result.ridge, result, corpus, "ridge", plan, filled)
+        write_evaluation(out / "ridge", crossval_json(ridge, result, None), result.ridge)
+    tell_warnings(evaluation)
+    tell(f"evaluation.json and predictions.csv are in {out}")
+    if format == "json":
+        show_json(values)
+        return
+    show_evaluation(evaluation)
+    show_folds(values["spread"])
+    if result.ridge is not None and against is not None:
+        show_evaluation(ridge)
+        show_comparison("ridge", against)
+
+
+def folds_at_once(cpu: bool, workers: int | None) -> int:
+    """As many as wanted, else one a core, or one on a GPU."""
+    import os
+
+    import torch
+
+    return workers or (1 if torch.cuda.is_available() and not cpu else os.cpu_count() or 1)

@@ -1,0 +1,247 @@
+"""Cross-validation by source: every clip is answered by networks that saw no clip of its source (`msma.fold`).
+
+A fold is written when it is done, so a broken-off run goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from msma.config import Recipe, first_line
+from msma.data.cache import CacheReport
+from msma.data.features import fill_features
+from msma.data.manifest import Manifest, Row, mean_target, targets
+from msma.data.processes import in_processes
+from msma.files import written_whole
+from msma.fold import FoldJob, FoldResult, run_fold
+from msma.identity import identity
+from msma.linear_fit import Pooled, pooled_features
+from msma.loop import new_accelerator, new_network
+from msma.metrics import all_metrics
+from msma.ridge import Fold, source_folds
+from msma.scoring.baselines import Baselines, baselines
+from msma.scoring.comparison import Comparison
+from msma.scoring.evaluation import Evaluation, slice_columns, warnings_of
+from msma.scoring.files import evaluation_json
+from msma.scoring.predictions import Predictions
+from msma.scoring.score import score
+from msma.train import with_architectures
+from msma.traits import MODALITIES, TRAITS
+from msma.types import MsmaError
+
+CCC_CLIPS = 10
+"""Clips of a fold that has a CCC of its own."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Answers for every clip by what was trained without its source."""
+
+    folds: list[Fold]
+    """Indices into the clips of `msma`."""
+    shrinkage: list[dict[str, float] | None]
+    """By fold."""
+    msma: Predictions
+    ridge: Predictions | None
+    baselines: Baselines
+    """From the labels that each clip's fold was trained on."""
+
+
+def cross_validate(
+    recipe: Recipe,
+    manifest: Manifest,
+    entries: dict[str, Path],
+    folds: int | None,
+    out: Path,
+    *,
+    ridge: bool = False,
+    cpu: bool = False,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    features_progress: Callable[[int, int], None] = lambda *_: None,
+) -> OutOfFold:
+    """Cross-validate a recipe over all clips of a manifest, whatever their split; `folds` None leaves one source out.
+
+    `out` gets `crossval.yaml`, which says what it is of, and one JSON a fold; what is there is not done again. With
+    `workers`, folds are trained side by side in so many processes of one thread each; without, in this one.
+
+    Raises:
+        MsmaError: too few sources, a folder of another cross-validation or with a damaged fold, a ridge without frozen
+            backbones, or training diverged.
+    """
+    recipe = with_architectures(recipe)
+    rows = [row for row in manifest.rows if row.clip in entries]
+    sources = [row.source for row in rows]
+    count = len(set(sources))
+    if count < 4 or (folds is not None and not 2 <= folds <= count):
+        raise MsmaError(f"{out}: {count} sources; cross-validation needs 4 at least, and no more folds than sources")
+    if ridge and not recipe.train.cache_features:
+        raise MsmaError("--baseline ridge reads features of frozen backbones; set train.cache_features")
+    parted = source_folds(sources, folds or count, recipe.train.seed)
+    network, pretrained = new_network(recipe, mean_target(rows))
+    fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 0})})  # change no result
+    about = {"folds": len(parted), "ridge": ridge, **identity(rows, entries, pretrained)}
+    claim(out, about | {"recipe": fixed.model_dump(mode="json")})
+
+    files: dict[str, Path] | None = None
+    pooled: Pooled | None = None
+    if recipe.train.cache_features:
+        network.to(new_accelerator(recipe.train, cpu).device)
+        folder = next(iter(entries.values())).parent / "features"
+        files = fill_features(
+            network, rows, entries, recipe, folder, json.dumps(pretrained), progress=features_progress
+        )
+        pooled = pooled_features(rows, files, network)
+    jobs = [
+        FoldJob(recipe, rows, fold, files or entries, pooled, ridge, cpu, out / f"fold_{number:03d}.json")
+        for number, fold in enumerate(parted)
+    ]
+    waiting = [job for job in jobs if not job.path.exists()]
+    progress(len(jobs) - len(waiting), len(jobs))
+    for done, _ in enumerate(worked(waiting, workers), start=len(jobs) - len(waiting) + 1):
+        progress(done, len(jobs))
+    results = [read_fold(job.path, len(job.fold[1])) for job in jobs]
+    return gathered(rows, parted, results)
+
+
+def worked(jobs: list[FoldJob], workers: int) -> Iterator[None]:
+    """Do every job; gives something after each."""
+    if not workers:
+        yield from map(run_fold, jobs)
+        return
+    for job, done in in_processes(run_fold, jobs, workers):
+        if isinstance(done.exception(), BrokenProcessPool):
+            raise MsmaError(f"{job.path}: the process died twice, out of memory; run again with --workers 1")
+        yield done.result()
+
+
+def read_fold(path: Path, clips: int) -> FoldResult:
+    """Raises:
+    MsmaError: it is damaged.
+    """
+    try:
+        result = FoldResult(**json.loads(path.read_text(encoding="utf-8")))
+        shapes = {np.shape(scores) for scores in (result.predicted, result.ridge) if scores is not None}
+        if shapes != {(clips, len(TRAITS))}:
+            raise ValueError(f"not five scores for {clips} clips")
+    except (OSError, ValueError, TypeError) as error:
+        raise MsmaError(f"{path}: damaged ({first_line(error)}); delete it, the fold will be done again") from error
+    return result
+
+
+def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> OutOfFold:
+    """The folds put together, in the order of `rows`."""
+    order = np.argsort(np.concatenate([held for _, held in parted]))
+
+    def together(parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(parts)[order]
+
+    def predictions(parts: list[list[list[float]]]) -> Predictions:
+        target = targets(rows)
+        answers = np.where(np.isnan(target), np.nan, together([np.array(part, dtype=np.float64) for part in parts]))
+        return Predictions([row.clip for row in rows], [row.source for row in rows], answers, target)
+
+    by_fold = [baselines([rows[i] for i in fit], [rows[i] for i in held]) for fit, held in parted]
+    ridge = [result.ridge for result in results if result.ridge is not None]
+    return OutOfFold(
+        parted,
+        [result.shrinkage for result in results],
+        predictions([result.predicted for result in results]),
+        predictions(ridge) if ridge else None,
+        Baselines(
+            constant=together([one.constant for one in by_fold]),
+            same_source=together([one.same_source for one in by_fold]),
+            seen=together([one.seen for one in by_fold]),
+        ),
+    )
+
+
+def fold_json(result: OutOfFold) -> list[dict[str, Any]]:
+    """Each fold by itself: how many clips, and the metrics that so many allow (no correlation below CCC_CLIPS)."""
+    told = []
+    for (_, held), shrinkage in zip(result.folds, result.shrinkage, strict=True):
+        target = result.msma.target[held]
+        by_name = {"msma": result.msma} | ({} if result.ridge is None else {"ridge": result.ridge})
+        metrics = {
+            name: {
+                metric: values["mean"]
+                for metric, values in all_metrics(one.predicted[held], target, result.baselines.constant[held]).items()
+                if metric == "mean_accuracy" or (metric == "ccc" and len(held) >= CCC_CLIPS)
+            }
+            for name, one in by_name.items()
+        }
+        told.append({"clips": len(held), "shrinkage": shrinkage, **metrics})
+    return told
+
+
+def fold_spread(folds: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean, standard deviation and range over folds of each metric, by network and ridge."""
+    spread: dict[str, dict[str, dict[str, float]]] = {}
+    for name in ("msma", "ridge"):
+        for metric in ("ccc", "mean_accuracy"):
+            values = np.array([fold[name][metric] for fold in folds if metric in fold.get(name, {})])
+            if len(values):
+                numbers = {"mean": values.mean(), "std": values.std(), "min": values.min(), "max": values.max()}
+                of_folds = {key: float(value) for key, value in numbers.items()} | {"folds": len(values)}
+                spread.setdefault(name, {})[metric] = of_folds
+    return spread
+
+
+def evaluation_of(
+    predictions: Predictions, result: OutOfFold, manifest: Manifest, model: str, recipe: Recipe, cache: CacheReport
+) -> Evaluation:
+    """The pooled out-of-fold predictions, scored as one split."""
+    fusion = recipe.model.fusion
+    row_of = {row.clip: row for row in manifest.rows}
+    columns, unsliced = slice_columns([row_of[clip] for clip in predictions.clips], None)
+    scored = score(predictions.predicted, predictions.target, predictions.sources, result.baselines, columns)
+    return Evaluation(
+        corpus=manifest.corpus,
+        split=f"{len(result.folds)} folds by source",
+        model=model,
+        fusion=fusion,
+        clips_in_split=len(manifest.rows),
+        degraded=len(cache.degraded),
+        failed=cache.failed,
+        warnings=warnings_of(scored),
+        ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both"),
+        unsliced=unsliced,
+        scored=scored,
+    )
+
+
+def crossval_json(evaluation: Evaluation, result: OutOfFold, against: Comparison | None) -> dict[str, Any]:
+    """The JSON of an evaluation, with `folds`; with `baselines.ridge` and the paired difference where it was run."""
+    values = evaluation_json(evaluation, None if against is None else ("ridge", against))
+    values["folds"] = fold_json(result)
+    values["spread"] = fold_spread(values["folds"])
+    if result.ridge is not None:
+        metrics = all_metrics(result.ridge.predicted, result.ridge.target, result.baselines.constant)
+        values["baselines"]["ridge"] = {"clips": len(result.ridge.clips), **metrics}
+    return values
+
+
+def claim(out: Path, about: dict[str, Any]) -> None:
+    """Write down what the folder is of, or check that it is of the same.
+
+    Raises:
+        MsmaError: it is of another recipe, corpus, weights or number of folds.
+    """
+    text = yaml.safe_dump(about, sort_keys=False)
+    path = out / "crossval.yaml"
+    if not path.exists():
+        with written_whole(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        raise MsmaError(
+            f"{out}: is a cross-validation of another recipe, corpus, weights, number of folds or baseline; "
+            "name another --out"
+        )

@@ -1,0 +1,197 @@
+"""What frozen backbones give, computed once for each clip and kept on disk.
+
+A file holds every window of a clip in one or more variants: the first as it is, the others flipped and noisy, with the
+quality that they have. What masks (frames and segments that drop out, a modality that is lost) is still drawn anew in
+every epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from msma.config import Recipe, TrainConfig
+from msma.data.augment import augment_features, degrade
+from msma.data.dataset import each_batch, mixed_seed, read_prepared
+from msma.data.manifest import Row
+from msma.files import written_whole
+from msma.media.inputs import collate
+from msma.model.msma_net import MsMANet
+from msma.types import Features, Inputs, MsmaError
+
+FORMAT = 1
+KEPT = tuple(field.name for field in fields(Features) if field.name != "linear")
+HELD_BYTES = 1024**3
+"""Of features that are held in memory: all of a small corpus, so that its files are read once."""
+
+
+class InputVariants(Dataset):
+    """Every window of a clip, and its degraded variants, as Inputs with their quality."""
+
+    def __init__(self, entries: Sequence[Path], recipe: Recipe, variants: int) -> None:
+        self.entries, self.recipe, self.variants = entries, recipe, variants
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> list[list[tuple[Inputs, Float[Tensor, " 2"]]]]:
+        config = self.recipe.train
+        windows = []
+        for place, window in enumerate(read_prepared(self.entries[index], self.recipe.clip)):
+            variants = [(window.inputs, torch.ones(2))]
+            for variant in range(1, self.variants):
+                # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
+                seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)
+                generator = torch.Generator().manual_seed(seed)
+                variants.append(degrade(window.inputs, config, self.recipe.clip, generator))
+            windows.append(variants)
+        return windows
+
+
+def fill_features(
+    network: MsMANet,
+    rows: Sequence[Row],
+    entries: dict[str, Path],
+    recipe: Recipe,
+    folder: Path,
+    backbones: str,
+    *,
+    variants: int | None = None,
+    share: tuple[int, int] = (0, 1),
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, Path]:
+    """Clip name to file of features; those that are there are not computed again.
+
+    `entries` are the files of the clip cache, `backbones` says which weights `network` carries, `variants` may be fewer
+    than the recipe's. Of several processes, each computes its share (which one, of how many).
+    """
+    config = recipe.train
+    variants = variants or config.feature_variants
+    random = [config.seed, config.noise, config.flip] if variants > 1 else []
+    model = recipe.model
+    made_by = [
+        FORMAT,
+        backbones,
+        model.audio_backbone,
+        model.visual_backbone,
+        model.audio_architecture,
+        model.visual_architecture,
+        model.visual_grid,
+        model.fusion,
+        variants,
+        *random,
+    ]
+    settings = f"{made_by}|{recipe.clip.model_dump_json()}"
+    files = {
+        row.clip: folder
+        / f"{hashlib.sha256(f'{entries[row.clip].name}|{settings}'.encode()).hexdigest()[:32]}.safetensors"
+        for row in rows
+        if row.clip in entries
+    }
+    missing = [clip for clip in sorted(files)[share[0] :: share[1]] if not files[clip].exists()]
+    pieces = InputVariants([entries[clip] for clip in missing], recipe, variants)
+    loader = DataLoader(pieces, batch_size=None, num_workers=config.workers)
+    device = next(network.parameters()).device
+    network.eval()
+    progress(len(files) - len(missing), len(files))
+    for done, (clip, windows) in enumerate(zip(missing, each_batch(loader), strict=True), start=1):
+        tensors = {}
+        for place, window in enumerate(windows):
+            for variant, (inputs, quality) in enumerate(window):
+                with torch.inference_mode():
+                    features = network.features(collate([inputs]).to(device))
+                named = {name: getattr(features, name)[0].cpu().contiguous() for name in KEPT} | {"quality": quality}
+                tensors |= {f"{place}.{variant}.{name}": tensor for name, tensor in named.items()}
+        with written_whole(files[clip]) as unfinished:
+            unfinished.write_bytes(save(tensors))
+        progress(len(files) - len(missing) + done, len(files))
+    return files
+
+
+def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
+    """One window of a clip, and its quality.
+
+    Raises:
+        MsmaError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*KEPT, "quality")}
+    except (OSError, SafetensorError) as error:
+        raise MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again") from error
+    quality = tensors.pop("quality")
+    return Features(**tensors), quality
+
+
+def windows_in(path: Path) -> int:
+    """How many windows a file of features holds."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again") from error
+
+
+class FeatureDataset(Dataset):
+    """One window of a labelled clip as Features; items are named and random as those of ClipDataset.
+
+    `linear` holds, for the clips that the linear path was fitted to, what it answers `(3, 5)` when they are held out.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        files: dict[str, Path],
+        augmentation: TrainConfig | None = None,
+        linear: dict[str, Float[Tensor, "3 5"]] | None = None,
+    ) -> None:
+        self.rows = [row for row in rows if row.clip in files]
+        self.files = files
+        self.augmentation = augmentation
+        self.linear = linear or {}
+        self.held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, " 2"]]] = {}
+        self.held_bytes = 0
+        self.windows: dict[Path, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Features, Float[Tensor, " 5"], Float[Tensor, " 2"]]:
+        epoch, index = key
+        row = self.rows[index]
+        path, target = self.files[row.clip], torch.tensor(row.target)
+        config = self.augmentation
+        if config is None:
+            features, quality = self.read(path)
+        else:
+            generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
+            if path not in self.windows:
+                self.windows[path] = windows_in(path)
+            # What the linear path answers when a clip is held out is of its first window.
+            windows = 1 if row.clip in self.linear else self.windows[path]
+            window = int(torch.randint(windows, (), generator=generator))
+            variant = int(torch.randint(config.feature_variants, (), generator=generator))
+            features, quality = self.read(path, window, variant)
+            features = augment_features(features, config, generator)
+        return replace(features, linear=self.linear.get(row.clip)), target, quality
+
+    def read(self, path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
+        """From memory, where it was read before and there is room."""
+        key = path, window, variant
+        if key in self.held:
+            return self.held[key]
+        features, quality = read_features(path, window, variant)
+        size = sum(getattr(features, name).nbytes for name in KEPT)
+        if self.held_bytes + size <= HELD_BYTES:
+            self.held[key] = features, quality
+            self.held_bytes += size
+        return features, quality

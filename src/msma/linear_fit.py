@@ -1,0 +1,96 @@
+"""Fits the linear path of a network to pooled features, and says what it answers for clips that it did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from msma.data.features import read_features
+from msma.data.manifest import Row, targets
+from msma.media.inputs import collate_features
+from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
+from msma.model.msma_net import MsMANet
+from msma.ridge import MIN_ROWS, Shrinkage, fit_linear
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Mean and standard deviation over time of the backbone features of each clip's first window."""
+
+    audio: Float[np.ndarray, "clips pa"]
+    visual: Float[np.ndarray, "clips pv"]
+    present: Bool[np.ndarray, "clips 2"]
+    groups: tuple[tuple[int, ...], tuple[int, ...]]
+    """Channels of each kind of feature: audio, visual."""
+
+    def of(self, modalities: tuple[int, ...]) -> Float[np.ndarray, "clips p"]:
+        """Some modalities (0 audio, 1 visual) side by side; zeros where one is missing."""
+        return np.concatenate([(self.audio, self.visual)[m] for m in modalities], axis=1)
+
+    def blocks(self, modalities: tuple[int, ...]) -> list[np.ndarray]:
+        """The columns of each kind of feature in `of`."""
+        found, start = [], 0
+        for modality in modalities:
+            found += [start + columns for columns in pooled_blocks(self.groups[modality])]
+            start += 2 * sum(self.groups[modality])
+        return found
+
+    def rows(self, indices: np.ndarray) -> Pooled:
+        return replace(self, audio=self.audio[indices], visual=self.visual[indices], present=self.present[indices])
+
+
+def pooled_features(rows: Sequence[Row], files: dict[str, Path], network: MsMANet) -> Pooled:
+    """The pooled features of each row; `network` is what they were computed with."""
+    audio, visual, present = [], [], []
+    for row in rows:
+        features = collate_features([read_features(files[row.clip])[0]])
+        sound, pictures = pool(features)
+        audio.append(sound[0].double().numpy())
+        visual.append(pictures[0].double().numpy())
+        kept = torch.stack([features.audio_mask.any(), features.frame_mask.any()])
+        present.append((features.present[0] & kept).numpy())
+    return Pooled(np.stack(audio), np.stack(visual), np.stack(present), network.groups)
+
+
+def fit_linear_path(
+    path: LinearPath, rows: Sequence[Row], pooled: Pooled, prior: Float[np.ndarray, " 5"], seed: int
+) -> dict[str, Float[Tensor, "3 5"]]:
+    """Fill `path` from all rows. Returns, by clip, what each reading answers when the clip's source is held out.
+
+    A reading is fitted to the clips that have its modalities; with too few of them it answers the prior.
+    """
+    target = targets(rows)
+    labelled = np.flatnonzero(np.isfinite(target[0]))
+    held_out = np.tile(prior, (len(rows), len(READINGS), 1))
+    for place, (reading, modalities) in enumerate(READINGS.items()):
+        features, blocks = pooled.of(modalities), pooled.blocks(modalities)
+        usable = np.flatnonzero(pooled.present[:, modalities].all(axis=1))
+        sources = [rows[int(index)].source for index in usable]
+        weights, bias = np.zeros((features.shape[1], len(prior))), prior.copy()
+        read = all(pooled.groups[modality] for modality in modalities)
+        if read and len(sources) >= MIN_ROWS and len(set(sources)) > 1:
+            fit = fit_linear(features[usable], blocks, target[usable][:, labelled], sources, seed)
+            weights[:, labelled], bias[labelled] = fit.weights, fit.bias
+            held_out[:, place] = features @ weights + bias
+            held_out[usable[:, None], place, labelled] = fit.held_out
+        path.fill(reading, torch.from_numpy(weights).float(), torch.from_numpy(bias).float())
+    return {row.clip: torch.from_numpy(answers).float() for row, answers in zip(rows, held_out, strict=True)}
+
+
+def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
+    """The tensors of `network` with its step and spread shrunk: the answers are those of `msma.ridge.shrunk`."""
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    last = f"head.layers.{len(network.head.layers) - 1}"
+    for leaf in ("weight", "bias"):
+        tensors[f"{last}.{leaf}"] *= by.step
+    prior = tensors["head.prior"]
+    for reading in READINGS:
+        tensors[f"linear_path.{reading}_weights"] *= by.spread
+        tensors[f"linear_path.{reading}_bias"] = prior + by.spread * (tensors[f"linear_path.{reading}_bias"] - prior)
+    return tensors

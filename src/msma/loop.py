@@ -1,0 +1,241 @@
+"""The loop of training: a network, its average, and steps on Accelerate. No files.
+
+Everything random is a function of the seed and of the step, epoch or clip, so a run that was broken off and resumed
+equals an unbroken one bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from jaxtyping import Float
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from msma.config import Recipe, TrainConfig
+from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
+from msma.data.features import FeatureDataset
+from msma.losses import training_loss
+from msma.model.msma_net import MsMANet
+from msma.pretrained import load_backbone
+from msma.types import MsmaError
+
+LabelledClips = ClipDataset | FeatureDataset
+
+
+@dataclass
+class State:
+    """Everything that training changes."""
+
+    accelerator: Accelerator
+    network: MsMANet
+    average: AveragedModel
+    """Exponential moving average of the network: what is validated and kept."""
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best_ccc: float = -math.inf
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last validation."""
+
+    @property
+    def averaged(self) -> MsMANet:
+        return cast(MsMANet, self.average.module)
+
+
+def fresh_network(recipe: Recipe, prior: Float[np.ndarray, " 5"]) -> MsMANet:
+    """A network that nothing was loaded into, the same for the same seed; the caller's random state is left alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.train.seed)
+        network = MsMANet(recipe.model, recipe.clip)
+    network.head.prior.copy_(torch.from_numpy(prior))
+    return network
+
+
+def new_network(recipe: Recipe, prior: Float[np.ndarray, " 5"]) -> tuple[MsMANet, dict[str, dict[str, str]]]:
+    """A fresh network with its pretrained backbones, and what is to be recorded of their weights, by modality.
+
+    Raises:
+        MsmaError: pretrained weights are not there.
+    """
+    network = fresh_network(recipe, prior)
+    records = {}
+    for modality, name, encoder in backbones(network, recipe):
+        if record := load_backbone(encoder.backbone, name):
+            records[modality] = record
+        if name != "small":
+            stages, tuned = list(encoder.backbone.stages), recipe.train.tune_stages
+            for stage in stages[: 0 if tuned == "all" else max(0, len(stages) - tuned)]:
+                stage.requires_grad_(False)
+    return network, records
+
+
+def backbones(network: MsMANet, recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
+    """Modality, name of the backbone and encoder of each modality that is read."""
+    names = {"audio": recipe.model.audio_backbone, "visual": recipe.model.visual_backbone}
+    for modality, encoder in (("audio", network.audio_encoder), ("visual", network.visual_encoder)):
+        if encoder is not None:
+            yield modality, names[modality], encoder
+
+
+def new_accelerator(config: TrainConfig, cpu: bool) -> Accelerator:
+    # The batch of a step is split among processes, so that a run has the same steps on one GPU and on many.
+    loading = DataLoaderConfiguration(split_batches=True)
+    return Accelerator(cpu=cpu, mixed_precision=mixed_precision(config, cpu), dataloader_config=loading)
+
+
+def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
+    """What is needed to train `network`, on the device that Accelerate gives."""
+    config = recipe.train
+    network.to(accelerator.device)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), lr=config.learning_rate)
+    return State(accelerator, network, average, optimizer)
+
+
+def mixed_precision(config: TrainConfig, cpu: bool) -> str:
+    if config.mixed_precision != "auto":
+        return config.mixed_precision
+    return "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+
+
+def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
+    """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` slows pretrained ones."""
+    config = recipe.train
+    pretrained = {
+        id(parameter)
+        for _, name, encoder in backbones(network, recipe)
+        if name != "small" and encoder.backbone is not None
+        for parameter in encoder.backbone.parameters()
+    }
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {
+            "params": [p for p in parameters if (id(p) in pretrained) == tuned and (p.ndim >= 2) == matrix],
+            "weight_decay": config.weight_decay if matrix else 0.0,
+            "rate": config.tune_rate if tuned else 1.0,
+        }
+        for tuned in (False, True)
+        for matrix in (True, False)
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    warmup = min(config.warmup_steps, config.steps - 1)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(config.steps - warmup, 1)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def steps(
+    state: State, training: LabelledClips, config: TrainConfig, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[float]:
+    """Go on to the last step; gives the loss after each. Ends early where `should_stop`, asked before each, says yes.
+
+    Raises:
+        MsmaError: training diverged.
+    """
+    batches = StepBatches(len(training), config, first_step=state.step)
+    loader = DataLoader(training, batch_sampler=batches, collate_fn=collate_items, num_workers=config.workers)
+    model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)
+    model.train()
+    for part in frozen_parts(state.network):
+        part.eval()  # its dropout, too, is not wanted
+    for batch in each_batch(loader):
+        if anyone(state.accelerator, should_stop()):
+            return
+        loss = train_step(state, model, optimizer, batch, config)
+        if not math.isfinite(loss) or not finite(state.network):
+            raise MsmaError(f"training diverged at step {state.step}; lower train.learning_rate")
+        yield loss
+
+
+def frozen_parts(network: MsMANet) -> Iterator[nn.Module]:
+    """Backbones of which nothing is trained, and the stages of others of which nothing is."""
+    for encoder in (network.audio_encoder, network.visual_encoder):
+        if encoder is not None and encoder.backbone is not None:
+            for part in (encoder.backbone, *encoder.backbone.stages):
+                if not any(parameter.requires_grad for parameter in part.parameters()):
+                    yield part
+
+
+def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
+    """Does any process say yes? All must leave the loop at the same step."""
+    if accelerator.num_processes == 1:
+        return says_yes
+    votes: Any = accelerator.gather(torch.tensor([says_yes], device=accelerator.device))
+    return bool(votes.any())
+
+
+def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, config: TrainConfig) -> float:
+    """One update of the network and of its average; returns the loss."""
+    inputs, target, quality = batch
+    torch.manual_seed(mixed_seed(config.seed, state.step, state.accelerator.process_index))  # dropout
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * learning_rate(state.step, config)
+    with state.accelerator.autocast():
+        output = model(inputs, return_intermediates=True)
+    loss = training_loss(output, inputs.present, target, quality, config)
+    state.accelerator.backward(loss)
+    state.accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    state.average.update_parameters(state.network)
+    state.step += 1
+    state.losses.append(float(loss.detach()))
+    return state.losses[-1]
+
+
+def finite(network: nn.Module) -> bool:
+    trained = [parameter.detach().sum() for parameter in network.parameters() if parameter.requires_grad]
+    return bool(torch.stack(trained).isfinite().all())
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of a network for the first window of each clip."""
+
+    traits: Float[np.ndarray, "clips 5"]
+    first: Float[np.ndarray, "clips 5"]
+    """What the network started from: the answer of its linear path, or the prior."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, "clips 5"]:
+        """From `first` to `traits`, in logits."""
+        return logit(self.traits) - logit(self.first)
+
+
+def logit(share: np.ndarray) -> np.ndarray:
+    clipped = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped))
+
+
+def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: torch.device) -> Answers:
+    """Ask a network for every clip of a dataset, as it is."""
+    network.eval()
+    batches: Any = [[(0, index) for index in batch] for batch in batched(len(clips), config.batch_size)]
+    workers = 0 if isinstance(clips, FeatureDataset) else config.workers  # features are in memory by and by
+    loader = DataLoader(clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers)
+    traits, firsts = [], []
+    with torch.inference_mode():
+        for inputs, _, _ in each_batch(loader):
+            output = network(inputs.to(device), return_intermediates=True)
+            assert output.intermediates is not None
+            traits.append(output.traits.cpu().double().numpy())
+            firsts.append(output.intermediates["first"].cpu().double().numpy())
+    return Answers(np.concatenate(traits), np.concatenate(firsts))
+
+
+def batched(count: int, size: int) -> Iterator[range]:
+    for first in range(0, count, size):
+        yield range(first, min(first + size, count))

@@ -1,0 +1,167 @@
+"""Ridge regression from pooled embeddings to traits: the baseline on small corpora, and MsMA-Net's linear path.
+
+Arrays of scores are (clips, traits), whichever traits a corpus labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from msma.metrics import ccc
+
+FOLDS = 5
+REPEATS = 4
+"""Times that the rows are parted anew into FOLDS to choose penalties; once where there are MANY rows."""
+MANY = 1000
+PENALTIES = np.logspace(-3, 3, 25)
+"""Relative to the mean square of the singular values."""
+SHARES = (0.1, 0.6, 0.9)
+"""Of one block of features beside the others."""
+CONTRAST = 0.1
+"""How much better settings are preferred; 1 would be their likelihood, which trusts small samples too much."""
+MIN_ROWS = 10
+"""Fewer tell nothing."""
+MAX_COMPONENTS = 256
+"""Principal components that are kept of a block."""
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SPREADS = tuple(np.arange(0.5, 1.35, 0.1))
+TOLERANCE = 1.002
+"""Error that a wider spread may cost, over the least error."""
+
+Rows = Float[np.ndarray, "clips features"]
+Block = Float[np.ndarray, "clips _"]
+"""One of several, of different widths."""
+Scores = Float[np.ndarray, "clips traits"]
+Columns = Int[np.ndarray, " _"]
+Fold = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
+"""Rows to fit, rows that are held out."""
+
+
+def source_folds(sources: list[str], folds: int, seed: int) -> list[Fold]:
+    """The folds of the rows; the clips of one source are never parted."""
+    count = min(folds, len(set(sources)))
+    return list(GroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(sources)), groups=sources))
+
+
+def ridge_baseline(
+    train: Rows, target: Scores, sources: list[str], test: Float[np.ndarray, "tested features"]
+) -> Float[np.ndarray, "tested traits"]:
+    """Standardised features, one ridge for all traits, its penalty chosen over folds by source (scikit-learn)."""
+    penalties, folds = np.logspace(0, 6, 25), source_folds(sources, FOLDS, 0)
+    model = make_pipeline(StandardScaler(), RidgeCV(penalties, cv=folds, scoring="neg_mean_squared_error"))
+    return np.clip(model.fit(train, target).predict(test), 0, 1)
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """`features @ weights + bias`."""
+
+    weights: Float[np.ndarray, "features traits"]
+    bias: Float[np.ndarray, " traits"]
+    held_out: Scores
+    """Its answers for its own rows, each from weights that were fitted to other sources only."""
+
+
+def fit_linear(features: Rows, blocks: list[Columns], target: Scores, sources: list[str], seed: int) -> LinearFit:
+    """A mean of ridge regressions over penalties and over shares of the blocks (columns of one kind of feature).
+
+    Each setting weighs exp(-CONTRAST n e / 2 e_least), where e is its mean square error on held-out sources, for each
+    principal direction of the traits by itself. What the traits have in common can be told with fewer clips than what
+    parts them, and a mean over settings wavers less from sample to sample than the best of them.
+    """
+    mean = target.mean(axis=0)
+    directions = np.linalg.svd(target - mean, full_matrices=False)[2].T
+    wanted = (target - mean) @ directions
+    centre = features.mean(axis=0)
+    rotations = [principal(features[:, columns]) for columns in blocks]
+    rotated = [(features - centre)[:, columns] @ turn for columns, turn in zip(blocks, rotations, strict=True)]
+    repeats = REPEATS if len(target) < MANY else 1
+    parted = [fold for repeat in range(repeats) for fold in source_folds(sources, FOLDS, seed + repeat)]
+    shares = shares_of(len(blocks))
+    answers = np.zeros((len(shares), len(PENALTIES), *target.shape))
+    errors = np.zeros((len(shares), len(PENALTIES), target.shape[1]))
+    for place, share in enumerate(shares):
+        x = weighted(rotated, share)
+        for fit, held in parted:
+            offset, level = x[fit].mean(axis=0), wanted[fit].mean(axis=0)
+            answered = (x[held] - offset) @ ridge_path(x[fit] - offset, wanted[fit] - level) + level
+            answers[place][:, held] += answered / repeats
+            errors[place] += ((answered - wanted[held]) ** 2).sum(axis=1) / (len(target) * repeats)
+    least = errors.min(axis=(0, 1))
+    chances = np.exp(CONTRAST * len(target) / 2 * (least - errors) / np.maximum(least, 1e-12))
+    chances /= chances.sum(axis=(0, 1))
+    weights = np.zeros((features.shape[1], target.shape[1]))
+    for share, chance in zip(shares, chances, strict=True):
+        combined = np.einsum("pft,pt->ft", ridge_path(weighted(rotated, share), wanted), chance)
+        ends = np.cumsum([turn.shape[1] for turn in rotations])[:-1]
+        for columns, turn, part, own in zip(blocks, rotations, np.split(combined, ends), share, strict=True):
+            weights[columns] += np.sqrt(own) * turn @ part
+    weights = weights @ directions.T
+    held_out = mean + np.einsum("spnt,spt->nt", answers, chances) @ directions.T
+    return LinearFit(weights, mean - centre @ weights, held_out)
+
+
+def shares_of(blocks: int) -> list[tuple[float, ...]]:
+    """Of the variance of all features, how much each block has: the same, or one of them less or more than others."""
+    if blocks == 1:
+        return [(1.0,)]
+    uneven = [
+        tuple(share if other == block else (1 - share) / (blocks - 1) for other in range(blocks))
+        for block in range(blocks)
+        for share in SHARES
+    ]
+    return [(1 / blocks,) * blocks, *uneven]
+
+
+def principal(block: Rows) -> Float[np.ndarray, "features components"]:
+    """Turns the standardised features to their principal components, with a total variance of about 1."""
+    spread = np.maximum(block.std(axis=0), 1e-6) * np.sqrt(block.shape[1])
+    _, strengths, turn = np.linalg.svd((block - block.mean(axis=0)) / spread, full_matrices=False)
+    components = max(1, min(MAX_COMPONENTS, int((strengths > 1e-6 * strengths[0]).sum())))
+    return (turn[:components] / spread).T
+
+
+def weighted(rotated: list[Block], shares: tuple[float, ...]) -> Float[np.ndarray, "clips components"]:
+    return np.concatenate([np.sqrt(share) * block for share, block in zip(shares, rotated, strict=True)], axis=1)
+
+
+def ridge_path(x: Rows, y: Scores) -> Float[np.ndarray, "penalties features traits"]:
+    """Weights at every penalty."""
+    u, s, turn = np.linalg.svd(x, full_matrices=False)
+    penalties = PENALTIES[:, None] * max(np.mean(s**2), 1e-12)  # features that never vary get no weight
+    return turn.T @ ((s / (s**2 + penalties))[:, :, None] * (u.T @ y))
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """How much of the network's step away from the linear answer is taken, and how far that is spread from the mean."""
+
+    step: float
+    spread: float
+
+
+def choose_shrinkage(first: Scores, steps: Scores, target: Scores, mean: Float[np.ndarray, " traits"]) -> Shrinkage:
+    """From held-out answers: of all that err hardly more than the best (TOLERANCE), the one with the highest CCC.
+
+    `first` are the linear answers, `steps` what the network adds to their logits.
+    """
+    options = [Shrinkage(step, float(spread)) for step in STEPS for spread in SPREADS]
+    answers = [shrunk(first, steps, mean, option) for option in options]
+    errors = np.array([np.abs(answer - target).mean() for answer in answers])
+    allowed = errors <= TOLERANCE * errors.min()
+    concordance = [
+        ccc(answer, target).mean() if good else -np.inf for answer, good in zip(answers, allowed, strict=True)
+    ]
+    return options[int(np.argmax(concordance))]
+
+
+def shrunk(first: Scores, steps: Scores, mean: Float[np.ndarray, " traits"], by: Shrinkage) -> Scores:
+    start = np.clip(mean + by.spread * (first - mean), 1e-4, 1 - 1e-4)
+    return 1 / (1 + np.exp(-np.log(start / (1 - start)) - by.step * steps))

@@ -1,0 +1,352 @@
+"""Kept features: computed once for each clip and setting, seeded where they are random, and never stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted import CACHED, changed, planted_window
+from tiny_hf import TINY, saved
+
+from msma.config import Recipe
+from msma.data.cache import write_entry
+from msma.data.dataset import read_prepared
+from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
+from msma.data.manifest import Row
+from msma.loop import new_network
+from msma.media.inputs import collate
+from msma.model.msma_net import MsMANet
+from msma.train import with_architectures
+from msma.types import Features, Inputs, MsmaError
+
+CLIPS = 5
+PRIOR = np.full(5, 0.5)
+VARIED = changed(CACHED, train={"feature_variants": 3, "noise": 0.5})
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory) -> dict[str, Path]:
+    """Clips of the cache; the last one has two windows."""
+    folder, rng = tmp_path_factory.mktemp("cache"), np.random.default_rng(0)
+    found = {}
+    for index in range(CLIPS):
+        clip = f"{index}.mp4"
+        found[clip] = folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:32]}.clip"
+        windows = 2 if index == CLIPS - 1 else 1
+        write_entry(found[clip], [planted_window(clip, rng.uniform(0.1, 0.9, 5), rng) for _ in range(windows)])
+    return found
+
+
+ROWS = [Row(f"{i}.mp4", Path(f"{i}.mp4"), str(i), "train", (0.1 * i, 0.2, 0.3, 0.4, 0.5)) for i in range(CLIPS)]
+
+
+def filled(
+    entries: dict[str, Path], folder: Path, recipe: Recipe = CACHED, rows: list[Row] = ROWS, weights: str = "none"
+) -> dict[str, Path]:
+    network, _ = new_network(recipe, PRIOR)
+    return fill_features(network, rows, entries, recipe, folder, weights)
+
+
+def names(files: dict[str, Path]) -> set[str]:
+    return {path.name for path in files.values()}
+
+
+def contents(files: dict[str, Path]) -> list[bytes]:
+    return [path.read_bytes() for path in files.values()]
+
+
+def same(one: Features, other: Features) -> bool:
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in KEPT)
+
+
+@pytest.fixture
+def counted(monkeypatch) -> Callable[[], int]:
+    """How many windows the backbones have read since it was asked last."""
+    read, plain = [], MsMANet.features
+
+    def features(self: MsMANet, inputs: Inputs) -> Features:
+        read.append(inputs)
+        return plain(self, inputs)
+
+    def count() -> int:
+        seen = len(read)
+        read.clear()
+        return seen
+
+    monkeypatch.setattr(MsMANet, "features", features)
+    return count
+
+
+# computed once
+
+
+def test_each_clip_is_computed_once(entries, tmp_path, counted):
+    first = filled(entries, tmp_path)
+    assert counted() == CLIPS + 1
+    assert filled(entries, tmp_path) == first
+    assert counted() == 0
+    assert list(first) == [row.clip for row in ROWS]
+
+
+def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
+    files = filled(entries, tmp_path)
+    network, _ = new_network(CACHED, PRIOR)
+    for clip, entry in entries.items():
+        prepared = read_prepared(entry, CACHED.clip)
+        assert windows_in(files[clip]) == len(prepared)
+        for place, window in enumerate(prepared):
+            with torch.inference_mode():
+                expected = network.eval().features(collate([window.inputs]))
+            found, quality = read_features(files[clip], place)
+            assert all(torch.equal(getattr(found, name), getattr(expected, name)[0]) for name in KEPT)
+            assert quality.tolist() == [1, 1]
+
+
+def test_progress_is_told_from_what_is_there_already_to_the_last(entries, tmp_path):
+    told: list[tuple[int, int]] = []
+    filled(entries, tmp_path, rows=ROWS[:2])
+    network, _ = new_network(CACHED, PRIOR)
+    fill_features(network, ROWS, entries, CACHED, tmp_path, "none", progress=lambda *event: told.append(event))
+    assert told == [(2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_clips_that_could_not_be_prepared_are_left_out(entries, tmp_path):
+    some = {clip: path for clip, path in entries.items() if clip != "0.mp4"}
+    assert "0.mp4" not in filled(some, tmp_path)
+
+
+def test_clips_of_the_same_content_share_a_file(entries, tmp_path):
+    twice = [ROWS[0], replace(ROWS[0], clip="copy.mp4")]
+    files = filled({**entries, "copy.mp4": entries["0.mp4"]}, tmp_path, rows=twice)
+    assert files["copy.mp4"] == files["0.mp4"]
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(entries, tmp_path, monkeypatch):
+    expected = filled(entries, tmp_path / "unbroken")
+    plain, read = MsMANet.features, []
+
+    def killed(self: MsMANet, inputs: Inputs) -> Features:
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        read.append(inputs)
+        return plain(self, inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MsMANet, "features", killed)
+        with pytest.raises(KeyboardInterrupt):
+            filled(entries, tmp_path / "broken")
+    assert len(list((tmp_path / "broken").iterdir())) == 3
+    assert contents(filled(entries, tmp_path / "broken")) == contents(expected)
+    assert names(expected) == {path.name for path in (tmp_path / "broken").iterdir()}
+
+
+@pytest.mark.parametrize("recipe", [CACHED, VARIED], ids=["plain", "variants"])
+def test_any_number_of_loader_workers_gives_the_same_bytes(entries, tmp_path, recipe):
+    alone = filled(entries, tmp_path / "alone", recipe)
+    assert contents(filled(entries, tmp_path / "two", changed(recipe, train={"workers": 2}))) == contents(alone)
+
+
+# never stale
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"clip": {"crop_size": 24}},
+        {"clip": {"mels": 24}},
+        {"clip": {"face_margin": 2.0}},
+        {"model": {"visual_grid": 4}},
+        {"model": {"audio_backbone": "mfcc+mfcc"}},
+        {"train": {"feature_variants": 2}},
+    ],
+    ids=str,
+)
+def test_another_setting_of_what_is_computed_makes_files_of_its_own(entries, tmp_path, sections):
+    before = filled(entries, tmp_path, rows=ROWS[:1])
+    assert not names(before) & names(filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]))
+
+
+def test_other_weights_make_files_of_their_own(entries, tmp_path):
+    before = filled(entries, tmp_path, rows=ROWS[:1], weights="sha 1")
+    assert not names(before) & names(filled(entries, tmp_path, rows=ROWS[:1], weights="sha 2"))
+
+
+@pytest.mark.parametrize("change", [{"image_mean": [0.1, 0.1, 0.1]}, {"do_normalize": False}], ids=str)
+def test_another_scaling_of_the_same_weights_makes_files_of_its_own(entries, tmp_path, change):
+    scaling = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    name = saved(tmp_path / "vit", "vit", {**TINY, "image_size": 16, "patch_size": 8}, scaling)
+    recipe = changed(CACHED, model={"fusion": "visual", "visual_backbone": name})
+    before = filled(entries, tmp_path / "features", with_architectures(recipe), ROWS[:1])
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(scaling | change))
+    after = filled(entries, tmp_path / "features", with_architectures(recipe), ROWS[:1])
+    assert contents(before) != contents(after)
+    assert not names(before) & names(after)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"train": {"steps": 99}},
+        {"train": {"seed": 9, "noise": 0.9}},
+        {"train": {"workers": 1}},
+        {"model": {"width": 32}},
+    ],
+    ids=str,
+)
+def test_what_plays_no_part_changes_no_file(entries, tmp_path, sections):
+    before = filled(entries, tmp_path, rows=ROWS[:1])
+    assert filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]) == before
+
+
+@pytest.mark.parametrize("values", [{"seed": 1}, {"noise": 0.6}, {"flip": False}], ids=str)
+def test_where_there_are_variants_what_is_random_in_them_counts(entries, tmp_path, values):
+    before = filled(entries, tmp_path, VARIED, ROWS[:1])
+    assert not names(before) & names(filled(entries, tmp_path, changed(VARIED, train=values), ROWS[:1]))
+
+
+# variants
+
+
+def test_variants_are_the_same_in_every_run_and_in_any_corpus(entries, tmp_path):
+    one = filled(entries, tmp_path / "one", VARIED)
+    other = filled(entries, tmp_path / "other", VARIED, rows=ROWS[::-1])
+    assert {clip: path.read_bytes() for clip, path in one.items()} == {
+        clip: path.read_bytes() for clip, path in other.items()
+    }
+
+
+def test_the_first_variant_is_the_clip_as_it_is(entries, tmp_path):
+    plain, varied = filled(entries, tmp_path), filled(entries, tmp_path, VARIED)
+    for clip in entries:
+        (expected, _), (found, quality) = read_features(plain[clip]), read_features(varied[clip])
+        assert same(found, expected)
+        assert quality.tolist() == [1, 1]
+
+
+def test_of_the_other_variants_the_noisy_have_a_quality_below_one_and_the_rest_are_as_clean(entries, tmp_path):
+    recipe = changed(VARIED, train={"feature_variants": 12})
+    files, qualities = filled(entries, tmp_path, recipe), []
+    for clip in entries:
+        clean, _ = read_features(files[clip])
+        for variant in range(1, 12):
+            features, quality = read_features(files[clip], 0, variant)
+            assert (quality[0] < 1) == (not torch.equal(features.audio, clean.audio))
+            qualities.append(quality)
+    noisy = (torch.stack(qualities) < 1).double().mean(dim=0)
+    assert ((noisy > 0.3) & (noisy < 0.7)).all()
+    assert (torch.stack(qualities) > 0).all()
+
+
+def test_no_two_variants_clips_or_windows_are_noisy_in_the_same_way(entries, tmp_path):
+    files = filled(entries, tmp_path, changed(VARIED, train={"noise": 1.0}))
+    qualities = [
+        read_features(path, window, variant)[1][0].item()
+        for path in files.values()
+        for window in range(windows_in(path))
+        for variant in (1, 2)
+    ]
+    assert len(set(qualities)) == len(qualities) == 2 * (CLIPS + 1)
+
+
+# damage
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 20, None], ids=["empty", "nonsense", "truncated"])
+@pytest.mark.parametrize("read", [read_features, windows_in])
+def test_a_damaged_file_is_one_line_that_names_it_and_the_remedy(entries, tmp_path, content, read):
+    path = filled(entries, tmp_path)["0.mp4"]
+    path.write_bytes(path.read_bytes()[:-7] if content is None else content)
+    with pytest.raises(MsmaError, match="delete it, it will be made again") as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_lacks_a_variant_is_damaged(entries, tmp_path):
+    with pytest.raises(MsmaError, match="damaged features"):
+        read_features(filled(entries, tmp_path)["0.mp4"], variant=1)
+
+
+def test_a_file_that_is_missing_is_told(tmp_path):
+    with pytest.raises(MsmaError, match=r"none\.safetensors: damaged features"):
+        read_features(tmp_path / "none.safetensors")
+
+
+# as a dataset
+
+
+def test_without_augmentation_an_item_is_the_first_window_as_it_is(entries, tmp_path):
+    files = filled(entries, tmp_path, VARIED)
+    features, target, quality = FeatureDataset(ROWS, files)[7, 4]
+    assert same(features, read_features(files["4.mp4"])[0])
+    assert features.linear is None
+    assert target.tolist() == pytest.approx(ROWS[4].target)
+    assert quality.tolist() == [1, 1]
+
+
+def test_an_item_is_a_function_of_seed_epoch_and_clip(entries, tmp_path):
+    config = changed(VARIED, train={"modality_dropout": 0.5, "frame_dropout": 0.5, "noise": 1.0}).train
+    files = filled(entries, tmp_path, VARIED)
+    one, other = FeatureDataset(ROWS, files, config), FeatureDataset(ROWS, files, config)
+    keys = [(epoch, index) for epoch in range(6) for index in range(CLIPS)]
+    for key, (features, _, quality) in zip(keys, [one[key] for key in keys], strict=True):
+        again, _, quality_again = other[key]
+        assert same(features, again)
+        assert torch.equal(quality, quality_again)
+    reseeded = FeatureDataset(ROWS, files, config.model_copy(update={"seed": 5}))
+    assert not all(same(one[key][0], reseeded[key][0]) for key in keys)
+
+
+def test_over_the_epochs_every_window_and_variant_is_seen(entries, tmp_path):
+    config = changed(VARIED, train={"modality_dropout": 0.0, "frame_dropout": 0.0}).train
+    files = filled(entries, tmp_path, VARIED)
+    clips = FeatureDataset(ROWS, files, config)
+    seen = [clips[epoch, 4][0].audio for epoch in range(60)]
+    for window in range(2):
+        for variant in range(3):
+            kept, _ = read_features(files["4.mp4"], window, variant)
+            assert any(torch.equal(kept.audio, one) for one in seen)
+
+
+def test_the_linear_answers_of_a_clip_come_with_it(entries, tmp_path):
+    known = torch.rand(3, 5)
+    clips = FeatureDataset(ROWS, filled(entries, tmp_path), CACHED.train, {"1.mp4": known})
+    assert clips[0, 1][0].linear is known
+    assert clips[0, 2][0].linear is None
+
+
+def test_clips_without_a_file_are_left_out(entries, tmp_path):
+    files = filled(entries, tmp_path)
+    del files["3.mp4"]
+    assert [row.clip for row in FeatureDataset(ROWS, files).rows] == ["0.mp4", "1.mp4", "2.mp4", "4.mp4"]
+
+
+def test_a_dataset_can_be_sent_to_a_process_that_was_not_forked(entries, tmp_path):
+    clips = FeatureDataset(ROWS, filled(entries, tmp_path), CACHED.train)
+    again = pickle.loads(pickle.dumps(clips))  # noqa: S301  (our own)
+    assert same(again[0, 1][0], clips[0, 1][0])
+
+
+def test_a_file_is_read_once(entries, tmp_path):
+    files = filled(entries, tmp_path)
+    clips = FeatureDataset(ROWS, files, CACHED.train)
+    expected = [clips[epoch, 0][0] for epoch in range(4)]
+    files["0.mp4"].unlink()
+    assert all(same(clips[epoch, 0][0], one) for epoch, one in enumerate(expected))
+
+
+def test_memory_for_what_is_held_is_bounded(entries, tmp_path, monkeypatch):
+    files = filled(entries, tmp_path)
+    size = sum(getattr(read_features(files["0.mp4"])[0], name).nbytes for name in KEPT)
+    monkeypatch.setattr("msma.data.features.HELD_BYTES", 2 * size)
+    clips = FeatureDataset(ROWS, files)
+    expected = [clips[0, index][0] for index in range(CLIPS)]
+    assert len(clips.held) == 2
+    assert all(same(clips[0, index][0], one) for index, one in enumerate(expected))

@@ -1,0 +1,107 @@
+"""A corpus that labels some of the traits: they are trained, scored and answered, and no others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import CACHED, RECIPE, only, planted_corpus
+
+from msma.checkpoint import load_weights
+from msma.data.cache import CacheReport
+from msma.data.dataset import read_prepared
+from msma.evaluate import evaluate, predict_split
+from msma.predict import load
+from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
+from msma.train import train
+from msma.traits import TRAITS
+from msma.types import MsmaError
+
+SOME = ("extraversion", "neuroticism")
+LABELLED = [trait in SOME for trait in TRAITS]
+
+
+@pytest.fixture(scope="module", params=["tuned", "kept"])
+def trained(request, tmp_path_factory):
+    """A model, what it was trained on, and the same corpus with all its labels."""
+    folder = tmp_path_factory.mktemp(request.param)
+    manifest, entries = planted_corpus(folder / "corpus")
+    recipe = RECIPE if request.param == "tuned" else CACHED
+    train(recipe, only(manifest, *SOME), entries, folder / "run", cpu=True)
+    return folder / "run", only(manifest, *SOME), manifest, CacheReport(entries, {}, {})
+
+
+def predicted(run: Path, manifest, cache):
+    return predict_split(load(run), list(manifest.split("test")), cache)
+
+
+def test_weights_say_which_traits_they_answer(trained):
+    assert load_weights(trained[0]).config.traits == SOME
+
+
+def test_training_validates_on_the_labelled_traits(trained):
+    lines = [json.loads(line) for line in (trained[0] / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+
+
+def test_a_prediction_has_the_labelled_traits_only(trained):
+    run, manifest, _, cache = trained
+    (window,) = read_prepared(cache.entries[manifest.rows[0].clip], load(run).clip)
+    assert tuple(load(run).read(window).traits) == SOME
+
+
+def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):
+    run, manifest, _, cache = trained
+    predictions = predicted(run, manifest, cache)
+    assert (np.isfinite(predictions.predicted) == LABELLED).all()
+    evaluation = evaluate(load(run), manifest, "test", cache, predictions)
+    values = evaluation_json(evaluation)
+    for scores in (values["metrics"]["ccc"], values["baselines"]["constant"]["mae"], values["intervals"]["skill"]):
+        assert scores.keys() - {"low", "high"} == {*SOME, "mean"}
+    assert all("sources" in warning for warning in evaluation.warnings)
+    write_evaluation(tmp_path, values, predictions)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            assert [row[trait] != "" for trait in TRAITS] == LABELLED
+            assert [row[f"target_{trait}"] != "" for trait in TRAITS] == LABELLED
+    np.testing.assert_array_equal(read_evaluation(tmp_path)[1].predicted, predictions.predicted)
+
+
+def test_on_a_corpus_that_labels_more_the_common_traits_are_scored_and_the_rest_is_told(trained):
+    run, manifest, everything, cache = trained
+    predictions = predicted(run, everything, cache)
+    evaluation = evaluate(load(run), everything, "test", cache, predictions)
+    assert evaluation.scored.whole.metrics["ccc"].keys() == {*SOME, "mean"}
+    assert any(
+        "openness, conscientiousness, agreeableness: not answered by this model and not scored" in warning
+        for warning in evaluation.warnings
+    )
+    alone = evaluate(load(run), manifest, "test", cache, predicted(run, manifest, cache))
+    assert evaluation.scored == alone.scored
+
+
+def test_on_a_corpus_that_labels_none_of_its_traits_the_error_is_one_line(trained):
+    run, _, everything, cache = trained
+    with pytest.raises(MsmaError, match="answers extraversion, neuroticism, of which the corpus labels none") as caught:
+        predicted(run, only(everything, "openness"), cache)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_all_traits_is_scored_on_those_that_a_corpus_labels(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(CACHED, manifest, entries, tmp_path / "run", cpu=True)
+    some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
+    evaluation = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache))
+    assert evaluation.scored.whole.metrics["ccc"].keys() == {*SOME, "mean"}
+
+
+def test_the_labelled_traits_are_learned(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus", train=40, held_out=20)
+    some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
+    train(CACHED, some, entries, tmp_path / "run", cpu=True)
+    scored = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache)).scored
+    assert min(scored.whole.metrics["ccc"].values()) > 0.8
