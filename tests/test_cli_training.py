@@ -99,8 +99,8 @@ def test_crossval_gives_the_documented_json_and_files(corpus, tmp_path):
 def test_crossval_called_again_shows_the_same_table_without_doing_anything_again(corpus, tmp_path, monkeypatch):
     before = crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge")
     assert "minus ridge" in before.stdout
-    assert "msma, mean_accuracy of single folds" in before.stdout
-    monkeypatch.setattr("msma.crossval.one_fold", None)
+    assert "msma, mean_accuracy of 8 single folds" in before.stdout
+    monkeypatch.setattr("msma.crossval.run_fold", lambda job: pytest.fail(f"{job.path} is done again"))
     assert crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge").stdout == before.stdout
 
 
@@ -108,11 +108,11 @@ def test_each_bar_is_shown_by_itself_and_once(corpus, tmp_path):
     """Two at a time would write over each other."""
     told = crossval(corpus, tmp_path, "--folds", 2, "--set", "clip.mels=21").stderr
     bars = [line.split()[0] for line in told.splitlines() if "ETA" in line]
-    assert bars == ["preparing", "features", "folds"]
+    assert bars == ["decoding", "features", "folds"]
     again = ("--set", "train.steps=2", "--set", "train.validate_every=2", "--out", tmp_path / "run", "--cpu")
     told = msma("train", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", *again).stderr
     bars = [line.split()[0] for line in told.splitlines() if "ETA" in line]
-    assert bars == ["preparing", "features", "training"]
+    assert bars == ["decoding", "features", "training"]
 
 
 def test_the_predictions_of_crossval_are_compared_as_others_are(corpus, tmp_path):

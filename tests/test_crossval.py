@@ -366,5 +366,5 @@ def test_without_a_ridge_there_is_none_in_the_json_and_small_folds_have_no_ccc(c
     assert "ridge" not in values["baselines"]
     assert "against" not in values
     assert [one["clips"] for one in values["folds"]] == [8] * 5
-    assert all(told["msma"].keys() == {"mean_accuracy"} for fold in values["folds"])
+    assert all(told["msma"].keys() == {"mean_accuracy"} for told in values["folds"])
     assert not math.isnan(values["metrics"]["ccc"]["mean"])

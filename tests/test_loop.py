@@ -72,9 +72,9 @@ def moved(before: dict[str, torch.Tensor], module: torch.nn.Module) -> set[str]:
 def test_the_last_stages_are_trained_as_many_as_are_named(pretrained, tuned, trained):
     network, _ = new_network(changed(pretrained, train={"tune_stages": tuned}), PRIOR)
     for encoder in encoders(network):
-        free = [{p.requires_grad for p in stage.parameters()} for stage in encoder.backbone.stages]
-        assert len(free) == STAGES
-        assert free == [{False}] * (STAGES - trained) + [{True}] * trained
+        # Some parameters of a trained stage may be of no use, and are never trained: a mask token.
+        free = [any(p.requires_grad for p in stage.parameters()) for stage in encoder.backbone.stages]
+        assert free == [False] * (STAGES - trained) + [True] * trained
         rest = [p for name, p in encoder.named_parameters() if not name.startswith("backbone.")]
         assert all(parameter.requires_grad for parameter in rest)
 

@@ -82,7 +82,7 @@ def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_hel
     batch = collate_features([read_features(clips.files[row.clip])[0] for row in clips.rows])
     fitted = given["network"].linear_path(batch)[:, 1].numpy()
     target = targets(clips.rows)
-    assert ccc(fitted, target).mean() > ccc(seen, target).mean() > 0.7
+    assert ccc(fitted, target).mean() > ccc(seen, target).mean() > 0.6
 
 
 def test_shuffled_labels_are_not_learned(tmp_path):
@@ -108,7 +108,7 @@ def test_progress_of_the_features_is_told(corpus, tmp_path):
     told: list[tuple[int, int]] = []
     recipe = changed(CACHED, clip={"mels": 21})
     train(recipe, *corpus, tmp_path / "run", cpu=True, features_progress=lambda *event: told.append(event))
-    assert told == [(done, 8) for done in range(9)] + [(done, 24) for done in range(25)]  # validation, training
+    assert told == [(done, 32) for done in [*range(9), *range(8, 33)]]  # validation, then training
 
 
 def test_a_damaged_file_of_features_ends_the_run_with_one_line(corpus, tmp_path):

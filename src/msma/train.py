@@ -95,6 +95,11 @@ def train(
     taken: dict[str, Tensor] = {}
     if config.cache_features:
         files: dict[str, Path] = {}
+
+        def told(done: int, _: int) -> None:
+            if accelerator.is_main_process:
+                features_progress(len(files) + done, len(rows) + len(held_out))
+
         for part, variants in ((held_out, 1), (rows, config.feature_variants)):
             files |= fill_features(
                 network,
@@ -105,7 +110,7 @@ def train(
                 json.dumps(pretrained),
                 variants=variants,
                 share=(accelerator.process_index, accelerator.num_processes),
-                progress=features_progress if accelerator.is_main_process else lambda *_: None,
+                progress=told,
             )
         accelerator.wait_for_everyone()
         taken, linear = network.take_backbones(), None
