@@ -133,6 +133,31 @@ def test_a_trait_without_labels_gets_no_weights_and_the_others_are_fitted_as_by_
     assert all(torch.isfinite(held).all() for held in held_out.values())
 
 
+@pytest.mark.parametrize("factor", [1e3, -1e3, 1e9])
+def test_clips_unlike_all_that_it_was_fitted_to_are_answered_within_the_range_of_the_labels(factor):
+    pooled, rows = pooled_at_random(all_present())
+    path, _ = fitted(pooled, rows)
+    sound = torch.full((1, AUDIO, 1, 4), factor)
+    strange = Features(
+        visual=torch.full((1, 4, VISUAL, 1, 1), factor),
+        boxes=torch.full((1, 4, 4), factor),
+        frame_mask=torch.ones(1, 4, dtype=torch.bool),
+        audio=sound,
+        audio_mask=torch.ones(1, 4, dtype=torch.bool),
+        present=torch.ones(1, 2, dtype=torch.bool),
+    )
+    target = torch.from_numpy(targets(rows)).float()
+    answered = path(strange)[0]
+    assert ((answered >= target.amin(dim=0)) & (answered <= target.amax(dim=0))).all()
+
+
+def test_of_a_feature_beyond_its_range_the_end_of_the_range_counts():
+    pooled, rows = pooled_at_random(all_present())
+    path, _ = fitted(pooled, rows)
+    np.testing.assert_allclose(path.audio_most.numpy(), pooled.audio.max(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(path.audio_least.numpy(), pooled.audio.min(axis=0), rtol=1e-6)
+
+
 # in a network
 
 

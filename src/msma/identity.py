@@ -10,7 +10,7 @@ from typing import Any
 
 from msma.data.manifest import Row
 
-FORMAT = 2
+FORMAT = 3
 """Counts up where the same recipe on the same clips would train differently."""
 
 

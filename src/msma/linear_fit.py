@@ -79,7 +79,13 @@ def fit_linear_path(
             weights[:, labelled], bias[labelled] = fit.weights, fit.bias
             held_out[:, place] = features @ weights + bias
             held_out[usable[:, None], place, labelled] = fit.held_out
+            path.bound(reading, *(torch.from_numpy(end(features[usable], axis=0)).float() for end in (np.min, np.max)))
         path.fill(reading, torch.from_numpy(weights).float(), torch.from_numpy(bias).float())
+    known = np.vstack([np.where(np.isnan(target), prior, target), prior])
+    lowest, highest = known.min(axis=0), known.max(axis=0)
+    path.lowest.copy_(torch.from_numpy(lowest))
+    path.highest.copy_(torch.from_numpy(highest))
+    held_out = held_out.clip(lowest, highest)
     return {row.clip: torch.from_numpy(answers).float() for row, answers in zip(rows, held_out, strict=True)}
 
 
@@ -90,6 +96,8 @@ def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
     for leaf in ("weight", "bias"):
         tensors[f"{last}.{leaf}"] *= by.step
     prior = tensors["head.prior"]
+    for end in ("lowest", "highest"):
+        tensors[f"linear_path.{end}"] = prior + by.spread * (tensors[f"linear_path.{end}"] - prior)
     for reading in READINGS:
         tensors[f"linear_path.{reading}_weights"] *= by.spread
         tensors[f"linear_path.{reading}_bias"] = prior + by.spread * (tensors[f"linear_path.{reading}_bias"] - prior)

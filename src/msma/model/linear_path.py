@@ -18,6 +18,7 @@ READINGS = {"both": (0, 1), "audio": (0,), "visual": (1,)}
 """What is present → the modalities that are read (indices into MODALITIES)."""
 
 
+ANYTHING = 1e30
 BOX = 4
 """Numbers of a face's box, which count as channels."""
 
@@ -26,28 +27,44 @@ class LinearPath(nn.Module):
     """One linear map for each reading, fitted in closed form (`msma.ridge`), not by gradient."""
 
     both_weights: Tensor
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(self, audio_channels: int, visual_channels: int) -> None:
         super().__init__()
         widths = (2 * audio_channels, 2 * (visual_channels + BOX) if visual_channels else 0)
         for reading, modalities in READINGS.items():
-            self.register_buffer(f"{reading}_weights", torch.zeros(sum(widths[m] for m in modalities), len(TRAITS)))
+            width = sum(widths[m] for m in modalities)
+            self.register_buffer(f"{reading}_weights", torch.zeros(width, len(TRAITS)))
             self.register_buffer(f"{reading}_bias", torch.full((len(TRAITS),), 0.5))
+            # Of the features that it was fitted to. Further out a line says nothing: strange clips would get 0 or 1.
+            self.register_buffer(f"{reading}_least", torch.full((width,), -ANYTHING))
+            self.register_buffer(f"{reading}_most", torch.full((width,), ANYTHING))
+        self.register_buffer("lowest", torch.zeros(len(TRAITS)))
+        self.register_buffer("highest", torch.ones(len(TRAITS)))
 
     def forward(self, features: Features) -> Float[Tensor, "b 3 5"]:
-        """The answer of each reading, in the order of READINGS."""
+        """The answer of each reading, in the order of READINGS, within the range of the labels of the fit."""
         pooled = [values.to(self.both_weights.dtype) for values in pool(features)]
         with torch.autocast(features.audio.device.type, enabled=False):  # what was solved in full precision
             answers = [
-                torch.cat([pooled[m] for m in modalities], dim=1) @ getattr(self, f"{reading}_weights")
+                torch.cat([pooled[m] for m in modalities], dim=1).clamp(
+                    getattr(self, f"{reading}_least"), getattr(self, f"{reading}_most")
+                )
+                @ getattr(self, f"{reading}_weights")
                 + getattr(self, f"{reading}_bias")
                 for reading, modalities in READINGS.items()
             ]
-        return torch.stack(answers, dim=1)
+        return torch.stack(answers, dim=1).clamp(self.lowest, self.highest)
 
     def fill(self, reading: str, weights: Float[Tensor, "p 5"], bias: Float[Tensor, " 5"]) -> None:
         getattr(self, f"{reading}_weights").copy_(weights)
         getattr(self, f"{reading}_bias").copy_(bias)
+
+    def bound(self, reading: str, least: Float[Tensor, " p"], most: Float[Tensor, " p"]) -> None:
+        """The range of each pooled feature; beyond it, the end of the range counts."""
+        getattr(self, f"{reading}_least").copy_(least)
+        getattr(self, f"{reading}_most").copy_(most)
 
 
 def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv"]]:
