@@ -29,12 +29,12 @@ from msma.metrics import all_metrics
 from msma.ridge import Fold, source_folds
 from msma.scoring.baselines import Baselines, baselines
 from msma.scoring.comparison import Comparison
-from msma.scoring.evaluation import Evaluation, slice_columns, warnings_of
+from msma.scoring.evaluation import Evaluation, ceiling_of, rows_of, slice_columns, warnings_of
 from msma.scoring.files import evaluation_json
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import score
 from msma.train import with_architectures
-from msma.traits import MODALITIES, TRAITS
+from msma.traits import TRAITS
 from msma.types import MsmaError
 
 CCC_CLIPS = 10
@@ -200,8 +200,7 @@ def evaluation_of(
 ) -> Evaluation:
     """The pooled out-of-fold predictions, scored as one split."""
     fusion = recipe.model.fusion
-    row_of = {row.clip: row for row in manifest.rows}
-    columns, unsliced = slice_columns([row_of[clip] for clip in predictions.clips], None)
+    columns, unsliced = slice_columns(rows_of(manifest, predictions), None)
     scored = score(predictions.predicted, predictions.target, predictions.sources, result.baselines, columns)
     return Evaluation(
         corpus=manifest.corpus,
@@ -212,7 +211,7 @@ def evaluation_of(
         degraded=len(cache.degraded),
         failed=cache.failed,
         warnings=warnings_of(scored),
-        ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both"),
+        ceiling=ceiling_of(manifest, fusion),
         unsliced=unsliced,
         scored=scored,
     )

@@ -16,7 +16,7 @@ from msma.data.cache import CacheReport
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
 from msma.predict import Model, pooled_traits
-from msma.scoring.evaluation import Evaluation, score_split, warnings_of
+from msma.scoring.evaluation import Evaluation, ceiling_of, score_split, warnings_of
 from msma.scoring.predictions import Predictions
 from msma.traits import TRAITS
 from msma.types import MsmaError, Prepared
@@ -93,7 +93,7 @@ def evaluate(
             *([f"{unanswered}: not answered by this model and not scored"] if unanswered else []),
             *warnings_of(scored),
         ],
-        ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in ("audio", "visual") else "both"),
+        ceiling=ceiling_of(manifest, fusion),
         unsliced=unsliced,
         scored=scored,
     )

@@ -22,6 +22,7 @@ from msma.data.manifest import Row, mean_target, targets
 from msma.files import written_whole
 from msma.linear_fit import Pooled, fit_linear_path
 from msma.loop import Answers, LabelledClips, answer, fresh_network, new_accelerator, new_network, start, steps
+from msma.metrics import labelled_traits
 from msma.model.linear_path import LinearPath
 from msma.ridge import Fold, Shrinkage, choose_shrinkage, ridge_baseline, shrunk, source_folds
 
@@ -60,7 +61,7 @@ def run_fold(job: FoldJob) -> None:
     recipe, (fit, held), pooled = job.recipe, job.fold, job.pooled
     training, testing = [job.rows[i] for i in fit], [job.rows[i] for i in held]
     sources, target, prior = [row.source for row in training], targets(training), mean_target(training)
-    labelled = np.isfinite(target[0])
+    labelled = labelled_traits(target)
     path, linear = None, None
     if pooled is not None and recipe.model.linear_path:
         # Every member starts from the same linear path, fitted to all that the fold may see.

@@ -14,6 +14,7 @@ from torch import Tensor
 from msma.data.features import read_features
 from msma.data.manifest import Row, targets
 from msma.media.inputs import collate_features
+from msma.metrics import labelled_traits
 from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
 from msma.ridge import MIN_ROWS, Shrinkage, fit_linear
@@ -66,7 +67,7 @@ def fit_linear_path(
     A reading is fitted to the clips that have its modalities; with too few of them it answers the prior.
     """
     target = targets(rows)
-    labelled = np.flatnonzero(np.isfinite(target[0]))
+    labelled = np.flatnonzero(labelled_traits(target))
     held_out = np.tile(prior, (len(rows), len(READINGS), 1))
     for place, (reading, modalities) in enumerate(READINGS.items()):
         features, blocks = pooled.of(modalities), pooled.blocks(modalities)

@@ -26,6 +26,7 @@ from msma.data.features import FeatureDataset
 from msma.losses import training_loss
 from msma.model.msma_net import MsMANet
 from msma.pretrained import load_backbone
+from msma.ridge import logit
 from msma.types import MsmaError
 
 LabelledClips = ClipDataset | FeatureDataset
@@ -213,11 +214,6 @@ class Answers:
     def steps(self) -> Float[np.ndarray, "clips 5"]:
         """From `first` to `traits`, in logits."""
         return logit(self.traits) - logit(self.first)
-
-
-def logit(share: np.ndarray) -> np.ndarray:
-    clipped = np.clip(share, 1e-4, 1 - 1e-4)
-    return np.log(clipped / (1 - clipped))
 
 
 def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: torch.device) -> Answers:

@@ -163,5 +163,9 @@ def choose_shrinkage(first: Scores, steps: Scores, target: Scores, mean: Float[n
 
 
 def shrunk(first: Scores, steps: Scores, mean: Float[np.ndarray, " traits"], by: Shrinkage) -> Scores:
-    start = np.clip(mean + by.spread * (first - mean), 1e-4, 1 - 1e-4)
-    return 1 / (1 + np.exp(-np.log(start / (1 - start)) - by.step * steps))
+    return 1 / (1 + np.exp(-logit(mean + by.spread * (first - mean)) - by.step * steps))
+
+
+def logit(share: np.ndarray) -> np.ndarray:
+    clipped = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped))

@@ -26,7 +26,7 @@ from msma.files import written_whole
 from msma.identity import identity
 from msma.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
 from msma.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
-from msma.metrics import all_metrics
+from msma.metrics import all_metrics, labelled_traits
 from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
@@ -165,7 +165,7 @@ def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[d
     traits, tensors, target = answers.traits, network.state_dict(), targets(clips.rows)
     prior = network.head.prior.cpu().double().numpy()
     if network.linear_path is not None:
-        labelled = np.isfinite(target[0])
+        labelled = labelled_traits(target)
         first, step = answers.first[:, labelled], answers.steps[:, labelled]
         by = choose_shrinkage(first, step, target[:, labelled], prior[labelled])
         traits, tensors = shrunk(answers.first, answers.steps, prior, by), shrunk_tensors(network, by)

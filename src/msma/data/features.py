@@ -127,7 +127,7 @@ def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Featur
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*KEPT, "quality")}
     except (OSError, SafetensorError) as error:
-        raise MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again") from error
+        raise damaged(path, error) from error
     quality = tensors.pop("quality")
     return Features(**tensors), quality
 
@@ -138,7 +138,11 @@ def windows_in(path: Path) -> int:
         with safe_open(path, framework="pt") as file:
             return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again") from error
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> MsmaError:
+    return MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again")
 
 
 class FeatureDataset(Dataset):

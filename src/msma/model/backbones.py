@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -27,10 +29,13 @@ class Stacked(AudioBackbone):
         if any((part.token_s, part.bands) != (first.token_s, first.bands) for part in parts):
             raise ConfigError(f"model.audio_backbone: {name!r} joins backbones whose tokens differ in time or bands")
         self.parts = nn.ModuleList(parts)
-        self.groups = tuple(part.channels for part in parts)
-        self.channels = sum(self.groups)
+        self.channels = sum(part.channels for part in parts)
         self.bands, self.token_s = first.bands, first.token_s
         self.stages = [stage for part in parts for stage in part.stages]
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        return tuple(channels for part in self.parts for channels in cast(AudioBackbone, part).groups)
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]

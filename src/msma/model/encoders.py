@@ -61,7 +61,7 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.backbone: AudioBackbone | None = audio_backbone(config.audio_backbone, config.audio_architecture, clip)
         self.channels, self.token_s = self.backbone.channels, self.backbone.token_s
-        self.groups = getattr(self.backbone, "groups", (self.channels,))
+        self.groups = self.backbone.groups
         self.bands = min(BANDS, self.backbone.bands)
         self.narrow, channels = narrowing(self.channels, config.audio_backbone, config)
         self.spatial = spatial_scales(channels, config)

@@ -31,14 +31,17 @@ class AudioBackbone(nn.Module):
     """
 
     channels: int
-    groups: tuple[int, ...]
-    """Channels of each kind of feature in the map; they sum to `channels`."""
     bands: int
     """Height of the map; 1 where it has no bands."""
     token_s: float
     """Seconds from one step of the map to the next."""
     stages: Stages
     """Its parts from the input on; every parameter belongs to one. For training only the last of them."""
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Channels of each kind of feature in the map; they sum to `channels`."""
+        return (self.channels,)
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]

@@ -11,6 +11,7 @@ from msma.scoring.baselines import split_baselines
 from msma.scoring.gaps import MIN_SOURCES
 from msma.scoring.predictions import Predictions, Read
 from msma.scoring.score import Scored, score
+from msma.traits import MODALITIES
 
 MAX_VALUES = 20
 """A column with more values is no grouping unless it is asked for."""
@@ -106,10 +107,15 @@ def evaluate_read(
         degraded=None,
         failed=read.failed,
         warnings=[*read.warnings, *warnings_of(scored)],
-        ceiling=manifest.facts.get("ceiling", {}).get("both"),
+        ceiling=ceiling_of(manifest, None),
         unsliced=unsliced,
         scored=scored,
     )
+
+
+def ceiling_of(manifest: Manifest, fusion: str | None) -> dict[str, dict[str, float]] | None:
+    """The best that is possible for what a network of this `fusion` reads; of both modalities where it is not known."""
+    return manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both")
 
 
 def warnings_of(scored: Scored) -> list[str]:
