@@ -102,3 +102,14 @@ def only(manifest: Manifest, *traits: str) -> Manifest:
         return replace(row, target=tuple(score if has else math.nan for score, has in scores))
 
     return replace(manifest, rows=tuple(labelled(row) for row in manifest.rows))
+
+
+class StopAfter:
+    """A `should_stop` that says yes after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted import RECIPE, planted_corpus
+from planted import RECIPE, StopAfter, planted_corpus
 from safetensors.torch import load_file
 
 from msma.config import Recipe, load_recipe
@@ -20,15 +20,6 @@ from msma.types import MsmaError
 
 def with_train(**changes) -> Recipe:
     return RECIPE.model_copy(update={"train": RECIPE.train.model_copy(update=changes)})
-
-
-class StopAfter:
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def state_of(run: Path) -> dict:

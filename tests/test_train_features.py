@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from planted import CACHED, RECIPE, changed, planted_corpus
+from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
 from msma import loop
@@ -30,15 +30,6 @@ from msma.types import MsmaError
 
 VARIED = changed(CACHED, train={"feature_variants": 3, "noise": 0.5, "batch_size": 7})
 PATCHES = {"image_size": 16, "patch_size": 8}
-
-
-class StopAfter:
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture(scope="module")
