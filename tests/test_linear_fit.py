@@ -146,16 +146,17 @@ def test_clips_unlike_all_that_it_was_fitted_to_are_answered_within_the_range_of
         audio_mask=torch.ones(1, 4, dtype=torch.bool),
         present=torch.ones(1, 2, dtype=torch.bool),
     )
-    target = torch.from_numpy(targets(rows)).float()
+    target = torch.from_numpy(np.vstack([targets(rows), PRIOR])).float()
     answered = path(strange)[0]
     assert ((answered >= target.amin(dim=0)) & (answered <= target.amax(dim=0))).all()
 
 
-def test_of_a_feature_beyond_its_range_the_end_of_the_range_counts():
+def test_a_feature_counts_up_to_half_a_width_beyond_the_range_of_the_fit():
     pooled, rows = pooled_at_random(all_present())
     path, _ = fitted(pooled, rows)
-    np.testing.assert_allclose(path.audio_most.numpy(), pooled.audio.max(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(path.audio_least.numpy(), pooled.audio.min(axis=0), rtol=1e-6)
+    least, most = pooled.audio.min(axis=0), pooled.audio.max(axis=0)
+    np.testing.assert_allclose(path.audio_most.numpy(), most + (most - least) / 2, rtol=1e-5)
+    np.testing.assert_allclose(path.audio_least.numpy(), least - (most - least) / 2, rtol=1e-5)
 
 
 # in a network

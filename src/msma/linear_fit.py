@@ -19,6 +19,10 @@ from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
 from msma.ridge import MIN_ROWS, Shrinkage, fit_linear
 
+MARGIN = 0.5
+"""By this share of its width the range of a feature is widened at both ends: among many features, any clip is a little
+beyond the range of some."""
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -80,7 +84,7 @@ def fit_linear_path(
             weights[:, labelled], bias[labelled] = fit.weights, fit.bias
             held_out[:, place] = features @ weights + bias
             held_out[usable[:, None], place, labelled] = fit.held_out
-            path.bound(reading, *(torch.from_numpy(end(features[usable], axis=0)).float() for end in (np.min, np.max)))
+            path.bound(reading, *(torch.from_numpy(end).float() for end in widened_range(features[usable])))
         path.fill(reading, torch.from_numpy(weights).float(), torch.from_numpy(bias).float())
     known = np.vstack([np.where(np.isnan(target), prior, target), prior])
     lowest, highest = known.min(axis=0), known.max(axis=0)
@@ -88,6 +92,14 @@ def fit_linear_path(
     path.highest.copy_(torch.from_numpy(highest))
     held_out = held_out.clip(lowest, highest)
     return {row.clip: torch.from_numpy(answers).float() for row, answers in zip(rows, held_out, strict=True)}
+
+
+def widened_range(
+    features: Float[np.ndarray, "clips p"],
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Below and above which a feature is like in no clip of the fit."""
+    least, most = features.min(axis=0), features.max(axis=0)
+    return least - MARGIN * (most - least), most + MARGIN * (most - least)
 
 
 def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
