@@ -1,0 +1,212 @@
+"""Corruptions of both streams and of their time: transmission, recording, and what does not belong together.
+
+Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their pictures and the length of their
+sound. What a clip does not hold cannot be spoilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from msma.corruptions.audio import band_limit, packet_loss
+from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption
+from msma.corruptions.stretches import in_stretches
+from msma.media.audio import SILENT_DB, level_db
+from msma.media.frames import resize
+from msma.media.video_codec import recode_pictures
+from msma.types import SAMPLE_RATE, Clip, MsmaError
+
+Frames = UInt8[np.ndarray, "t h w 3"]
+
+COLLAPSED_STEPS = 100
+"""Of equal length, into which the time of a clip is cut; each is collapsed as a whole."""
+COLLAPSED_SIDE, COLLAPSED_CRF = 1 / 3, 40.0
+"""What is left of the sides of a picture while the bandwidth is collapsed, and how coarsely it is coded."""
+COLLAPSED_HZ, COLLAPSED_LOSS = 1500.0, 0.3
+"""Upper end of the sound, and the share of its packets that are lost."""
+SECONDS_A_FREEZE = 5.0
+"""So much clip to every stretch in which the picture stands still, at least."""
+SWAYS_HZ = 0.3, 3.0
+"""Slowest and fastest of the movements of a camera that is held in the hand."""
+SWAYS = 4
+DEGREES_AT_WHOLE_HEIGHT = 60.0
+"""A camera that moves by a tenth of the height also turns by up to 6 degrees."""
+
+
+def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:  # noqa: ARG001
+    """H.264 at a low rate."""
+    return recode_pictures(frames, crf)
+
+
+def bandwidth_collapse(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
+    """In random stretches the picture is small and coarsely coded, and the sound is tinny and full of holes."""
+    collapsed = in_stretches(rng, COLLAPSED_STEPS, share)
+    seen = collapsed[collapsed_step(clip.frame_times_s - clip.start_s, clip.duration_s)]
+    heard = collapsed[collapsed_step(np.arange(len(clip.waveform)) / SAMPLE_RATE, clip.duration_s)]
+    frames, waveform = clip.frames.copy(), clip.waveform
+    if seen.any():
+        frames[seen] = collapsed_picture(frames[seen])
+    if heard.any():
+        waveform = np.where(heard, packet_loss(band_limit(waveform, rng, COLLAPSED_HZ), rng, COLLAPSED_LOSS), waveform)
+    return replace(clip, frames=frames, waveform=waveform)
+
+
+def collapsed_step(times_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """Which of the steps of a clip each time (from its start on) lies in."""
+    steps = times_s / max(duration_s, 1e-9) * COLLAPSED_STEPS
+    return np.clip(steps, 0, COLLAPSED_STEPS - 1).astype(int)
+
+
+def collapsed_picture(frames: Frames) -> Frames:
+    """Coded while they are small."""
+    height, width = frames.shape[1:3]
+    rows, columns = (max(1, round(COLLAPSED_SIDE * side)) for side in (height, width))
+    small = recode_pictures(np.stack([resize(picture, rows, columns) for picture in frames]), COLLAPSED_CRF)
+    return np.stack([resize(picture, height, width) for picture in small])
+
+
+def frame_rate_drop(frames: Frames, rng: np.random.Generator, share: float) -> Frames:  # noqa: ARG001
+    """Only a share of the pictures is new, at even steps; the others repeat the last one."""
+    count = len(frames)
+    new = max(1, round(share * count))
+    newest = np.arange(count) * new // count  # which of the new pictures is on the screen
+    return frames[np.searchsorted(newest, newest)]
+
+
+def freeze(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
+    """The picture stands still in random stretches; from 4 s of clip on, the longest is no shorter than a second."""
+    count = len(clip.frames)
+    if count < 2:
+        return clip
+    most = max(1, int(clip.duration_s / SECONDS_A_FREEZE))
+    frozen = np.concatenate([[False], in_stretches(rng, count - 1, share, most)])
+    return replace(clip, frames=clip.frames[np.maximum.accumulate(np.where(frozen, 0, np.arange(count)))])
+
+
+def camera_shake(clip: Clip, rng: np.random.Generator, height_share: float) -> Clip:
+    """The camera is held in an unsteady hand: the picture moves by up to a share of its height, and turns a little."""
+    if not len(clip.frames):
+        return clip
+    height, width = clip.frames.shape[1:3]
+    right, down, turn = (sway(clip.frame_times_s, rng) for _ in range(3))
+    largest = height_share * height / max(float(np.hypot(right, down).max()), 1e-9)
+    degrees = DEGREES_AT_WHOLE_HEIGHT * height_share / max(float(np.abs(turn).max()), 1e-9) * turn
+    shaken = np.empty_like(clip.frames)
+    for index, picture in enumerate(clip.frames):
+        move = cv2.getRotationMatrix2D((width / 2, height / 2), float(degrees[index]), 1.0)
+        move[:, 2] += largest * right[index], largest * down[index]
+        shaken[index] = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return replace(clip, frames=shaken)
+
+
+def sway(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A smooth random movement, as a sum of slow waves."""
+    slowest, fastest = np.log(SWAYS_HZ)
+    hz, phases = np.exp(rng.uniform(slowest, fastest, SWAYS)), rng.uniform(0, 2 * np.pi, SWAYS)
+    return np.sin(2 * np.pi * hz * times_s[:, None] + phases).sum(axis=1)
+
+
+def desync(clip: Clip, rng: np.random.Generator, shift_ms: float) -> Clip:
+    """The sound comes too late or too early by `shift_ms`, at most by half of its length."""
+    count = len(clip.waveform)
+    shift = min(round(shift_ms / 1000 * SAMPLE_RATE), count // 2)
+    waveform = np.zeros_like(clip.waveform)
+    if rng.random() < 0.5:
+        waveform[shift:] = clip.waveform[: count - shift]
+    else:
+        waveform[: count - shift] = clip.waveform[shift:]
+    return replace(clip, waveform=waveform)
+
+
+def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor: Clip) -> Clip:
+    """In random stretches another person is heard, as loud as this one on the whole; a short `donor` is repeated.
+
+    Raises:
+        MsmaError: the donor cannot be heard.
+    """
+    donor_db = level_db(donor.waveform)
+    if donor_db < SILENT_DB:
+        raise MsmaError(f"{donor.name}: has no sound to put into {clip.name}; give a donor that speaks")
+    gain = 10 ** ((level_db(clip.waveform) - donor_db) / 20)
+    other = np.clip(gain * np.resize(donor.waveform, len(clip.waveform)), -1.0, 1.0).astype(np.float32)
+    replaced = in_stretches(rng, len(clip.waveform), share)
+    return replace(clip, waveform=np.where(replaced, other, clip.waveform))
+
+
+ROWS = (
+    Corruption(
+        "h264",
+        "video codec",
+        "frames",
+        h264,
+        "crf",
+        (35.0, 39.0, 43.0, 47.0, 51.0),
+        "H.264 at a low rate",
+        VISUAL,
+    ),
+    Corruption(
+        "bandwidth_collapse",
+        "video codec",
+        "clip",
+        bandwidth_collapse,
+        "share",
+        (0.1, 0.25, 0.5, 0.75, 1.0),
+        "stretches in which the connection carries next to nothing of both streams",
+        BOTH,
+    ),
+    Corruption(
+        "frame_rate_drop",
+        "timing",
+        "frames",
+        frame_rate_drop,
+        "share_new",
+        (0.75, 0.5, 0.33, 0.2, 0.1),
+        "only a share of the pictures is new",
+        VISUAL,
+    ),
+    Corruption(
+        "freeze",
+        "timing",
+        "clip",
+        freeze,
+        "share",
+        (0.25, 0.4, 0.6, 0.8, 0.95),
+        "the picture stands still in stretches",
+        VISUAL,
+    ),
+    Corruption(
+        "camera_shake",
+        "camera motion",
+        "clip",
+        camera_shake,
+        "height_share",
+        (0.02, 0.04, 0.08, 0.14, 0.22),
+        "a camera in an unsteady hand",
+        VISUAL,
+    ),
+    Corruption(
+        "desync",
+        "synchrony",
+        "clip",
+        desync,
+        "shift_ms",
+        (80.0, 200.0, 500.0, 1000.0, 2000.0),
+        "sound too late or too early",
+        NEITHER,
+    ),
+    Corruption(
+        "wrong_person_audio",
+        "synchrony",
+        "clip",
+        wrong_person_audio,
+        "share",
+        (0.1, 0.25, 0.5, 0.75, 1.0),
+        "another person is heard in stretches",
+        NEITHER,
+        needs="donor",
+    ),
+)

@@ -1,0 +1,213 @@
+"""Corruptions of the picture by sensor, lens and size: RGB frames `(t, h, w, 3)`, uint8 → the same shape.
+
+Lengths are shares of the picture's height, so that a small and a large picture of the same scene suffer alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+from scipy.special import ndtri, pdtr
+
+from msma.corruptions.corruption import VISUAL, Corruption
+from msma.media.frames import resize
+
+Frames = UInt8[np.ndarray, "t h w 3"]
+Outcomes = UInt8[np.ndarray, "256 256"]
+"""For each of the 256 values that a pixel may have, 256 equally probable ones that noise makes of it."""
+
+VALUES = np.arange(256.0)
+QUANTILES = (np.arange(256) + 0.5) / 256
+NORMAL = ndtri(QUANTILES) / ndtri(QUANTILES).std()
+"""256 equally probable outcomes of a standard normal variable, the farthest at 2.9."""
+KERNEL_RADIUS = 2.5
+"""Radius in pixels of the largest disc that is applied as it is; a larger one is applied to a smaller picture."""
+
+
+def gaussian_noise(frames: Frames, rng: np.random.Generator, noise_std: float) -> Frames:
+    """Gaussian noise in every pixel and colour, independent of the light; of 255."""
+    return drawn(frames, rng, as_values(VALUES[:, None] + noise_std * NORMAL))
+
+
+def shot_noise(frames: Frames, rng: np.random.Generator, photons: float) -> Frames:
+    """Each pixel and colour counts its photons (Poisson); white is `photons` of them on average."""
+    return drawn(frames, rng, photon_counts(photons))
+
+
+def impulse_noise(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
+    """A share of the pixels is black or white, each as likely."""
+    chance = rng.integers(0, 2**16, frames.shape[:3], dtype=np.uint16)
+    half = round(share * 2**15)
+    noisy = np.empty(frames.shape, np.uint8)
+    for picture, drawn_here, out in zip(frames, chance, noisy, strict=True):
+        not_black, white = (cv2.merge([np.uint8(255) * (drawn_here >= bound)] * 3) for bound in (half, 2**16 - half))
+        out[:] = picture & not_black | white
+    return noisy
+
+
+def defocus(frames: Frames, rng: np.random.Generator, radius_share: float) -> Frames:  # noqa: ARG001
+    """Out of focus: every point becomes a disc."""
+    height, width = frames.shape[1:3]
+    radius = radius_share * height
+    shrink = max(1.0, radius / KERNEL_RADIUS)  # what a large disc leaves can be seen in a small picture
+    rows, columns = max(1, round(height / shrink)), max(1, round(width / shrink))
+    kernel = disc(radius / shrink)
+    blurred = np.empty(frames.shape, np.uint8)
+    for picture, out in zip(frames, blurred, strict=True):
+        soft = cv2.filter2D(resize(picture, rows, columns), -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        out[:] = resize(soft, height, width)
+    return blurred
+
+
+def motion_blur(frames: Frames, rng: np.random.Generator, length_share: float) -> Frames:
+    """Every point becomes a straight line, whose direction is random and the same in all pictures."""
+    angle = rng.uniform(0, math.pi)
+    length = length_share * frames.shape[1]
+    # A line of 2^k points is the mean of two lines of half the length, k times over: few steps for a long line.
+    halves = [length / 2**step for step in range(1, 1 + max(1, math.ceil(math.log2(max(length, 1.0)))))]
+    offsets = [(round(half * math.sin(angle)), round(half * math.cos(angle))) for half in halves]
+    down, aside = sum(rows for rows, _ in offsets), sum(abs(columns) for _, columns in offsets)
+    borders = down // 2, down - down // 2, aside // 2, aside - aside // 2
+    blurred = np.empty(frames.shape, np.uint8)
+    for picture, out in zip(frames, blurred, strict=True):
+        line = cv2.copyMakeBorder(picture, *borders, cv2.BORDER_REPLICATE)
+        for rows, columns in offsets:
+            height, width = line.shape[0] - rows, line.shape[1] - abs(columns)
+            here, there = max(-columns, 0), max(columns, 0)
+            first = line[:height, here : here + width]
+            line = cv2.addWeighted(first, 0.5, line[rows:, there : there + width], 0.5, 0)
+        out[:] = line
+    return blurred
+
+
+def downscale(frames: Frames, rng: np.random.Generator, share: float) -> Frames:  # noqa: ARG001
+    """Width and height reduced to a share, then enlarged to what they were."""
+    height, width = frames.shape[1:3]
+    rows, columns = max(1, round(share * height)), max(1, round(share * width))
+    return np.stack([resize(resize(picture, rows, columns), height, width) for picture in frames])
+
+
+def jpeg(frames: Frames, rng: np.random.Generator, quality: float) -> Frames:  # noqa: ARG001
+    """Every picture encoded as JPEG and decoded."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, round(quality)]
+    decoded = np.empty(frames.shape, np.uint8)
+    for picture, out in zip(frames, decoded, strict=True):
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
+        bgr: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        out[:] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return decoded
+
+
+def drawn(frames: Frames, rng: np.random.Generator, outcomes: Outcomes) -> Frames:
+    """Each value replaced by one of its outcomes, in every pixel and colour anew.
+
+    Looking up what a random byte stands for is several times faster than to draw from a distribution.
+    """
+    result = np.empty(frames.shape, np.uint8)
+    rows = frames.shape[1]
+    for picture, out in zip(frames, result, strict=True):
+        words = rng.integers(0, 2**64 - 1, -(-picture.size // 8), dtype=np.uint64, endpoint=True)
+        chance = words.astype("<u8", copy=False).view(np.uint8)[: picture.size].reshape(rows, -1)
+        places = cv2.merge([chance, picture.reshape(rows, -1)]).view("<u2")[..., 0]
+        np.take(outcomes.reshape(-1), places, out=out.reshape(rows, -1), mode="clip")
+    return result
+
+
+@functools.cache
+def photon_counts(photons: float) -> Outcomes:
+    """Quantiles of the Poisson distribution about each value."""
+    counts = np.arange(math.ceil(photons + 10 * math.sqrt(photons) + 10))
+    quantiles = [np.searchsorted(pdtr(counts, value / 255 * photons), QUANTILES) for value in VALUES]
+    return as_values(np.stack(quantiles) * (255 / photons))
+
+
+def as_values(levels: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Rounded and clipped to what a pixel can have."""
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def disc(radius: float) -> np.ndarray:
+    """A kernel of sum 1; pixels on the rim count in part."""
+    reach = math.ceil(radius)
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    kernel = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1)
+    return kernel / kernel.sum()
+
+
+ROWS = (
+    Corruption(
+        "gaussian_noise",
+        "sensor noise",
+        "frames",
+        gaussian_noise,
+        "noise_std",
+        (10.0, 20.0, 35.0, 55.0, 80.0),
+        "Gaussian noise in every pixel and colour, of 255",
+        VISUAL,
+    ),
+    Corruption(
+        "shot_noise",
+        "sensor noise",
+        "frames",
+        shot_noise,
+        "photons",
+        (200.0, 60.0, 20.0, 8.0, 3.0),
+        "noise of counting photons, so many in white",
+        VISUAL,
+    ),
+    Corruption(
+        "impulse_noise",
+        "sensor noise",
+        "frames",
+        impulse_noise,
+        "share",
+        (0.01, 0.04, 0.1, 0.22, 0.4),
+        "a share of the pixels is black or white",
+        VISUAL,
+    ),
+    Corruption(
+        "defocus",
+        "blur",
+        "frames",
+        defocus,
+        "radius_share",
+        (0.006, 0.012, 0.022, 0.04, 0.07),
+        "out of focus: points become discs, radius over the height of the picture",
+        VISUAL,
+    ),
+    Corruption(
+        "motion_blur",
+        "blur",
+        "frames",
+        motion_blur,
+        "length_share",
+        (0.02, 0.045, 0.09, 0.16, 0.28),
+        "points become lines of one direction, length over the height of the picture",
+        VISUAL,
+    ),
+    Corruption(
+        "downscale",
+        "resolution",
+        "frames",
+        downscale,
+        "share",
+        (0.4, 0.25, 0.15, 0.09, 0.05),
+        "a share of width and height is left",
+        VISUAL,
+    ),
+    Corruption(
+        "jpeg",
+        "resolution",
+        "frames",
+        jpeg,
+        "quality",
+        (30.0, 15.0, 8.0, 5.0, 2.0),
+        "compressed as JPEG",
+        VISUAL,
+    ),
+)
