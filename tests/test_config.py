@@ -79,7 +79,7 @@ def test_the_last_set_wins(recipe):
         ("train:\n  learning_rate: .nan\n", (), "train.learning_rate"),
         ("train:\n  learning_rate: .inf\n", (), "train.learning_rate"),
         ("train:\n  ema_decay: 1\n", (), "train.ema_decay"),
-        ("train:\n  noise: 1.1\n", (), "train.noise"),
+        ("train:\n  corruption: 1.1\n", (), "train.corruption"),
         ("train:\n  seed: -1\n", (), "train.seed"),
         ("model:\n  fusion: sum\n", (), "model.fusion"),
         ("model:\n  spatial_scales: [1, 0]\n", (), "model.spatial_scales.1"),

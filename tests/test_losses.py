@@ -66,16 +66,45 @@ def test_training_loss_needs_the_intermediates(output, target):
         training_loss(plain, torch.ones(CLIPS, 2, dtype=torch.bool), target, torch.ones(CLIPS, 2), TrainConfig())
 
 
+def teacher(seed: int = 5) -> ModelOutput:
+    """What the averaged network says of the clean clips."""
+    generator = torch.Generator().manual_seed(seed)
+    summaries = torch.rand(CLIPS, 2, WIDTH, generator=generator)
+    return ModelOutput(
+        torch.rand(CLIPS, 5, generator=generator),
+        torch.ones(CLIPS, 2),
+        torch.full((CLIPS, 2), 0.5),
+        {"summaries": summaries},
+    )
+
+
 def test_training_loss_is_the_sum_of_its_named_terms(output, target):
-    quality, named = torch.rand(CLIPS, 2), output.intermediates
-    config = TrainConfig(ccc_weight=0.4, unimodal_weight=0.3, quality_weight=0.2, imputation_weight=0.1)
-    expected = trait_loss(output.traits, target, 0.4)
-    expected = expected + 0.3 * sum(trait_loss(named[f"{m}_traits"], target, 0.4) for m in ("audio", "visual"))
+    quality, named, clean = torch.rand(CLIPS, 2), output.intermediates, teacher()
+    config = TrainConfig(
+        ccc_weight=0.4, unimodal_weight=0.3, quality_weight=0.2, imputation_weight=0.1, distillation_weight=0.6
+    )
+
+    def reading(traits: Tensor) -> Tensor:
+        return trait_loss(traits, target, 0.4) + 0.5 * 0.6 * (traits - clean.traits).abs().mean()
+
+    expected = reading(output.traits)
+    expected = expected + 0.3 * sum(reading(named[f"{m}_traits"]) for m in ("audio", "visual"))
     expected = expected + 0.2 * ((output.quality - quality) ** 2).mean(dim=0).sum()
-    gaps = [named["imputed_audio"] - named["summaries"][:, 0], named["imputed_visual"] - named["summaries"][:, 1]]
+    summaries = clean.intermediates["summaries"]
+    gaps = [named["imputed_audio"] - summaries[:, 0], named["imputed_visual"] - summaries[:, 1]]
     expected = expected + 0.1 * sum((gap**2).mean() for gap in gaps)
-    loss = training_loss(output, torch.ones(CLIPS, 2, dtype=torch.bool), target, quality, config)
+    both = torch.ones(CLIPS, 2, dtype=torch.bool)
+    loss = training_loss(output, both, target, quality, config, clean, strength=0.5)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_without_the_clean_clips_nothing_is_distilled_or_imputed(output, target):
+    both, quality = torch.ones(CLIPS, 2, dtype=torch.bool), torch.ones(CLIPS, 2)
+    nothing = TrainConfig(imputation_weight=0, distillation_weight=0)
+    assert torch.equal(
+        training_loss(output, both, target, quality, TrainConfig()),
+        training_loss(output, both, target, quality, nothing, teacher()),
+    )
 
 
 @pytest.mark.parametrize(("index", "modality"), [(0, "audio"), (1, "visual")])
@@ -94,18 +123,38 @@ def test_quality_is_learned_where_the_modality_is_there_only(output, target):
     assert ((gradient(output.quality) != 0) == torch.tensor(present)).all()
 
 
-def test_imputation_learns_from_clips_that_have_both_modalities_only(output, target):
-    present = [[True, True], [True, False], [False, True], [False, False], [True, True], [True, False]]
-    training_loss(output, torch.tensor(present), target, torch.ones(CLIPS, 2), TrainConfig()).backward()
-    for modality in ("audio", "visual"):
-        reached = gradient(output.intermediates[f"imputed_{modality}"]).abs().sum(dim=1) > 0
-        assert reached.tolist() == [True, False, False, False, True, False]
+def test_imputation_learns_from_clips_that_have_the_other_modality_and_are_whole_when_clean(output, target):
+    present = torch.tensor([[True, True], [True, False], [False, True], [False, False], [True, True], [True, True]])
+    clean = teacher()
+    clean.quality[4, 0] = clean.quality[5, 1] = 0  # these lack sound, or picture, from the start
+    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig(), clean).backward()
+    reached = {
+        modality: (gradient(output.intermediates[f"imputed_{modality}"]).abs().sum(dim=1) > 0).tolist()
+        for modality in ("audio", "visual")
+    }
+    assert reached == {
+        "audio": [True, False, True, False, False, True],
+        "visual": [True, True, False, False, True, False],
+    }
 
 
-def test_imputation_does_not_pull_the_summaries_towards_the_imputed(output, target):
+def test_only_what_stands_in_is_pulled_by_imputation(output, target):
     present = torch.tensor([[True, True]] * CLIPS)
-    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig()).backward()
+    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig(), teacher()).backward()
     assert (gradient(output.intermediates["summaries"]) == 0).all()
+
+
+def test_distillation_pulls_every_reading_to_the_answer_to_the_clean_clip(output, target):
+    present, clean = torch.tensor([[True, True]] * CLIPS), teacher()
+    leaves = (output.traits, output.intermediates["audio_traits"], output.intermediates["visual_traits"])
+
+    def gradients(weight: float) -> list[Tensor]:
+        config = TrainConfig(distillation_weight=weight, unimodal_weight=1, imputation_weight=0)
+        loss = training_loss(output, present, target, torch.ones(CLIPS, 2), config, clean)
+        return list(torch.autograd.grad(loss, leaves))
+
+    for leaf, with_it, without_it in zip(leaves, gradients(0.5), gradients(0.0), strict=True):
+        torch.testing.assert_close(with_it - without_it, 0.5 * (leaf - clean.traits).sign().detach() / leaf.numel())
 
 
 def test_a_batch_without_any_modality_still_has_a_finite_loss(output, target):

@@ -28,7 +28,7 @@ from msma.train import train
 from msma.traits import TRAITS
 from msma.types import MsmaError
 
-VARIED = changed(CACHED, train={"feature_variants": 3, "noise": 0.5, "batch_size": 7})
+VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "batch_size": 7})
 PATCHES = {"image_size": 16, "patch_size": 8}
 
 

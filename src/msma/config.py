@@ -90,6 +90,8 @@ class ModelConfig(Frozen):
     channel_attention: bool = True
     fusion: Literal["cross_attention", "concat", "audio", "visual"] = "cross_attention"
     heads: PositiveInt = 4
+    missing_token: bool = True
+    """Put a learned token where a modality is missing, instead of zeros."""
     quality_weighting: bool = True
     """Weight the modalities by their predicted quality, instead of equally."""
     imputation: bool = True
@@ -123,13 +125,19 @@ class TrainConfig(Frozen):
     unimodal_weight: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the audio-only and visual-only readings of the same batch."""
     quality_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the quality heads' squared error; the severity of what was done to a clip is what they learn."""
     imputation_weight: Annotated[float, Field(ge=0)] = 0.1
-    modality_dropout: Share = 0.15
+    """Weight of the squared distance of what stands in for a modality from its summary in the clean clip."""
+    distillation_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the distance of the answer to a degraded clip from the averaged network's answer to the clean one."""
+    modality_dropout: Share = 0.2
     """Chance that a clip loses one modality (either one, never both)."""
     frame_dropout: Share = 0.1
     """Share of frames and of log-mel segments that are masked in an augmented clip."""
-    noise: Share = 0.3
-    """Chance that a modality of a clip is made noisy."""
+    corruption: Share = 0.4
+    """Chance, for each modality of a clip, that a corruption of the families that are not held out spoils it."""
+    ramp: Share = 0.1
+    """Share of the steps over which dropout, corruption and distillation grow to what is named here."""
     flip: bool = True
     """Mirror half of the clips left to right."""
     validate_every: PositiveInt = 100
@@ -147,6 +155,15 @@ class TrainConfig(Frozen):
     """With `cache_features`: versions of each clip that are kept, the first as it is, the others flipped and noisy."""
     members: PositiveInt = 1
     """Networks whose mean is the answer in `msma crossval`; each leaves other sources out for its validation."""
+
+    @property
+    def needs_clean(self) -> bool:
+        """Must the clean clip be known beside the degraded one?"""
+        return self.distillation_weight > 0 or self.imputation_weight > 0
+
+    def strength(self, progress: float) -> float:
+        """Of the modal enhancement at this share of the steps, in [0, 1]."""
+        return min(1.0, progress / self.ramp) if self.ramp else 1.0
 
 
 class Recipe(Frozen):
@@ -174,16 +191,52 @@ def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     Raises:
         ConfigError: unreadable file, broken YAML, unknown key or value out of range.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        values: Any = yaml.safe_load(text) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as a YAML recipe ({first_line(error)})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping with the sections {', '.join(Recipe.model_fields)}")
+    values = read_mapping(path, f"a recipe is a mapping with the sections {', '.join(Recipe.model_fields)}")
     for override in overrides:
         apply_override(values, override)
     return parse(Recipe, values, str(path))
+
+
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
+    """A YAML file that is a mapping, or empty.
+
+    Raises:
+        ConfigError: unreadable file, broken YAML, or no mapping; `what` says what it should be.
+    """
+    try:
+        values: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as a YAML recipe ({first_line(error)})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: {what}")
+    return values
+
+
+def with_changes(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
+    """The recipe with other values for the keys that `changes` names.
+
+    Raises:
+        ConfigError: unknown key, value out of range, or a section where a value belongs or the other way round.
+    """
+    return parse(Recipe, merged(recipe.model_dump(), changes, where), where)
+
+
+def merged(values: dict[str, Any], changes: dict[str, Any], where: str, section: str = "") -> dict[str, Any]:
+    """Nested `values` with `changes` laid over them, key by key; both stay as they are.
+
+    Raises:
+        ConfigError: a key that `values` does not have, or a section where a value is or the other way round.
+    """
+    together = dict(values)
+    for key, new in changes.items():
+        name = f"{section}{key}"
+        if key not in values:
+            raise ConfigError(f"{where}: {name}: no such key; it would change nothing")
+        old = values[key]
+        if isinstance(old, dict) != isinstance(new, dict):
+            raise ConfigError(f"{where}: {name} is a {'section' if isinstance(old, dict) else 'value'} of a recipe")
+        together[key] = merged(old, new, where, f"{name}.") if isinstance(old, dict) else new
+    return together
 
 
 def with_overrides(model: type[ModelT], overrides: list[str] | tuple[str, ...]) -> ModelT:

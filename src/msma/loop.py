@@ -96,7 +96,7 @@ def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
     """What is needed to train `network`, on the device that Accelerate gives."""
     config = recipe.train
     network.to(accelerator.device)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)).eval()
     optimizer = torch.optim.AdamW(parameter_groups(network, recipe), lr=config.learning_rate)
     return State(accelerator, network, average, optimizer)
 
@@ -180,13 +180,18 @@ def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
 
 def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, config: TrainConfig) -> float:
     """One update of the network and of its average; returns the loss."""
-    inputs, target, quality = batch
+    inputs, target, quality, clean = batch
     torch.manual_seed(mixed_seed(config.seed, state.step, state.accelerator.process_index))  # dropout
     for group in optimizer.param_groups:
         group["lr"] = group["rate"] * learning_rate(state.step, config)
     with state.accelerator.autocast():
         output = model(inputs, return_intermediates=True)
-    loss = training_loss(output, inputs.present, target, quality, config)
+        teacher = None
+        if clean is not None:
+            with torch.no_grad():
+                teacher = state.averaged(clean, return_intermediates=True)
+    strength = config.strength(state.step / config.steps)
+    loss = training_loss(output, inputs.present, target, quality, config, teacher, strength)
     state.accelerator.backward(loss)
     state.accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
     optimizer.step()
@@ -224,7 +229,7 @@ def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: 
     loader = DataLoader(clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers)
     traits, firsts = [], []
     with torch.inference_mode():
-        for inputs, _, _ in each_batch(loader):
+        for inputs, *_ in each_batch(loader):
             output = network(inputs.to(device), return_intermediates=True)
             assert output.intermediates is not None
             traits.append(output.traits.cpu().double().numpy())

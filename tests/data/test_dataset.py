@@ -28,7 +28,7 @@ CLIP = ClipConfig(crop_size=4, mels=4, fps=4.0)
 
 
 def config(**values: int) -> TrainConfig:
-    return TrainConfig(**{"steps": 20, "batch_size": 4, "seed": 1, **values})
+    return TrainConfig(**{"steps": 20, "batch_size": 4, "seed": 1, "ramp": 0.0, **values})
 
 
 def window(clip: int, index: int) -> KeptWindow:
@@ -65,6 +65,11 @@ def clips(cache):
 def same(one, other) -> bool:
     inputs = all(torch.equal(getattr(one[0], f.name), getattr(other[0], f.name)) for f in fields(Inputs))
     return inputs and torch.equal(one[1], other[1]) and torch.equal(one[2], other[2])
+
+
+def clean_of(item) -> Inputs:
+    assert item[3] is not None
+    return item[3]
 
 
 # the order
@@ -130,12 +135,26 @@ def test_an_item_does_not_depend_on_what_was_read_before(clips):
 
 @pytest.mark.parametrize(("key", "seed"), [((1, 2), 1), ((0, 3), 1), ((0, 2), 2)], ids=["epoch", "index", "seed"])
 def test_another_epoch_clip_or_seed_is_augmented_in_another_way(clips, key, seed):
-    always = {"noise": 1.0, "modality_dropout": 0.0}
-    assert not torch.equal(clips(config(**always))[0, 2][2], clips(config(seed=seed, **always))[key][2])
+    always = {"corruption": 1.0, "modality_dropout": 0.0}
+    one, other = clips(config(**always))[0, 2], clips(config(seed=seed, **always))[key]
+    assert not torch.equal(one[0].waveform, other[0].waveform)
+
+
+def test_with_distillation_an_item_carries_the_clip_as_it_was(clips, cache):
+    degraded = clips(config(corruption=1.0, modality_dropout=1.0, flip=False))
+    for index in range(CLIPS):
+        before = clean_of(degraded[0, index])
+        chosen = int(before.frames[0, 0, 0, 0]) - 10 * index - 100
+        (expected,) = read_prepared(cache[f"{index}.mp4"], CLIP, [chosen])
+        assert all(torch.equal(getattr(before, f.name), getattr(expected.inputs, f.name)) for f in fields(Inputs))
+
+
+def test_without_distillation_and_imputation_it_does_not(clips):
+    assert clips(config(distillation_weight=0.0, imputation_weight=0.0))[0, 2][3] is None
 
 
 def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
-    plain = clips(config(noise=0.0, flip=False))
+    plain = clips(config(corruption=0.0, flip=False))
     assert {int(plain[epoch, 1][0].frames[0, 0, 0, 0]) - 110 for epoch in range(30)} == set(range(WINDOWS))
 
 
@@ -171,10 +190,10 @@ def test_clips_that_could_not_be_prepared_are_left_out(clips, cache):
 
 def test_a_batch_pads_its_clips_to_the_longest(clips):
     plain = clips()
-    inputs, target, quality = collate_items([plain[0, 0], plain[0, 3]])
+    inputs, target, quality, before = collate_items([plain[0, 0], plain[0, 3]])
     assert inputs.frames.shape == (2, 4, 3, 4, 4)
     assert inputs.frame_mask.sum(dim=1).tolist() == [1, 4]
-    assert (target.shape, quality.shape) == ((2, 5), (2, 2))
+    assert (target.shape, quality.shape, before) == ((2, 5), (2, 2), None)
 
 
 def test_seeds_of_neighbours_have_nothing_in_common():

@@ -28,7 +28,7 @@ from msma.types import Features, Inputs, MsmaError
 
 CLIPS = 5
 PRIOR = np.full(5, 0.5)
-VARIED = changed(CACHED, train={"feature_variants": 3, "noise": 0.5})
+VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_another_scaling_of_the_same_weights_makes_files_of_its_own(entries, tmp
     "sections",
     [
         {"train": {"steps": 99}},
-        {"train": {"seed": 9, "noise": 0.9}},
+        {"train": {"seed": 9, "corruption": 0.9}},
         {"train": {"workers": 1}},
         {"model": {"width": 32}},
     ],
@@ -205,7 +205,7 @@ def test_what_plays_no_part_changes_no_file(entries, tmp_path, sections):
     assert filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]) == before
 
 
-@pytest.mark.parametrize("values", [{"seed": 1}, {"noise": 0.6}, {"flip": False}], ids=str)
+@pytest.mark.parametrize("values", [{"seed": 1}, {"corruption": 0.6}, {"flip": False}], ids=str)
 def test_where_there_are_variants_what_is_random_in_them_counts(entries, tmp_path, values):
     before = filled(entries, tmp_path, VARIED, ROWS[:1])
     assert not names(before) & names(filled(entries, tmp_path, changed(VARIED, train=values), ROWS[:1]))
@@ -230,29 +230,28 @@ def test_the_first_variant_is_the_clip_as_it_is(entries, tmp_path):
         assert quality.tolist() == [1, 1]
 
 
-def test_of_the_other_variants_the_noisy_have_a_quality_below_one_and_the_rest_are_as_clean(entries, tmp_path):
+def test_of_the_other_variants_those_that_differ_have_a_quality_below_one(entries, tmp_path):
     recipe = changed(VARIED, train={"feature_variants": 12})
     files, qualities = filled(entries, tmp_path, recipe), []
     for clip in entries:
         clean, _ = read_features(files[clip])
         for variant in range(1, 12):
             features, quality = read_features(files[clip], 0, variant)
-            assert (quality[0] < 1) == (not torch.equal(features.audio, clean.audio))
+            assert quality[0] < 1 or torch.equal(features.audio, clean.audio)
             qualities.append(quality)
-    noisy = (torch.stack(qualities) < 1).double().mean(dim=0)
-    assert ((noisy > 0.3) & (noisy < 0.7)).all()
-    assert (torch.stack(qualities) > 0).all()
+    corrupted = (torch.stack(qualities) < 1).double().mean(dim=0)
+    assert ((corrupted > 0.3) & (corrupted < 0.75)).all()
 
 
-def test_no_two_variants_clips_or_windows_are_noisy_in_the_same_way(entries, tmp_path):
-    files = filled(entries, tmp_path, changed(VARIED, train={"noise": 1.0}))
-    qualities = [
-        read_features(path, window, variant)[1][0].item()
+def test_no_two_variants_clips_or_windows_are_corrupted_in_the_same_way(entries, tmp_path):
+    files = filled(entries, tmp_path, changed(VARIED, train={"corruption": 1.0}))
+    sounds = [
+        read_features(path, window, variant)[0].audio.numpy().tobytes()
         for path in files.values()
         for window in range(windows_in(path))
         for variant in (1, 2)
     ]
-    assert len(set(qualities)) == len(qualities) == 2 * (CLIPS + 1)
+    assert len(set(sounds)) == len(sounds) == 2 * (CLIPS + 1)
 
 
 # damage
@@ -284,7 +283,7 @@ def test_a_file_that_is_missing_is_told(tmp_path):
 
 def test_without_augmentation_an_item_is_the_first_window_as_it_is(entries, tmp_path):
     files = filled(entries, tmp_path, VARIED)
-    features, target, quality = FeatureDataset(ROWS, files)[7, 4]
+    features, target, quality, _ = FeatureDataset(ROWS, files)[7, 4]
     assert same(features, read_features(files["4.mp4"])[0])
     assert features.linear is None
     assert target.tolist() == pytest.approx(ROWS[4].target)
@@ -292,12 +291,12 @@ def test_without_augmentation_an_item_is_the_first_window_as_it_is(entries, tmp_
 
 
 def test_an_item_is_a_function_of_seed_epoch_and_clip(entries, tmp_path):
-    config = changed(VARIED, train={"modality_dropout": 0.5, "frame_dropout": 0.5, "noise": 1.0}).train
+    config = changed(VARIED, train={"modality_dropout": 0.5, "frame_dropout": 0.5, "corruption": 1.0}).train
     files = filled(entries, tmp_path, VARIED)
     one, other = FeatureDataset(ROWS, files, config), FeatureDataset(ROWS, files, config)
     keys = [(epoch, index) for epoch in range(6) for index in range(CLIPS)]
-    for key, (features, _, quality) in zip(keys, [one[key] for key in keys], strict=True):
-        again, _, quality_again = other[key]
+    for key, (features, _, quality, _) in zip(keys, [one[key] for key in keys], strict=True):
+        again, _, quality_again, _ = other[key]
         assert same(features, again)
         assert torch.equal(quality, quality_again)
     reseeded = FeatureDataset(ROWS, files, config.model_copy(update={"seed": 5}))

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from msma.data.processes import in_processes
+from msma.data.processes import each_done, in_processes
+from msma.types import MsmaError
 
 
 def outcome(done) -> int | str:
@@ -45,6 +47,30 @@ def test_a_job_whose_process_died_is_tried_again_when_all_others_are_done(tmp_pa
     results = [done.result() for _, done in in_processes(partial(die_once, folder=tmp_path), range(5), workers=2)]
     assert [job for job, _ in results][-1] == 2
     assert sorted(job for job, _ in results) == [0, 1, 2, 3, 4]
+
+
+@dataclass(frozen=True)
+class Job:
+    path: Path
+    number: int = 3
+
+
+def named_or_die(job: Job) -> str:
+    return f"{job.path} {square_or_die(job.number)}"
+
+
+def test_jobs_are_done_here_or_in_processes_with_the_same_results():
+    jobs = [Job(Path(f"{number}.json"), number) for number in (1, 2, 4)]
+    here = list(each_done(named_or_die, jobs, 0))
+    assert here == ["1.json 1", "2.json 4", "4.json 16"]
+    assert sorted(each_done(named_or_die, jobs, 2)) == here
+
+
+def test_a_job_that_dies_twice_is_one_line_that_names_its_file():
+    with pytest.raises(
+        MsmaError, match=r"^a\.json: the process died twice, out of memory; run again with --workers 1$"
+    ):
+        list(each_done(named_or_die, [Job(Path("a.json"))], 1))
 
 
 def test_without_jobs_no_process_is_started(monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.model.layers import AttentiveStatistics, masked_mean, time_embedding
-from msma.model.modal import MissingToken, modality_weights
+from msma.model.modal import MissingToken, QualityHead, kept_share, modality_weights
 
 WIDTH = 8
 
@@ -36,6 +36,20 @@ def test_the_learned_token_takes_the_place_of_a_missing_modality_only():
     assert torch.equal(filled[0], tokens[0])
     assert torch.equal(filled[1, 0], missing.token)
     assert kept.tolist() == [[True, True, True, False], [True, False, False, False]]
+
+
+def test_the_share_that_is_kept_does_not_count_padding():
+    masks = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0]]).bool()
+    torch.testing.assert_close(kept_share(masks), torch.tensor([1, 2 / 3, 0.5, 0]))
+
+
+def test_quality_is_read_off_what_is_kept_too():
+    torch.manual_seed(0)
+    head, summary = QualityHead(WIDTH), torch.randn(1, WIDTH)
+    all_kept, half_kept = torch.tensor([[True] * 4]), torch.tensor([[True, False, False, True]])
+    there = torch.tensor([True])
+    assert head(summary, all_kept, there) != head(summary, half_kept, there)
+    assert head(summary, all_kept, ~there) == 0
 
 
 def test_pooling_ignores_masked_tokens():

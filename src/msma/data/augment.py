@@ -1,80 +1,107 @@
-"""Random changes of Inputs in training: the data half of the modal enhancement strategy.
+"""Random changes of a window in training: the data half of the modal enhancement strategy.
 
-The paper simulates modality loss and noise in training; families, chances and strengths here are ours. Each change of a
-modality has a severity in [0, 1], and 1 - severity is what its quality head learns.
+The paper simulates modality loss and noise in training; families, chances and strengths here are ours. A corruption has
+a severity, and 1 - severity / 5 is what the quality head of the modality that it spoils learns.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
-from msma.media.audio import log_mel
+from msma.corruptions.corruption import SEVERITIES, WORST, corrupt_at_random
+from msma.corruptions.scenarios import same_pictures
+from msma.corruptions.table import HELD_OUT, ROWS
+from msma.data.entry import KeptWindow
+from msma.media.faces import default_detector, track_face
+from msma.media.windows import prepared
 from msma.model.partials import sample_mask
+from msma.traits import MODALITIES
 from msma.types import Features, Inputs
 
-QUIETEST_SNR_DB, LOUDEST_SNR_DB = 20.0, -5.0
-"""Signal to noise ratio at severity 0 (barely heard) and 1."""
-STRONGEST_PIXEL_NOISE = 80.0
-"""Standard deviation at severity 1, of 255."""
-DARKEST = 0.1
-"""Share of the light that is left at severity 1."""
+SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)
+"""The corruptions of training. What is all or nothing is left to modality dropout."""
+SPOILERS = {
+    modality: {
+        family: [row for row in SEEN if row.family == family and modality in row.spoils]
+        for family in dict.fromkeys(row.family for row in SEEN if modality in row.spoils)
+    }
+    for modality in MODALITIES
+}
+"""By modality and family."""
+SEGMENT_STEPS = 25
+"""Log-mel steps that drop out together."""
 
 
-def augment(
-    inputs: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
-) -> tuple[Inputs, Float[Tensor, " 2"]]:
-    """Augment one window (no batch axis). Returns it with the quality, audio and visual, that it has now.
+def degraded_inputs(
+    window: KeptWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
+    """One window, corrupted by chance and as it is, both mirrored by chance; and its quality, audio and visual."""
+    spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
+    clean = prepared(window.clip, window.face, clip_config).inputs
+    inputs = clean if spoiled is window else prepared(spoiled.clip, spoiled.face, clip_config).inputs
+    if config.flip and happens(0.5, generator):
+        return flip(inputs), flip(clean), quality
+    return inputs, clean, quality
 
-    What is masked in the end is zero in the waveform, so that an encoder that reads it sees no more than log-mel shows.
+
+def corrupted(
+    window: KeptWindow, chance: float, clip_config: ClipConfig, generator: Generator
+) -> tuple[KeptWindow, Float[Tensor, " 2"]]:
+    """Each modality spoiled with this chance, by any family and severity. In other pictures the face is sought anew."""
+    clip, quality = window.clip, torch.ones(2)
+    for modality, families in SPOILERS.items():
+        if not happens(chance, generator):
+            continue
+        rows = list(families.values())[draw(len(families), generator)]
+        row, severity = rows[draw(len(rows), generator)], SEVERITIES[draw(WORST, generator)]
+        rng = np.random.default_rng(draw(2**62, generator))
+        known = window.face if same_pictures(clip, window.clip) else None
+        clip = corrupt_at_random(clip, row, severity, rng, face=known)
+        spoiled = torch.tensor([modality in row.spoils for modality in MODALITIES])
+        quality = torch.where(spoiled, quality * (1 - severity / WORST), quality)
+    if clip is window.clip:
+        return window, quality
+    same = same_pictures(clip, window.clip)
+    return KeptWindow(clip, window.face if same else track_face(clip, clip_config, default_detector())), quality
+
+
+def happens(chance: float, generator: Generator) -> bool:
+    return bool(torch.rand((), generator=generator) < chance)
+
+
+def draw(count: int, generator: Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))
+
+
+def masked(inputs: Inputs, config: TrainConfig, generator: Generator) -> Inputs:
+    """Frames, segments of sound and a modality drop out.
+
+    What is masked is zero in the waveform, so that an encoder that reads it sees no more than log-mel shows.
     """
-    inputs, quality = degrade(inputs, config, clip_config, generator)
     inputs = replace(
         inputs,
         frame_mask=drop(inputs.frame_mask, config.frame_dropout, 1, generator),
-        mel_mask=drop(inputs.mel_mask, config.frame_dropout, 25, generator),
+        mel_mask=drop(inputs.mel_mask, config.frame_dropout, SEGMENT_STEPS, generator),
     )
-    if bool(inputs.present.all()) and bool(torch.rand((), generator=generator) < config.modality_dropout):
-        inputs = lose(inputs, int(torch.randint(2, (), generator=generator)))
-    return replace(inputs, waveform=inputs.waveform * sample_mask(inputs.mel_mask, inputs.waveform)), quality
+    if bool(inputs.present.all()) and happens(config.modality_dropout, generator):
+        inputs = lose(inputs, draw(2, generator))
+    return replace(inputs, waveform=inputs.waveform * sample_mask(inputs.mel_mask, inputs.waveform))
 
 
-def augment_features(features: Features, config: TrainConfig, generator: Generator) -> Features:
-    """The part of `augment` that is left where the backbones' work is done: frames, segments, a modality drop out."""
+def masked_features(features: Features, config: TrainConfig, generator: Generator) -> Features:
+    """The same where the backbones' work is done."""
     frame_mask = drop(features.frame_mask, config.frame_dropout, 1, generator)
     audio_mask = drop(features.audio_mask, config.frame_dropout, 1, generator)
     present = features.present.clone()
-    if bool(present.all()) and bool(torch.rand((), generator=generator) < config.modality_dropout):
-        present[int(torch.randint(2, (), generator=generator))] = False
+    if bool(present.all()) and happens(config.modality_dropout, generator):
+        present[draw(2, generator)] = False
     return replace(features, audio_mask=audio_mask & present[0], frame_mask=frame_mask & present[1], present=present)
-
-
-def degrade(
-    inputs: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
-) -> tuple[Inputs, Float[Tensor, " 2"]]:
-    """Mirror the pictures and make a modality noisy, each by chance; returns the quality too."""
-
-    def chance(probability: float) -> bool:
-        return bool(torch.rand((), generator=generator) < probability)
-
-    quality = torch.ones(2)
-    if config.flip and chance(0.5):
-        inputs = flip(inputs)
-    if chance(config.noise):
-        severity = torch.rand((), generator=generator)
-        waveform = noisy_waveform(inputs.waveform, inputs.mel_mask, severity, generator)
-        inputs = replace(inputs, waveform=waveform, log_mel=log_mel(waveform, clip_config))
-        quality[0] = 1 - severity
-    if chance(config.noise):
-        severity = torch.rand((), generator=generator)
-        spoil = noisy_frames if chance(0.5) else dark_frames
-        inputs = replace(inputs, frames=spoil(inputs.frames, severity, generator))
-        quality[1] = 1 - severity
-    return inputs, quality
 
 
 def flip(inputs: Inputs) -> Inputs:
@@ -82,29 +109,6 @@ def flip(inputs: Inputs) -> Inputs:
     boxes = inputs.boxes.clone()
     boxes[..., 0] = 1 - boxes[..., 0]
     return replace(inputs, frames=inputs.frames.flip(-1), boxes=boxes)
-
-
-def noisy_waveform(
-    waveform: Float[Tensor, " n"], mask: Bool[Tensor, " f"], severity: Tensor, generator: Generator
-) -> Float[Tensor, " n"]:
-    """Add white noise; the ratio is to the mean power of what the mask of mel steps keeps."""
-    kept = sample_mask(mask, waveform)
-    power = (waveform.square() * kept).sum() / kept.sum().clamp(min=1)
-    snr_db = QUIETEST_SNR_DB + severity * (LOUDEST_SNR_DB - QUIETEST_SNR_DB)
-    amplitude = (power * 10 ** (-snr_db / 10)).sqrt()
-    return waveform + amplitude * torch.randn(waveform.shape, generator=generator)
-
-
-def noisy_frames(frames: UInt8[Tensor, "t 3 s s"], severity: Tensor, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:
-    noise = torch.randn(frames.shape, generator=generator) * (severity * STRONGEST_PIXEL_NOISE)
-    return (frames + noise).round().clamp(0, 255).to(torch.uint8)
-
-
-def dark_frames(frames: UInt8[Tensor, "t 3 s s"], severity: Tensor, generator: Generator) -> UInt8[Tensor, "t 3 s s"]:
-    """Less light, and the sensor noise that comes with it."""
-    light = 1 - severity * (1 - DARKEST)
-    noise = torch.randn(frames.shape, generator=generator) * (severity * 6)
-    return (frames * light + noise).round().clamp(0, 255).to(torch.uint8)
 
 
 def drop(mask: Tensor, share: float, run: int, generator: Generator) -> Tensor:
@@ -122,3 +126,11 @@ def lose(inputs: Inputs, modality: int) -> Inputs:
     if modality == 0:
         return replace(inputs, present=present, mel_mask=torch.zeros_like(inputs.mel_mask))
     return replace(inputs, present=present, frame_mask=torch.zeros_like(inputs.frame_mask))
+
+
+def at_progress(config: TrainConfig, epoch: int, clips: int) -> TrainConfig:
+    """The chances of this epoch: they grow to what `config` names over its ramp."""
+    steps_in_epoch = max(1, clips // min(config.batch_size, clips))
+    strength = config.strength(epoch * steps_in_epoch / config.steps)
+    ramped = {name: strength * getattr(config, name) for name in ("modality_dropout", "frame_dropout", "corruption")}
+    return config.model_copy(update=ramped)

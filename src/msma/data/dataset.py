@@ -13,21 +13,22 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.augment import augment
+from msma.data.augment import at_progress, degraded_inputs, masked
 from msma.data.cache import read_notes, read_windows
 from msma.data.manifest import Row
 from msma.media.inputs import collate, collate_features
 from msma.media.windows import prepared
 from msma.types import Features, Inputs, MsmaError, Prepared
 
-Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"]]
-"""Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip."""
-Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
+Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
+"""Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is
+needed, the clip before it was degraded."""
+Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"], Inputs | Features | None]
 T = TypeVar("T")
 
 
 class ClipDataset(Dataset):
-    """One window of a labelled clip: Inputs, target and quality. Reads the cache (`fill_cache`), never media.
+    """One window of a labelled clip. Reads the cache (`fill_cache`), never media.
 
     An item is named by (epoch, index), so that what is random (window, augmentation) is a function of seed, epoch and
     clip alone: any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is
@@ -56,12 +57,13 @@ class ClipDataset(Dataset):
         target = torch.tensor(row.target)
         if self.augmentation is None:
             (window,) = read_prepared(entry, self.config, [0])
-            return window.inputs, target, torch.ones(2)
-        generator = torch.Generator().manual_seed(mixed_seed(self.augmentation.seed, epoch, index))
+            return window.inputs, target, torch.ones(2), None
+        config = at_progress(self.augmentation, epoch, len(self))
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
-        (window,) = read_prepared(entry, self.config, [chosen])
-        inputs, quality = augment(window.inputs, self.augmentation, self.config, generator)
-        return inputs, target, quality
+        (window,) = read_windows(entry, [chosen])
+        inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
+        return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
 
 
 def read_prepared(entry: Path, config: ClipConfig, indices: Iterable[int] | None = None) -> list[Prepared]:
@@ -98,9 +100,10 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 
 
 def collate_items(items: Sequence[Item]) -> Batch:
-    windows, targets, qualities = zip(*items, strict=True)
+    windows, targets, qualities, clean = zip(*items, strict=True)
     together = collate if isinstance(windows[0], Inputs) else collate_features
-    return together(list(windows)), torch.stack(targets), torch.stack(qualities)
+    before = None if clean[0] is None else together(list(clean))
+    return together(list(windows)), torch.stack(targets), torch.stack(qualities), before
 
 
 def each_batch(loader: Iterable[T]) -> Iterator[T]:

@@ -1,8 +1,8 @@
 """What frozen backbones give, computed once for each clip and kept on disk.
 
-A file holds every window of a clip in one or more variants: the first as it is, the others flipped and noisy, with the
-quality that they have. What masks (frames and segments that drop out, a modality that is lost) is still drawn anew in
-every epoch.
+A file holds every window of a clip in one or more variants: the first as it is, the others flipped and corrupted, with
+the quality that they have. What masks (frames and segments that drop out, a modality that is lost) is still drawn anew
+in every epoch.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from msma.config import Recipe, TrainConfig
-from msma.data.augment import augment_features, degrade
-from msma.data.dataset import each_batch, mixed_seed, read_prepared
+from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
+from msma.data.dataset import Item, each_batch, mixed_seed
+from msma.data.entry import read_windows
 from msma.data.manifest import Row
 from msma.files import written_whole
 from msma.media.inputs import collate
+from msma.media.windows import prepared
 from msma.model.msma_net import MsMANet
 from msma.types import Features, Inputs, MsmaError
 
 FORMAT = 1
+CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 KEPT = tuple(field.name for field in fields(Features) if field.name != "linear")
 HELD_BYTES = 1024**3
 """Of features that are held in memory: all of a small corpus, so that its files are read once."""
@@ -46,13 +49,14 @@ class InputVariants(Dataset):
     def __getitem__(self, index: int) -> list[list[tuple[Inputs, Float[Tensor, " 2"]]]]:
         config = self.recipe.train
         windows = []
-        for place, window in enumerate(read_prepared(self.entries[index], self.recipe.clip)):
-            variants = [(window.inputs, torch.ones(2))]
+        for place, window in enumerate(read_windows(self.entries[index])):
+            variants = [(prepared(window.clip, window.face, self.recipe.clip).inputs, torch.ones(2))]
             for variant in range(1, self.variants):
                 # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
                 seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
-                variants.append(degrade(window.inputs, config, self.recipe.clip, generator))
+                inputs, _, quality = degraded_inputs(window, config, self.recipe.clip, generator)
+                variants.append((inputs, quality))
             windows.append(variants)
         return windows
 
@@ -76,7 +80,7 @@ def fill_features(
     """
     config = recipe.train
     variants = variants or config.feature_variants
-    random = [config.seed, config.noise, config.flip] if variants > 1 else []
+    random = [config.seed, config.corruption, config.flip, CORRUPTED_BY] if variants > 1 else []
     model = recipe.model
     made_by = [
         FORMAT,
@@ -169,14 +173,15 @@ class FeatureDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Features, Float[Tensor, " 5"], Float[Tensor, " 2"]]:
+    def __getitem__(self, key: tuple[int, int]) -> Item:
         epoch, index = key
         row = self.rows[index]
         path, target = self.files[row.clip], torch.tensor(row.target)
-        config = self.augmentation
-        if config is None:
+        clean = None
+        if self.augmentation is None:
             features, quality = self.read(path)
         else:
+            config = at_progress(self.augmentation, epoch, len(self))
             generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
             if path not in self.windows:
                 self.windows[path] = windows_in(path)
@@ -185,8 +190,10 @@ class FeatureDataset(Dataset):
             window = int(torch.randint(windows, (), generator=generator))
             variant = int(torch.randint(config.feature_variants, (), generator=generator))
             features, quality = self.read(path, window, variant)
-            features = augment_features(features, config, generator)
-        return replace(features, linear=self.linear.get(row.clip)), target, quality
+            features = masked_features(features, config, generator)
+            if config.needs_clean:
+                clean = replace(self.read(path, window)[0], linear=self.linear.get(row.clip))
+        return replace(features, linear=self.linear.get(row.clip)), target, quality, clean
 
     def read(self, path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
         """From memory, where it was read before and there is room."""

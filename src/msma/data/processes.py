@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from typing import TypeVar
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import torch
@@ -19,6 +20,32 @@ from msma.types import MsmaError
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
+
+
+@runtime_checkable
+class Written(Protocol):
+    """A job whose result is a file."""
+
+    @property
+    def path(self) -> Path: ...
+
+
+WrittenT = TypeVar("WrittenT", bound=Written)
+
+
+def each_done(work: Callable[[WrittenT], ResultT], jobs: Sequence[WrittenT], workers: int) -> Iterator[ResultT]:
+    """Do every job, in so many processes, or in this one where `workers` is 0; gives the results as they come.
+
+    Raises:
+        MsmaError: the process of a job died twice; and whatever the work raises.
+    """
+    if not workers:
+        yield from map(work, jobs)
+        return
+    for job, done in in_processes(work, jobs, workers):
+        if isinstance(done.exception(), BrokenProcessPool):
+            raise MsmaError(f"{job.path}: the process died twice, out of memory; run again with --workers 1")
+        yield done.result()
 
 
 def in_processes(

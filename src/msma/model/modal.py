@@ -40,12 +40,21 @@ class QualityHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 1)
-        )
+        self.norm = nn.LayerNorm(width)
+        self.layers = nn.Sequential(nn.Linear(width + 1, width // 2), nn.GELU(), nn.Linear(width // 2, 1))
 
-    def forward(self, summary: Float[Tensor, "b d"], present: Bool[Tensor, " b"]) -> Float[Tensor, " b"]:
-        return self.layers(summary).squeeze(-1).sigmoid() * present
+    def forward(
+        self, summary: Float[Tensor, "b d"], mask: Bool[Tensor, "b l"], present: Bool[Tensor, " b"]
+    ) -> Float[Tensor, " b"]:
+        """`mask` is that of the tokens: how many are left (a face that is lost now and then) tells of quality too."""
+        seen = torch.cat([self.norm(summary), kept_share(mask)[:, None].to(summary.dtype)], dim=1)
+        return self.layers(seen).squeeze(-1).sigmoid() * present
+
+
+def kept_share(mask: Bool[Tensor, "b l"]) -> Float[Tensor, " b"]:
+    """Share of the places up to the last kept one, so that padding plays no part; 0 where none is kept."""
+    places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    return mask.sum(dim=1) / (mask * places).amax(dim=1).clamp(min=1)
 
 
 class Imputer(nn.Module):

@@ -45,7 +45,9 @@ class MsMANet(nn.Module):
         self.reads = (config.fusion,) if config.fusion in MODALITIES else MODALITIES
         self.audio_encoder = AudioEncoder(config, clip) if "audio" in self.reads else None
         self.visual_encoder = VisualEncoder(config, clip) if "visual" in self.reads else None
-        self.missing = per_modality(lambda: MissingToken(width, learned=self.reads == MODALITIES))
+        self.missing = per_modality(
+            lambda: MissingToken(width, learned=config.missing_token and self.reads == MODALITIES)
+        )
         self.quality_pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
         self.quality_head = per_modality(lambda: QualityHead(width), self.reads)
         crosses = config.fusion == "cross_attention"
@@ -121,7 +123,7 @@ class MsMANet(nn.Module):
         quality = torch.stack([self.quality("audio", audio), self.quality("visual", visual)], dim=1)
         summaries, attention = self.fuse(audio, visual)
         stand_in = self.impute(summaries)
-        weights = modality_weights(quality, present, self.by_quality)
+        weights = modality_weights(quality.detach(), present, self.by_quality)
         fused = torch.where(present[..., None], 2 * weights[..., None] * summaries, stand_in)
         first = self.first_answer(present, linear)
         traits = self.head(fused.flatten(1), present.any(dim=1), first)
@@ -160,7 +162,7 @@ class MsMANet(nn.Module):
         if modality not in self.reads:
             return torch.zeros_like(branch.present, dtype=branch.tokens.dtype)
         summary = self.quality_pool[modality](branch.tokens, branch.mask)
-        return self.quality_head[modality](summary, branch.present)
+        return self.quality_head[modality](summary, branch.mask, branch.present)
 
     def fuse(self, audio: Branch, visual: Branch) -> tuple[Float[Tensor, "b 2 d"], dict[str, Tensor]]:
         """One summary a modality, enriched by the other one where fusion is by cross-attention."""
