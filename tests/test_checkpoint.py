@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from msma.checkpoint import WeightsConfig, load_weights, save_weights
+from msma.checkpoint import WeightsConfig, load_weights, save_weights, weights_sha256
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
@@ -79,6 +79,19 @@ def test_the_traits_that_are_answered_and_the_pretrained_weights_come_back(tmp_p
 
 def test_a_loaded_network_is_ready_for_inference(folder):
     assert not load_weights(folder).network.training
+
+
+def test_the_digest_is_of_every_tensor_and_of_the_configuration_wherever_they_lie(folder, network, tmp_path):
+    def nudge(tensors) -> None:
+        tensors[TENSOR][0, 0] += 1e-6
+
+    digest = weights_sha256(load_weights(folder))
+    save_weights(tmp_path / "copy", CONFIG, network.state_dict())
+    assert weights_sha256(load_weights(tmp_path / "copy")) == digest
+    change_config(folder, lambda values: values["clip"].update(face_margin=2.0))
+    assert weights_sha256(load_weights(folder)) != digest
+    change_tensors(tmp_path / "copy", nudge)
+    assert weights_sha256(load_weights(tmp_path / "copy")) != digest
 
 
 def test_saving_again_replaces_the_weights_and_leaves_nothing_else(folder, network):

@@ -5,6 +5,7 @@ Loading is strict: every tensor and every config key must be there, of the right
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -88,6 +89,15 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
     return Weights(network.to(device).eval(), config)
+
+
+def weights_sha256(weights: Weights) -> str:
+    """Digest of all that decides what a network answers, wherever it was loaded from."""
+    digest = hashlib.sha256(weights.config.model_dump_json().encode())
+    for name, tensor in sorted(weights.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read_config(path: Path) -> WeightsConfig:

@@ -6,23 +6,20 @@ A fold is written when it is done, so a broken-off run goes on with the next one
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from msma.config import Recipe, first_line
 from msma.data.cache import CacheReport
 from msma.data.features import fill_features
 from msma.data.manifest import Manifest, Row, mean_target, targets
-from msma.data.processes import in_processes
-from msma.files import written_whole
+from msma.data.processes import each_done
 from msma.fold import FoldJob, FoldResult, run_fold
-from msma.identity import identity
+from msma.identity import claim, identity
 from msma.linear_fit import Pooled, pooled_features
 from msma.loop import new_accelerator, new_network
 from msma.metrics import all_metrics
@@ -89,7 +86,8 @@ def cross_validate(
     network, pretrained = new_network(recipe, mean_target(rows))
     fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 0})})  # change no result
     about = {"folds": len(parted), "ridge": ridge, **identity(rows, entries, pretrained)}
-    claim(out, about | {"recipe": fixed.model_dump(mode="json")})
+    other = "a cross-validation of another recipe, corpus, weights, number of folds or baseline"
+    claim(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
 
     files: dict[str, Path] | None = None
     pooled: Pooled | None = None
@@ -106,21 +104,10 @@ def cross_validate(
     ]
     waiting = [job for job in jobs if not job.path.exists()]
     progress(len(jobs) - len(waiting), len(jobs))
-    for done, _ in enumerate(worked(waiting, workers), start=len(jobs) - len(waiting) + 1):
+    for done, _ in enumerate(each_done(run_fold, waiting, workers), start=len(jobs) - len(waiting) + 1):
         progress(done, len(jobs))
     results = [read_fold(job.path, len(job.fold[1])) for job in jobs]
     return gathered(rows, parted, results)
-
-
-def worked(jobs: list[FoldJob], workers: int) -> Iterator[None]:
-    """Do every job; gives something after each."""
-    if not workers:
-        yield from map(run_fold, jobs)
-        return
-    for job, done in in_processes(run_fold, jobs, workers):
-        if isinstance(done.exception(), BrokenProcessPool):
-            raise MsmaError(f"{job.path}: the process died twice, out of memory; run again with --workers 1")
-        yield done.result()
 
 
 def read_fold(path: Path, clips: int) -> FoldResult:
@@ -226,21 +213,3 @@ def crossval_json(evaluation: Evaluation, result: OutOfFold, against: Comparison
         metrics = all_metrics(result.ridge.predicted, result.ridge.target, result.baselines.constant)
         values["baselines"]["ridge"] = {"clips": len(result.ridge.clips), **metrics}
     return values
-
-
-def claim(out: Path, about: dict[str, Any]) -> None:
-    """Write down what the folder is of, or check that it is of the same.
-
-    Raises:
-        MsmaError: it is of another recipe, corpus, weights or number of folds.
-    """
-    text = yaml.safe_dump(about, sort_keys=False)
-    path = out / "crossval.yaml"
-    if not path.exists():
-        with written_whole(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != text:
-        raise MsmaError(
-            f"{out}: is a cross-validation of another recipe, corpus, weights, number of folds or baseline; "
-            "name another --out"
-        )

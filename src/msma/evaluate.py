@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig
@@ -42,11 +43,7 @@ def predict_split(
     rows = [row for row in rows if row.clip in cache.entries]
     if not rows:
         raise MsmaError("no clip of this split can be read; see the table above")
-    about = model.weights.config
-    target = np.where([trait in about.traits for trait in TRAITS], targets(rows), np.nan)
-    if np.isnan(target).all():
-        answered = ", ".join(about.traits)
-        raise MsmaError(f"{about.name}: answers {answered}, of which the corpus labels none; name another --model")
+    target = answered_targets(model, rows)
     entries: Any = [cache.entries[row.clip] for row in rows]  # a list will do for a Dataset
     read = partial(read_entries, config=model.clip)
     loader = DataLoader(entries, batch_size=batch_size, num_workers=workers, collate_fn=read)
@@ -58,6 +55,20 @@ def predict_split(
         if progress is not None:
             progress(len(predicted), len(rows))
     return Predictions([r.clip for r in rows], [r.source for r in rows], np.array(predicted), target)
+
+
+def answered_targets(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
+    """The labels that a model can be scored by; NaN for the traits that it does not answer.
+
+    Raises:
+        MsmaError: it answers none of the traits that are labelled.
+    """
+    about = model.weights.config
+    target = np.where([trait in about.traits for trait in TRAITS], targets(rows), np.nan)
+    if np.isnan(target).all():
+        answered = ", ".join(about.traits)
+        raise MsmaError(f"{about.name}: answers {answered}, of which the corpus labels none; name another --model")
+    return target
 
 
 def read_entries(paths: list[Path], config: ClipConfig) -> list[list[Prepared]]:

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from msma.data.manifest import Row
+from msma.files import written_whole
+from msma.types import MsmaError
 
 FORMAT = 3
 """Counts up where the same recipe on the same clips would train differently."""
@@ -17,15 +21,29 @@ FORMAT = 3
 def identity(rows: Sequence[Row], entries: dict[str, Path], pretrained: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Digests of labels, splits and sources, of the clips' content (which names their entries in the clip cache), and
     the pretrained weights."""
+    return {"format": FORMAT, **corpus_identity(rows, entries), "pretrained": pretrained}
+
+
+def corpus_identity(rows: Sequence[Row], entries: dict[str, Path]) -> dict[str, str]:
+    """Digests of labels, splits and sources, and of the clips' content."""
     labels = [(row.clip, row.source, row.split, row.target) for row in rows]
     content = [(row.clip, entries[row.clip].name) for row in rows if row.clip in entries]
-    return {
-        "format": FORMAT,
-        "labels_sha256": digest(labels),
-        "clips_sha256": digest(content),
-        "pretrained": pretrained,
-    }
+    return {"labels_sha256": digest(labels), "clips_sha256": digest(content)}
 
 
 def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def claim(path: Path, about: dict[str, Any], otherwise: str) -> None:
+    """Write down in a YAML file what its folder is of, or check that it is of the same.
+
+    Raises:
+        MsmaError: it is not; `otherwise` says what it is then.
+    """
+    text = yaml.safe_dump(about, sort_keys=False)
+    if not path.exists():
+        with written_whole(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        raise MsmaError(f"{path.parent}: is {otherwise}; name another --out")

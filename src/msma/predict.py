@@ -20,7 +20,7 @@ from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_dete
 from msma.media.inputs import collate
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, MsmaError, Prediction, Prepared, Window
+from msma.types import Clip, ModelOutput, MsmaError, Prediction, Prepared, Window
 
 MEDIA_SUFFIXES = frozenset(
     f".{name}"
@@ -86,8 +86,16 @@ class Model:
 
     def read(self, window: Prepared) -> Window:
         """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
+        return self.told(window, self.output(window))
+
+    def output(self, window: Prepared, *, return_intermediates: bool = False) -> ModelOutput:
+        """What the network gives for a batch of this window alone."""
         with torch.inference_mode():
-            output = self.weights.network(collate([window.inputs]).to(self.device))
+            batch = collate([window.inputs]).to(self.device)
+            return self.weights.network(batch, return_intermediates=return_intermediates)
+
+    def told(self, window: Prepared, output: ModelOutput) -> Window:
+        """The answer for a window by names, without the traits that the network knows nothing of."""
         scores, quality = output.traits[0].tolist(), output.quality[0].tolist()
         traits: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
         return Window(

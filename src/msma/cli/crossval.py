@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import CacheOption, ManifestOption, check_choice, prepared_clips
+from msma.cli.options import CacheOption, ManifestOption, at_once, check_choice, prepared_clips
 from msma.cli.score import tell_warnings
 
 
@@ -55,7 +55,7 @@ def crossval(
             out,
             ridge=baseline == "ridge",
             cpu=cpu,
-            workers=folds_at_once(cpu, workers),
+            workers=at_once("cpu" if cpu else None, workers),
             progress=report,
             features_progress=features_report,
         )
@@ -76,12 +76,3 @@ def crossval(
     if result.ridge is not None and against is not None:
         show_evaluation(ridge)
         show_comparison("ridge", against)
-
-
-def folds_at_once(cpu: bool, workers: int | None) -> int:
-    """As many as wanted, else one a core, or one on a GPU."""
-    import os
-
-    import torch
-
-    return workers or (1 if torch.cuda.is_available() and not cpu else os.cpu_count() or 1)

@@ -42,3 +42,16 @@ def prepared_clips(
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")
+
+
+def at_once(device: str | None, workers: int | None) -> int:
+    """How many processes run networks: as many as wanted, else one a core, or one on a GPU.
+
+    Without a device, the GPU is used where there is one.
+    """
+    import os
+
+    import torch
+
+    on_cpu = device == "cpu" if device is not None else not torch.cuda.is_available()
+    return workers or (os.cpu_count() or 1 if on_cpu else 1)

@@ -1,0 +1,114 @@
+"""`msma robustness`: a model on corrupted clips, cell by cell, and what is left of its skill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, at_once, check_choice, prepared_clips
+
+if TYPE_CHECKING:
+    from msma.corruptions.scenarios import Cell
+
+
+def robustness(
+    manifest: ManifestOption,
+    out: Annotated[Path, typer.Option("--out", help="A folder for the cells, summary.json and the figures.")],
+    suite: Annotated[
+        str, typer.Option("--suite", help="six scenarios, full (every corruption), or a YAML file of your own.")
+    ] = "six",
+    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, val, test or all.")] = "test",
+    severity: Annotated[
+        str | None, typer.Option("--severity", help="One, as 3, or a range, as 1-5; six: 3, else all five.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that read media or run cells; one a core.")
+    ] = None,
+    cache: CacheOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
+    import json
+
+    from msma.cli.progress import progress_bar
+    from msma.cli.robustness_tables import show_summary
+    from msma.cli.score_tables import show_json
+    from msma.data.manifest import read_manifest
+    from msma.figures import draw_figures
+    from msma.files import written_whole
+    from msma.predict import load
+    from msma.robustness.suite import rows_of_split, run_suite
+    from msma.robustness.summary import summarize, summary_json
+    from msma.scoring.files import without_nan
+    from msma.types import MsmaError
+
+    check_choice("--format", format, ("table", "json"))
+    cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
+    filled = prepared_clips(rows_of_split(corpus, split), loaded.clip, manifest, cache, workers)
+    try:
+        with progress_bar("corrupting", "cells") as report:
+            result = run_suite(
+                loaded,
+                model,
+                corpus,
+                split,
+                filled.entries,
+                cells,
+                out,
+                workers=at_once(device, workers),
+                progress=report,
+            )
+    except KeyboardInterrupt:
+        tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command goes on with the others")
+        raise typer.Exit(130) from None
+    summary, about = summarize(result), loaded.weights.config
+    head = {"model": about.name, "corpus": corpus.corpus, "split": split, "suite": suite}
+    values = without_nan(summary_json(result, summary, head))
+    with written_whole(out / "summary.json") as path:
+        path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if format == "json":
+        show_json(values)
+    else:
+        show_summary(result, summary, f"{about.name} on {corpus.corpus}, split {split}")
+    for one in result.not_run:
+        tell(f"not run: {one.cell.name}: {one.reason}")
+    failed = sum(cell.failed for cell in (result.clean, *result.cells))
+    if failed:
+        tell(f"{failed} answers failed over all cells; the files in {out / 'cells'} say why")
+    tell(f"{len(cells) + 1} cells and summary.json are in {out}")
+    try:
+        figures = draw_figures(out, f"{about.name} on {corpus.corpus}", result.clean.skill, summary.scenarios)
+        tell("figures: " + ", ".join(str(path) for path in figures))
+    except MsmaError as error:  # all else is done
+        tell(str(error))
+    tell(about.notice)
+
+
+def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:
+    """The cells of a suite by name or file, at the severities that are wanted or its own."""
+    from msma.corruptions.corruption import SEVERITIES
+    from msma.corruptions.scenarios import full, read_suite, six
+
+    wanted = None if severity is None else severities_in(severity)
+    if suite == "six":
+        return six() if wanted is None else six(wanted)
+    if suite == "full":
+        return full(wanted or SEVERITIES)
+    if not Path(suite).is_file():
+        raise typer.BadParameter(f"--suite is six, full or a YAML file that is there, not {suite!r}")
+    return read_suite(Path(suite), wanted or SEVERITIES)
+
+
+def severities_in(text: str) -> tuple[int, ...]:
+    from msma.corruptions.corruption import SEVERITIES
+
+    first, dash, last = text.partition("-")
+    known = {str(severity): severity for severity in SEVERITIES}
+    if first not in known or (last if dash else first) not in known or known[last if dash else first] < known[first]:
+        raise typer.BadParameter(f"--severity is one of 1 to 5 or a range such as 1-5, not {text!r}")
+    return tuple(range(known[first], known[last if dash else first] + 1))

@@ -1,0 +1,88 @@
+"""The summary of a robustness suite on stdout."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from msma.cli.messages import printable
+from msma.cli.score_tables import bounds, number
+from msma.cli.tables import stdout
+
+if TYPE_CHECKING:
+    from msma.robustness.suite import SuiteResult
+    from msma.robustness.summary import Group, Summary
+
+CHECKED = {
+    "severity": "corruptions distort more at a higher severity",
+    "modalities": "the network uses what it reads",
+    "nothing": "with nothing there, the answer is the prior and quality is 0",
+}
+
+
+def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
+    """Retention by severity: scenarios, then families; below them what the suite says as a whole, and the checks."""
+    from msma.metrics import Interval
+
+    console, clean = stdout(), suite.clean
+    severities = sorted({severity for group in summary.scenarios.values() for severity in group.retention})
+    columns = ("", "family", *map(str, severities), "mean", "area", "vs late fusion", "quality ρ")
+    table = Table(*columns, title=printable(f"{title}: retention by severity"))
+    for name, group in summary.scenarios.items():
+        table.add_row(name, family_of(group), *cells(group, severities))
+    table.add_section()
+    for group in summary.families.values():
+        table.add_row("", family_of(group), *cells(group, severities))
+    table.add_section()
+    for group in (summary.seen, summary.held_out):
+        if group is not None:
+            table.add_row("", group.family, *cells(group, severities), style="bold")
+    console.print(table)
+    console.print(
+        "retention: skill / clean skill; area: under the curve, severities 0 to 5; vs late fusion: how much less skill "
+        "is lost than by a static late fusion of the same encoders; quality ρ: rank correlation of predicted quality "
+        "with the one that the severity leaves; * held out of training",
+        soft_wrap=True,
+    )
+    low_high = bounds(Interval(*clean.skill_interval))
+    console.print(
+        f"clean: skill {number(clean.skill)} {low_high}, mean accuracy {number(clean.mean_accuracy)}, "
+        f"CCC {number(clean.ccc)} on {len(clean.clips)} clips"
+    )
+    if clean.skill <= 0:
+        console.print("warning: without skill on clean clips there is no retention")
+    for severity, retention in summary.six.items():
+        console.print(f"mean retention over the six scenarios at severity {severity}: {share(retention)}")
+    if not math.isnan(summary.effective_robustness):
+        console.print(f"effective robustness (mean over cells): {summary.effective_robustness:+.4f} skill")
+    if summary.worst is not None:
+        console.print(f"worst cell: {summary.worst.cell.name}, skill {number(summary.worst.skill)}")
+    for names, which in (
+        (summary.below_constant, "of severity 3 or less"),
+        (summary.below_constant_severe, "of severity 4 and 5"),
+    ):
+        console.print(f"cells {which} below the constant: {', '.join(names) or 'none'}", soft_wrap=True)
+    for name, check in summary.checks.items():
+        console.print(f"check, {CHECKED[name]}: {check['verdict']}")
+        for line in check["found"]:
+            console.print(f"  {line}", soft_wrap=True)
+
+
+def family_of(group: Group) -> str:
+    return f"{group.family} *" if group.held_out else group.family
+
+
+def cells(group: Group, severities: list[int]) -> list[str]:
+    retention = (group.retention.get(severity, math.nan) for severity in severities)
+    effective = group.effective_robustness
+    return [
+        *map(share, (*retention, group.mean_retention, group.area)),
+        "" if math.isnan(effective) else f"{effective:+.3f}",
+        share(group.quality_spearman),
+    ]
+
+
+def share(value: float) -> str:
+    return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no -0.00

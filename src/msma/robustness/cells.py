@@ -1,0 +1,238 @@
+"""One cell of a robustness suite: every clip of a split corrupted, prepared, read by the network, and scored.
+
+The way is that of prediction: corrupt, find the face in what is left, prepare, read each window alone, pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from msma.checkpoint import weights_sha256
+from msma.corruptions.scenarios import Cell, corrupt_all, needs_donor, same_pictures
+from msma.corruptions.table import named
+from msma.data.cache import why_failed
+from msma.data.entry import read_windows
+from msma.data.manifest import Row
+from msma.evaluate import answered_targets
+from msma.files import written_whole
+from msma.media.faces import WHOLE_FRAME, track_face
+from msma.media.windows import prepared
+from msma.metrics import all_metrics, draw_sources, labelled_traits
+from msma.predict import Model, durations, load, pooled, pooled_traits
+from msma.robustness.distortion import distortion
+from msma.scoring.baselines import Baselines
+from msma.scoring.comparison import compare
+from msma.scoring.files import part_json, without_nan
+from msma.scoring.predictions import Predictions
+from msma.scoring.score import part_of
+from msma.traits import MODALITIES, TRAITS
+from msma.types import Clip, ModelOutput, MsmaError, Window
+
+NEVER, ALWAYS = 1e-6, 1 - 1e-6
+"""Between these the logit of a score is taken."""
+
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class CellJob:
+    cell: Cell
+    rows: tuple[Row, ...]
+    """The clips."""
+    entries: dict[str, Path]
+    baselines: Baselines
+    """For `rows`."""
+    model: Path | None
+    """Folder of the weights; None for the bundled ones."""
+    sha256: str
+    """Of the weights."""
+    device: str
+    path: Path
+    """Where the result goes."""
+    clean: dict[str, dict[str, Any]] | None
+    """By clip, what was answered when clean: for all of `rows`. None where this is the clean cell."""
+
+
+def run_cell(job: CellJob) -> None:
+    """Write the result of a cell to `job.path`. Clips that fail in it are told there, with the reason."""
+    values: dict[str, Any] = {"cell": cell_json(job.cell)}
+    sources = {row.source for row in job.rows}
+    if needs_donor(job.cell) and len(sources) < 2:
+        values["not_run"] = f"needs a clip of another source, and all are of {min(sources)}"
+    else:
+        values |= cell_results(job)
+    with written_whole(job.path) as unfinished:
+        unfinished.write_text(json.dumps(without_nan(values), allow_nan=False) + "\n", encoding="utf-8")
+
+
+def cell_json(cell: Cell) -> dict[str, Any]:
+    """What a cell is, down to the levels of its corruptions: when these change, it is another one."""
+    steps = []
+    for step in cell.steps:
+        row = named(step.corruption)
+        steps.append(asdict(step) | {"parameter": row.parameter, "level": row.level(step.severity)})
+    return asdict(cell) | {"steps": steps}
+
+
+def cell_results(job: CellJob) -> dict[str, Any]:
+    """The answers clip by clip, and their scores."""
+    model = loaded(job.model, job.device, job.sha256)
+    answers: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    for row in job.rows:
+        try:
+            answers[row.clip] = clip_answer(model, row, job)
+        except Exception as error:  # noqa: BLE001  neither a bad clip nor a defect of ours must lose the other clips
+            failed[row.clip] = why_failed(row.path, error)
+    if not answers:
+        return {"not_run": f"no clip could be read: {next(iter(failed.values()))}"}
+    places = [index for index, row in enumerate(job.rows) if row.clip in answers]
+    rows, by_clip = [job.rows[index] for index in places], list(answers.values())
+    of = job.baselines
+    base = Baselines(of.constant[places], of.same_source[places], of.seen[places])
+    given = predictions_of(model, rows, answers)
+    labelled, everything = labelled_traits(given.target), np.ones(len(rows), dtype=bool)
+    part = part_of(given.predicted, given.target, base, labelled, draw_sources(given.sources), everything, least=2)
+    late = late_scores(model, rows, answers, base.constant)
+    shares = {
+        share: {modality: mean_of([answer[share][modality] for answer in by_clip]) for modality in MODALITIES}
+        for share in ("quality", "weights", "used", "distortion")
+    }
+    scores = {name: value for name, value in part_json(part).items() if name != "baselines"}
+    return {
+        **scores,
+        "late_fusion": late,
+        "from_clean": None if job.clean is None else from_clean(model, rows, given, job.clean, base.constant),
+        **shares,
+        "face_lost": mean_of([float(answer["face_lost"]) for answer in by_clip]),
+        "failed": failed,
+        "answers": answers,
+    }
+
+
+@lru_cache(maxsize=1)
+def loaded(folder: Path | None, device: str, sha256: str) -> Model:
+    """The model, once a process.
+
+    Raises:
+        MsmaError: the weights are no longer those that the run began with.
+    """
+    model = load(folder, device=device)
+    if weights_sha256(model.weights) != sha256:
+        raise MsmaError(f"{folder}: the weights changed while the suite ran; run it again with another --out")
+    return model
+
+
+def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
+    """The answer for one clip with the corruptions of the cell.
+
+    Raises:
+        MsmaError: its entry in the cache is damaged, or it cannot be prepared.
+    """
+    donor = donor_for(row, job.rows, job.entries) if needs_donor(job.cell) else None
+    windows: list[Window] = []
+    alone: list[list[float]] = []
+    weights: list[list[float]] = []
+    changed: list[dict[str, float]] = []
+    had_face = has_face = False
+    for kept in read_windows(job.entries[row.clip]):
+        clip = corrupt_all(kept.clip, job.cell, kept.face, donor)
+        # The face is sought in what the corruption left; in the same pictures it is where it was. (The cache keeps
+        # where it was before its JPEG: sought again in clean pictures, it is a pixel or two beside that.)
+        face = kept.face if same_pictures(clip, kept.clip) else track_face(clip, model.clip, model.detector)
+        window = prepared(clip, face, model.clip)
+        output = model.output(window, return_intermediates=True)
+        windows.append(model.told(window, output))
+        weights.append(output.weights[0].tolist())
+        alone += late_fusion(output)
+        changed.append(distortion(kept.clip, clip, model.clip))
+        had_face |= kept.face.detector != WHOLE_FRAME
+        has_face |= face.detector != WHOLE_FRAME
+    seconds = durations(windows)
+
+    def over_windows(shares: Sequence[dict[str, float]]) -> dict[str, float]:
+        return pooled({modality: [share[modality] for share in shares] for modality in MODALITIES}, seconds)
+
+    means = np.average(np.array(alone), axis=0, weights=seconds).tolist() if alone else []
+    static: dict[str, float] = dict(zip(TRAITS, means, strict=True)) if alone else {}
+    return {
+        "traits": pooled_traits(windows),
+        "late_fusion": {trait: static[trait] for trait in model.weights.config.traits} if alone else None,
+        "quality": over_windows([window.quality for window in windows]),
+        "weights": over_windows([dict(zip(MODALITIES, pair, strict=True)) for pair in weights]),
+        "used": over_windows([window.used for window in windows]),
+        "distortion": over_windows(changed),
+        "face_lost": had_face and not has_face,
+    }
+
+
+def late_fusion(output: ModelOutput) -> list[list[float]]:
+    """What a fusion that knows nothing of the other modality answers: the mean, in logits, of the answers from sound
+    and from picture alone. Empty for a network of one modality."""
+    named_outputs = output.intermediates or {}
+    if "audio_traits" not in named_outputs:
+        return []
+    alone = torch.stack([named_outputs[f"{modality}_traits"][0] for modality in MODALITIES]).double()
+    return [torch.logit(alone.clamp(NEVER, ALWAYS)).mean(dim=0).sigmoid().tolist()]
+
+
+def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
+    """The first window of a clip of another source, the same one in every cell."""
+    others = [other for other in rows if other.source != row.source]
+    chosen = int.from_bytes(hashlib.sha256(row.clip.encode("utf-8", "surrogateescape")).digest()[:8], "little")
+    (window,) = read_windows(entries[others[chosen % len(others)].clip], [0])
+    return window.clip
+
+
+def predictions_of(
+    model: Model, rows: Sequence[Row], answers: dict[str, dict[str, Any]], of: str = "traits"
+) -> Predictions:
+    predicted = [[answers[row.clip][of].get(trait, math.nan) for trait in TRAITS] for row in rows]
+    clips, sources = [row.clip for row in rows], [row.source for row in rows]
+    return Predictions(clips, sources, np.array(predicted), answered_targets(model, list(rows)))
+
+
+def late_scores(
+    model: Model, rows: Sequence[Row], answers: dict[str, dict[str, Any]], constant: Float[np.ndarray, "clips 5"]
+) -> Scores | None:
+    """The metrics of the static late fusion; None for a network of one modality."""
+    if any(answers[row.clip]["late_fusion"] is None for row in rows):
+        return None
+    return scores_of(predictions_of(model, rows, answers, "late_fusion"), constant)
+
+
+def scores_of(given: Predictions, constant: Float[np.ndarray, "clips 5"]) -> Scores:
+    scores = all_metrics(given.predicted, given.target, constant)
+    return {name: scores[name] for name in ("skill", "mean_accuracy", "ccc", "mae")}
+
+
+def from_clean(
+    model: Model,
+    rows: Sequence[Row],
+    given: Predictions,
+    clean: dict[str, dict[str, Any]],
+    constant: Float[np.ndarray, "clips 5"],
+) -> dict[str, Any]:
+    """The paired difference from the same clips when clean, and the scores of these."""
+    before = predictions_of(model, rows, clean)
+    return {
+        **asdict(compare(given, before, constant)),
+        "clean": scores_of(before, constant),
+        "clean_late_fusion": late_scores(model, rows, clean, constant),
+    }
+
+
+def mean_of(values: Sequence[float]) -> float:
+    return float(np.mean(np.array(values, dtype=np.float64)))

@@ -1,0 +1,132 @@
+"""What must hold before a suite's numbers are believed: the corruptions corrupt, and the network looks and listens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from msma.corruptions.table import named
+from msma.robustness.result import CellResult
+from msma.robustness.suite import SuiteResult
+from msma.traits import MODALITIES
+
+RISE = 1.05
+"""From the lowest to the highest severity, distortion grows by this factor at least."""
+SURE = 3.0
+"""Standard errors, over clips, by which it must rise with severity."""
+FALL = 0.05
+"""Share of the highest distortion by which a step to the next severity may fall."""
+MOVES = 0.02
+"""Of the spread of the clean answers over clips: answers that move less with a modality do not use it."""
+BAD = 3
+"""A severity from which on a corruption is heard or seen plainly."""
+EXACT = 1e-4
+"""How near an answer must be to the prior, to be it."""
+
+Check = dict[str, Any]
+
+
+def checks(suite: SuiteResult, by_scenario: Mapping[str, Sequence[CellResult]]) -> dict[str, Check]:
+    """Each with a `verdict` (`ok`, `warning` or `not checked`) and one line for each thing that was found."""
+    return {
+        "severity": severity_check(by_scenario),
+        "modalities": modality_check(suite),
+        "nothing": nothing_check(suite),
+    }
+
+
+def verdict(found: list[str], checked: bool) -> Check:
+    return {"verdict": "not checked" if not checked else "warning" if found else "ok", "found": found}
+
+
+def severity_check(by_scenario: Mapping[str, Sequence[CellResult]]) -> Check:
+    """Does each graded corruption change the clips more at a higher severity?"""
+    found, checked = [], False
+    for name, results in by_scenario.items():
+        graded = sorted(results, key=lambda result: result.cell.severity)
+        if len(graded) < 2 or len(graded[0].cell.steps) > 1:
+            continue
+        checked = True
+        distortion = on_common_clips(graded)
+        means = distortion.mean(axis=1)
+        severities = [result.cell.severity for result in graded]
+        if not means.any():
+            found.append(f"{name}: changes nothing in these clips")
+        elif not rises(distortion, np.array(severities, dtype=np.float64)):
+            told = ", ".join(f"{severity}: {value:.3f}" for severity, value in zip(severities, means, strict=True))
+            found.append(f"{name}: does not distort more at a higher severity ({told})")
+        else:
+            falls = np.diff(means) < -FALL * means.max()
+            found += [f"{name}: distorts less at severity {severities[at + 1]}" for at in np.flatnonzero(falls)]
+    return verdict(found, checked)
+
+
+def on_common_clips(results: Sequence[CellResult]) -> Float64[np.ndarray, "severities clips"]:
+    """Distortion of sound and picture together."""
+    common = set.intersection(*(set(result.clips) for result in results))
+    return np.array(
+        [
+            [pair.sum() for clip, pair in zip(result.clips, result.distortion, strict=True) if clip in common]
+            for result in results
+        ]
+    )
+
+
+def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Float64[np.ndarray, " severities"]) -> bool:
+    """From the first severity to the last by RISE, and steadily enough over clips that chance is no reason."""
+    means = distortion.mean(axis=1)
+    if means[-1] < RISE * means[0]:
+        return False
+    centred = severities - severities.mean()
+    slopes = centred @ distortion / (centred @ centred)
+    error = float(slopes.std(ddof=1)) / math.sqrt(len(slopes)) if len(slopes) > 1 else 0.0
+    return float(slopes.mean()) > SURE * error
+
+
+def modality_check(suite: SuiteResult) -> Check:
+    """Do the answers move when a modality is taken away, and when it alone is spoiled?"""
+    found, checked = [], False
+    spread = float(suite.clean.traits.std(axis=0).mean())
+    for modality in suite.reads:
+        removed = [moved(suite.clean, one) for one in suite.cells if one.cell.removed == {modality}]
+        spoiled = [moved(suite.clean, one) for one in suite.cells if spoils_only(one, modality)]
+        checked |= bool(removed or spoiled)
+        if any(max(moves) <= MOVES * spread for moves in (removed, spoiled) if moves):
+            furthest = max([*removed, *spoiled])
+            found.append(
+                f"ignores {modality}: without it or with it spoiled, answers move by {furthest:.4f} at most, "
+                f"where those for clean clips spread by {spread:.4f}"
+            )
+    return verdict(found, checked)
+
+
+def spoils_only(result: CellResult, modality: str) -> bool:
+    """Is this modality there, but plainly bad, and the other as it was?"""
+    spoiled = {one for step in result.cell.steps for one in named(step.corruption).spoils}
+    return spoiled == {modality} and not result.cell.removed and result.cell.severity >= BAD
+
+
+def moved(clean: CellResult, result: CellResult) -> float:
+    """Mean absolute change of the answers from those for the same clips when clean."""
+    at = {clip: index for index, clip in enumerate(clean.clips)}
+    return float(np.abs(result.traits - clean.traits[[at[clip] for clip in result.clips]]).mean())
+
+
+def nothing_check(suite: SuiteResult) -> Check:
+    """With neither sound nor picture, is the answer the prior, with quality 0?"""
+    found, checked = [], False
+    prior = np.array(list(suite.prior.values()))
+    for result in suite.cells:
+        if result.cell.removed != set(MODALITIES):
+            continue
+        checked = True
+        apart = float(np.abs(result.traits - prior).max())
+        if apart > EXACT:
+            found.append(f"{result.cell.name}: answers up to {apart:.4f} away from the prior")
+        if result.quality.any():
+            found.append(f"{result.cell.name}: predicts a quality of up to {result.quality.max():.3f}")
+    return verdict(found, checked)

