@@ -1,0 +1,53 @@
+"""Statistics over several seeds: their mean and range, and intervals over seeds and sources.
+
+A seed trains another network; every network answers the same clips. So both are drawn: an interval by bootstrap over
+seeds and sources, crossed (docs/ablations.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from msma.metrics import interval
+from msma.scoring.gaps import Difference
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A statistic of each seed's network; mean and range are of the seeds where it is defined, or NaN."""
+
+    mean: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+
+
+def spread(by_seed: Sequence[float]) -> Spread:
+    values = tuple(float(value) for value in by_seed)
+    known = [value for value in values if not math.isnan(value)] or [math.nan]
+    return Spread(float(np.mean(known)), min(known), max(known), values)
+
+
+def over_seeds(drawn: Float[np.ndarray, "seeds draws"], seed: int = 0) -> Float[np.ndarray, " draws"]:
+    """The mean over seeds in each bootstrap sample: `drawn` has resampled the sources, the seeds are drawn here.
+
+    One seed fewer than there are is drawn (Rao and Wu 1988): with as many as there are, the variance of the mean of so
+    few would come out too small, by a third for three. Of a single seed there is nothing to draw.
+    """
+    seeds, draws = drawn.shape
+    chosen = np.random.default_rng(seed).integers(seeds, size=(max(seeds - 1, 1), draws))
+    return np.take_along_axis(drawn, chosen, axis=0).mean(axis=0)
+
+
+def estimate(by_seed: Sequence[float], drawn: Float[np.ndarray, "seeds draws"]) -> Difference:
+    """The mean over seeds with its 95 % interval; NaN where the statistic is not defined for a seed."""
+    mean, samples = float(np.mean(by_seed)), over_seeds(drawn)
+    if math.isnan(mean) or np.isnan(samples).all():
+        return Difference(mean, math.nan, math.nan)
+    bounds = interval(samples)
+    return Difference(mean, bounds.low, bounds.high)

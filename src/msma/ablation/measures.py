@@ -1,0 +1,63 @@
+"""Numbers that tell what a network does inside. Pure functions on arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import spearmanr
+
+Attention = Float[np.ndarray, "heads queries keys"]
+"""Of one clip; each row sums to 1."""
+
+
+def linear_cka(x: Float[np.ndarray, "places p"], y: Float[np.ndarray, "places q"]) -> float:
+    """Linear centred kernel alignment (Kornblith et al. 2019) of two representations of the same places, in [0, 1].
+
+    1: the same up to rotation, scale and offset; 0: no linear relation. NaN where one of them is constant.
+    """
+    x, y = (part.astype(np.float64) - part.mean(axis=0, dtype=np.float64) for part in (x, y))
+    own = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
+    return float(np.linalg.norm(x.T @ y) ** 2 / own) if own > 0 else math.nan
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation of the pairs that are known; NaN where one side is constant."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    found: Any = spearmanr(x, y)
+    return float(found.statistic)
+
+
+def mean_of_known(values: np.ndarray) -> float:
+    """Mean of what is not NaN; NaN where all is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def slope(values: Float[np.ndarray, "steps columns"]) -> Float[np.ndarray, " columns"]:
+    """Change from one step to the next, by least squares, in each column."""
+    steps = np.arange(len(values)) - (len(values) - 1) / 2
+    return steps @ values / np.sum(steps**2)
+
+
+def mass_on(attention: Attention, queries: Bool[np.ndarray, " queries"], keys: Bool[np.ndarray, " keys"]) -> float:
+    """Share of the attention of `queries` that falls on `keys`, mean over heads; NaN where nothing asks."""
+    return float(attention[:, queries][..., keys].sum(axis=-1).mean()) if queries.any() else math.nan
+
+
+def evenness(attention: Attention, queries: Bool[np.ndarray, " queries"]) -> float:
+    """Entropy of the attention of `queries` over that of even attention to every key that is kept, in [0, 1].
+
+    NaN where nothing asks or fewer than two keys are kept.
+    """
+    rows = attention[:, queries].astype(np.float64)
+    kept = int((rows > 0).any(axis=(0, 1)).sum())
+    if not rows.size or kept < 2:
+        return math.nan
+    entropy = -np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=-1)
+    return float(entropy.mean() / math.log(kept))

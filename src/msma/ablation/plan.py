@@ -1,0 +1,90 @@
+"""Which networks an ablation study compares: a recipe, and small files of the keys that differ from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msma.config import ConfigError, Recipe, read_mapping, with_changes
+
+FULL = "full"
+"""The recipe itself, to which the others are compared."""
+SECTIONS = ("model", "train")
+"""What an ablation may change: all networks read the same clips in the same way."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    name: str
+    recipe: Recipe
+    changes: dict[str, Any]
+    """By dotted key, where its value is another one than in the recipe."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    ablations: tuple[Ablation, ...]
+    """The recipe itself first."""
+    left_out: dict[str, str]
+    """By name, why a file of the folder says nothing of this recipe."""
+
+
+def plan_ablations(recipe: Recipe, folder: Path, only: Sequence[str] = ()) -> Plan:
+    """The recipe and its ablations, of which `folder` has a YAML each; or the `only` ones that are named.
+
+    Raises:
+        ConfigError: no such folder or name, or a file that does not fit the recipe; one line that names it.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if not files:
+        raise ConfigError(
+            f"{folder}: no ablations there (YAML files of the keys that differ); name their folder with --ablations"
+        )
+    for name in files:
+        if name == FULL or not re.fullmatch(r"[a-z0-9_]+", name):
+            raise ConfigError(f"{files[name]}: call it otherwise: a-z, 0-9 and _, and not {FULL}, the recipe itself")
+    for name in only:
+        if name != FULL and name not in files:
+            raise ConfigError(f"--only {name}: no such ablation; {folder} has {', '.join(files)}")
+    ablations, left_out = [Ablation(FULL, recipe, {})], {}
+    for name, path in files.items():
+        if only and name not in only:
+            continue
+        ablated = with_changes(recipe, read_ablation(path), str(path))
+        same = next((other.name for other in ablations if other.recipe == ablated), None)
+        if same is None:
+            ablations.append(Ablation(name, ablated, differences(recipe, ablated)))
+        else:
+            left_out[name] = "changes nothing in this recipe" if same == FULL else f"is the same as {same} here"
+    return Plan(tuple(ablations), left_out)
+
+
+def read_ablation(path: Path) -> dict[str, Any]:
+    """The keys that differ, by section.
+
+    Raises:
+        ConfigError: it cannot be read, changes what all networks share, or nothing at all.
+    """
+    changes = read_mapping(path, f"an ablation is a mapping with the sections {', '.join(SECTIONS)}")
+    if not changes:
+        raise ConfigError(f"{path}: names no key; an ablation holds the keys that differ from the recipe")
+    for section, values in changes.items():
+        if section not in SECTIONS:
+            raise ConfigError(f"{path}: {section}: an ablation changes {' and '.join(SECTIONS)} only")
+        if section == "train" and isinstance(values, dict) and "seed" in values:
+            raise ConfigError(f"{path}: train.seed: every ablation is trained with the same seeds; see --seeds")
+    return changes
+
+
+def differences(one: Recipe, other: Recipe) -> dict[str, Any]:
+    """What `other` has in place of the values of `one`, by dotted key; plain JSON values."""
+    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
+    return {
+        f"{section}.{key}": second[section][key]
+        for section, values in first.items()
+        for key, value in values.items()
+        if second[section][key] != value
+    }

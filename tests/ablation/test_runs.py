@@ -1,0 +1,169 @@
+"""A study of ablations: every network trained once, whatever broke it off, and asked for the test split alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import RECIPE, StopAfter, changed, planted_corpus
+
+from msma.ablation.plan import Ablation
+from msma.ablation.runs import Studied, study
+from msma.ablation.table import CLEAN
+from msma.checkpoint import load_weights
+from msma.corruptions.scenarios import SIX
+from msma.data.manifest import Manifest
+from msma.train import train
+from msma.types import MsmaError
+
+TINY = changed(RECIPE, clip={"face": "whole"}, train={"steps": 4, "batch_size": 4})
+FULL = Ablation("full", TINY, {})
+AUDIO = Ablation("audio", changed(TINY, model={"fusion": "audio"}), {"model.fusion": "audio"})
+SCENARIOS = [scenario.name for scenario in SIX]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> tuple[Manifest, dict[str, Path]]:
+    return planted_corpus(tmp_path_factory.mktemp("corpus"), train=8, held_out=2)
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus, tmp_path_factory) -> tuple[Path, Studied]:
+    out = tmp_path_factory.mktemp("unbroken")
+    return out, run(corpus, out)
+
+
+def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> Studied:
+    return study(ablations or (FULL, AUDIO), seeds, *corpus, out, cpu=True, **more)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """All that training and asking gave; `state.pt` is no stable bytes."""
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != "state.pt"}
+
+
+def test_every_ablation_has_a_run_folder_for_each_seed(unbroken):
+    out, _ = unbroken
+    for name, fusion in (("full", "cross_attention"), ("audio", "audio")):
+        for seed in (0, 1):
+            weights = load_weights(out / name / f"seed_{seed}")
+            assert weights.config.model.fusion == fusion
+            assert f"seed: {seed}\n" in (out / name / f"seed_{seed}" / "recipe.yaml").read_text()
+    first, second = (load_weights(out / "full" / f"seed_{seed}").network.state_dict() for seed in (0, 1))
+    assert any((first[name] != second[name]).any() for name in first)
+
+
+def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(corpus, unbroken):
+    manifest, _ = corpus
+    _, studied = unbroken
+    tested = [row.clip for row in manifest.split("test")]
+    for networks in studied.answers.values():
+        assert len(networks) == 2
+        for answers in networks:
+            assert list(answers) == [CLEAN, *SCENARIOS]
+            assert all(given.clips == tested for given in answers.values())
+            assert all(np.isfinite(given.predicted).all() for given in answers.values())
+
+
+def test_a_network_of_the_sound_says_the_prior_without_it_and_does_not_miss_the_picture(unbroken):
+    _, studied = unbroken
+    answers = studied.answers["audio"][0]
+    assert np.ptp(answers["audio_missing"].predicted, axis=0).max() == 0
+    np.testing.assert_array_equal(answers["visual_missing"].predicted, answers[CLEAN].predicted)
+
+
+def test_the_parameters_are_counted_and_the_full_networks_looked_into(unbroken):
+    _, studied = unbroken
+    assert studied.parameters["full"] > studied.parameters["audio"] > 0
+    assert studied.probed.keys() == {"full"}
+    assert [network["rows"].tolist() for network in studied.probed["full"]] == [[0, 1], [0, 1]]
+
+
+def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbroken, tmp_path):
+    out, _ = unbroken
+
+    def killed(done: int, _: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(corpus, tmp_path, progress=killed)
+    # Another network was killed in the middle of its training.
+    seeded = AUDIO.recipe.model_copy(update={"train": TINY.train.model_copy(update={"seed": 0})})
+    train(seeded, *corpus, tmp_path / "audio" / "seed_0", cpu=True, should_stop=StopAfter(3))
+    (tmp_path / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json").unlink()
+    run(corpus, tmp_path)
+    assert contents(tmp_path) == contents(out)
+
+
+def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monkeypatch):
+    out, expected = unbroken
+    before = contents(out)
+    for work in ("msma.robustness.suite.run_cell", "msma.ablation.runs.probe", "msma.loop.train_step"):
+        monkeypatch.setattr(work, lambda *_, work=work: pytest.fail(f"{work} again"))
+    told = []
+    again = run(corpus, out, progress=lambda *event: told.append(event))
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert contents(out) == before
+    one, other = (studied.answers["full"][1][CLEAN].predicted for studied in (again, expected))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unbroken, tmp_path):
+    run(corpus, tmp_path, FULL, seeds=1)
+    before = contents(tmp_path)
+    other = run(corpus, tmp_path, FULL, seeds=1, severity=5)
+    new = {Path(name).name for name in contents(tmp_path).keys() - before.keys()}
+    assert new == {f"{name}_5.json" for name in SCENARIOS if "noise" in name}
+    assert {name: data for name, data in contents(tmp_path).items() if name in before} == before
+    noisy = other.answers["full"][0]["audio_noise"].predicted
+    assert (noisy != unbroken[1].answers["full"][0]["audio_noise"].predicted).any()
+
+
+@pytest.mark.parametrize("change", ["recipe", "labels"])
+def test_a_folder_of_another_study_is_refused_and_the_run_is_named(corpus, unbroken, change):
+    manifest, entries = corpus
+    out, _ = unbroken
+    before = contents(out)
+    ablation = FULL
+    if change == "recipe":
+        ablation = Ablation("full", changed(TINY, train={"learning_rate": 0.5}), {})
+    else:
+        first = replace(manifest.rows[0], target=(0.5,) * 5)
+        manifest = replace(manifest, rows=(first, *manifest.rows[1:]))
+    with pytest.raises(MsmaError, match="is a run of another recipe, corpus or weights") as caught:
+        run((manifest, entries), out, ablation)
+    assert str(caught.value).startswith("full, seed 0: ")
+    assert "\n" not in str(caught.value)
+    assert contents(out) == before
+
+
+def test_a_damaged_answer_is_one_line_that_names_it(corpus, unbroken, tmp_path):
+    run(corpus, tmp_path, FULL, seeds=1)
+    path = tmp_path / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json"
+    path.write_text("{")
+    with pytest.raises(MsmaError, match="delete it") as caught:
+        run(corpus, tmp_path, FULL, seeds=1)
+    assert str(path) in str(caught.value)
+
+
+def test_choice_is_made_on_validation_alone(corpus, tmp_path):
+    """Other labels of the test split: the same weights and the same answers."""
+    manifest, entries = corpus
+    turned = tuple(
+        replace(row, target=tuple(1 - score for score in row.target)) if row.split == "test" else row
+        for row in manifest.rows
+    )
+    one = run(corpus, tmp_path / "one", FULL, seeds=1)
+    other = run((replace(manifest, rows=turned), entries), tmp_path / "other", FULL, seeds=1)
+    for cell in (CLEAN, *SCENARIOS):
+        np.testing.assert_array_equal(one.answers["full"][0][cell].predicted, other.answers["full"][0][cell].predicted)
+
+
+@pytest.mark.slow
+def test_networks_are_trained_side_by_side_with_the_same_result(corpus, unbroken, tmp_path):
+    out, _ = unbroken
+    run(corpus, tmp_path, workers=2)
+    assert contents(tmp_path) == contents(out)

@@ -1,0 +1,191 @@
+"""The table of ablations: what its columns are, and that its intervals know of seeds, sources and pairs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msma.ablation.files import study_json, write_csv
+from msma.ablation.intervals import estimate, over_seeds, spread
+from msma.ablation.plan import Ablation
+from msma.ablation.table import CLEAN, AblationTable, ablation_table
+from msma.config import ModelConfig, Recipe
+from msma.corruptions.scenarios import SIX
+from msma.data.manifest import Row, targets
+from msma.metrics import all_metrics, draw_sources
+from msma.scoring.comparison import compare
+from msma.scoring.predictions import Predictions
+from msma.types import MsmaError
+
+SCENARIOS = tuple(scenario.name for scenario in SIX)
+FULL = Ablation("full", Recipe(), {})
+OTHER = Ablation("concat", Recipe(model=ModelConfig(fusion="concat")), {"model.fusion": "concat"})
+SCORES = np.random.default_rng(0).uniform(0.1, 0.9, (60, 5))
+ROWS = [
+    Row(f"{place:03d}", Path(f"{place:03d}.mp4"), f"source{place // 3}", "test", tuple(scores))
+    for place, scores in enumerate(SCORES.tolist())
+]
+CONSTANT = np.tile(targets(ROWS).mean(axis=0), (60, 1))
+
+
+def answered(error: float, seed: int, rows: list[Row] = ROWS) -> Predictions:
+    """Answers that are off by about so much."""
+    off = error * np.random.default_rng(seed).standard_normal((60, 5))
+    predicted = np.clip(SCORES + off, 0, 1)[[int(row.clip) for row in rows]]
+    return Predictions([row.clip for row in rows], [row.source for row in rows], predicted, targets(rows))
+
+
+def run(clean: float, noisy: float, seed: int) -> dict[str, Predictions]:
+    cells = {name: answered(noisy, 100 * seed + place) for place, name in enumerate(SCENARIOS, start=1)}
+    return {CLEAN: answered(clean, 100 * seed), **cells}
+
+
+def table(full: list, other: list) -> AblationTable:
+    answers = {"full": full, "concat": other}
+    return ablation_table([FULL, OTHER], {"full": 9, "concat": 7}, answers, ROWS, CONSTANT)
+
+
+@pytest.fixture(scope="module")
+def three_seeds() -> AblationTable:
+    return table([run(0.05, 0.1, seed) for seed in range(3)], [run(0.1, 0.2, seed) for seed in range(3, 6)])
+
+
+# columns
+
+
+def test_a_row_has_the_clean_scores_the_skill_in_each_scenario_their_mean_and_the_retention(three_seeds):
+    full, other = three_seeds.rows
+    assert tuple(full.statistics) == ("mean_accuracy", "ccc", "skill", *SCENARIOS, "scenarios", "retention")
+    runs = [run(0.05, 0.1, seed) for seed in range(3)]
+    metrics = [{name: all_metrics(p.predicted, p.target, CONSTANT) for name, p in one.items()} for one in runs]
+    for name in ("mean_accuracy", "ccc", "skill"):
+        assert full.statistics[name].by_seed == pytest.approx([one[CLEAN][name]["mean"] for one in metrics])
+    skills = np.array([[one[name]["skill"]["mean"] for name in SCENARIOS] for one in metrics])
+    for place, name in enumerate(SCENARIOS):
+        assert full.statistics[name].by_seed == pytest.approx(skills[:, place])
+    assert full.statistics["scenarios"].by_seed == pytest.approx(skills.mean(axis=1))
+    retained = [skill.mean() / one[CLEAN]["skill"]["mean"] for skill, one in zip(skills, metrics, strict=True)]
+    assert full.statistics["retention"].by_seed == pytest.approx(retained)
+    assert (full.parameters, other.parameters, other.changes) == (9, 7, {"model.fusion": "concat"})
+
+
+def test_the_constant_stands_beside_it(three_seeds):
+    expected = all_metrics(CONSTANT, targets(ROWS), CONSTANT)["mean_accuracy"]["mean"]
+    assert three_seeds.constant_mean_accuracy == pytest.approx(expected)
+    assert (three_seeds.clips, three_seeds.sources, three_seeds.seeds) == (60, 20, 3)
+
+
+def test_the_recipe_has_no_difference_from_itself_and_the_others_have_one_in_every_column(three_seeds):
+    full, other = three_seeds.rows
+    assert full.differences == {}
+    assert other.differences.keys() == other.statistics.keys()
+    for name, gap in other.differences.items():
+        assert gap.difference == pytest.approx(other.statistics[name].mean - full.statistics[name].mean)
+        assert gap.low < gap.difference < gap.high < 0
+
+
+def test_a_network_without_clean_skill_has_no_retention():
+    full = [run(0.05, 0.1, 0), run(0.05, 0.1, 1)]
+    other = [run(0.05, 0.1, 2), run(0.5, 0.1, 3)]
+    _, row = table(full, other).rows
+    assert math.isnan(row.statistics["retention"].by_seed[1])
+    assert row.statistics["retention"].mean == row.statistics["retention"].by_seed[0]
+    assert math.isnan(row.differences["retention"].difference)
+
+
+def test_clips_that_some_network_could_not_be_asked_for_are_left_out_of_all_and_counted():
+    full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
+    partly = {**other, "audio_noise": answered(0.2, 9, ROWS[3:])}
+    found = table([full], [partly])
+    assert (found.clips, found.unanswered, found.sources) == (57, 3, 19)
+    expected = all_metrics(full[CLEAN].predicted[3:], targets(ROWS[3:]), CONSTANT[3:])["ccc"]["mean"]
+    assert found.rows[0].statistics["ccc"].mean == pytest.approx(expected)
+    with pytest.raises(MsmaError, match="no clip was answered by every network"):
+        table([{**full, CLEAN: answered(0.1, 0, ROWS[:3])}], [partly])
+
+
+# intervals
+
+
+def test_with_one_seed_the_interval_is_the_paired_one_over_sources():
+    full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
+    _, row = table([full], [other]).rows
+    expected = compare(other[CLEAN], full[CLEAN], CONSTANT).differences
+    for name in ("mean_accuracy", "ccc", "skill"):
+        gap, known = row.differences[name], expected[name]["mean"]
+        assert (gap.difference, gap.low, gap.high) == pytest.approx((known.difference, known.low, known.high))
+
+
+def test_the_same_networks_differ_by_exactly_nothing():
+    runs = [run(0.05, 0.1, seed) for seed in range(3)]
+    _, row = table(runs, runs).rows
+    assert all((gap.difference, gap.low, gap.high) == (0, 0, 0) for gap in row.differences.values())
+
+
+def test_seeds_that_differ_widen_the_interval():
+    full = [run(0.05, 0.1, seed) for seed in range(3)]
+    alike = [run(0.1, 0.2, seed) for seed in range(3, 6)]
+    apart = [run(error, 0.2, seed) for seed, error in zip(range(3, 6), (0.02, 0.1, 0.25), strict=True)]
+    widths = []
+    for other in (alike, apart):
+        gap = table(full, other).rows[1].differences["skill"]
+        widths.append(gap.high - gap.low)
+    assert widths[1] > 3 * widths[0]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_variance_over_seeds_is_that_of_their_mean(seeds):
+    """Unbiased, however few they are: the sample variance over the number of seeds."""
+    values = np.random.default_rng(seeds).standard_normal(seeds)
+    drawn = over_seeds(np.tile(values[:, None], (1, 50_000)))
+    assert drawn.var() == pytest.approx(values.var(ddof=1) / seeds, rel=0.05)
+    assert drawn.mean() == pytest.approx(values.mean(), abs=0.02)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """Sources and seeds both random: the mean of their effects is 0, and 95 % of intervals should hold it."""
+    rng, held = np.random.default_rng(0), 0
+    draws = draw_sources([str(place) for place in range(40)], draws=400)
+    weights = draws.counts / draws.counts.sum(axis=1, keepdims=True)
+    for _ in range(300):
+        values = rng.normal(0, 0.3, (6, 1)) + rng.normal(0, 1, (1, 40))
+        gap = estimate(values.mean(axis=1).tolist(), values @ weights.T)
+        held += gap.low <= 0 <= gap.high
+    assert 0.9 < held / 300 < 0.98
+
+
+def test_a_spread_is_mean_and_range_of_what_is_known():
+    assert spread([0.1, 0.3, math.nan]).mean == pytest.approx(0.2)
+    assert (spread([0.1, 0.3]).low, spread([0.1, 0.3]).high) == (0.1, 0.3)
+    assert math.isnan(spread([math.nan]).mean)
+
+
+# on disk
+
+
+def test_the_csv_has_a_line_for_each_ablation_and_statistic(three_seeds):
+    file = io.StringIO()
+    write_csv(file, three_seeds)
+    lines = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert len(lines) == 2 * len(three_seeds.rows[0].statistics)
+    (line,) = (one for one in lines if (one["ablation"], one["statistic"]) == ("concat", "skill"))
+    row = three_seeds.rows[1]
+    assert float(line["mean"]) == pytest.approx(row.statistics["skill"].mean, abs=1e-6)
+    assert float(line["low"]) == pytest.approx(row.differences["skill"].low, abs=1e-6)
+    assert [one["difference"] for one in lines if one["ablation"] == "full"] == [""] * len(row.statistics)
+
+
+def test_the_json_has_the_rows_by_name_and_null_for_what_is_not_defined(three_seeds):
+    checks = {"networks": {"full": {"weight": spread([math.nan])}}, "scales": {}}
+    values = json.loads(json.dumps(study_json({"corpus": "planted"}, three_seeds, checks), allow_nan=False))
+    assert list(values["rows"]) == ["full", "concat"]
+    assert values["rows"]["concat"]["differences"]["ccc"].keys() == {"difference", "low", "high"}
+    assert values["rows"]["full"]["statistics"]["ccc"].keys() == {"mean", "low", "high", "by_seed"}
+    assert values["checks"]["networks"]["full"]["weight"]["mean"] is None
+    assert (values["corpus"], values["seeds"], values["clips"]) == ("planted", 3, 60)
