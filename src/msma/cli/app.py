@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from msma.cli.ablate import ablate
+from msma.cli.corruptions import corruptions
 from msma.cli.crossval import crossval
 from msma.cli.messages import tell
 from msma.cli.options import (
@@ -22,6 +24,7 @@ from msma.cli.options import (
     prepared_clips,
 )
 from msma.cli.prepare import prepare_app
+from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
 from msma.cli.weights import weights_app
 
@@ -34,7 +37,7 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
 
-for command in (crossval, evaluate, score, compare):
+for command in (ablate, crossval, evaluate, robustness, score, compare, corruptions):
     app.command()(command)
 
 

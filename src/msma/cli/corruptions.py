@@ -1,0 +1,151 @@
+"""`msma corruptions`: what a clip can be corrupted with, as a table or as a page to look at and listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import check_choice
+
+if TYPE_CHECKING:
+    from msma.corruptions.corruption import Corruption
+    from msma.types import Clip
+
+SHOWN_S = 4.0
+"""Of a clip, from its beginning."""
+COLUMNS = ("name", "family", "in training", "parameter", "1", "2", "3", "4", "5", "about")
+
+
+def corruptions(
+    preview: Annotated[
+        Path | None, typer.Option("--preview", help="Write a page (HTML) that shows them and lets one hear them.")
+    ] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Some of them: white_noise,no_audio.")] = None,
+    severity: Annotated[str | None, typer.Option("--severity", help="Of the page: 1 to 5; by default 1,3,5.")] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--clip", help="Of the page: a video file, and a second one as the other person; by default rendered."
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="Of the list: table, markdown or json.")] = "table",
+) -> None:
+    """Every corruption with its family, its levels at severity 1 to 5 and what it does."""
+    from msma.corruptions.table import ROWS, named
+
+    check_choice("--format", format, ("table", "markdown", "json"))
+    rows = [named(name.strip()) for name in only.split(",")] if only is not None else list(ROWS)
+    if preview is not None:
+        if format != "table":
+            raise typer.BadParameter("--format is for the list; a page is always HTML")
+        show_page(preview, rows, severities_of(severity or "1,3,5"), clip or [])
+        return
+    if severity is not None or clip:
+        raise typer.BadParameter("--severity and --clip are for the page; name it with --preview")
+    if format == "json":
+        from msma.cli.score_tables import show_json
+
+        show_json({"corruptions": [described(row) for row in rows]})
+    elif format == "markdown":
+        typer.echo(markdown(rows), nl=False)
+    else:
+        show_table(rows)
+
+
+def severities_of(text: str) -> tuple[int, ...]:
+    """`1,3,5`, in rising order.
+
+    Raises:
+        typer.BadParameter: not numbers from 1 to 5.
+    """
+    from msma.corruptions.corruption import SEVERITIES
+
+    known = {str(severity): severity for severity in SEVERITIES}
+    named = [severity.strip() for severity in text.split(",")]
+    if not known.keys() >= set(named):
+        raise typer.BadParameter(f"--severity is some of 1 to 5, such as 1,3,5, not {text!r}")
+    return tuple(severity for name, severity in known.items() if name in named)
+
+
+def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
+    from msma.cli.progress import progress_bar
+    from msma.contact_sheet import contact_sheet
+    from msma.files import written_whole
+
+    clip, donor = clips(paths)
+    with progress_bar("corrupting", "corruptions") as report:
+        page = contact_sheet(clip, rows, severities, donor=donor, progress=report)
+    with written_whole(out) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    tell(f"{len(rows)} corruptions of {clip.name} are in {out} ({len(page) / 1e6:.1f} MB); open it in a browser")
+
+
+def clips(paths: Sequence[Path]) -> tuple[Clip, Clip]:
+    """The clip to corrupt and one of another person; rendered where no file is named.
+
+    Raises:
+        MsmaError: a file cannot be read.
+    """
+    from tempfile import TemporaryDirectory
+
+    from msma.config import ClipConfig
+    from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
+    from msma.data.synthetic.render import Format, render_clip
+    from msma.media.clip import load_clip
+
+    if len(paths) > 2:
+        raise typer.BadParameter("--clip is given once, or twice with the other person")
+    config = ClipConfig(window_s=SHOWN_S)
+    found = [load_clip(path, config) for path in paths]
+    people = cast(3 * CLIPS_PER_SOURCE, seed=0)[::CLIPS_PER_SOURCE]
+    with TemporaryDirectory() as folder:
+        for part in people[len(found) : 2]:
+            render_clip(Path(folder), part, Format(seed=0, seconds=SHOWN_S, fps=12, size=(480, 360)))
+            found.append(load_clip(Path(folder) / part.name, config))
+    return found[0], found[1]
+
+
+def cells(row: Corruption) -> list[str]:
+    """The values of COLUMNS. What is all or nothing has one level, of severity 5."""
+    from msma.corruptions.corruption import SEVERITIES
+    from msma.corruptions.table import HELD_OUT
+
+    levels = [f"{row.level(severity):g}" if severity in row.severities else "" for severity in SEVERITIES]
+    return [row.name, row.family, "held out" if row.family in HELD_OUT else "seen", row.parameter, *levels, row.about]
+
+
+def show_table(rows: Sequence[Corruption]) -> None:
+    from rich.table import Table
+
+    from msma.cli.tables import stdout
+
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*cells(row))
+    stdout().print(table)
+
+
+def markdown(rows: Sequence[Corruption]) -> str:
+    """The table of docs/robustness.md."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *([f"`{name}`", *rest] for name, *rest in map(cells, rows))]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def described(row: Corruption) -> dict[str, Any]:
+    from msma.corruptions.table import HELD_OUT
+
+    return {
+        "name": row.name,
+        "family": row.family,
+        "held_out": row.family in HELD_OUT,
+        "acts_on": row.acts_on,
+        "parameter": row.parameter,
+        "levels": {str(severity): row.level(severity) for severity in row.severities},
+        "about": row.about,
+        "spoils": list(row.spoils),
+        "needs": row.needs,
+    }

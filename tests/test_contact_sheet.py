@@ -1,0 +1,171 @@
+"""The page of the corruptions: self-contained, complete, and safe whatever a file is called."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from msma.contact_sheet import MOVING, PICTURE_SIDE, contact_sheet
+from msma.corruptions.table import CORRUPTIONS, FAMILIES, named
+from msma.media.clip import clip_from_arrays, load_clip
+from msma.types import SAMPLE_RATE, Clip
+
+VOID = {"meta", "img", "path"}
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes; unbalanced tags are an error."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert tag in VOID or self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (8, 48, 64, 3), np.uint8)
+    waveform = (0.1 * rng.standard_normal(2 * SAMPLE_RATE)).clip(-1, 1).astype(np.float32)
+    return clip_from_arrays(frames, waveform, fps=4.0, name="person.mp4")
+
+
+def sheet(clip: Clip, *names: str, severities: tuple[int, ...] = (3,)) -> str:
+    return contact_sheet(clip, [named(name) for name in names], severities, donor=replace(clip, name="other.mp4"))
+
+
+def test_the_page_asks_nobody_for_anything(clip):
+    page = Page(sheet(clip, "white_noise", "gaussian_noise"))
+    sources = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert sources
+    assert all(source and source.startswith(("data:", "#")) for source in sources)
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
+    (policy,) = (meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+
+
+def test_every_corruption_has_a_section_with_what_it_does_and_its_level(clip):
+    page = sheet(clip, *CORRUPTIONS)
+    for row in CORRUPTIONS.values():
+        assert f'id="{row.name}"' in page
+        assert html.escape(row.about[1:]) in page
+        assert f"{row.parameter} {row.level(row.severities[len(row.severities) // 2]):g}" in page
+
+
+def test_the_clean_clip_comes_first_and_severities_follow(clip):
+    page = sheet(clip, "white_noise", severities=(5, 1))
+    assert re.findall(r"<figcaption><strong>([^<]*)<", page) == ["Clean", "Severity 1", "Severity 5"]
+
+
+def test_what_is_all_or_nothing_is_shown_whatever_the_severity(clip):
+    page = sheet(clip, "no_audio", severities=(1,))
+    assert re.findall(r"<figcaption><strong>([^<]*)<", page) == ["Clean", "Severity 5"]
+    assert "no sound" in page
+
+
+def test_a_corruption_of_the_sound_is_heard_and_one_of_the_picture_is_seen(clip):
+    heard, seen = Page(sheet(clip, "white_noise")), Page(sheet(clip, "gaussian_noise"))
+    assert (len(heard.all("audio")), len(heard.all("svg")), len(heard.all("img"))) == (2, 2, 0)
+    assert (len(seen.all("audio")), len(seen.all("svg")), len(seen.all("img"))) == (0, 0, 8)
+
+
+def test_where_nothing_is_spoilt_both_are_there(clip):
+    apart = replace(named("no_audio"), spoils=(), apply=lambda clip, *_: clip)
+    page = Page(contact_sheet(clip, [apart], (5,), donor=clip))
+    assert (len(page.all("audio")), len(page.all("img"))) == (2, 8)
+
+
+def test_the_families_that_have_a_film_are_in_the_table():
+    assert set(FAMILIES) >= MOVING
+
+
+def test_what_only_shows_in_motion_has_a_film_with_its_sound(clip, tmp_path):
+    still = replace(named("no_picture"), family="timing", apply=lambda clip, *_: clip)
+    _, film = Page(contact_sheet(clip, [still], (5,), donor=clip)).all("video")
+    path = tmp_path / "film.mp4"
+    path.write_bytes(base64.b64decode((film["src"] or "").removeprefix("data:video/mp4;base64,")))
+    played = load_clip(path)
+    assert played.duration_s == pytest.approx(clip.duration_s, abs=0.15)
+    assert len(played.waveform) == pytest.approx(len(clip.waveform), rel=0.05)
+    off = [[np.abs(shown - own.astype(int)).mean() for own in clip.frames] for shown in played.frames]
+    assert np.argmin(off, axis=1).tolist() == list(range(len(clip.frames)))
+
+
+def test_the_sound_is_the_corrupted_one(clip, tmp_path):
+    sources = [audio["src"] or "" for audio in Page(sheet(clip, "white_noise", severities=(5,))).all("audio")]
+    levels = []
+    for source in sources:
+        path = tmp_path / "sound.mp3"
+        path.write_bytes(base64.b64decode(source.removeprefix("data:audio/mpeg;base64,")))
+        sound = load_clip(path).waveform
+        assert abs(len(sound) - len(clip.waveform)) < 0.1 * SAMPLE_RATE
+        levels.append(np.square(sound).mean())
+    assert levels[1] / levels[0] == pytest.approx(2, rel=0.2)  # noise as loud as the sound
+
+
+def test_the_pictures_are_the_corrupted_ones(clip):
+    grey = replace(clip, frames=np.full((8, 480, 640, 3), 128, np.uint8))
+    sources = [image["src"] or "" for image in Page(sheet(grey, "gaussian_noise", severities=(5,))).all("img")]
+    jpegs = [base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) for source in sources]
+    shown = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for jpeg in jpegs]
+    assert {max(picture.shape) for picture in shown if picture is not None} == {PICTURE_SIDE}
+    spread = [float(picture.std()) for picture in shown if picture is not None]
+    assert max(spread[:4]) < 1 < 10 < min(spread[4:])
+
+
+def test_a_time_without_a_picture_says_so(clip):
+    def half(clip: Clip, rng: np.random.Generator, level: float) -> Clip:
+        return replace(clip, frames=clip.frames[:4], frame_times_s=clip.frame_times_s[:4])
+
+    page = contact_sheet(clip, [replace(named("no_picture"), apply=half)], (5,), donor=clip)
+    assert page.count("no picture</div>") == 2
+
+
+def test_a_clip_without_sound_or_without_pictures_is_no_trouble(clip):
+    silent = replace(clip, waveform=clip.waveform[:0])
+    dark = replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])
+    assert Page(sheet(silent, "white_noise", "gaussian_noise")).all("audio") == []
+    assert Page(sheet(dark, "white_noise", "gaussian_noise")).all("img") == []
+
+
+def test_every_picture_sound_and_drawing_has_a_name_for_those_who_cannot_see_it(clip):
+    page = Page(sheet(clip, "white_noise", "gaussian_noise"))
+    assert all("severity 3" in (image["alt"] or "") or "clean" in (image["alt"] or "") for image in page.all("img"))
+    assert all(part["aria-label"] for tag in ("audio", "svg", "nav") for part in page.all(tag))
+    titles = {title["id"] for title in page.all("h3")}
+    assert all(part["aria-labelledby"] in titles for part in page.all("section"))
+    assert page.all("html") == [{"lang": "en"}]
+
+
+@pytest.mark.parametrize("name", ['<script>alert("1")</script>.mp4', "a&b'\".mp4", "lone \udcff surrogate.mp4"])
+def test_names_of_files_are_escaped(clip, name):
+    row = replace(named("white_noise"), needs="donor", apply=lambda waveform, *_, **__: waveform)
+    page = contact_sheet(replace(clip, name=name), [row], (3,), donor=replace(clip, name=name))
+    shown = html.escape(name.encode("utf-8", "backslashreplace").decode())
+    assert page.count(shown) == 2
+    assert Page(page).all("script") == []
+    assert page.encode()  # can be written
