@@ -95,7 +95,9 @@ def modality_check(suite: SuiteResult) -> Check:
         removed = [moved(suite.clean, one) for one in suite.cells if one.cell.removed == {modality}]
         spoiled = [moved(suite.clean, one) for one in suite.cells if spoils_only(one, modality)]
         checked |= bool(removed or spoiled)
-        if any(max(moves) <= MOVES * spread for moves in (removed, spoiled) if moves):
+        # Half of the ways to spoil it must tell: one that shortens a stream is seen without looking at what is in it.
+        typical = [float(np.median(moves)) for moves in (removed, spoiled) if moves]
+        if any(move <= MOVES * spread for move in typical):
             furthest = max([*removed, *spoiled])
             found.append(
                 f"ignores {modality}: without it or with it spoiled, answers move by {furthest:.4f} at most, "
