@@ -119,8 +119,8 @@ def test_with_one_modality_the_answer_still_depends_on_the_clip(missing):
     assert (traits[0] - traits[1]).abs().max() > 1e-4
 
 
-def test_weights_are_the_shares_of_the_quality():
-    output = network()(random_inputs(3))
+def test_with_quality_weighting_weights_are_the_shares_of_the_quality():
+    output = network(quality_weighting=True)(random_inputs(3))
     torch.testing.assert_close(output.weights, output.quality / output.quality.sum(dim=1, keepdim=True))
 
 
@@ -277,7 +277,7 @@ def test_attention_maps_have_a_row_for_each_token_of_the_one_and_a_column_for_ea
 FULL = {
     "full": {},
     "no scales": {"spatial_scales": (), "temporal_scales": ()},
-    "no quality weighting": {"quality_weighting": False},
+    "quality weighting": {"quality_weighting": True},
 }
 ABLATIONS = {
     "no spatial scales": ({"spatial_scales": ()}, ".spatial."),
@@ -305,7 +305,7 @@ def test_a_modality_that_is_not_read_has_no_parameters(fusion, other):
 
 
 def test_without_quality_weighting_what_is_present_counts_equally():
-    weights = network(quality_weighting=False)(mixed_presence()).weights[:4]
+    weights = network()(mixed_presence()).weights[:4]
     assert weights.tolist() == [[0.5, 0.5], [0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]
 
 
