@@ -6,7 +6,8 @@ DEMO := demo
 CORPUS := $(DEMO)/corpus
 MANIFEST := $(CORPUS)/manifest.csv
 DEMO_CLIPS := 720
-TRAIN = OMP_NUM_THREADS=1 $(BIN)/msma train recipes/demo.yaml --manifest $(MANIFEST)
+NETWORKS := $(DEMO)/networks
+FULL := $(NETWORKS)/full/seed_0
 
 .PHONY: setup demo test check
 
@@ -21,19 +22,15 @@ demo: setup
 	rm -rf $(DEMO)
 	$(BIN)/msma synth $(CORPUS) --clips $(DEMO_CLIPS) --seed 1
 	$(BIN)/msma prepare chalearn $(CORPUS) --out $(MANIFEST)
-	# Three runs of one recipe, one thread each: audiovisual on one core, the single modalities on the other.
-	@mkdir -p $(DEMO)/logs
-	( $(TRAIN) --out $(DEMO)/audio --set model.fusion=audio && \
-	  $(TRAIN) --out $(DEMO)/visual --set model.fusion=visual ) > $(DEMO)/logs/single.log 2>&1 & single=$$!; \
-	$(TRAIN) --out $(DEMO)/audiovisual && wait $$single || { cat $(DEMO)/logs/single.log; exit 1; }
-	$(BIN)/msma evaluate --model $(DEMO)/audiovisual --manifest $(MANIFEST)
-	$(BIN)/msma evaluate --model $(DEMO)/audio --manifest $(MANIFEST) --format json > /dev/null
-	$(BIN)/msma evaluate --model $(DEMO)/visual --manifest $(MANIFEST) --format json > /dev/null
-	$(BIN)/msma predict "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" --model $(DEMO)/audiovisual
-	$(BIN)/msma compare $(DEMO)/audiovisual/test $(DEMO)/audio/test $(DEMO)/visual/test
+	# Four networks, one thread each: with the modal enhancement strategy, without it, sound alone, picture alone.
+	$(BIN)/msma ablate recipes/demo.yaml --manifest $(MANIFEST) --out $(NETWORKS) --seeds 1 \
+	  --only no_modal_enhancement,audio,visual > $(DEMO)/networks.txt
+	$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST)
+	$(BIN)/msma predict "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" --model $(FULL)
+	@cat $(DEMO)/networks.txt
 	@echo
-	@echo "The corpus is in $(CORPUS), the trained models in $(DEMO)/audiovisual, $(DEMO)/audio and $(DEMO)/visual;"
-	@echo "each has its learning curve in metrics.jsonl and its scores in test/. They come from rendered people."
+	@echo "The corpus is in $(CORPUS), the networks are in $(NETWORKS), each with its learning curve in metrics.jsonl and"
+	@echo "its answers in six/. They come from rendered people. \"full\" is the recipe with the whole strategy."
 	@echo "Now with a video of your own:  $(BIN)/msma predict your_video.mp4"
 
 test: setup
