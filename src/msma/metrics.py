@@ -172,8 +172,13 @@ def resampled_means(
 
 def resampled_metrics(
     predicted: Scores, target: Scores, constant: Scores, draws: Draws, rows: Bool[np.ndarray, " clips"]
-) -> dict[str, Float64[np.ndarray, "draws traits"]]:
-    """The metrics of RESAMPLED on the clips of `rows`, in every sample; NaN in a sample that has none of them."""
+) -> dict[str, Float64[np.ndarray, "draws labelled"]]:
+    """The metrics of RESAMPLED on the clips of `rows`, in every sample; NaN in a sample that has none of them.
+
+    A trait whose targets are all NaN is left out.
+    """
+    labelled = labelled_traits(target)
+    predicted, target, constant = predicted[:, labelled], target[:, labelled], constant[:, labelled]
     # Moments about the centre of the rows: exact enough to find a constant again, which raw ones are not.
     predicted_centre, target_centre = predicted[rows].mean(axis=0), target[rows].mean(axis=0)
     p, y = predicted - predicted_centre, target - target_centre

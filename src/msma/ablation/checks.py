@@ -97,16 +97,14 @@ def falls(
 ) -> dict[str, Any]:
     """Skill at severity 0 to 5 of a modality's noise, and how much a step of severity costs, over seeds and sources."""
     target, draws = targets(rows), draw_sources([row.source for row in rows])
-    labelled, everything = labelled_traits(target), np.ones(len(rows), dtype=bool)
+    everything = np.ones(len(rows), dtype=bool)
     values, drawn = [], []
     for one in networks:
         by_severity = one[f"{modality}_noise"].swapaxes(0, 1)
         values.append([all_metrics(answer, target, constant)["skill"]["mean"] for answer in by_severity])
         drawn.append(
             [
-                resampled_metrics(answer[:, labelled], target[:, labelled], constant[:, labelled], draws, everything)[
-                    "skill"
-                ].mean(axis=1)
+                resampled_metrics(answer, target, constant, draws, everything)["skill"].mean(axis=1)
                 for answer in by_severity
             ]
         )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from msma.ablation.intervals import Spread, estimate, spread
 from msma.ablation.plan import FULL, Ablation
 from msma.data.manifest import Row, targets
-from msma.metrics import Draws, all_metrics, draw_sources, labelled_traits, resampled_metrics
+from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics
 from msma.scoring.gaps import Difference
 from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
@@ -133,12 +133,9 @@ def statistics(run: Answers, constant: Float[np.ndarray, "clips 5"], draws: Draw
 def cell_statistics(
     predictions: Predictions, constant: Float[np.ndarray, "clips 5"], draws: Draws
 ) -> dict[str, Sampled]:
-    labelled = labelled_traits(predictions.target)
     values = all_metrics(predictions.predicted, predictions.target, constant)
     everything = np.ones(len(predictions.clips), dtype=bool)
-    drawn = resampled_metrics(
-        predictions.predicted[:, labelled], predictions.target[:, labelled], constant[:, labelled], draws, everything
-    )
+    drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
     return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1)) for name in OF_CLEAN}
 
 

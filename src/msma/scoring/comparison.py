@@ -48,9 +48,7 @@ def compare(
     values, samples = [], []
     for predicted in (first.predicted[ours], second.predicted[theirs]):
         values.append(all_metrics(predicted, target, base))
-        samples.append(
-            resampled_metrics(predicted[:, labelled], target[:, labelled], base[:, labelled], draws, everything)
-        )
+        samples.append(resampled_metrics(predicted, target, base, draws, everything))
     differences: dict[str, dict[str, Difference]] = {}
     for metric in RESAMPLED:
         if metric == "skill" and constant is None:

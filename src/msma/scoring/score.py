@@ -112,7 +112,7 @@ def part_of(
     answered = metrics(predicted)
     intervals = {name: dict.fromkeys(names, Interval(math.nan, math.nan)) for name in RESAMPLED}
     if sources >= least:
-        samples = resampled_metrics(predicted[:, labelled], target[:, labelled], constant[:, labelled], draws, rows)
+        samples = resampled_metrics(predicted, target, constant, draws, rows)
         for name, drawn in samples.items():
             columns = (*drawn.T, drawn.mean(axis=1))
             intervals[name] = {trait: interval(column) for trait, column in zip(names, columns, strict=True)}
