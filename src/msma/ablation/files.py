@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from msma.ablation.table import AblationTable
-from msma.files import written_whole
+from msma.files import write_json, written_whole
 from msma.scoring.files import without_nan
 
 
@@ -32,8 +31,7 @@ def plain(value: Any) -> Any:
 
 
 def write_study(folder: Path, values: dict[str, Any], table: AblationTable) -> None:
-    with written_whole(folder / "ablation.json") as path:
-        path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "ablation.json", values)
     with written_whole(folder / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         write_csv(file, table)
 

@@ -33,14 +33,12 @@ def robustness(
     device: DeviceOption = "cpu",
 ) -> None:
     """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
-    import json
-
     from msma.cli.progress import progress_bar
     from msma.cli.robustness_tables import show_summary
     from msma.cli.score_tables import show_json
     from msma.data.manifest import read_manifest
     from msma.figures import draw_figures
-    from msma.files import written_whole
+    from msma.files import write_json
     from msma.predict import load
     from msma.robustness.suite import rows_of_split, run_suite
     from msma.robustness.summary import summarize, summary_json
@@ -69,8 +67,7 @@ def robustness(
     summary, about = summarize(result), loaded.weights.config
     head = {"model": about.name, "corpus": corpus.corpus, "split": split, "suite": suite}
     values = without_nan(summary_json(result, summary, head))
-    with written_whole(out / "summary.json") as path:
-        path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(out / "summary.json", values)
     if format == "json":
         show_json(values)
     else:

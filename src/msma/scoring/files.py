@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from msma.errors import MsmaError
-from msma.files import written_whole
+from msma.files import write_json, written_whole
 from msma.scoring.comparison import Comparison
 from msma.scoring.evaluation import Evaluation
 from msma.scoring.gaps import Gap
@@ -100,8 +100,7 @@ def without_nan(value: Any) -> Any:
 
 def write_evaluation(folder: Path, values: dict[str, Any], predictions: Predictions) -> None:
     """Write `evaluation.json` (from `evaluation_json`) and `predictions.csv`, which `msma score` reads."""
-    with written_whole(folder / "evaluation.json") as path:
-        path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "evaluation.json", values)
     with written_whole(folder / "predictions.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["clip", "source", *TRAITS, *(f"target_{trait}" for trait in TRAITS)])
