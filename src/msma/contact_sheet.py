@@ -15,6 +15,7 @@ from jaxtyping import Float32, UInt8
 from msma.config import ClipConfig
 from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
+from msma.media.audio import FLOOR_DB, level_db
 from msma.media.encode import write_mp4
 from msma.media.faces import default_detector, track_face
 from msma.media.sound_codec import encode
@@ -223,7 +224,7 @@ def drawing(clip: Clip, label: str, full_scale: float) -> str:
     there = [f"{x} {y:.1f}" for x, y in enumerate(top)]
     # A silent step still has a line.
     back = [f"{x} {max(y, top[x] + 0.6):.1f}" for x, y in reversed(list(enumerate(bottom)))]
-    rms_db = 10 * np.log10(max(float(np.mean(np.square(clip.waveform, dtype=np.float64))), 1e-10))
+    rms_db = max(level_db(clip.waveform), FLOOR_DB)
     return (
         f'<svg viewBox="0 0 {WAVE_WIDTH} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{text(label)}, waveform: {rms_db:.0f} dB re full scale">'

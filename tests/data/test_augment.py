@@ -58,7 +58,9 @@ def random_window(seed: int = 0, audio: bool = True, visual: bool = True) -> Inp
 
 
 def degraded(config: TrainConfig, seed: int) -> tuple[Inputs, Inputs, torch.Tensor]:
-    return degraded_inputs(raw_window(), config, CLIP, torch.Generator().manual_seed(seed))
+    window = raw_window()
+    clean = prepared(window.clip, window.face, CLIP).inputs
+    return degraded_inputs(window, clean, config, CLIP, torch.Generator().manual_seed(seed))
 
 
 def augmented(config: TrainConfig, seed: int, inputs: Inputs | None = None) -> Inputs:

@@ -11,6 +11,7 @@ import pytest
 from planted import CACHED, RECIPE, changed, planted_corpus
 
 from msma.corruptions import corruption as corruption_module
+from msma.corruptions import scenarios as scenarios_module
 from msma.corruptions.corruption import Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, named
@@ -131,8 +132,8 @@ def test_clean_and_corrupted_clips_are_prepared_and_read_in_the_same_way(
 def test_the_face_is_sought_in_what_a_corruption_leaves(planted, tmp_path, monkeypatch):
     monkeypatch.setitem(CORRUPTIONS, "black", BLACK)
     sought = []
-    plain = cells_module.track_face
-    monkeypatch.setattr(cells_module, "track_face", lambda clip, *more: sought.append(clip) or plain(clip, *more))
+    plain = scenarios_module.track_face
+    monkeypatch.setattr(scenarios_module, "track_face", lambda clip, *more: sought.append(clip) or plain(clip, *more))
     run(planted, tmp_path, [*alone("black"), *NOISE])
     assert len(sought) == 6  # neither for the clean clips nor for those whose sound is noisy
     assert not any(clip.frames.any() for clip in sought)

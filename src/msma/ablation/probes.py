@@ -19,12 +19,11 @@ from torch import Tensor
 from msma.ablation.measures import evenness, linear_cka, mass_on
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.scenarios import Cell, cells_of, corrupt_all, same_pictures
+from msma.corruptions.scenarios import Cell, cells_of, corrupt_all, face_after
 from msma.corruptions.table import named
 from msma.data.cache import KeptWindow, read_windows
 from msma.data.manifest import Row
 from msma.files import written_whole
-from msma.media.faces import track_face
 from msma.media.inputs import frame_slots
 from msma.media.windows import prepared
 from msma.predict import Model
@@ -111,15 +110,15 @@ def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed
     return found | {f"cka_{group}": cka_matrix(outputs) for group, outputs in scales.items()}
 
 
-def look(model: Model, clip: Clip, face: FaceTrack | None) -> Seen:
-    """Ask for one clip; the face is sought in it unless it is known."""
-    window = prepared(clip, face or track_face(clip, model.clip, model.detector), model.clip)
+def look(model: Model, clip: Clip, face: FaceTrack) -> Seen:
+    """Ask for one clip, whose face is known."""
+    window = prepared(clip, face, model.clip)
     return Seen(window.inputs, model.output(window, return_intermediates=True))
 
 
 def look_under(model: Model, window: KeptWindow, cell: Cell) -> Seen:
     clip = corrupt_all(window.clip, cell, window.face)
-    return look(model, clip, window.face if same_pictures(clip, window.clip) else None)
+    return look(model, clip, face_after(clip, window.clip, window.face, model.clip, model.detector))
 
 
 def noise(severity: int, *modalities: str) -> Cell:

@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from msma.corruptions.audio import Waveform
 from msma.corruptions.corruption import AUDIO, BOTH, VISUAL, Corruption
 from msma.corruptions.stretches import in_stretches
+from msma.corruptions.visual import Frames
 from msma.types import SAMPLE_RATE, Clip, FaceTrack
-
-Frames = UInt8[np.ndarray, "t h w 3"]
-Waveform = Float32[np.ndarray, " n"]
 
 HEAD_WIDTHS, HEAD_ABOVE, HEAD_BELOW = 2.0, 0.6, 0.4
 """Of the box of a face: what the head covers, in widths; how far it goes beyond the top and the bottom, in heights."""

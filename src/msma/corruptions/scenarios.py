@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from msma.config import ConfigError, Frozen, first_line, parse
+from msma.config import ClipConfig, ConfigError, Frozen, first_line, parse
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.table import HELD_OUT, ROWS, named
+from msma.media.faces import Detector, track_face
 from msma.types import Clip, FaceTrack, MsmaError
 
 REMOVES = {"no_audio": "audio", "no_picture": "visual"}
@@ -226,6 +227,16 @@ def corrupt_all(clip: Clip, cell: Cell, face: FaceTrack | None = None, donor: Cl
         known = face if same_pictures(corrupted, clip) else None
         corrupted = corrupt(corrupted, named(step.corruption), step.severity, face=known, donor=donor)
     return corrupted
+
+
+def face_after(
+    corrupted: Clip, clean: Clip, face: FaceTrack, config: ClipConfig, detector: Detector | None
+) -> FaceTrack:
+    """Where the face is in what corruptions left of `clean`: in the same pictures where it was, in others it is sought.
+
+    (The cache keeps where it was before its JPEG: sought again in clean pictures, it is a pixel or two beside that.)
+    """
+    return face if same_pictures(corrupted, clean) else track_face(corrupted, config, detector)
 
 
 def same_pictures(one: Clip, other: Clip) -> bool:

@@ -10,17 +10,15 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from msma.corruptions.audio import band_limit, packet_loss
 from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption
 from msma.corruptions.stretches import in_stretches
+from msma.corruptions.visual import Frames
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.frames import resize
 from msma.media.video_codec import recode_pictures
 from msma.types import SAMPLE_RATE, Clip, MsmaError
-
-Frames = UInt8[np.ndarray, "t h w 3"]
 
 COLLAPSED_STEPS = 100
 """Of equal length, into which the time of a clip is cut; each is collapsed as a whole."""

@@ -15,10 +15,10 @@ from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt_at_random
-from msma.corruptions.scenarios import same_pictures
+from msma.corruptions.scenarios import face_after, same_pictures
 from msma.corruptions.table import HELD_OUT, ROWS
 from msma.data.entry import KeptWindow
-from msma.media.faces import default_detector, track_face
+from msma.media.faces import default_detector
 from msma.media.windows import prepared
 from msma.model.partials import sample_mask
 from msma.traits import MODALITIES
@@ -39,11 +39,13 @@ SEGMENT_STEPS = 25
 
 
 def degraded_inputs(
-    window: KeptWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+    window: KeptWindow, clean: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
 ) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
-    """One window, corrupted by chance and as it is, both mirrored by chance; and its quality, audio and visual."""
+    """One window, corrupted by chance and as it is, both mirrored by chance; and its quality, audio and visual.
+
+    `clean` is what is prepared of the window as it is.
+    """
     spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
-    clean = prepared(window.clip, window.face, clip_config).inputs
     inputs = clean if spoiled is window else prepared(spoiled.clip, spoiled.face, clip_config).inputs
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
@@ -67,8 +69,7 @@ def corrupted(
         quality = torch.where(spoiled, quality * (1 - severity / WORST), quality)
     if clip is window.clip:
         return window, quality
-    same = same_pictures(clip, window.clip)
-    return KeptWindow(clip, window.face if same else track_face(clip, clip_config, default_detector())), quality
+    return KeptWindow(clip, face_after(clip, window.clip, window.face, clip_config, default_detector())), quality
 
 
 def happens(chance: float, generator: Generator) -> bool:

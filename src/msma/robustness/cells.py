@@ -19,14 +19,14 @@ import torch
 from jaxtyping import Float
 
 from msma.checkpoint import weights_sha256
-from msma.corruptions.scenarios import Cell, corrupt_all, needs_donor, same_pictures
+from msma.corruptions.scenarios import Cell, corrupt_all, face_after, needs_donor
 from msma.corruptions.table import named
 from msma.data.cache import why_failed
 from msma.data.entry import read_windows
 from msma.data.manifest import Row
 from msma.evaluate import answered_targets
 from msma.files import written_whole
-from msma.media.faces import WHOLE_FRAME, track_face
+from msma.media.faces import WHOLE_FRAME
 from msma.media.windows import prepared
 from msma.metrics import all_metrics, draw_sources, labelled_traits
 from msma.predict import Model, durations, load, pooled, pooled_traits
@@ -149,9 +149,7 @@ def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
     had_face = has_face = False
     for kept in read_windows(job.entries[row.clip]):
         clip = corrupt_all(kept.clip, job.cell, kept.face, donor)
-        # The face is sought in what the corruption left; in the same pictures it is where it was. (The cache keeps
-        # where it was before its JPEG: sought again in clean pictures, it is a pixel or two beside that.)
-        face = kept.face if same_pictures(clip, kept.clip) else track_face(clip, model.clip, model.detector)
+        face = face_after(clip, kept.clip, kept.face, model.clip, model.detector)
         window = prepared(clip, face, model.clip)
         output = model.output(window, return_intermediates=True)
         windows.append(model.told(window, output))

@@ -95,9 +95,10 @@ def run_suite(
     own = {row.clip: entries[row.clip] for row in rows}
     first = CellJob(CLEAN, rows, own, base, folder, sha256, model.device, cell_path(out, CLEAN), None)
     wanted = [CLEAN, *cells]
-    done = sum(is_done(out, cell) for cell in wanted)
+    there = {cell for cell in wanted if is_done(out, cell)}
+    done = sum(cell in there for cell in wanted)
     progress(done, len(wanted))
-    for _ in each_done(run_cell, [] if is_done(out, CLEAN) else [first], workers):
+    for _ in each_done(run_cell, [] if CLEAN in there else [first], workers):
         done += 1
         progress(done, len(wanted))
     clean = read_result(first.path)
@@ -107,7 +108,7 @@ def run_suite(
     answers: dict[str, dict[str, Any]] = json.loads(first.path.read_text(encoding="utf-8"))["answers"]
     rows = tuple(row for row in rows if row.clip in answers)
     later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=answers)
-    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if not is_done(out, cell)]
+    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell not in there]
     for _ in each_done(run_cell, jobs, workers):
         done += 1
         progress(done, len(wanted))
