@@ -96,13 +96,12 @@ def test_what_tells_the_source_only_tells_nothing_of_held_out_clips():
 def test_the_labels_of_a_source_do_not_reach_its_own_held_out_answers(monkeypatch):
     """At one setting; how much each of several settings weighs is learned from all labels."""
     monkeypatch.setattr(ridge, "PENALTIES", np.array([0.1]))
-    monkeypatch.setattr(ridge, "SHARES", (0.5,))
-    (one, two), target = planted(40, (10, 60), noise=0.5)
+    (block,), target = planted(40, (60,), noise=0.5)
     sources = sources_of(40)
     changed = target.copy()
     changed[6:8] = 1 - changed[6:8]
-    before = fit_blocks([one, two], target, sources, seed=0).held_out
-    after = fit_blocks([one, two], changed, sources, seed=0).held_out
+    before = fit_blocks([block], target, sources, seed=0).held_out
+    after = fit_blocks([block], changed, sources, seed=0).held_out
     np.testing.assert_allclose(after[6:8], before[6:8], atol=1e-10)
     assert (np.abs(np.delete(after - before, [6, 7], axis=0)).max(axis=1) > 1e-6).all()
 
@@ -223,8 +222,9 @@ def test_the_whole_step_is_taken_where_it_leads_to_the_target():
 
 
 def test_answers_that_are_too_close_to_the_mean_are_spread():
-    target, first, noise = case(0, fit=0.7)
-    assert choose_shrinkage(first, 0.0 * noise, target, MEAN).spread == pytest.approx(1.4, abs=0.11)
+    target, first, noise = case(0, fit=0.9)
+    target, first, noise = case(0, fit=0.8)
+    assert choose_shrinkage(first, 0.0 * noise, target, MEAN).spread == pytest.approx(1.2)
 
 
 @given(

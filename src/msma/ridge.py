@@ -24,14 +24,12 @@ PENALTIES = np.logspace(-3, 3, 25)
 """Relative to the mean square of the singular values."""
 SHARES = (0.1, 0.6, 0.9)
 """Of one block of features beside the others."""
-CONTRAST = 0.1
-"""How much better settings are preferred; 1 would be their likelihood, which trusts small samples too much."""
 MIN_ROWS = 10
 """Fewer tell nothing."""
 MAX_COMPONENTS = 256
 """Principal components that are kept of a block."""
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SPREADS = tuple(np.arange(0.5, 1.35, 0.1))
+SPREADS = (0.9, 1.0, 1.1, 1.2)
 TOLERANCE = 1.002
 """Error that a wider spread may cost, over the least error."""
 
@@ -72,44 +70,41 @@ class LinearFit:
 def fit_linear(features: Rows, blocks: list[Columns], target: Scores, sources: list[str], seed: int) -> LinearFit:
     """A mean of ridge regressions over penalties and over shares of the blocks (columns of one kind of feature).
 
-    Each setting weighs exp(-CONTRAST n e / 2 e_least), where e is its mean square error on held-out sources, for each
-    principal direction of the traits by itself. What the traits have in common can be told with fewer clips than what
-    parts them, and a mean over settings wavers less from sample to sample than the best of them.
+    Each setting weighs as its likelihood, exp(-n e / 2 e_least), where e is its mean square error over the n scores of
+    held-out sources. A mean over settings wavers less from sample to sample than the best of them.
     """
     mean = target.mean(axis=0)
-    directions = np.linalg.svd(target - mean, full_matrices=False)[2].T
-    wanted = (target - mean) @ directions
     centre = features.mean(axis=0)
     rotations = [principal(features[:, columns]) for columns in blocks]
     rotated = [(features - centre)[:, columns] @ turn for columns, turn in zip(blocks, rotations, strict=True)]
     repeats = REPEATS if len(target) < MANY else 1
     parted = [fold for repeat in range(repeats) for fold in source_folds(sources, FOLDS, seed + repeat)]
-    shares = shares_of(len(blocks))
+    shares = shares_of([len(columns) for columns in blocks])
     answers = np.zeros((len(shares), len(PENALTIES), *target.shape))
-    errors = np.zeros((len(shares), len(PENALTIES), target.shape[1]))
+    errors = np.zeros((len(shares), len(PENALTIES)))
     for place, share in enumerate(shares):
         x = weighted(rotated, share)
         for fit, held in parted:
-            offset, level = x[fit].mean(axis=0), wanted[fit].mean(axis=0)
-            answered = (x[held] - offset) @ ridge_path(x[fit] - offset, wanted[fit] - level) + level
+            offset, level = x[fit].mean(axis=0), target[fit].mean(axis=0)
+            answered = (x[held] - offset) @ ridge_path(x[fit] - offset, target[fit] - level) + level
             answers[place][:, held] += answered / repeats
-            errors[place] += ((answered - wanted[held]) ** 2).sum(axis=1) / (len(target) * repeats)
-    least = errors.min(axis=(0, 1))
-    chances = np.exp(CONTRAST * len(target) / 2 * (least - errors) / np.maximum(least, 1e-12))
-    chances /= chances.sum(axis=(0, 1))
+            errors[place] += ((answered - target[held]) ** 2).sum(axis=(1, 2)) / (target.size * repeats)
+    least = errors.min()
+    chances = np.exp(target.size / 2 * (least - errors) / max(least, 1e-12))
+    chances /= chances.sum()
     weights = np.zeros((features.shape[1], target.shape[1]))
     for share, chance in zip(shares, chances, strict=True):
-        combined = np.einsum("pft,pt->ft", ridge_path(weighted(rotated, share), wanted), chance)
+        combined = np.einsum("pft,p->ft", ridge_path(weighted(rotated, share), target - mean), chance)
         ends = np.cumsum([turn.shape[1] for turn in rotations])[:-1]
         for columns, turn, part, own in zip(blocks, rotations, np.split(combined, ends), share, strict=True):
             weights[columns] += np.sqrt(own) * turn @ part
-    weights = weights @ directions.T
-    held_out = mean + np.einsum("spnt,spt->nt", answers, chances) @ directions.T
-    return LinearFit(weights, mean - centre @ weights, held_out)
+    return LinearFit(weights, mean - centre @ weights, np.einsum("spnt,sp->nt", answers, chances))
 
 
-def shares_of(blocks: int) -> list[tuple[float, ...]]:
-    """Of the variance of all features, how much each block has: the same, or one of them less or more than others."""
+def shares_of(widths: list[int]) -> list[tuple[float, ...]]:
+    """Of the variance of all features, how much each block has: every feature the same, every block the same, or one
+    block less or more than the others."""
+    blocks = len(widths)
     if blocks == 1:
         return [(1.0,)]
     uneven = [
@@ -117,7 +112,7 @@ def shares_of(blocks: int) -> list[tuple[float, ...]]:
         for block in range(blocks)
         for share in SHARES
     ]
-    return [(1 / blocks,) * blocks, *uneven]
+    return [tuple(width / sum(widths) for width in widths), (1 / blocks,) * blocks, *uneven]
 
 
 def principal(block: Rows) -> Float[np.ndarray, "features components"]:
