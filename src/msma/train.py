@@ -120,8 +120,8 @@ def train(
         training: LabelledClips = FeatureDataset(rows, files, config, linear)
         validation: LabelledClips = FeatureDataset(held_out, files)
     else:
-        training = ClipDataset(rows, entries, recipe.clip, config)
-        validation = ClipDataset(held_out, entries, recipe.clip)
+        training = ClipDataset(rows, entries, recipe.clip, config, network.reads)
+        validation = ClipDataset(held_out, entries, recipe.clip, modalities=network.reads)
 
     state = start(network, recipe, accelerator)
     if resume:

@@ -16,6 +16,7 @@ from msma.data.entry import to_int16
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.clip import clip_from_arrays, load_windows
 from msma.media.faces import Detector, track_face
+from msma.media.inputs import prepare
 from msma.types import MsmaError
 
 CONFIG = ClipConfig(fps=2.0, window_s=2.0)
@@ -86,6 +87,16 @@ def test_a_clip_that_lacks_a_stream_is_kept_as_such(tmp_path, lacking):
 def test_some_windows_can_be_read_alone(entry):
     (second,) = read_windows(entry, [1])
     assert second.clip.reasons == ("breaks off",)
+
+
+@pytest.mark.parametrize("modality", ["audio", "visual"])
+def test_of_a_modality_that_is_not_asked_for_nothing_is_read(entry, modality):
+    both, alone = next(read_windows(entry)), next(read_windows(entry, modalities=(modality,)))
+    heard, seen = modality == "audio", modality == "visual"
+    assert np.array_equal(alone.clip.waveform, both.clip.waveform[: None if heard else 0])
+    assert np.array_equal(alone.clip.frames, both.clip.frames[: None if seen else 0])
+    assert len(alone.clip.frame_times_s) == len(alone.face.boxes) == len(alone.clip.frames)
+    assert prepare(alone.clip, CONFIG, alone.face).present.tolist() == [heard, seen]
 
 
 def test_notes_tell_of_each_window_why_it_is_less_than_perfect(tmp_path):

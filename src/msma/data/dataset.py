@@ -18,6 +18,7 @@ from msma.data.cache import read_notes, read_windows
 from msma.data.manifest import Row
 from msma.media.inputs import collate, collate_features
 from msma.media.windows import prepared
+from msma.traits import MODALITIES
 from msma.types import Features, Inputs, MsmaError, Prepared
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
@@ -32,7 +33,7 @@ class ClipDataset(Dataset):
 
     An item is named by (epoch, index), so that what is random (window, augmentation) is a function of seed, epoch and
     clip alone: any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is
-    given as it is.
+    given as it is. Of modalities that are not named nothing is read.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class ClipDataset(Dataset):
         entries: dict[str, Path],
         config: ClipConfig,
         augmentation: TrainConfig | None = None,
+        modalities: tuple[str, ...] = MODALITIES,
     ) -> None:
         self.rows = [row for row in rows if row.clip in entries]
         self.entries = entries
         self.config = config
         self.augmentation = augmentation
+        self.modalities = modalities
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,24 +59,29 @@ class ClipDataset(Dataset):
         entry = self.entries[row.clip]
         target = torch.tensor(row.target)
         if self.augmentation is None:
-            (window,) = read_prepared(entry, self.config, [0])
+            (window,) = read_prepared(entry, self.config, [0], self.modalities)
             return window.inputs, target, torch.ones(2), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
-        (window,) = read_windows(entry, [chosen])
+        (window,) = read_windows(entry, [chosen], self.modalities)
         clean = prepared(window.clip, window.face, self.config).inputs
         inputs, clean, quality = degraded_inputs(window, clean, config, self.config, generator)
         return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
 
 
-def read_prepared(entry: Path, config: ClipConfig, indices: Iterable[int] | None = None) -> list[Prepared]:
+def read_prepared(
+    entry: Path,
+    config: ClipConfig,
+    indices: Iterable[int] | None = None,
+    modalities: tuple[str, ...] = MODALITIES,
+) -> list[Prepared]:
     """The windows of a cache entry (all, or some) as `prepare_windows` gives those of the media file.
 
     Raises:
         MsmaError: the entry is missing or damaged.
     """
-    return [prepared(window.clip, window.face, config) for window in read_windows(entry, indices)]
+    return [prepared(window.clip, window.face, config) for window in read_windows(entry, indices, modalities)]
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):

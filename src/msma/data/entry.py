@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 from msma.config import first_line
 from msma.files import written_whole
 from msma.media.inputs import degradations
+from msma.traits import MODALITIES
 from msma.types import Clip, FaceTrack, MediaInfo, MsmaError
 
 MAGIC = b"msma clip 2\n"
@@ -36,7 +37,8 @@ JPEG = (
 )
 DECODED_STEP = 1 / 32768
 """Step of the samples that decoding gives (16 bits): these are kept exactly."""
-TENSORS = ("jpeg", "jpeg_bytes", "frame_times_s", "waveform", "boxes", "valid")
+TENSORS_OF = {"audio": ("waveform",), "visual": ("jpeg", "jpeg_bytes", "frame_times_s", "boxes", "valid")}
+TENSORS = tuple(name for names in TENSORS_OF.values() for name in names)
 READ_ERRORS = (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError, cv2.error)
 
 
@@ -100,8 +102,12 @@ def read_entry(path: Path) -> list[KeptWindow]:
     return list(read_windows(path))
 
 
-def read_windows(path: Path, indices: Iterable[int] | None = None) -> Iterator[KeptWindow]:
+def read_windows(
+    path: Path, indices: Iterable[int] | None = None, modalities: tuple[str, ...] = MODALITIES
+) -> Iterator[KeptWindow]:
     """The same one after another, or only some of them: pictures are decoded as they are asked for.
+
+    Of modalities that are not named nothing is read: they are missing from the windows.
 
     Raises:
         MsmaError: the entry is missing or damaged.
@@ -113,7 +119,11 @@ def read_windows(path: Path, indices: Iterable[int] | None = None) -> Iterator[K
             raise ValueError("its digest does not fit its content")
         notes, tensors = notes_of(payload), load(payload)
         for index in range(len(notes)) if indices is None else indices:
-            yield kept_window(notes[index], {name: tensors[f"{index}.{name}"] for name in TENSORS})
+            kept = {name: tensors[f"{index}.{name}"] for name in TENSORS}
+            for modality, names in TENSORS_OF.items():
+                if modality not in modalities:
+                    kept |= {name: kept[name][:0] for name in names}
+            yield kept_window(notes[index], kept)
     except READ_ERRORS as error:
         raise damaged(path, error) from error
 
