@@ -13,6 +13,7 @@ from tiny_hf import CONVOLUTIONS, RESNET, TINY, saved
 from msma.config import Recipe
 from msma.data.dataset import ClipDataset
 from msma.loop import (
+    QUALITY_RATE,
     State,
     answer,
     frozen_parts,
@@ -128,7 +129,7 @@ def test_in_a_step_the_rate_scales_the_learning_rate(pretrained, clips):
     for step in range(2):
         next(going)
         rates = {group["rate"]: group["lr"] for group in state.optimizer.param_groups}
-        assert rates == {1.0: learning_rate(step, recipe.train), 0.25: 0.25 * learning_rate(step, recipe.train)}
+        assert rates == {rate: rate * learning_rate(step, recipe.train) for rate in (0.25, 1.0, QUALITY_RATE)}
 
 
 def test_at_a_rate_of_zero_pretrained_parameters_stay_and_the_others_learn(pretrained, clips):

@@ -101,7 +101,10 @@ def test_poor_quality_makes_an_answer_degraded(model, make_media, monkeypatch):
     path = make_media()
     quality = model.predict(path).quality["visual"]
     monkeypatch.setattr("msma.predict.POOR_QUALITY", quality + 0.01)
-    assert f"visual is of poor quality ({quality:.2f})" in model.predict(path).reasons
+    assert (
+        f"visual is poor, or unlike what the weights learned from (quality {quality:.2f})"
+        in model.predict(path).reasons
+    )
 
 
 def test_a_file_that_fails_stops_nothing(model, make_media, tmp_path):

@@ -29,6 +29,9 @@ from msma.pretrained import load_backbone
 from msma.ridge import logit
 from msma.types import MsmaError
 
+QUALITY_RATE = 10.0
+"""Learning rate of the quality heads, as a multiple of the others'."""
+
 LabelledClips = ClipDataset | FeatureDataset
 
 
@@ -108,7 +111,10 @@ def mixed_precision(config: TrainConfig, cpu: bool) -> str:
 
 
 def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` slows pretrained ones."""
+    """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` multiplies the learning rate.
+
+    It slows pretrained parts, and lets the quality heads, which nothing else depends on, learn within few steps.
+    """
     config = recipe.train
     pretrained = {
         id(parameter)
@@ -116,14 +122,16 @@ def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
         if name != "small" and encoder.backbone is not None
         for parameter in encoder.backbone.parameters()
     }
+    rates = dict.fromkeys(pretrained, config.tune_rate)
+    rates |= {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {
-            "params": [p for p in parameters if (id(p) in pretrained) == tuned and (p.ndim >= 2) == matrix],
+            "params": [p for p in parameters if rates.get(id(p), 1.0) == rate and (p.ndim >= 2) == matrix],
             "weight_decay": config.weight_decay if matrix else 0.0,
-            "rate": config.tune_rate if tuned else 1.0,
+            "rate": rate,
         }
-        for tuned in (False, True)
+        for rate in sorted({1.0, *rates.values()})
         for matrix in (True, False)
     ]
     return [group for group in groups if group["params"]]

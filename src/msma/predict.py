@@ -27,8 +27,8 @@ MEDIA_SUFFIXES = frozenset(
     for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
 )
 """What is taken for media in a folder; a file that is named itself may have any name."""
-POOR_QUALITY = 0.3
-"""A modality whose predicted quality is below this makes an answer `degraded`."""
+POOR_QUALITY = 0.2
+"""A modality whose predicted quality is below this, that of severity 4 of 5, makes an answer `degraded`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ class Model:
             media = prepared.media
         quality = pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
         reasons = pooled_reasons(windows)
-        reasons += [f"{m} is of poor quality ({quality[m]:.2f})" for m in MODALITIES if 0 < quality[m] < POOR_QUALITY]
+        reasons += [
+            f"{m} is poor, or unlike what the weights learned from (quality {quality[m]:.2f})"
+            for m in MODALITIES
+            if 0 < quality[m] < POOR_QUALITY
+        ]
         return Prediction(
             path=name,
             status="degraded" if reasons else "ok",

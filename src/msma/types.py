@@ -42,6 +42,9 @@ __all__ = [
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 
+AUDIO_STATISTICS, VISUAL_STATISTICS = 85, 87
+"""Numbers that tell of the quality of sound and picture: see `msma.media.signal_statistics`."""
+
 Status = Literal["ok", "degraded", "failed"]
 
 
@@ -111,6 +114,9 @@ class Inputs:
     """Mono, 16 kHz; zeros where there is no sound; n = f * samples of a hop."""
     present: Bool[Tensor, "*b 2"]
     """Audio, visual: is there anything to use at all?"""
+    audio_statistics: Float[Tensor, "*b k2"]
+    """Of the signal itself, for the quality head (`msma.media.signal_statistics`); zeros where it is missing."""
+    visual_statistics: Float[Tensor, "*b k3"]
 
     def to(self, device: torch.device | str) -> Inputs:
         return Inputs(**moved(self, device))
@@ -129,6 +135,8 @@ class Features:
     audio: Float[Tensor, "*b c2 h l"]
     audio_mask: Bool[Tensor, "*b l"]
     present: Bool[Tensor, "*b 2"]
+    audio_statistics: Float[Tensor, "*b k2"]
+    visual_statistics: Float[Tensor, "*b k3"]
     linear: Float[Tensor, "*b 3 5"] | None = None
     """Answers of the linear path where they are known already: in training, for clips that it was not fitted to."""
 

@@ -15,6 +15,7 @@ from msma.config import TrainConfig
 from msma.corruptions.table import HELD_OUT, ROWS
 from msma.data import augment
 from msma.data.augment import (
+    ROOM_DB,
     SEEN,
     SPOILERS,
     at_progress,
@@ -22,6 +23,7 @@ from msma.data.augment import (
     degraded_inputs,
     drop,
     flip,
+    in_a_room,
     lose,
     masked,
     masked_features,
@@ -29,11 +31,11 @@ from msma.data.augment import (
 from msma.data.entry import KeptWindow
 from msma.media.audio import hop_samples, log_mel
 from msma.media.windows import prepared
-from msma.types import Features, Inputs
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, Features, Inputs
 
 FRAMES, SIDE, STEPS = 6, 8, 120
 HOP = hop_samples(CLIP)
-NOTHING = TrainConfig(flip=False, corruption=0, frame_dropout=0, modality_dropout=0)
+NOTHING = TrainConfig(flip=False, corruption=0, room_noise=0, frame_dropout=0, modality_dropout=0)
 EVERYTHING = TrainConfig(flip=True, corruption=1, frame_dropout=0.5, modality_dropout=1)
 seeds = st.integers(0, 2**32)
 shares = st.floats(0, 1)
@@ -54,13 +56,13 @@ def random_window(seed: int = 0, audio: bool = True, visual: bool = True) -> Inp
         mel_mask=torch.full((STEPS,), audio),
         waveform=waveform,
         present=torch.tensor([audio, visual]),
+        audio_statistics=torch.rand(AUDIO_STATISTICS, generator=generator),
+        visual_statistics=torch.rand(VISUAL_STATISTICS, generator=generator),
     )
 
 
 def degraded(config: TrainConfig, seed: int) -> tuple[Inputs, Inputs, torch.Tensor]:
-    window = raw_window()
-    clean = prepared(window.clip, window.face, CLIP).inputs
-    return degraded_inputs(window, clean, config, CLIP, torch.Generator().manual_seed(seed))
+    return degraded_inputs(raw_window(), config, CLIP, torch.Generator().manual_seed(seed))
 
 
 def augmented(config: TrainConfig, seed: int, inputs: Inputs | None = None) -> Inputs:
@@ -151,6 +153,31 @@ def test_quality_is_what_the_severity_leaves(monkeypatch):
     drawn = [corrupted(raw_window(), 1.0, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(60)]
     assert {round(float(quality[0]), 6) for quality in drawn} == {0.0, 0.2, 0.4, 0.6, 0.8}
     assert all(quality[1] == 1 for quality in drawn)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_noise_of_a_room_is_faint_and_no_damage(seed):
+    window = raw_window()
+    before = window.clip.waveform.copy()
+    noisy = in_a_room(window.clip, torch.Generator().manual_seed(seed))
+    noise = noisy.waveform - before
+    snr_db = 10 * np.log10(np.mean(before**2) / np.mean(noise**2))
+    assert ROOM_DB[0] - 0.1 < snr_db < ROOM_DB[1] + 0.1
+    assert noisy.frames is window.clip.frames
+    np.testing.assert_array_equal(window.clip.waveform, before)
+    _, _, quality = degraded(only(room_noise=1.0), seed)
+    assert quality.tolist() == [1, 1]
+
+
+def test_the_noise_of_a_room_is_in_the_clean_clip_too():
+    inputs, clean, _ = degraded(only(room_noise=1.0), 0)
+    assert inputs is clean
+    assert not torch.equal(clean.waveform, degraded(NOTHING, 0)[1].waveform)
+
+
+def test_where_there_is_no_sound_there_is_no_noise_of_a_room():
+    clip = replace(raw_window().clip, waveform=raw_window().clip.waveform[:0])
+    assert in_a_room(clip, torch.Generator()) is clip
 
 
 def test_a_missing_modality_stays_missing():
@@ -312,6 +339,8 @@ def random_features(seed: int = 0, audio: bool = True, visual: bool = True) -> F
         audio=torch.rand(5, 1, 8, generator=generator),
         audio_mask=torch.full((8,), audio),
         present=torch.tensor([audio, visual]),
+        audio_statistics=torch.rand(4, generator=generator),
+        visual_statistics=torch.rand(6, generator=generator),
         linear=torch.rand(3, 5, generator=generator),
     )
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.model.layers import AttentiveStatistics, masked_mean, time_embedding
-from msma.model.modal import MissingToken, QualityHead, kept_share, modality_weights
+from msma.model.modal import MissingToken, QualityHead, modality_weights
 
 WIDTH = 8
 
@@ -38,18 +38,14 @@ def test_the_learned_token_takes_the_place_of_a_missing_modality_only():
     assert kept.tolist() == [[True, True, True, False], [True, False, False, False]]
 
 
-def test_the_share_that_is_kept_does_not_count_padding():
-    masks = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0]]).bool()
-    torch.testing.assert_close(kept_share(masks), torch.tensor([1, 2 / 3, 0.5, 0]))
-
-
-def test_quality_is_read_off_what_is_kept_too():
+def test_quality_is_a_share_and_follows_statistics_whatever_their_scale():
     torch.manual_seed(0)
-    head, summary = QualityHead(WIDTH), torch.randn(1, WIDTH)
-    all_kept, half_kept = torch.tensor([[True] * 4]), torch.tensor([[True, False, False, True]])
-    there = torch.tensor([True])
-    assert head(summary, all_kept, there) != head(summary, half_kept, there)
-    assert head(summary, all_kept, ~there) == 0
+    head, statistics = QualityHead(3), torch.randn(64, 3)
+    scaled = statistics * torch.tensor([1e-2, 1.0, 50.0]) + torch.tensor([7.0, 0.0, -3.0])
+    with torch.no_grad():
+        qualities = head(statistics)
+        assert ((qualities > 0) & (qualities < 1)).all()
+        torch.testing.assert_close(head(scaled), qualities, atol=2e-2, rtol=0)
 
 
 def test_pooling_ignores_masked_tokens():

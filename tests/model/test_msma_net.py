@@ -13,7 +13,7 @@ from msma.config import ClipConfig, ConfigError, ModelConfig, TrainConfig
 from msma.losses import training_loss, trait_loss
 from msma.media.audio import hop_samples
 from msma.model.msma_net import MsMANet
-from msma.types import Inputs
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, Inputs
 
 WIDTH, CROP, MELS, FRAMES, STEPS = 32, 32, 16, 5, 60
 TOKENS = -(-STEPS // 8)
@@ -42,6 +42,8 @@ def random_inputs(clips: int, frames: int = FRAMES, steps: int = STEPS, seed: in
         mel_mask=torch.ones(clips, steps, dtype=torch.bool),
         waveform=torch.rand(clips, steps * HOP, generator=generator) * 2 - 1,
         present=torch.ones(clips, 2, dtype=torch.bool),
+        audio_statistics=torch.randn(clips, AUDIO_STATISTICS, generator=generator),
+        visual_statistics=torch.randn(clips, VISUAL_STATISTICS, generator=generator),
     )
 
 
@@ -71,6 +73,8 @@ def padded_with_garbage(inputs: Inputs, frames: int, steps: int) -> Inputs:
         mel_mask=F.pad(inputs.mel_mask, (0, steps)),
         waveform=torch.cat([inputs.waveform, more.waveform], dim=1),
         present=inputs.present,
+        audio_statistics=inputs.audio_statistics,
+        visual_statistics=inputs.visual_statistics,
     )
 
 
@@ -205,7 +209,11 @@ def test_sound_of_which_no_token_is_left_counts_as_missing():
 def test_a_network_of_one_modality_ignores_the_other_altogether(fusion, other):
     net = network(fusion=fusion)
     inputs, changed = random_inputs(2), random_inputs(2, seed=1)
-    ours = ("log_mel", "mel_mask") if fusion == "audio" else ("frames", "boxes", "frame_mask")
+    ours = (
+        ("log_mel", "waveform", "mel_mask", "audio_statistics")
+        if fusion == "audio"
+        else ("frames", "boxes", "frame_mask", "visual_statistics")
+    )
     mixed = replace(changed, **{name: getattr(inputs, name) for name in ours})
     assert_same_answer(net(inputs), net(mixed), atol=0)
     assert_same_answer(net(inputs), net(lacking(inputs, other)), atol=0)

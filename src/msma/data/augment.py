@@ -22,7 +22,7 @@ from msma.media.faces import default_detector
 from msma.media.windows import prepared
 from msma.model.partials import sample_mask
 from msma.traits import MODALITIES
-from msma.types import Features, Inputs
+from msma.types import Clip, Features, Inputs
 
 SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""
@@ -34,17 +34,20 @@ SPOILERS = {
     for modality in MODALITIES
 }
 """By modality and family."""
+ROOM_DB = (30.0, 60.0)
+FLATTEST = 0.005
+"""Below this share of the sample rate (80 Hz) the noise of a room rises no further."""
 SEGMENT_STEPS = 25
 """Log-mel steps that drop out together."""
 
 
 def degraded_inputs(
-    window: KeptWindow, clean: Inputs, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+    window: KeptWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
 ) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
-    """One window, corrupted by chance and as it is, both mirrored by chance; and its quality, audio and visual.
-
-    `clean` is what is prepared of the window as it is.
-    """
+    """One window, corrupted by chance and clean, both mirrored by chance; and its quality, audio and visual."""
+    if happens(config.room_noise, generator):
+        window = replace(window, clip=in_a_room(window.clip, generator))
+    clean = prepared(window.clip, window.face, clip_config).inputs
     spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
     inputs = clean if spoiled is window else prepared(spoiled.clip, spoiled.face, clip_config).inputs
     if config.flip and happens(0.5, generator):
@@ -70,6 +73,20 @@ def corrupted(
     if clip is window.clip:
         return window, quality
     return KeptWindow(clip, face_after(clip, window.clip, window.face, clip_config, default_detector())), quality
+
+
+def in_a_room(clip: Clip, generator: Generator) -> Clip:
+    """With faint noise, between white and pink, ROOM_DB below the sound. Rendered voices are cleaner than any real one,
+    and a quality head would take every microphone for damage."""
+    if not len(clip.waveform):
+        return clip
+    rng = np.random.default_rng(draw(2**62, generator))
+    spectrum = np.fft.rfft(rng.standard_normal(len(clip.waveform)))
+    spectrum *= np.maximum(np.fft.rfftfreq(len(clip.waveform)), FLATTEST) ** -rng.uniform(0, 0.5)
+    noise = np.fft.irfft(spectrum, len(clip.waveform))
+    share = 10 ** (-rng.uniform(*ROOM_DB) / 20)
+    noise *= share * np.sqrt(np.mean(np.square(clip.waveform))) / max(noise.std(), 1e-12)
+    return replace(clip, waveform=np.clip(clip.waveform + noise, -1, 1).astype(np.float32))
 
 
 def happens(chance: float, generator: Generator) -> bool:

@@ -65,8 +65,7 @@ class ClipDataset(Dataset):
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
         (window,) = read_windows(entry, [chosen], self.modalities)
-        clean = prepared(window.clip, window.face, self.config).inputs
-        inputs, clean, quality = degraded_inputs(window, clean, config, self.config, generator)
+        inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
         return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
 
 

@@ -30,7 +30,7 @@ from msma.media.windows import prepared
 from msma.model.msma_net import MsMANet
 from msma.types import Features, Inputs, MsmaError
 
-FORMAT = 1
+FORMAT = 2
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 KEPT = tuple(field.name for field in fields(Features) if field.name != "linear")
 HELD_BYTES = 1024**3
@@ -56,7 +56,7 @@ class InputVariants(Dataset):
                 # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
                 seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
-                inputs, _, quality = degraded_inputs(window, clean, config, self.recipe.clip, generator)
+                inputs, _, quality = degraded_inputs(window, config, self.recipe.clip, generator)
                 variants.append((inputs, quality))
             windows.append(variants)
         return windows
@@ -81,7 +81,7 @@ def fill_features(
     """
     config = recipe.train
     variants = variants or config.feature_variants
-    random = [config.seed, config.corruption, config.flip, CORRUPTED_BY] if variants > 1 else []
+    random = [config.seed, config.corruption, config.room_noise, config.flip, CORRUPTED_BY] if variants > 1 else []
     model = recipe.model
     made_by = [
         FORMAT,

@@ -9,7 +9,8 @@ from msma.config import ClipConfig
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.frames import face_crops
-from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Features, Inputs, MsmaError
+from msma.media.signal_statistics import picture_statistics, sound_statistics
+from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Features, Inputs, MsmaError
 
 SILENCE = -1.0
 """Value of log-mel steps that stand for nothing: padding, and a missing sound."""
@@ -35,14 +36,20 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     waveform = torch.zeros(steps * hop_samples(config))
     if heard:
         waveform[: len(clip.waveform)] = torch.from_numpy(clip.waveform)
+    frames = placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8)
+    places = placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4)
+    frame_mask = placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool)
+    mel = log_mel(waveform, config)
     return Inputs(
-        frames=placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8),
-        boxes=placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4),
-        frame_mask=placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool),
-        log_mel=log_mel(waveform, config),
+        frames=frames,
+        boxes=places,
+        frame_mask=frame_mask,
+        log_mel=mel,
         mel_mask=torch.full((steps,), heard),
         waveform=waveform,
         present=torch.tensor([heard, seen]),
+        audio_statistics=sound_statistics(mel, waveform) if heard else torch.zeros(AUDIO_STATISTICS),
+        visual_statistics=picture_statistics(frames, places, frame_mask),
     )
 
 
@@ -93,6 +100,8 @@ def collate(windows: list[Inputs]) -> Inputs:
         mel_mask=torch.stack([pad(window.mel_mask, 0, steps) for window in windows]),
         waveform=torch.stack([pad(window.waveform, 0, samples) for window in windows]),
         present=torch.stack([window.present for window in windows]),
+        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
+        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
     )
 
 
@@ -108,6 +117,8 @@ def collate_features(windows: list[Features]) -> Features:
         audio=torch.stack([pad(window.audio, 2, tokens) for window in windows]),
         audio_mask=torch.stack([pad(window.audio_mask, 0, tokens) for window in windows]),
         present=torch.stack([window.present for window in windows]),
+        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
+        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
         linear=torch.stack(linear) if len(linear) == len(windows) else None,
     )
 

@@ -36,25 +36,24 @@ class MissingToken(nn.Module):
 
 
 class QualityHead(nn.Module):
-    """Reads the quality of a modality off its own summary; 1 is clean. Learns the severity injected in training."""
+    """Reads the quality of a modality off statistics of its signal; 1 is clean. Learns the severity that is injected.
 
-    def __init__(self, width: int) -> None:
+    It does not see the tokens: they tell who is there and what is done, and little of noise that was pooled away.
+    """
+
+    def __init__(self, statistics: int, width: int = 64) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.layers = nn.Sequential(nn.Linear(width + 1, width // 2), nn.GELU(), nn.Linear(width // 2, 1))
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(statistics, affine=False),  # only brings all to one scale
+            nn.Linear(statistics, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, 1),
+        )
 
-    def forward(
-        self, summary: Float[Tensor, "b d"], mask: Bool[Tensor, "b l"], present: Bool[Tensor, " b"]
-    ) -> Float[Tensor, " b"]:
-        """`mask` is that of the tokens: how many are left (a face that is lost now and then) tells of quality too."""
-        seen = torch.cat([self.norm(summary), kept_share(mask)[:, None].to(summary.dtype)], dim=1)
-        return self.layers(seen).squeeze(-1).sigmoid() * present
-
-
-def kept_share(mask: Bool[Tensor, "b l"]) -> Float[Tensor, " b"]:
-    """Share of the places up to the last kept one, so that padding plays no part; 0 where none is kept."""
-    places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    return mask.sum(dim=1) / (mask * places).amax(dim=1).clamp(min=1)
+    def forward(self, statistics: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+        return self.layers(statistics).squeeze(-1).sigmoid()
 
 
 class Imputer(nn.Module):

@@ -17,7 +17,7 @@ from msma.model.layers import AttentiveStatistics
 from msma.model.linear_path import BOX, LinearPath, answer_of
 from msma.model.modal import Imputer, MissingToken, QualityHead, modality_weights
 from msma.traits import MODALITIES
-from msma.types import Features, Inputs, ModelOutput
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, Features, Inputs, ModelOutput
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Branch:
     tokens: Float[Tensor, "b l d"]
     mask: Bool[Tensor, "b l"]
     present: Bool[Tensor, " b"]
+    quality: Float[Tensor, " b"]
+    """Predicted, of what is present."""
 
 
 class MsMANet(nn.Module):
@@ -48,8 +50,8 @@ class MsMANet(nn.Module):
         self.missing = per_modality(
             lambda: MissingToken(width, learned=config.missing_token and self.reads == MODALITIES)
         )
-        self.quality_pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
-        self.quality_head = per_modality(lambda: QualityHead(width), self.reads)
+        statistics = {"audio": AUDIO_STATISTICS, "visual": VISUAL_STATISTICS}
+        self.quality_head = nn.ModuleDict({modality: QualityHead(statistics[modality]) for modality in self.reads})
         crosses = config.fusion == "cross_attention"
         self.fusion = CrossAttentionFusion(width, config.heads, config.dropout) if crosses else None
         self.pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
@@ -106,7 +108,16 @@ class MsMANet(nn.Module):
             sound, sound_mask = self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
         if self.visual_encoder is not None:
             pictures = self.visual_encoder.maps(inputs.frames)
-        return Features(pictures, inputs.boxes, inputs.frame_mask, sound, sound_mask, inputs.present)
+        return Features(
+            visual=pictures,
+            boxes=inputs.boxes,
+            frame_mask=inputs.frame_mask,
+            audio=sound,
+            audio_mask=sound_mask,
+            present=inputs.present,
+            audio_statistics=inputs.audio_statistics,
+            visual_statistics=inputs.visual_statistics,
+        )
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
         """What the linear path answers by itself, by reading."""
@@ -120,7 +131,7 @@ class MsMANet(nn.Module):
         """Fusion, modal enhancement and head, for whatever is present."""
         present = torch.stack([audio.present, visual.present], dim=1)
         audio, visual = self.fill("audio", audio), self.fill("visual", visual)
-        quality = torch.stack([self.quality("audio", audio), self.quality("visual", visual)], dim=1)
+        quality = torch.stack([audio.quality, visual.quality], dim=1) * present
         summaries, attention = self.fuse(audio, visual)
         stand_in = self.impute(summaries)
         weights = modality_weights(quality.detach(), present, self.by_quality)
@@ -140,29 +151,28 @@ class MsMANet(nn.Module):
             return self.unread(features), {}
         mask = features.audio_mask
         tokens, scales = self.audio_encoder(features.audio, mask)
-        return Branch(tokens, mask, features.present[:, 0] & mask.any(dim=1)), prefixed("audio", scales)
+        present = features.present[:, 0] & mask.any(dim=1)
+        quality = self.quality_head["audio"](features.audio_statistics)
+        return Branch(tokens, mask, present, quality), prefixed("audio", scales)
 
     def encode_visual(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
         if self.visual_encoder is None:
             return self.unread(features), {}
         mask = features.frame_mask
         tokens, scales = self.visual_encoder(features.visual, features.boxes, mask)
-        return Branch(tokens, mask, features.present[:, 1] & mask.any(dim=1)), prefixed("visual", scales)
+        present = features.present[:, 1] & mask.any(dim=1)
+        quality = self.quality_head["visual"](features.visual_statistics)
+        return Branch(tokens, mask, present, quality), prefixed("visual", scales)
 
     def unread(self, features: Features) -> Branch:
         clips, device = len(features.present), features.present.device
         nothing = torch.zeros(clips, 1, dtype=torch.bool, device=device)
-        return Branch(torch.zeros(clips, 1, self.width, device=device), nothing, nothing[:, 0])
+        tokens = torch.zeros(clips, 1, self.width, device=device)
+        return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0])
 
     def fill(self, modality: str, branch: Branch) -> Branch:
         tokens, mask = self.missing[modality](branch.tokens, branch.mask, branch.present)
-        return Branch(tokens, mask, branch.present)
-
-    def quality(self, modality: str, branch: Branch) -> Float[Tensor, " b"]:
-        if modality not in self.reads:
-            return torch.zeros_like(branch.present, dtype=branch.tokens.dtype)
-        summary = self.quality_pool[modality](branch.tokens, branch.mask)
-        return self.quality_head[modality](summary, branch.mask, branch.present)
+        return replace(branch, tokens=tokens, mask=mask)
 
     def fuse(self, audio: Branch, visual: Branch) -> tuple[Float[Tensor, "b 2 d"], dict[str, Tensor]]:
         """One summary a modality, enriched by the other one where fusion is by cross-attention."""
