@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from msma import metrics
 from msma.config import TrainConfig
-from msma.losses import ccc_loss, training_loss, trait_loss
+from msma.losses import ccc_loss, halves, readings_loss, training_loss, trait_loss
 from msma.types import ModelOutput
 
 CLIPS, WIDTH = 6, 8
@@ -66,20 +68,17 @@ def test_training_loss_needs_the_intermediates(output, target):
         training_loss(plain, torch.ones(CLIPS, 2, dtype=torch.bool), target, torch.ones(CLIPS, 2), TrainConfig())
 
 
-def teacher(seed: int = 5) -> ModelOutput:
-    """What the averaged network says of the clean clips."""
+def answer_to_clean(seed: int = 5) -> ModelOutput:
+    """What the network says of the same clips when clean, every tensor a leaf with gradient."""
     generator = torch.Generator().manual_seed(seed)
-    summaries = torch.rand(CLIPS, 2, WIDTH, generator=generator)
-    return ModelOutput(
-        torch.rand(CLIPS, 5, generator=generator),
-        torch.ones(CLIPS, 2),
-        torch.full((CLIPS, 2), 0.5),
-        {"summaries": summaries},
-    )
+    summaries = torch.rand(CLIPS, 2, WIDTH, generator=generator).requires_grad_()
+    traits = [torch.rand(CLIPS, 5, generator=generator).requires_grad_() for _ in range(3)]
+    named = {"summaries": summaries, "audio_traits": traits[1], "visual_traits": traits[2]}
+    return ModelOutput(traits[0], torch.ones(CLIPS, 2), torch.full((CLIPS, 2), 0.5), named)
 
 
 def test_training_loss_is_the_sum_of_its_named_terms(output, target):
-    quality, named, clean = torch.rand(CLIPS, 2), output.intermediates, teacher()
+    quality, named, clean = torch.rand(CLIPS, 2), output.intermediates, answer_to_clean()
     config = TrainConfig(
         ccc_weight=0.4, unimodal_weight=0.3, quality_weight=0.2, imputation_weight=0.1, distillation_weight=0.6
     )
@@ -89,7 +88,10 @@ def test_training_loss_is_the_sum_of_its_named_terms(output, target):
 
     expected = reading(output.traits)
     expected = expected + 0.3 * sum(reading(named[f"{m}_traits"]) for m in ("audio", "visual"))
-    expected = expected + 0.2 * ((output.quality - quality) ** 2).mean(dim=0).sum()
+    alone = [clean.intermediates[f"{m}_traits"] for m in ("audio", "visual")]
+    expected = expected + trait_loss(clean.traits, target, 0.4) + 0.3 * sum(trait_loss(t, target, 0.4) for t in alone)
+    entropy = -quality * output.quality.log() - (1 - quality) * (1 - output.quality).log()
+    expected = expected + 0.2 * entropy.mean(dim=0).sum()
     summaries = clean.intermediates["summaries"]
     gaps = [named["imputed_audio"] - summaries[:, 0], named["imputed_visual"] - summaries[:, 1]]
     expected = expected + 0.1 * sum((gap**2).mean() for gap in gaps)
@@ -99,12 +101,36 @@ def test_training_loss_is_the_sum_of_its_named_terms(output, target):
 
 
 def test_without_the_clean_clips_nothing_is_distilled_or_imputed(output, target):
-    both, quality = torch.ones(CLIPS, 2, dtype=torch.bool), torch.ones(CLIPS, 2)
+    both, quality, clean = torch.ones(CLIPS, 2, dtype=torch.bool), torch.ones(CLIPS, 2), answer_to_clean()
     nothing = TrainConfig(imputation_weight=0, distillation_weight=0)
-    assert torch.equal(
-        training_loss(output, both, target, quality, TrainConfig()),
-        training_loss(output, both, target, quality, nothing, teacher()),
-    )
+    with_clean = training_loss(output, both, target, quality, nothing, clean)
+    of_clean = readings_loss(clean, both, target, nothing)
+    torch.testing.assert_close(with_clean, training_loss(output, both, target, quality, TrainConfig()) + of_clean)
+
+
+def test_the_answer_to_clean_clips_learns_from_their_labels_alone(output, target):
+    both, clean = torch.ones(CLIPS, 2, dtype=torch.bool), answer_to_clean()
+    config = TrainConfig(imputation_weight=1, distillation_weight=1)
+    training_loss(output, both, target, torch.ones(CLIPS, 2), config, clean).backward()
+    assert not gradient(clean.intermediates["summaries"]).any()
+    (alone,) = torch.autograd.grad(trait_loss(clean.traits, target, config.ccc_weight), [clean.traits])
+    torch.testing.assert_close(gradient(clean.traits), alone)
+
+
+def test_quality_that_is_wrong_and_sure_of_itself_still_learns(output, target):
+    sure = torch.full((CLIPS, 2), 1 - 1e-6).requires_grad_()
+    both = torch.ones(CLIPS, 2, dtype=torch.bool)
+    training_loss(replace(output, quality=sure), both, target, torch.zeros(CLIPS, 2), TrainConfig()).backward()
+    slope = sure.detach() * (1 - sure.detach())  # of the sigmoid
+    assert (gradient(sure) * slope > 1e-3).all()
+
+
+def test_halves_part_the_answers_to_degraded_clips_from_those_to_clean_ones(output):
+    degraded, clean = halves(output, 4)
+    assert torch.equal(torch.cat([degraded.traits, clean.traits]), output.traits)
+    named = degraded.intermediates["imputed_audio"], clean.intermediates["imputed_audio"]
+    assert torch.equal(torch.cat(named), output.intermediates["imputed_audio"])
+    assert halves(output, CLIPS)[1] is None
 
 
 @pytest.mark.parametrize(("index", "modality"), [(0, "audio"), (1, "visual")])
@@ -125,7 +151,7 @@ def test_quality_is_learned_where_the_modality_is_there_only(output, target):
 
 def test_imputation_learns_from_clips_that_have_the_other_modality_and_are_whole_when_clean(output, target):
     present = torch.tensor([[True, True], [True, False], [False, True], [False, False], [True, True], [True, True]])
-    clean = teacher()
+    clean = answer_to_clean()
     clean.quality[4, 0] = clean.quality[5, 1] = 0  # these lack sound, or picture, from the start
     training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig(), clean).backward()
     reached = {
@@ -140,12 +166,12 @@ def test_imputation_learns_from_clips_that_have_the_other_modality_and_are_whole
 
 def test_only_what_stands_in_is_pulled_by_imputation(output, target):
     present = torch.tensor([[True, True]] * CLIPS)
-    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig(), teacher()).backward()
+    training_loss(output, present, target, torch.ones(CLIPS, 2), TrainConfig(), answer_to_clean()).backward()
     assert (gradient(output.intermediates["summaries"]) == 0).all()
 
 
 def test_distillation_pulls_every_reading_to_the_answer_to_the_clean_clip(output, target):
-    present, clean = torch.tensor([[True, True]] * CLIPS), teacher()
+    present, clean = torch.tensor([[True, True]] * CLIPS), answer_to_clean()
     leaves = (output.traits, output.intermediates["audio_traits"], output.intermediates["visual_traits"])
 
     def gradients(weight: float) -> list[Tensor]:

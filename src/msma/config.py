@@ -125,11 +125,11 @@ class TrainConfig(Frozen):
     unimodal_weight: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the audio-only and visual-only readings of the same batch."""
     quality_weight: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the quality heads' squared error; the severity of what was done to a clip is what they learn."""
+    """Weight of the quality heads' cross-entropy; the severity of what was done to a clip is what they learn."""
     imputation_weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the squared distance of what stands in for a modality from its summary in the clean clip."""
     distillation_weight: Annotated[float, Field(ge=0)] = 0.5
-    """Weight of the distance of the answer to a degraded clip from the averaged network's answer to the clean one."""
+    """Weight of the distance of the answer to a degraded clip from the answer to the clean one."""
     modality_dropout: Share = 0.2
     """Chance that a clip loses one modality (either one, never both)."""
     frame_dropout: Share = 0.1

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from msma.config import Recipe, TrainConfig
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.data.features import FeatureDataset
-from msma.losses import training_loss
+from msma.losses import halves, training_loss
 from msma.model.msma_net import MsMANet
 from msma.pretrained import load_backbone
 from msma.ridge import logit
@@ -188,18 +188,15 @@ def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
 
 def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, config: TrainConfig) -> float:
     """One update of the network and of its average; returns the loss."""
-    inputs, target, quality, clean = batch
+    inputs, target, quality = batch
+    clips = len(target)
     torch.manual_seed(mixed_seed(config.seed, state.step, state.accelerator.process_index))  # dropout
     for group in optimizer.param_groups:
         group["lr"] = group["rate"] * learning_rate(state.step, config)
     with state.accelerator.autocast():
-        output = model(inputs, return_intermediates=True)
-        teacher = None
-        if clean is not None:
-            with torch.no_grad():
-                teacher = state.averaged(clean, return_intermediates=True)
+        degraded, clean = halves(model(inputs, return_intermediates=True), clips)
     strength = config.strength(state.step / config.steps)
-    loss = training_loss(output, inputs.present, target, quality, config, teacher, strength)
+    loss = training_loss(degraded, inputs.present[:clips], target, quality, config, clean, strength)
     state.accelerator.backward(loss)
     state.accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
     optimizer.step()

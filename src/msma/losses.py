@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,6 +12,13 @@ from torch.nn import functional as F
 from msma.config import TrainConfig
 from msma.traits import MODALITIES
 from msma.types import ModelOutput
+
+TRAINED = (
+    "summaries",
+    *(f"{modality}_traits" for modality in MODALITIES),
+    *(f"imputed_{modality}" for modality in MODALITIES),
+)
+"""The intermediates that a loss reads."""
 
 
 def ccc_loss(traits: Float[Tensor, "b k"], target: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
@@ -38,44 +47,74 @@ def training_loss(
     """The trait loss of the whole reading, and what the modal enhancement adds. Unlabelled traits (NaN) don't count.
 
     `output` and `clean` must carry their intermediates. `quality` is 1 for a clean modality and falls with the injected
-    severity. `clean` is what a teacher (the averaged network) says of the same clips before they were degraded, without
-    gradient: the answers are drawn to its answers, with `strength` in [0, 1], and what stands in for a modality to its
-    summary.
+    severity. `clean` is what the same network says of the same clips before they were degraded: it learns from the
+    labels too, the other answers are drawn to its answers, with `strength` in [0, 1], and what stands in for a modality
+    to its summary, both without gradient to it.
     """
-    named = output.intermediates
-    if named is None:
+    if output.intermediates is None:
         raise ValueError("training needs forward(..., return_intermediates=True)")
-    labelled = target.isfinite().all(dim=0)
-    target = target[:, labelled]
-
-    def reading_loss(traits: Float[Tensor, "b 5"], read: Bool[Tensor, " b"]) -> Float[Tensor, ""]:
-        loss = trait_loss(traits[read][:, labelled], target[read], config.ccc_weight)
-        if clean is None:
-            return loss
-        gap = F.l1_loss(traits[read][:, labelled].float(), clean.traits[read][:, labelled].float())
-        return loss + strength * config.distillation_weight * gap
-
-    loss = reading_loss(output.traits, torch.ones_like(present[:, 0]))
-    for index, modality in enumerate(MODALITIES):
+    loss = readings_loss(output, present, target, config)
+    for index in range(len(MODALITIES)):
         here = present[:, index]
-        if not here.any():
-            continue
-        seen = output.quality[here, index].float()
-        loss = loss + config.quality_weight * F.mse_loss(seen, quality[here, index])
-        if f"{modality}_traits" in named:
-            loss = loss + config.unimodal_weight * reading_loss(named[f"{modality}_traits"], here)
-            loss = loss + config.imputation_weight * imputation_loss(named, clean, here, 1 - index)
+        if here.any():
+            loss = loss + config.quality_weight * quality_loss(output.quality[here, index], quality[here, index])
+    if clean is None:
+        return loss
+    loss = loss + readings_loss(clean, clean.quality > 0, target, config)
+    labelled = target.isfinite().all(dim=0)
+    for traits, read, weight in readings(output, present, config):
+        gap = F.l1_loss(traits[read][:, labelled].float(), clean.traits.detach()[read][:, labelled].float())
+        loss = loss + strength * config.distillation_weight * weight * gap
+    for index in range(len(MODALITIES)):
+        loss = loss + config.imputation_weight * imputation_loss(output, clean, present[:, index], 1 - index)
     return loss
 
 
+def readings(
+    output: ModelOutput, present: Bool[Tensor, "b 2"], config: TrainConfig
+) -> Iterator[tuple[Float[Tensor, "b 5"], Bool[Tensor, " b"], float]]:
+    """Answers, for which clips they count, and how much: the whole reading, and those of one modality alone."""
+    yield output.traits, torch.ones_like(present[:, 0]), 1.0
+    for index, modality in enumerate(MODALITIES):
+        alone = (output.intermediates or {}).get(f"{modality}_traits")
+        if alone is not None and present[:, index].any():
+            yield alone, present[:, index], config.unimodal_weight
+
+
+def readings_loss(
+    output: ModelOutput, present: Bool[Tensor, "b 2"], target: Float[Tensor, "b 5"], config: TrainConfig
+) -> Float[Tensor, ""]:
+    labelled = target.isfinite().all(dim=0)
+    losses = [
+        weight * trait_loss(traits[read][:, labelled], target[read][:, labelled], config.ccc_weight)
+        for traits, read, weight in readings(output, present, config)
+    ]
+    return torch.stack(losses).sum()
+
+
+def quality_loss(seen: Float[Tensor, " b"], quality: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """Cross-entropy: the squared error of a sigmoid that is wrong and sure of itself has no gradient."""
+    seen = seen.float().clamp(1e-7, 1 - 1e-7)
+    return -(quality * seen.log() + (1 - quality) * (1 - seen).log()).mean()
+
+
 def imputation_loss(
-    named: dict[str, Tensor], clean: ModelOutput | None, given: Bool[Tensor, " b"], missing: int
+    output: ModelOutput, clean: ModelOutput, given: Bool[Tensor, " b"], missing: int
 ) -> Float[Tensor, ""] | float:
     """How far what stands in for one modality, from the given other one, is from its summary in the clean clip."""
-    imputed = named.get(f"imputed_{MODALITIES[missing]}")
-    if imputed is None or clean is None or clean.intermediates is None:
-        return 0.0
+    imputed = (output.intermediates or {}).get(f"imputed_{MODALITIES[missing]}")
     known = given & (clean.quality[:, missing] > 0)  # a quality of 0 says that the clean clip does not have it either
-    if not known.any():
+    if imputed is None or clean.intermediates is None or not known.any():
         return 0.0
-    return F.mse_loss(imputed[known].float(), clean.intermediates["summaries"][known, missing].float())
+    return F.mse_loss(imputed[known].float(), clean.intermediates["summaries"][known, missing].detach().float())
+
+
+def halves(output: ModelOutput, clips: int) -> tuple[ModelOutput, ModelOutput | None]:
+    """The answers to the first clips of a batch, and those to the others if there are any; with what is trained."""
+    kept = {name: tensor for name, tensor in (output.intermediates or {}).items() if name in TRAINED}
+
+    def rows(part: slice) -> ModelOutput:
+        named = {name: tensor[part] for name, tensor in kept.items()}
+        return ModelOutput(output.traits[part], output.quality[part], output.weights[part], named)
+
+    return rows(slice(clips)), rows(slice(clips, None)) if len(output.traits) > clips else None

@@ -28,7 +28,7 @@ from msma.types import Features, Inputs, MsmaError
 
 CLIPS = 5
 PRIOR = np.full(5, 0.5)
-VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5})
+VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "room_noise": 0.0})
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_what_plays_no_part_changes_no_file(entries, tmp_path, sections):
     assert filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]) == before
 
 
-@pytest.mark.parametrize("values", [{"seed": 1}, {"corruption": 0.6}, {"flip": False}], ids=str)
+@pytest.mark.parametrize("values", [{"seed": 1}, {"corruption": 0.6}, {"room_noise": 0.5}, {"flip": False}], ids=str)
 def test_where_there_are_variants_what_is_random_in_them_counts(entries, tmp_path, values):
     before = filled(entries, tmp_path, VARIED, ROWS[:1])
     assert not names(before) & names(filled(entries, tmp_path, changed(VARIED, train=values), ROWS[:1]))

@@ -24,7 +24,8 @@ from msma.types import Features, Inputs, MsmaError, Prepared
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
 """Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is
 needed, the clip before it was degraded."""
-Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"], Inputs | Features | None]
+Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
+"""The clips, and behind them, where they are needed, the same clips before they were degraded; target and quality."""
 T = TypeVar("T")
 
 
@@ -110,8 +111,8 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 def collate_items(items: Sequence[Item]) -> Batch:
     windows, targets, qualities, clean = zip(*items, strict=True)
     together = collate if isinstance(windows[0], Inputs) else collate_features
-    before = None if clean[0] is None else together(list(clean))
-    return together(list(windows)), torch.stack(targets), torch.stack(qualities), before
+    before = [] if clean[0] is None else clean
+    return together([*windows, *before]), torch.stack(targets), torch.stack(qualities)
 
 
 def each_batch(loader: Iterable[T]) -> Iterator[T]:
