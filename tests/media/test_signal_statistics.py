@@ -25,7 +25,7 @@ def pictures(frames: int = 4, side: int = 32) -> torch.Tensor:
 
 def of_pictures(frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     mask = torch.ones(len(frames), dtype=torch.bool) if mask is None else mask
-    return picture_statistics(frames, torch.full((len(frames), 4), 0.5), mask)
+    return picture_statistics(frames, torch.full((len(frames), 4), 0.5), mask, coverage=1.0)
 
 
 def sound(steps: int = 60, level: float = 0.1) -> torch.Tensor:
@@ -34,7 +34,7 @@ def sound(steps: int = 60, level: float = 0.1) -> torch.Tensor:
 
 
 def of_sound(waveform: torch.Tensor) -> torch.Tensor:
-    return sound_statistics(log_mel(waveform, CLIP), waveform)
+    return sound_statistics(log_mel(waveform, CLIP), waveform, coverage=1.0)
 
 
 @given(frames=st.integers(1, 5), side=st.sampled_from([8, 17, 32, 64]), seed=st.integers(0, 1000))

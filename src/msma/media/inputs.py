@@ -40,6 +40,7 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     places = placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4)
     frame_mask = placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool)
     mel = log_mel(waveform, config)
+    heard_share, seen_share = coverage(clip, len(clip.waveform) / SAMPLE_RATE), coverage(clip, len(frames) / config.fps)
     return Inputs(
         frames=frames,
         boxes=places,
@@ -48,9 +49,14 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
         mel_mask=torch.full((steps,), heard),
         waveform=waveform,
         present=torch.tensor([heard, seen]),
-        audio_statistics=sound_statistics(mel, waveform) if heard else torch.zeros(AUDIO_STATISTICS),
-        visual_statistics=picture_statistics(frames, places, frame_mask),
+        audio_statistics=sound_statistics(mel, waveform, heard_share) if heard else torch.zeros(AUDIO_STATISTICS),
+        visual_statistics=picture_statistics(frames, places, frame_mask, seen_share),
     )
+
+
+def coverage(clip: Clip, seconds: float) -> float:
+    """Share of the window that so many seconds are."""
+    return min(1.0, seconds / clip.duration_s) if clip.duration_s > 0 else 0.0
 
 
 def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:

@@ -34,9 +34,12 @@ FLOOR = -0.95
 
 
 def picture_statistics(
-    frames: UInt8[Tensor, "t 3 s s"], boxes: Float[Tensor, "t 4"], mask: Bool[Tensor, " t"]
+    frames: UInt8[Tensor, "t 3 s s"], boxes: Float[Tensor, "t 4"], mask: Bool[Tensor, " t"], coverage: float
 ) -> Float[Tensor, " k"]:
-    """VISUAL_STATISTICS numbers of face crops and of the places of the face; zeros where no frame is kept."""
+    """VISUAL_STATISTICS numbers of face crops and of the places of the face; zeros where no frame is kept.
+
+    `coverage` is the share of the window up to the last picture.
+    """
     if not mask.any():
         return torch.zeros(VISUAL_STATISTICS)
     rgb = frames.float() / 255
@@ -54,7 +57,7 @@ def picture_statistics(
             mean_and_deviation(frame_by_frame[mask]),
             mean_and_deviation(torch.stack(changes, dim=1)[mask[1:] & mask[:-1]]),
             mean_and_deviation((2 * boxes - 0.5)[mask]),
-            mask.float().mean()[None],
+            torch.tensor([float(mask.float().mean()), coverage]),
         ]
     )
 
@@ -80,8 +83,10 @@ def exposure(gray: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n _"]:
     return torch.cat([luma[:, places], *shares], dim=1)
 
 
-def sound_statistics(log_mel: Float[Tensor, "m f"], waveform: Float[Tensor, " n"]) -> Float[Tensor, " k"]:
-    """AUDIO_STATISTICS numbers of the log-mel and the waveform."""
+def sound_statistics(
+    log_mel: Float[Tensor, "m f"], waveform: Float[Tensor, " n"], coverage: float
+) -> Float[Tensor, " k"]:
+    """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with sound."""
     bands = F.adaptive_avg_pool2d(log_mel[None], (BANDS, log_mel.shape[-1]))[0]
     ordered, last = bands.sort(dim=1).values, bands.shape[1] - 1
     size = waveform.abs()
@@ -92,6 +97,7 @@ def sound_statistics(log_mel: Float[Tensor, "m f"], waveform: Float[Tensor, " n"
         (size < LEAST).float().mean(),
         (size.square().mean().sqrt() + 1e-4).log() / 4,
         (bands.mean(dim=0) < FLOOR).float().mean(),
+        torch.tensor(coverage),
     ]
     return torch.cat(
         [
