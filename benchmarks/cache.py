@@ -26,7 +26,7 @@ ROUNDS = 5
 PASSES = {"cache": 20, "mp4": 1}
 """About as long for both."""
 SAMPLED = 2.0, 4.0
-"""Pictures a second that are kept: those of recipes/demo.yaml and of recipes/synthetic.yaml."""
+"""Pictures a second that are kept: those of the recipes for rendered clips, and the default."""
 
 
 def measure(side: str, folder: Path, fps: float) -> float:
