@@ -20,6 +20,7 @@ STRATEGY = {
     "train.modality_dropout": 0,
     "train.frame_dropout": 0,
     "train.corruption": 0,
+    "train.room_noise": 0,
     "train.unimodal_weight": 0,
     "train.imputation_weight": 0,
     "train.distillation_weight": 0,

@@ -414,8 +414,13 @@ def test_a_network_that_ignores_a_modality_is_caught(planted, tmp_path, monkeypa
 
 
 def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypatch):
-    plain = MsMANet.quality
-    monkeypatch.setattr(MsMANet, "quality", lambda self, modality, branch: plain(self, modality, branch) + 0.1)
+    plain = MsMANet.read
+
+    def surer(self, *readings):
+        output, named_outputs = plain(self, *readings)
+        return replace(output, quality=output.quality + 0.1), named_outputs
+
+    monkeypatch.setattr(MsMANet, "read", surer)
     found = summarize(run(planted, tmp_path, full((5,)))).checks["nothing"]
     assert found == {"verdict": "warning", "found": ["nothing_5: predicts a quality of up to 0.100"]}
 
