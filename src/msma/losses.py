@@ -51,8 +51,6 @@ def training_loss(
     labels too, the other answers are drawn to its answers, with `strength` in [0, 1], and what stands in for a modality
     to its summary, both without gradient to it.
     """
-    if output.intermediates is None:
-        raise ValueError("training needs forward(..., return_intermediates=True)")
     loss = readings_loss(output, present, target, config)
     for index in range(len(MODALITIES)):
         here = present[:, index]
@@ -70,13 +68,24 @@ def training_loss(
     return loss
 
 
+def named(output: ModelOutput) -> dict[str, Tensor]:
+    """The intermediates of an answer.
+
+    Raises:
+        ValueError: it was asked for without them.
+    """
+    if output.intermediates is None:
+        raise ValueError("training needs forward(..., return_intermediates=True)")
+    return output.intermediates
+
+
 def readings(
     output: ModelOutput, present: Bool[Tensor, "b 2"], config: TrainConfig
 ) -> Iterator[tuple[Float[Tensor, "b 5"], Bool[Tensor, " b"], float]]:
     """Answers, for which clips they count, and how much: the whole reading, and those of one modality alone."""
     yield output.traits, torch.ones_like(present[:, 0]), 1.0
     for index, modality in enumerate(MODALITIES):
-        alone = (output.intermediates or {}).get(f"{modality}_traits")
+        alone = named(output).get(f"{modality}_traits")
         if alone is not None and present[:, index].any():
             yield alone, present[:, index], config.unimodal_weight
 
@@ -102,19 +111,19 @@ def imputation_loss(
     output: ModelOutput, clean: ModelOutput, given: Bool[Tensor, " b"], missing: int
 ) -> Float[Tensor, ""] | float:
     """How far what stands in for one modality, from the given other one, is from its summary in the clean clip."""
-    imputed = (output.intermediates or {}).get(f"imputed_{MODALITIES[missing]}")
+    imputed = named(output).get(f"imputed_{MODALITIES[missing]}")
     known = given & (clean.quality[:, missing] > 0)  # a quality of 0 says that the clean clip does not have it either
-    if imputed is None or clean.intermediates is None or not known.any():
+    if imputed is None or not known.any():
         return 0.0
-    return F.mse_loss(imputed[known].float(), clean.intermediates["summaries"][known, missing].detach().float())
+    return F.mse_loss(imputed[known].float(), named(clean)["summaries"][known, missing].detach().float())
 
 
 def halves(output: ModelOutput, clips: int) -> tuple[ModelOutput, ModelOutput | None]:
     """The answers to the first clips of a batch, and those to the others if there are any; with what is trained."""
-    kept = {name: tensor for name, tensor in (output.intermediates or {}).items() if name in TRAINED}
+    kept = {name: tensor for name, tensor in named(output).items() if name in TRAINED}
 
     def rows(part: slice) -> ModelOutput:
-        named = {name: tensor[part] for name, tensor in kept.items()}
-        return ModelOutput(output.traits[part], output.quality[part], output.weights[part], named)
+        ours = {name: tensor[part] for name, tensor in kept.items()}
+        return ModelOutput(output.traits[part], output.quality[part], output.weights[part], ours)
 
     return rows(slice(clips)), rows(slice(clips, None)) if len(output.traits) > clips else None

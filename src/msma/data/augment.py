@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
+from msma.corruptions.audio_noise import coloured, with_noise
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt_at_random
 from msma.corruptions.scenarios import face_after, same_pictures
 from msma.corruptions.table import HELD_OUT, ROWS
@@ -35,8 +36,8 @@ SPOILERS = {
 }
 """By modality and family."""
 ROOM_DB = (30.0, 60.0)
-FLATTEST = 0.005
-"""Below this share of the sample rate (80 Hz) the noise of a room rises no further."""
+ROOM_SLOPE_DB = (-3.0, 0.0)
+"""Per octave: from pink to white."""
 SEGMENT_STEPS = 25
 """Log-mel steps that drop out together."""
 
@@ -81,12 +82,8 @@ def in_a_room(clip: Clip, generator: Generator) -> Clip:
     if not len(clip.waveform):
         return clip
     rng = np.random.default_rng(draw(2**62, generator))
-    spectrum = np.fft.rfft(rng.standard_normal(len(clip.waveform)))
-    spectrum *= np.maximum(np.fft.rfftfreq(len(clip.waveform)), FLATTEST) ** -rng.uniform(0, 0.5)
-    noise = np.fft.irfft(spectrum, len(clip.waveform))
-    share = 10 ** (-rng.uniform(*ROOM_DB) / 20)
-    noise *= share * np.sqrt(np.mean(np.square(clip.waveform))) / max(noise.std(), 1e-12)
-    return replace(clip, waveform=np.clip(clip.waveform + noise, -1, 1).astype(np.float32))
+    noise = coloured(len(clip.waveform), rng, rng.uniform(*ROOM_SLOPE_DB))
+    return replace(clip, waveform=with_noise(clip.waveform, noise, rng.uniform(*ROOM_DB)))
 
 
 def happens(chance: float, generator: Generator) -> bool:

@@ -50,8 +50,7 @@ class InputVariants(Dataset):
         config = self.recipe.train
         windows = []
         for place, window in enumerate(read_windows(self.entries[index])):
-            clean = prepared(window.clip, window.face, self.recipe.clip).inputs
-            variants = [(clean, torch.ones(2))]
+            variants = [(prepared(window.clip, window.face, self.recipe.clip).inputs, torch.ones(2))]
             for variant in range(1, self.variants):
                 # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
                 seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)

@@ -89,8 +89,7 @@ def used_shares(clip: Clip, inputs: Inputs, config: ClipConfig) -> dict[str, flo
     sound_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.float().mean())
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
-    heard = sound_s / clip.duration_s if clip.duration_s > 0 else 0.0
-    return dict(zip(MODALITIES, (min(1.0, heard), min(1.0, seen)), strict=True))
+    return dict(zip(MODALITIES, (coverage(clip, sound_s), min(1.0, seen)), strict=True))
 
 
 def collate(windows: list[Inputs]) -> Inputs:

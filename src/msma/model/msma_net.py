@@ -167,8 +167,8 @@ class MsMANet(nn.Module):
     def unread(self, features: Features) -> Branch:
         clips, device = len(features.present), features.present.device
         nothing = torch.zeros(clips, 1, dtype=torch.bool, device=device)
-        tokens = torch.zeros(clips, 1, self.width, device=device)
-        return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0])
+        tokens, quality = torch.zeros(clips, 1, self.width, device=device), torch.zeros(clips, device=device)
+        return Branch(tokens, nothing, nothing[:, 0], quality)
 
     def fill(self, modality: str, branch: Branch) -> Branch:
         tokens, mask = self.missing[modality](branch.tokens, branch.mask, branch.present)
