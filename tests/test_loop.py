@@ -192,3 +192,14 @@ def test_the_answers_do_not_depend_on_how_many_are_asked_for_at_once(clips):
     sizes = (RECIPE.train.model_copy(update={"batch_size": size}) for size in (2, 5))
     one, other = (answer(network, asked, config, torch.device("cpu")).traits for config in sizes)
     np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_what_the_quality_heads_learn_changes_no_other_part(clips):
+    def learned(weight: float) -> torch.nn.Module:
+        state, going = begun(changed(RECIPE, train={"quality_weight": weight, "clip_norm": 0.01}), clips)
+        for _ in range(2):
+            next(going)
+        return state.network
+
+    other = moved(tensors(learned(0.0)), learned(10.0))
+    assert {name.split(".")[0] for name in other} == {"quality_head"}

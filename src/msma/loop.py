@@ -198,7 +198,9 @@ def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, con
     strength = config.strength(state.step / config.steps)
     loss = training_loss(degraded, inputs.present[:clips], target, quality, config, clean, strength)
     state.accelerator.backward(loss)
-    state.accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+    # Quality heads share nothing with the rest: neither should scale the steps of the other.
+    rest = [p for name, p in state.network.named_parameters() if not name.startswith("quality_head.")]
+    state.accelerator.clip_grad_norm_(rest, config.clip_norm)
     optimizer.step()
     optimizer.zero_grad()
     state.average.update_parameters(state.network)
