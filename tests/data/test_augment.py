@@ -197,9 +197,9 @@ def test_the_strategy_grows_over_the_ramp_to_what_the_recipe_says():
         (now.corruption, now.modality_dropout, now.frame_dropout)
         for now in (at_progress(config, epoch, 100) for epoch in range(10))  # ten steps an epoch
     ]
-    assert chances[0] == (0, 0, 0)
-    assert chances[2] == pytest.approx((0.16, 0.08, 0.04))
-    assert chances[5:] == [(0.4, 0.2, 0.1)] * 5
+    assert chances[0] == pytest.approx((0.08, 0.04, 0.02))
+    assert chances[1] == pytest.approx((0.16, 0.08, 0.04))
+    assert chances[4:] == [(0.4, 0.2, 0.1)] * 6
 
 
 def test_without_a_ramp_the_strategy_is_there_from_the_first_step():

@@ -144,8 +144,11 @@ def lose(inputs: Inputs, modality: int) -> Inputs:
 
 
 def at_progress(config: TrainConfig, epoch: int, clips: int) -> TrainConfig:
-    """The chances of this epoch: they grow to what `config` names over its ramp."""
+    """The chances of this epoch, those of its end: they grow to what `config` names over its ramp.
+
+    Those of its start would leave the whole first epoch clean, and the quality heads sure that all clips are.
+    """
     steps_in_epoch = max(1, clips // min(config.batch_size, clips))
-    strength = config.strength(epoch * steps_in_epoch / config.steps)
+    strength = config.strength((epoch + 1) * steps_in_epoch / config.steps)
     ramped = {name: strength * getattr(config, name) for name in ("modality_dropout", "frame_dropout", "corruption")}
     return config.model_copy(update=ramped)
