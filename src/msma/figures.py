@@ -76,7 +76,8 @@ def curves(title: str, clean_skill: float, scenarios: Mapping[str, Group]) -> Fi
             style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
             width = 1.4 if graded else 0.0
             panel.plot(list(points), list(points.values()), label=name, markersize=4, linewidth=width, **style)
-        panel.legend(fontsize=6.5, frameon=False, loc="lower left")
+        above_zero = {"bbox_to_anchor": (0, 0), "bbox_transform": panel.get_yaxis_transform()}
+        panel.legend(fontsize=6.5, frameon=False, loc="lower left", **above_zero)
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xticks([0, *SEVERITIES])
     for panel in panels[len(families) :]:

@@ -42,7 +42,7 @@ __all__ = [
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 
-AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 88
+AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
 """Numbers that tell of the quality of sound and picture: see `msma.media.signal_statistics`."""
 
 Status = Literal["ok", "degraded", "failed"]

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from msma.config import ClipConfig
 from msma.media.audio import hop_samples, log_mel
-from msma.media.signal_statistics import picture_statistics, sound_statistics
+from msma.media.signal_statistics import LEAST_MOTION, apparent_motion, picture_statistics, sound_statistics
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
 CLIP = ClipConfig()
@@ -23,9 +24,12 @@ def pictures(frames: int = 4, side: int = 32) -> torch.Tensor:
     return (128 + 60 * torch.stack(moved)).to(torch.uint8)[:, None].repeat(1, 3, 1, 1)
 
 
-def of_pictures(frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+def of_pictures(
+    frames: torch.Tensor, mask: torch.Tensor | None = None, scene: torch.Tensor | None = None
+) -> torch.Tensor:
     mask = torch.ones(len(frames), dtype=torch.bool) if mask is None else mask
-    return picture_statistics(frames, torch.full((len(frames), 4), 0.5), mask, coverage=1.0)
+    scene = pictures() if scene is None else scene
+    return picture_statistics(frames, torch.full((len(frames), 4), 0.5), mask, scene, coverage=1.0)
 
 
 def sound(steps: int = 60, level: float = 0.1) -> torch.Tensor:
@@ -85,6 +89,31 @@ def test_what_spoils_a_picture_moves_them_the_more_the_worse(spoil):
     apart = [float((of_pictures(spoiled(share)) - of_pictures(clean)).norm()) for share in (0.0, 0.3, 0.6, 1.0)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0).all()
+
+
+def test_a_camera_that_shakes_moves_them_the_more_the_worse_though_crops_follow_the_face():
+    frames = pictures(8)
+    still = torch.randint(256, (3, 128, 128), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    still = F.interpolate(still[None, :, ::8, ::8].float(), size=(128, 128), mode="bilinear")[0].to(torch.uint8)
+
+    def shaken(pixels: int) -> torch.Tensor:
+        scene = torch.stack([still.roll((-1) ** t * pixels, dims=2) for t in range(8)])
+        return of_pictures(frames, scene=scene)
+
+    apart = [float((shaken(pixels) - shaken(0)).norm()) for pixels in (0, 1, 3)]
+    assert apart[0] == 0
+    assert (np.diff(apart) > 0.1).all()
+
+
+@given(moves=st.integers(1, 4), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_apparent_motion_is_near_the_pixels_that_a_smooth_picture_moves_by(moves, seed):
+    phases = torch.rand(2, generator=torch.Generator().manual_seed(seed))
+    columns = torch.arange(128.0).expand(128, 128)
+    scene = [torch.sin(columns / 16 - moves * t / 16 + phases[0]) for t in range(4)]
+    scene = (128 + 100 * torch.stack(scene)).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    pixels = ((apparent_motion(scene) - 1) * 3).exp() - LEAST_MOTION
+    assert moves / 2 < float(pixels[-1]) < moves * 1.5
 
 
 @pytest.mark.parametrize("spoil", ["noise", "clipping", "gaps"])

@@ -30,7 +30,7 @@ from msma.media.windows import prepared
 from msma.model.msma_net import MsMANet
 from msma.types import Features, Inputs, MsmaError
 
-FORMAT = 2
+FORMAT = 3
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 KEPT = tuple(field.name for field in fields(Features) if field.name != "linear")
 HELD_BYTES = 1024**3

@@ -26,8 +26,17 @@ def face_crops(
         crops = [
             square_crop(picture, box, config.face_margin, size) for picture, box in zip(frames, face.boxes, strict=True)
         ]
-    stacked = np.stack(crops).transpose(0, 3, 1, 2) if crops else np.zeros((0, 3, size, size), np.uint8)
-    return np.ascontiguousarray(stacked), box_shares(face.boxes, frames.shape[1], frames.shape[2])
+    return stacked(crops, size), box_shares(face.boxes, frames.shape[1], frames.shape[2])
+
+
+def whole_pictures(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
+    """Each picture whole, made square by repeating its edge."""
+    return stacked([letterbox(picture, size) for picture in frames], size)
+
+
+def stacked(pictures: list[np.ndarray], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
+    together = np.stack(pictures).transpose(0, 3, 1, 2) if pictures else np.zeros((0, 3, size, size), np.uint8)
+    return np.ascontiguousarray(together)
 
 
 def box_shares(boxes: Float32[np.ndarray, "t 4"], height: int, width: int) -> Float32[np.ndarray, "t 4"]:

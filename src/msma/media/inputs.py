@@ -8,8 +8,8 @@ import torch
 from msma.config import ClipConfig
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.faces import Detector, default_detector, track_face
-from msma.media.frames import face_crops
-from msma.media.signal_statistics import picture_statistics, sound_statistics
+from msma.media.frames import face_crops, whole_pictures
+from msma.media.signal_statistics import SCENE_SIDE, picture_statistics, sound_statistics
 from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Features, Inputs, MsmaError
 
 SILENCE = -1.0
@@ -39,6 +39,7 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     frames = placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8)
     places = placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4)
     frame_mask = placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool)
+    scene = torch.from_numpy(whole_pictures(clip.frames, SCENE_SIDE))
     mel = log_mel(waveform, config)
     heard_share, seen_share = coverage(clip, len(clip.waveform) / SAMPLE_RATE), coverage(clip, len(frames) / config.fps)
     return Inputs(
@@ -50,7 +51,7 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
         waveform=waveform,
         present=torch.tensor([heard, seen]),
         audio_statistics=sound_statistics(mel, waveform, heard_share) if heard else torch.zeros(AUDIO_STATISTICS),
-        visual_statistics=picture_statistics(frames, places, frame_mask, seen_share),
+        visual_statistics=picture_statistics(frames, places, frame_mask, scene, seen_share),
     )
 
 

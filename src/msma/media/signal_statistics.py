@@ -24,6 +24,14 @@ LUMA_QUANTILES = (0.02, 0.25, 0.5, 0.75, 0.98)
 LUMA_SIDE = 32
 SAME = 5e-4
 """Mean difference of two pictures that are taken for the same, as a share of the range."""
+SCENE_SIDE = 128
+"""Side in pixels of the whole pictures whose motion is looked at."""
+LEAST_SLOPE = 0.01
+"""Of the luma from one pixel to the next, as a share of the range: so flat is what shows no motion."""
+LEAST_MOTION = 0.01
+"""In pixels. Below it there is none to be told."""
+MOTION_QUANTILES = (0.1, 0.25, 0.5)
+"""Of the blocks of a whole picture, from what should stand still to what may move."""
 BANDS = 8
 BAND_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 LAGS = (1, 4, 16)
@@ -34,11 +42,15 @@ FLOOR = -0.95
 
 
 def picture_statistics(
-    frames: UInt8[Tensor, "t 3 s s"], boxes: Float[Tensor, "t 4"], mask: Bool[Tensor, " t"], coverage: float
+    frames: UInt8[Tensor, "t 3 s s"],
+    boxes: Float[Tensor, "t 4"],
+    mask: Bool[Tensor, " t"],
+    scene: UInt8[Tensor, "t2 3 h w"],
+    coverage: float,
 ) -> Float[Tensor, " k"]:
-    """VISUAL_STATISTICS numbers of face crops and of the places of the face; zeros where no frame is kept.
+    """VISUAL_STATISTICS numbers of face crops, places of the face and whole pictures; zeros where no frame is kept.
 
-    `coverage` is the share of the window up to the last picture.
+    `scene` holds the whole pictures, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
     """
     if not mask.any():
         return torch.zeros(VISUAL_STATISTICS)
@@ -57,6 +69,7 @@ def picture_statistics(
             mean_and_deviation(frame_by_frame[mask]),
             mean_and_deviation(torch.stack(changes, dim=1)[mask[1:] & mask[:-1]]),
             mean_and_deviation((2 * boxes - 0.5)[mask]),
+            apparent_motion(scene),
             torch.tensor([float(mask.float().mean()), coverage]),
         ]
     )
@@ -73,6 +86,23 @@ def detail(pyramid: list[Float[Tensor, "n 3 _ _"]]) -> list[Float[Tensor, "n _"]
             found += [logarithm(blocks[..., int(q * (blocks.shape[-1] - 1))]) for q in BLOCK_QUANTILES]
             found.append(logarithm(band[:, :1].square().mean(dim=(2, 3)).sqrt()))
     return found
+
+
+def apparent_motion(scene: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, " k"]:
+    """How far, in pixels, blocks of the picture seem to move from one to the next; zeros where there is only one.
+
+    The background of a camera that stands still tells of noise where it seems to move, and of a codec that skips it
+    where it does not at all; crops that follow the face cannot show a camera that shakes.
+    """
+    if len(scene) < 2:
+        return torch.zeros(len(MOTION_QUANTILES))
+    gray = F.avg_pool2d(scene.float().mean(dim=1, keepdim=True) / 255, 3, stride=1)
+    slope = (gray[..., 1:, 1:] - gray[..., :-1, 1:]).abs() + (gray[..., 1:, 1:] - gray[..., 1:, :-1]).abs()
+    change = (gray[1:] - gray[:-1])[..., 1:, 1:].abs()
+    pixels = F.avg_pool2d(change, BLOCK) / (F.avg_pool2d((slope[1:] + slope[:-1]) / 2, BLOCK) + LEAST_SLOPE)
+    ordered = pixels.flatten(1).sort(dim=1).values
+    last = ordered.shape[1] - 1
+    return torch.stack([logarithm(ordered[:, int(q * last)].mean(), LEAST_MOTION) for q in MOTION_QUANTILES])
 
 
 def exposure(gray: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n _"]:
@@ -120,5 +150,5 @@ def mean_and_deviation(values: Float[Tensor, "l k"]) -> Float[Tensor, " k2"]:
     return torch.cat([values.mean(dim=0), values.std(dim=0, correction=0)])
 
 
-def logarithm(share: Tensor) -> Tensor:
-    return (share + 1e-3).log() / 3 + 1
+def logarithm(share: Tensor, least: float = 1e-3) -> Tensor:
+    return (share + least).log() / 3 + 1
