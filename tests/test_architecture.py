@@ -14,11 +14,11 @@ ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
-    {"media", "model", "losses", "metrics"},
+    {"media", "model", "losses", "metrics", "conformal"},
     {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
     {"predict", "identity", "linear_fit", "loop", "scoring"},
-    {"evaluate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
+    {"evaluate", "calibrate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
     {"report", "contact_sheet", "crossval", "figures", "ablation"},
     {"cli", "serve"},

@@ -45,7 +45,8 @@ def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
     answers = json.loads(result.stdout)
     assert result.exit_code == 0
     assert [Path(answer["path"]).name for answer in answers] == ["a.mp4", "b.mp4"]
-    wanted = {"path", "status", "reasons", "traits", "quality", "used", "windows", "model", "notice"}
+    wanted = {"path", "status", "reasons", "traits", "intervals", "coverage"}
+    wanted |= {"quality", "used", "windows", "model", "notice"}
     assert all(wanted <= answer.keys() for answer in answers)
     assert {"start_s", "end_s", "traits"} <= answers[0]["windows"][0].keys()
 
@@ -56,12 +57,16 @@ def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):
     assert json.loads(run("predict", path, "--format", "jsonl").stdout) == expected
     (row,) = csv.DictReader(io.StringIO(run("predict", path, "--format", "csv").stdout))
     assert [float(row[trait]) for trait in TRAITS] == list(expected["traits"].values())
-    assert f"{expected['traits']['openness']:.2f}" in run("predict", path).stdout
+    ends = [[float(row[f"{trait}_low"]), float(row[f"{trait}_high"])] for trait in TRAITS]
+    assert (ends, float(row["coverage"])) == (list(expected["intervals"].values()), expected["coverage"])
+    table, (low, high) = run("predict", path).stdout, expected["intervals"]["openness"]
+    assert f"{expected['traits']['openness']:.2f}" in table
+    assert f"{low:.2f}-{high:.2f}" in table
 
 
 def test_messages_and_notice_go_to_stderr(run, make_media):
     result = run("predict", make_media(), "--format", "json")
-    assert "1 files: 0 ok, 1 degraded, 0 failed" in result.stderr
+    assert "1 files: 0 ok, 1 degraded, 0 abstained, 0 failed" in result.stderr
     assert "rendered people" in result.stderr
 
 

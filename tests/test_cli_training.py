@@ -50,6 +50,7 @@ def run(corpus) -> Path:
     out = corpus / "run"
     result = msma("train", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", "--out", out, "--cpu")
     assert result.exit_code == 0, result.stderr
+    assert "no intervals: tones: 2 sources in split 'val'; intervals need 10 at least" in result.stderr
     return out
 
 

@@ -1,4 +1,5 @@
-"""Weights in a folder: `model.safetensors`, `config.json` and, where there is one, a card. Never a pickle.
+"""Weights in a folder: `model.safetensors`, `config.json` and, where they are there, `calibration.json` (of prediction
+intervals) and a card. Never a pickle.
 
 Loading is strict: every tensor and every config key must be there, of the right shape, finite, and known.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ClipConfig, ConfigError, Frozen, ModelConfig, parse
+from msma.conformal import Calibration
 from msma.files import written_whole
 from msma.model.msma_net import MsMANet
 from msma.traits import TRAITS
 from msma.types import MsmaError
 
 FORMAT = "msma-net/1"
-MAX_CONFIG_BYTES = 1024**2
+MAX_JSON_BYTES = 1024**2
 
 
 class WeightsConfig(Frozen):
@@ -59,6 +61,8 @@ class Weights:
 
     network: MsMANet
     config: WeightsConfig
+    calibration: Calibration | None = None
+    """Of its prediction intervals; None: not calibrated."""
 
 
 def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
@@ -69,11 +73,18 @@ def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]
         path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
+def save_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write `calibration.json` beside the weights that it is of."""
+    with written_whole(folder / "calibration.json") as path:
+        path.write_text(calibration.model_dump_json() + "\n", encoding="utf-8")
+
+
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
     """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
 
     Raises:
-        MsmaError: files missing, truncated or foreign; tensors unknown, missing, misshaped or not finite.
+        MsmaError: files missing, truncated or foreign; tensors unknown, missing, misshaped or not finite; a
+            calibration of other weights.
     """
     if folder is None:
         with as_file(files("msma") / "weights" / "synthetic") as bundled:
@@ -88,7 +99,8 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     tensors = _read_tensors(path, expected)
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
-    return Weights(network.to(device).eval(), config)
+    weights = Weights(network.to(device).eval(), config)
+    return replace(weights, calibration=_read_calibration(folder / "calibration.json", weights))
 
 
 def weights_sha256(weights: Weights) -> str:
@@ -100,15 +112,35 @@ def weights_sha256(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def _read_config(path: Path) -> WeightsConfig:
+def calibration_sha256(weights: Weights) -> str | None:
+    """Digest of all that decides how wide intervals are; None without a calibration."""
+    calibration = weights.calibration
+    return None if calibration is None else hashlib.sha256(calibration.model_dump_json().encode()).hexdigest()
+
+
+def _read_calibration(path: Path, weights: Weights) -> Calibration | None:
+    remedy = "delete it, and make a new one with `msma calibrate`"
+    if not path.exists():
+        return None
+    calibration = parse(Calibration, _read_json(path, remedy), f"{path} ({remedy})")
+    if calibration.about.weights_sha256 != weights_sha256(weights):
+        raise MsmaError(f"{path}: is of other weights; {remedy}")
+    return calibration
+
+
+def _read_json(path: Path, remedy: str) -> Any:
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise MsmaError(f"{path}: too large for a configuration; name a folder written by `msma train`")
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`") from error
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise MsmaError(f"{path}: too large; {remedy}")
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise MsmaError(f"{path}: cannot be read as JSON; name a folder written by `msma train`") from error
+        raise MsmaError(f"{path}: cannot be read as JSON; {remedy}") from error
+
+
+def _read_config(path: Path) -> WeightsConfig:
+    if not path.exists():
+        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`")
+    values = _read_json(path, "name a folder written by `msma train`")
     if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
         raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
     config = parse(WeightsConfig, values, str(path))

@@ -13,11 +13,13 @@ from jaxtyping import Float
 from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig
+from msma.conformal import used_quality
 from msma.data.cache import CacheReport
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
-from msma.predict import Model, pooled_traits
-from msma.scoring.evaluation import Evaluation, ceiling_of, score_split, warnings_of
+from msma.predict import Model, pooled_quality, pooled_traits
+from msma.scoring.coverage import Bounds
+from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, warnings_of
 from msma.scoring.predictions import Predictions
 from msma.traits import TRAITS
 from msma.types import MsmaError, Prepared
@@ -48,13 +50,32 @@ def predict_split(
     read = partial(read_entries, config=model.clip)
     loader = DataLoader(entries, batch_size=batch_size, num_workers=workers, collate_fn=read)
     predicted: list[list[float]] = []
+    quality: list[dict[str, float]] = []
     for batch in each_batch(loader):
         for windows in batch:
-            traits = pooled_traits([model.read(window) for window in windows])
+            answers = [model.read(window) for window in windows]
+            traits = pooled_traits(answers)
             predicted.append([traits.get(trait, math.nan) for trait in TRAITS])
+            quality.append(pooled_quality(answers))
         if progress is not None:
             progress(len(predicted), len(rows))
-    return Predictions([r.clip for r in rows], [r.source for r in rows], np.array(predicted), target)
+    answered = np.array(predicted)
+    bounds = bounds_of(model, answered, quality)
+    return Predictions([r.clip for r in rows], [r.source for r in rows], answered, target, bounds)
+
+
+def bounds_of(
+    model: Model, predicted: Float[np.ndarray, "clips 5"], quality: Sequence[dict[str, float]]
+) -> Bounds | None:
+    """The intervals of answers with these predicted qualities, each by modality; None without a calibration."""
+    calibration = model.weights.calibration
+    if calibration is None:
+        return None
+    by_trait = [calibration.half_widths(one, model.coverage) for one in quality]
+    widths = np.array([[widths.get(trait, math.inf) for trait in TRAITS] for widths in by_trait])
+    available = [used_quality(one)[0] or "nothing" for one in quality]
+    low, high = (np.clip(predicted + side * widths, 0, 1) for side in (-1, 1))
+    return Bounds(model.coverage, low, high, available)
 
 
 def answered_targets(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
@@ -107,4 +128,5 @@ def evaluate(
         ceiling=ceiling_of(manifest, fusion),
         unsliced=unsliced,
         scored=scored,
+        prediction_intervals=coverage_on(manifest, predictions, slices),
     )

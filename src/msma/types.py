@@ -45,7 +45,8 @@ SAMPLE_RATE = 16_000
 AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
 """Numbers that tell of the quality of sound and picture: see `msma.media.signal_statistics`."""
 
-Status = Literal["ok", "degraded", "failed"]
+Status = Literal["ok", "degraded", "abstained", "failed"]
+"""Abstained: what could be read is too poor to answer from."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,11 @@ class Prediction:
     status: Status
     reasons: list[str]
     traits: dict[str, float] | None
+    """None where abstained or failed."""
+    intervals: dict[str, list[float]] | None
+    """By trait, the low and the high end; None without traits or where the weights are not calibrated."""
+    coverage: float | None
+    """Share of such answers whose label is in the interval; None without intervals."""
     quality: dict[str, float]
     """Predicted quality by modality, in [0, 1]; 0 where it is missing."""
     used: dict[str, float]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Write = Callable[["Prediction"], None]
 
-LEGEND = f"{', '.join(TRAITS)} in [0, 1]; a/v: audio and visual"
+LEGEND = f"{', '.join(TRAITS)} in [0, 1], below each its interval; a/v: audio and visual"
 
 
 @contextmanager
@@ -71,12 +71,15 @@ def jsonl_writer(file: TextIO) -> Iterator[Write]:
 def csv_writer(file: TextIO) -> Iterator[Write]:
     rows = csv.writer(file, lineterminator="\n")
     shares = [f"{share}_{modality}" for share in ("quality", "used") for modality in MODALITIES]
-    rows.writerow(["path", "status", "reasons", *TRAITS, *shares, "model"])
+    ends = [f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")]
+    rows.writerow(["path", "status", "reasons", *TRAITS, *ends, "coverage", *shares, "model"])
 
     def write(answer: Prediction) -> None:
         traits = [(answer.traits or {}).get(trait, "") for trait in TRAITS]
+        bounds = [end for trait in TRAITS for end in (answer.intervals or {}).get(trait, ["", ""])]
         values = [share[modality] for share in (answer.quality, answer.used) for modality in MODALITIES]
-        rows.writerow([answer.path, answer.status, "; ".join(answer.reasons), *traits, *values, answer.model])
+        about = [answer.path, answer.status, "; ".join(answer.reasons)]
+        rows.writerow([*about, *traits, *bounds, answer.coverage, *values, answer.model])
         file.flush()
 
     yield write
@@ -88,11 +91,10 @@ def table_writer(file: TextIO) -> Iterator[Write]:
     table = Table("file", "status", *initials, "quality a/v", "used a/v", "why", caption=LEGEND)
 
     def write(answer: Prediction) -> None:
-        traits = answer.traits or {}
         table.add_row(
             Path(answer.path).name,
             answer.status,
-            *(f"{traits[trait]:.2f}" if trait in traits else "-" for trait in TRAITS),
+            *(score_of(answer, trait) for trait in TRAITS),
             "/".join(f"{answer.quality[modality]:.2f}" for modality in MODALITIES),
             "/".join(f"{answer.used[modality]:.2f}" for modality in MODALITIES),
             "; ".join(answer.reasons),
@@ -103,3 +105,14 @@ def table_writer(file: TextIO) -> Iterator[Write]:
     finally:
         console = stdout() if file is sys.stdout else Console(file=file, markup=False, width=PIPED_WIDTH)
         console.print(table)
+
+
+def score_of(answer: Prediction, trait: str) -> str:
+    """In a cell of the table: the score, and below it the interval where it is known."""
+    if answer.traits is None or trait not in answer.traits:
+        return "-"
+    score = f"{answer.traits[trait]:.2f}"
+    if answer.intervals is None:
+        return score
+    low, high = answer.intervals[trait]
+    return f"{score}\n{low:.2f}-{high:.2f}"

@@ -7,11 +7,12 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from msma.cli.ablate import ablate
+from msma.cli.calibrate import calibrate, calibrate_run, uncalibrated
 from msma.cli.corruptions import corruptions
 from msma.cli.crossval import crossval
 from msma.cli.messages import tell
@@ -27,6 +28,7 @@ from msma.cli.prepare import prepare_app
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
 from msma.cli.weights import weights_app
+from msma.errors import MsmaError
 
 app = typer.Typer(
     help="Apparent Big Five personality from audiovisual clips that are not perfect.",
@@ -37,7 +39,7 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
 
-for command in (ablate, crossval, evaluate, robustness, score, compare, corruptions):
+for command in (ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions):
     app.command()(command)
 
 
@@ -84,8 +86,11 @@ def train(
     cache: CacheOption = None,
     workers: WorkersOption = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
+    calibration_clips: Annotated[
+        int, typer.Option("--calibration-clips", min=0, help="Most validation clips for intervals; 0: no intervals.")
+    ] = 400,
 ) -> None:
-    """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out."""
+    """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out, with their intervals."""
     from msma.cli.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.manifest import read_manifest
@@ -111,6 +116,11 @@ def train(
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; go on with: msma {again} --resume")
         raise typer.Exit(130)
+    if calibration_clips:
+        try:
+            calibrate_run(out, uncalibrated(out, "cpu"), corpus, "val", filled.entries, calibration_clips)
+        except MsmaError as error:  # the weights are there all the same
+            tell(f"no intervals: {error}")
     tell(
         f"best validation CCC {result.best_ccc:.3f} (a constant has 0); "
         f"next: msma evaluate --model {out} --manifest {manifest}"
@@ -128,30 +138,48 @@ def predict(
     ] = None,
     yunet: Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")] = None,
     limits: Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200.")] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Share of labels that the intervals may miss: 0.01 to 0.5.")
+    ] = 0.1,
+    least_quality: Annotated[
+        float,
+        typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less."),
+    ] = 0.1,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Apparent Big Five of the person in each video, with a status, the quality and the use of picture and sound."""
+    """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
     from msma.cli.answers import writer_of
     from msma.cli.progress import progress_bar
     from msma.config import Limits, with_overrides
     from msma.predict import load, media_files, predict_each
+    from msma.types import Status
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))
     if face is not None:
         check_choice("--face", face, ("largest", "center", "whole"))
     files = media_files(paths)
-    loaded = load(model, device=device, face=face, yunet=yunet, limits=with_overrides(Limits, limits or ()))
+    loaded = load(
+        model,
+        device=device,
+        face=face,
+        yunet=yunet,
+        limits=with_overrides(Limits, limits or ()),
+        alpha=alpha,
+        least_quality=least_quality,
+    )
     answers = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
         for answer in predict_each(loaded, files):
             answers.append(answer)
             write(answer)
             report(len(answers), len(files))
-    counts = {status: sum(answer.status == status for answer in answers) for status in ("ok", "degraded", "failed")}
+    counts = {status: sum(answer.status == status for answer in answers) for status in get_args(Status)}
     tell(f"{len(answers)} files: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     for answer in answers:
         if answer.status == "failed":
             tell(f"failed: {answer.reasons[0]}")
+    if loaded.weights.calibration is None:
+        tell("no intervals: these weights have none; make them with `msma calibrate`")
     tell(loaded.weights.config.notice)
     if counts["failed"] == len(answers):
         raise typer.Exit(1)

@@ -50,6 +50,7 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
     console.print(
         f"clean: skill {number(clean.skill)} {low_high}, mean accuracy {number(clean.mean_accuracy)}, "
         f"CCC {number(clean.ccc)} on {len(clean.clips)} clips"
+        + ("" if math.isnan(clean.coverage) else f"; intervals hold {share(clean.coverage)}, {share(clean.width)} wide")
     )
     if clean.skill <= 0:
         console.print("warning: without skill on clean clips there is no retention")
@@ -57,6 +58,10 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
         console.print(f"mean retention over the six scenarios at severity {severity}: {share(retention)}")
     if not math.isnan(summary.effective_robustness):
         console.print(f"effective robustness (mean over cells): {summary.effective_robustness:+.4f} skill")
+    for group in (summary.seen, summary.held_out):
+        if group is not None and not math.isnan(clean.coverage):
+            held, wide = (" ".join(map(share, values.values())) for values in (group.coverage, group.width))
+            console.print(f"intervals, {group.family}: hold {held} of the labels by severity, {wide} wide")
     if summary.worst is not None:
         console.print(f"worst cell: {summary.worst.cell.name}, skill {number(summary.worst.skill)}")
     for names, which in (

@@ -14,8 +14,11 @@ from msma.cli.messages import printable
 from msma.cli.tables import stdout
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from msma.metrics import Interval
     from msma.scoring.comparison import Comparison
+    from msma.scoring.coverage import CoverageReport
     from msma.scoring.evaluation import Evaluation
     from msma.scoring.gaps import Difference, Gap
     from msma.scoring.predictions import Predictions
@@ -57,6 +60,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console.print(table)
     for name, intervals in whole.intervals.items():
         console.print(f"{name}: 95 % interval by source {bounds(intervals['mean'])}")
+    if evaluation.prediction_intervals is not None:
+        show_coverage(evaluation.prediction_intervals, console)
     if best is not None:
         console.print(f"share of the ceiling (CCC): {whole.metrics['ccc']['mean'] / best['ccc']['mean']:.2f}")
     if evaluation.degraded:
@@ -68,6 +73,15 @@ def show_evaluation(evaluation: Evaluation) -> None:
     comparisons = max((gap.comparisons for gap in scored.gaps.values()), default=0)
     if comparisons:
         console.print(f"gaps: value minus the rest; with 95 %, all {comparisons} intervals hold together")
+
+
+def show_coverage(report: CoverageReport, console: Console) -> None:
+    """A line for all answers, and one by what could be used where that differs."""
+    parts = {"": report.whole} | (report.available if len(report.available) > 1 else {})
+    for available, part in parts.items():
+        held, width = number(part.coverage["mean"]), number(part.width["mean"])
+        of = f" of the {part.clips} answers by {available}" if available else ""
+        console.print(f"{report.nominal:.0%} intervals{of} hold {held} of the labels; mean width {width}")
 
 
 def show_column(column: str, parts: Mapping[str, Part], gap: Gap) -> None:

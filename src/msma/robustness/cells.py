@@ -24,7 +24,7 @@ from msma.corruptions.table import named
 from msma.data.cache import why_failed
 from msma.data.entry import read_windows
 from msma.data.manifest import Row
-from msma.evaluate import answered_targets
+from msma.evaluate import answered_targets, bounds_of
 from msma.files import written_whole
 from msma.media.faces import WHOLE_FRAME
 from msma.media.windows import prepared
@@ -33,6 +33,7 @@ from msma.predict import Model, durations, load, pooled, pooled_traits
 from msma.robustness.distortion import distortion
 from msma.scoring.baselines import Baselines
 from msma.scoring.comparison import compare
+from msma.scoring.coverage import coverage_of
 from msma.scoring.files import part_json, without_nan
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import part_of
@@ -111,8 +112,11 @@ def cell_results(job: CellJob) -> dict[str, Any]:
         for share in ("quality", "weights", "used", "distortion")
     }
     scores = {name: value for name, value in part_json(part).items() if name != "baselines"}
+    bounds = bounds_of(model, given.predicted, [answer["quality"] for answer in by_clip])
+    held = None if bounds is None else {"nominal": bounds.nominal, **asdict(coverage_of(bounds, given.target))}
     return {
         **scores,
+        "prediction_intervals": held,
         "late_fusion": late,
         "from_clean": None if job.clean is None else from_clean(model, rows, given, job.clean, base.constant),
         **shares,

@@ -40,6 +40,10 @@ class CellResult:
     """Share of the clips."""
     skill_interval: tuple[float, float] = (math.nan, math.nan)
     failed: int = 0
+    coverage: float = math.nan
+    """Of the prediction intervals; NaN where there are none."""
+    width: float = math.nan
+    """Mean of the prediction intervals."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def result_of(cell: Cell, values: dict[str, Any]) -> CellResult:
     answers, difference = values["answers"], values["from_clean"]
     own, late = {name: values[name]["mean"] for name in ("skill", "mean_accuracy", "ccc", "mae")}, values["late_fusion"]
     clean, clean_late = (values, late) if difference is None else (difference["clean"], difference["clean_late_fusion"])
-    bounds = values["intervals"]["skill"]
+    bounds, held = values["intervals"]["skill"], values["prediction_intervals"]
 
     def shares(name: str) -> np.ndarray:
         return np.array([[answer[name][m] for m in MODALITIES] for answer in answers.values()], dtype=np.float64)
@@ -87,6 +91,7 @@ def result_of(cell: Cell, values: dict[str, Any]) -> CellResult:
         face_lost=values["face_lost"],
         skill_interval=(number(bounds["low"]), number(bounds["high"])),
         failed=len(values["failed"]),
+        **{name: math.nan if held is None else held[name]["mean"] for name in ("coverage", "width")},
     )
 
 

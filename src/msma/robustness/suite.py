@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from msma.checkpoint import weights_sha256
+from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.manifest import Manifest, Row
 from msma.data.processes import each_done
@@ -24,7 +24,7 @@ from msma.scoring.baselines import split_baselines
 from msma.traits import TRAITS
 from msma.types import MsmaError
 
-FORMAT = 1
+FORMAT = 2
 """Counts up where the same cell would give another result."""
 
 
@@ -87,6 +87,7 @@ def run_suite(
         "format": FORMAT,
         "model": model.weights.config.name,
         "model_sha256": sha256,
+        "calibration_sha256": calibration_sha256(model.weights),
         "corpus": manifest.corpus,
         "split": split,
         **corpus_identity(manifest.rows, {row.clip: entries[row.clip] for row in rows}),

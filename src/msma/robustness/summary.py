@@ -45,6 +45,9 @@ class Group:
     effective_robustness: float
     quality_spearman: float
     """Rank correlation of predicted quality with the one that the severity leaves, over clips and severities."""
+    coverage: dict[int, float]
+    """Of the prediction intervals, by severity."""
+    width: dict[int, float]
 
 
 def retention(result: CellResult) -> float:
@@ -99,21 +102,30 @@ def scenario_group(clean: CellResult, results: Sequence[CellResult], reads: Sequ
         area=area(results),
         effective_robustness=mean(effective_robustness(result) for result in results),
         quality_spearman=quality_spearman(clean, results, reads),
+        coverage={result.cell.severity: result.coverage for result in results},
+        width={result.cell.severity: result.width for result in results},
     )
 
 
 def together(groups: Sequence[Group], family: str) -> Group:
     """The mean of groups that count alike."""
-    severities = sorted({severity for group in groups for severity in group.retention})
+
+    def by_severity(name: str) -> dict[int, float]:
+        values: list[dict[int, float]] = [getattr(group, name) for group in groups]
+        severities = sorted({severity for one in values for severity in one})
+        return {severity: mean(one[severity] for one in values if severity in one) for severity in severities}
+
     return Group(
         family=family,
         held_out=all(group.held_out for group in groups),
-        retention={s: mean(group.retention[s] for group in groups if s in group.retention) for s in severities},
-        skill={s: mean(group.skill[s] for group in groups if s in group.skill) for s in severities},
+        retention=by_severity("retention"),
+        skill=by_severity("skill"),
         mean_retention=mean(group.mean_retention for group in groups),
         area=mean(group.area for group in groups),
         effective_robustness=mean(group.effective_robustness for group in groups),
         quality_spearman=mean(group.quality_spearman for group in groups),
+        coverage=by_severity("coverage"),
+        width=by_severity("width"),
     )
 
 
@@ -202,6 +214,8 @@ def summary_json(suite: SuiteResult, summary: Summary, about: dict[str, Any]) ->
             "ccc": clean.ccc,
             "mae": clean.mae,
             "late_fusion_skill": clean.late_skill,
+            "coverage": clean.coverage,
+            "width": clean.width,
         },
         "six": {"retention": summary.six, "mean_retention": mean(summary.six.values())},
         "seen": None if summary.seen is None else asdict(summary.seen),
@@ -240,5 +254,7 @@ def cell_line(result: CellResult) -> dict[str, Any]:
         "late_fusion_skill": result.late_skill,
         "effective_robustness": effective_robustness(result),
         "quality": dict(zip(MODALITIES, quality, strict=True)),
+        "coverage": result.coverage,
+        "width": result.width,
         "face_lost": result.face_lost,
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msma.data.manifest import Manifest, Row
 from msma.errors import MsmaError
 from msma.scoring.baselines import split_baselines
+from msma.scoring.coverage import CoverageReport, coverage_report
 from msma.scoring.gaps import MIN_SOURCES
 from msma.scoring.predictions import Predictions, Read
 from msma.scoring.score import Scored, score
@@ -36,6 +37,8 @@ class Evaluation:
     unsliced: dict[str, str]
     """Columns of the manifest that make no slices, and why."""
     scored: Scored
+    prediction_intervals: CoverageReport | None = None
+    """None where the answers have none."""
 
 
 def score_split(
@@ -52,6 +55,16 @@ def score_split(
         predictions.predicted, predictions.target, predictions.sources, split_baselines(manifest, rows), columns
     )
     return scored, unsliced
+
+
+def coverage_on(
+    manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None
+) -> CoverageReport | None:
+    """How well the prediction intervals hold, where there are any, on the slices of `score_split`."""
+    if predictions.bounds is None:
+        return None
+    columns, _ = slice_columns(rows_of(manifest, predictions), slices)
+    return coverage_report(predictions.bounds, predictions.target, columns)
 
 
 def rows_of(manifest: Manifest, predictions: Predictions) -> list[Row]:

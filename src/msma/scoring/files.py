@@ -39,6 +39,8 @@ def evaluation_json(evaluation: Evaluation, against: tuple[str, Comparison] | No
     }
     values = head | scored_json(evaluation.scored)
     values["slices"]["skipped"] = evaluation.unsliced
+    held = evaluation.prediction_intervals
+    values["prediction_intervals"] = None if held is None else asdict(held)
     if against is not None:
         values["against"] = {"file": against[0], **asdict(against[1])}
     return without_nan(values)
@@ -103,12 +105,13 @@ def write_evaluation(folder: Path, values: dict[str, Any], predictions: Predicti
     write_json(folder / "evaluation.json", values)
     with written_whole(folder / "predictions.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["clip", "source", *TRAITS, *(f"target_{trait}" for trait in TRAITS)])
-        for clip, source, predicted, target in zip(
-            predictions.clips, predictions.sources, predictions.predicted, predictions.target, strict=True
-        ):
-            scores = ("" if math.isnan(value) else value for value in (*predicted.tolist(), *target.tolist()))
-            writer.writerow([clip, source, *scores])
+        bounds = predictions.bounds
+        ends = {} if bounds is None else {"low": bounds.low, "high": bounds.high}
+        columns = [predictions.predicted, predictions.target, *ends.values()]
+        names = ["", "target_", *(f"{end}_" for end in ends)]
+        writer.writerow(["clip", "source", *(f"{name}{trait}" for name in names for trait in TRAITS)])
+        for clip, source, numbers in zip(predictions.clips, predictions.sources, np.hstack(columns), strict=True):
+            writer.writerow([clip, source, *("" if math.isnan(number) else number for number in numbers.tolist())])
 
 
 def read_evaluation(folder: Path) -> tuple[dict[str, Any], Predictions]:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from msma.data.manifest import Manifest, Row, targets
 from msma.errors import MsmaError
+from msma.scoring.coverage import Bounds
 from msma.scoring.prediction_file import Reading, Record, open_records
 from msma.traits import TRAITS
 
@@ -31,6 +32,8 @@ class Predictions:
     predicted: Float[np.ndarray, "clips 5"]
     target: Float[np.ndarray, "clips 5"]
     """NaN for the traits that the corpus does not label; `predicted` may be NaN there too."""
+    bounds: Bounds | None = None
+    """Where the answers have prediction intervals."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""`msma calibrate`: prediction intervals for the weights of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, prepared_clips
+
+if TYPE_CHECKING:
+    from msma.conformal import Bin, Calibration
+    from msma.data.manifest import Manifest
+    from msma.predict import Model
+
+SHOWN_COVERAGE = 0.9
+
+
+def calibrate(
+    model: Annotated[Path, typer.Option("--model", help="A run folder; calibration.json goes into it.")],
+    manifest: ManifestOption,
+    split: Annotated[str, typer.Option("--split", help="Clips that the weights did not learn from.")] = "val",
+    clips: Annotated[int, typer.Option("--clips", min=10, help="Most clips to look at, by whole sources.")] = 400,
+    cache: CacheOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """How wrong a model is on clips that it did not learn from, clean and worse: the intervals of its answers."""
+    from msma.data.manifest import read_manifest
+
+    corpus, loaded = read_manifest(manifest), uncalibrated(model, device)
+    filled = prepared_clips(corpus.split(split), loaded.clip, manifest, cache, workers)
+    calibrate_run(model, loaded, corpus, split, filled.entries, clips)
+
+
+def uncalibrated(run: Path, device: str) -> Model:
+    """A calibration that is there is of no more use, least of all one of other weights."""
+    from msma.predict import load
+
+    (run / "calibration.json").unlink(missing_ok=True)
+    return load(run, device=device)
+
+
+def calibrate_run(
+    run: Path, model: Model, corpus: Manifest, split: str, entries: dict[str, Path], most_clips: int
+) -> None:
+    from msma.calibrate import calibrate as calibrate_model
+    from msma.checkpoint import save_calibration
+    from msma.cli.progress import progress_bar
+
+    with progress_bar("calibrating", "clips") as report:
+        found = calibrate_model(model, corpus, split, entries, most_clips=most_clips, progress=report)
+    save_calibration(run, found)
+    show_calibration(found)
+    tell(f"{found.about.clips} clips of {found.about.sources} sources; {run / 'calibration.json'} is written")
+
+
+def show_calibration(calibration: Calibration) -> None:
+    from rich.table import Table
+
+    from msma.cli.tables import stderr
+    from msma.conformal import QUALITY_EDGES
+
+    lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)
+    traits = list(next(iter(calibration.bins.values()))[0].half_widths)
+    initials = (trait[0].upper() for trait in traits)
+    table = Table("used", "quality", "sources", *initials, title=f"half-widths of {SHOWN_COVERAGE:.0%} intervals")
+    for available, bins in calibration.bins.items():
+        for low, high, one in zip(lows, highs, bins, strict=True):
+            widths = (half_width(one, trait) for trait in traits)
+            table.add_row(available, f"{low:.1f} to {high:.1f}", str(one.sources), *widths)
+        table.add_section()
+    stderr().print(table)
+
+
+def half_width(found: Bin, trait: str) -> str:
+    from msma.conformal import level_of
+
+    width = found.half_widths[trait][level_of(SHOWN_COVERAGE)]
+    return "unknown" if width is None else f"{width:.3f}"

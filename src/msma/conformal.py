@@ -1,0 +1,167 @@
+"""Prediction intervals: how far a label may be from an answer, judging by errors on clips that were not learned from.
+
+Clips of one source resemble each other, so sources are exchangeable and clips are not. Hierarchical conformal
+prediction (Lee, Barber and Willett 2023; the pooled distribution of Dunn, Wasserman and Ramdas 2022): each of K sources
+weighs 1 / (K + 1), shared evenly by its answers, and as much lies beyond every error. With one answer a source it is
+split conformal prediction. Errors are looked at separately for what could be used and by predicted quality (Mondrian).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float, Float64
+from pydantic import Field, model_validator
+
+from msma.config import Frozen
+from msma.errors import MsmaError
+from msma.traits import MODALITIES, TRAITS
+
+COVERAGES = tuple(hundredths / 100 for hundredths in range(50, 100))
+"""The coverages that a calibration knows."""
+QUALITY_EDGES = (0.5, 0.8)
+"""Between bins of predicted quality, the mean of the modalities that are there."""
+BINS = len(QUALITY_EDGES) + 1
+
+Availability = Literal["both", "audio", "visual"]
+AVAILABILITIES: tuple[Availability, ...] = ("both", "audio", "visual")
+HalfWidth = Annotated[float, Field(ge=0)] | None
+"""None: too few sources to tell; the interval is the whole range."""
+
+
+class Bin(Frozen):
+    """Errors of similar answers."""
+
+    answers: Annotated[int, Field(ge=0)]
+    sources: Annotated[int, Field(ge=0)]
+    half_widths: dict[str, tuple[HalfWidth, ...]]
+    """By trait, one for each of COVERAGES."""
+
+    @model_validator(mode="after")
+    def fits(self) -> Bin:
+        for trait, widths in self.half_widths.items():
+            if trait not in TRAITS or len(widths) != len(COVERAGES):
+                raise ValueError(f"{trait}: not a trait with {len(COVERAGES)} half-widths")
+        return self
+
+
+class CalibratedOn(Frozen):
+    weights_sha256: str
+    """Of the weights whose errors these are."""
+    corpus: str
+    split: str
+    clips: Annotated[int, Field(ge=1)]
+    sources: Annotated[int, Field(ge=1)]
+
+
+class Calibration(Frozen):
+    """What `calibration.json` beside the weights holds."""
+
+    about: CalibratedOn
+    bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
+    """By what could be used, the worst quality first."""
+
+    def half_widths(self, quality: Mapping[str, float], coverage: float) -> dict[str, float]:
+        """By trait; infinite where too little is known. `quality` by modality is 0 where it is missing.
+
+        Raises:
+            MsmaError: a coverage that is not among COVERAGES.
+        """
+        level = level_of(coverage)
+        available, mean = used_quality(quality)
+        if available is None or available not in self.bins:
+            return dict.fromkeys(TRAITS, math.inf)
+        widths = self.bins[available][bin_of(mean)].half_widths
+        return {trait: math.inf if (width := by_level[level]) is None else width for trait, by_level in widths.items()}
+
+
+def level_of(coverage: float) -> int:
+    """The place of a coverage among COVERAGES.
+
+    Raises:
+        MsmaError: it is not there.
+    """
+    close = [level for level, known in enumerate(COVERAGES) if math.isclose(known, coverage, abs_tol=1e-9)]
+    if not close:
+        raise MsmaError(
+            f"coverage {coverage:g}: intervals are known for hundredths from 0.50 to 0.99 (alpha 0.01 to 0.5)"
+        )
+    return close[0]
+
+
+def used_quality(quality: Mapping[str, float]) -> tuple[Availability | None, float]:
+    """What could be used, and its mean quality."""
+    here = [modality for modality in MODALITIES if quality[modality] > 0]
+    if not here:
+        return None, 0.0
+    available: Availability = "both" if len(here) == len(MODALITIES) else "audio" if here == ["audio"] else "visual"
+    return available, sum(quality[modality] for modality in here) / len(here)
+
+
+def bin_of(quality: float) -> int:
+    return sum(quality >= edge for edge in QUALITY_EDGES)
+
+
+def bounds(score: float, half_width: float) -> tuple[float, float]:
+    """The interval, within [0, 1]."""
+    return max(0.0, score - half_width), min(1.0, score + half_width)
+
+
+def conformal_quantiles(
+    errors: Float[np.ndarray, " n"], sources: Sequence[str], coverages: Sequence[float]
+) -> Float64[np.ndarray, " c"]:
+    """The least error that the pooled distribution of all sources, with one more beyond, reaches each coverage at.
+
+    Infinite where there are too few sources: (1 - coverage) of K + 1 must be one at least.
+    """
+    order = np.argsort(errors, kind="stable")
+    names, source_of, counts = np.unique(np.asarray(sources), return_inverse=True, return_counts=True)
+    weights = 1 / (len(names) + 1) / counts[source_of[order]]
+    reached = np.searchsorted(np.cumsum(weights), np.asarray(coverages) - 1e-9)
+    return np.append(errors[order], math.inf)[reached].astype(np.float64)
+
+
+def calibration_of(
+    errors: Float[np.ndarray, "n k"],
+    quality: Sequence[Mapping[str, float]],
+    sources: Sequence[str],
+    traits: Sequence[str],
+    about: CalibratedOn,
+) -> Calibration:
+    """From absolute errors by trait, each answer with its source and the quality by modality that was predicted.
+
+    A bin with too few sources is as wide as the next worse one, and none is narrower than a better one.
+    """
+    where = [(available, bin_of(mean)) for available, mean in map(used_quality, quality)]
+    bins: dict[Availability, tuple[Bin, ...]] = {}
+    for available in AVAILABILITIES:
+        inside = [[index for index, at in enumerate(where) if at == (available, place)] for place in range(BINS)]
+        if not any(inside):
+            continue
+        names = [[sources[index] for index in indices] for indices in inside]
+        widths = np.array(
+            [
+                [conformal_quantiles(errors[indices, column], of, COVERAGES) for column in range(len(traits))]
+                for indices, of in zip(inside, names, strict=True)
+            ]
+        )
+        for place in range(1, BINS):
+            widths[place] = np.where(np.isinf(widths[place]), widths[place - 1], widths[place])
+        widths = np.maximum.accumulate(widths[::-1])[::-1]
+        bins[available] = tuple(
+            Bin(answers=len(of), sources=len(set(of)), half_widths=by_trait(traits, rows))
+            for of, rows in zip(names, widths, strict=True)
+        )
+    return Calibration(about=about, bins=bins)
+
+
+def by_trait(traits: Sequence[str], widths: Float64[np.ndarray, "k c"]) -> dict[str, tuple[HalfWidth, ...]]:
+    """Five digits, never rounded down."""
+    rounded = (np.ceil(widths * 1e5) / 1e5).tolist()
+    return {
+        trait: tuple(None if math.isinf(width) else width for width in row)
+        for trait, row in zip(traits, rounded, strict=True)
+    }

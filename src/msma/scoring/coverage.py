@@ -1,0 +1,73 @@
+"""Do prediction intervals hold the labels as often as they say, and how wide are they?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from msma.metrics import by_trait, labelled_traits, names_of
+from msma.scoring.gaps import clips_with
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Prediction intervals, clip by clip."""
+
+    nominal: float
+    """The coverage that they are made for."""
+    low: Float[np.ndarray, "clips 5"]
+    high: Float[np.ndarray, "clips 5"]
+    available: list[str]
+    """What could be used of each clip: both, audio, visual or nothing."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """By trait and `mean`."""
+
+    clips: int
+    coverage: dict[str, float]
+    """Share of the labels that are in their interval."""
+    width: dict[str, float]
+    """Mean of high - low."""
+
+
+@dataclass(frozen=True)
+class CoverageReport:
+    nominal: float
+    whole: Coverage
+    available: dict[str, Coverage]
+    """By what could be used."""
+    columns: dict[str, dict[str, Coverage]]
+    """By column of the manifest and value."""
+
+
+def coverage_of(
+    bounds: Bounds, target: Float[np.ndarray, "clips 5"], rows: Bool[np.ndarray, " clips"] | None = None
+) -> Coverage:
+    """On all clips, or on `rows`, of which there must be one at least. Traits without labels are left out."""
+    labelled = labelled_traits(target)
+    rows = np.ones(len(target), dtype=bool) if rows is None else rows
+    low, high, label = (values[rows][:, labelled] for values in (bounds.low, bounds.high, target))
+    names = names_of(labelled)
+    inside = (low <= label) & (label <= high)
+    return Coverage(int(rows.sum()), by_trait(inside.mean(axis=0), names), by_trait((high - low).mean(axis=0), names))
+
+
+def coverage_report(
+    bounds: Bounds, target: Float[np.ndarray, "clips 5"], columns: Mapping[str, Sequence[str]]
+) -> CoverageReport:
+    """`columns` has a value for each clip."""
+
+    def split_by(values: Sequence[str]) -> dict[str, Coverage]:
+        return {value: coverage_of(bounds, target, clips_with(value, values)) for value in sorted(set(values))}
+
+    return CoverageReport(
+        bounds.nominal,
+        coverage_of(bounds, target),
+        split_by(bounds.available),
+        {column: split_by(values) for column, values in columns.items()},
+    )
