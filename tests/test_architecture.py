@@ -20,7 +20,7 @@ FLOORS = (
     {"predict", "identity", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
-    {"report", "contact_sheet", "crossval", "figures", "ablation"},
+    {"report", "doctor", "contact_sheet", "crossval", "figures", "ablation"},
     {"cli", "serve"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

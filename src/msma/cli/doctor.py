@@ -1,0 +1,36 @@
+"""`msma doctor`: what this machine has and lacks, for which command, and the remedy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import check_choice
+
+
+def doctor(format: Annotated[str, typer.Option("--format", help="table or json.")] = "table") -> None:
+    """What this machine has, and what is missing for which command. Exit code 1 only where nothing would work."""
+    from dataclasses import asdict
+
+    from msma.cli.score_tables import show_json
+    from msma.doctor import examine
+
+    check_choice("--format", format, ("table", "json"))
+    findings = list(examine())
+    if format == "json":
+        show_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        from rich.table import Table
+
+        from msma.cli.tables import stdout
+
+        table = Table("", "state", "found", "remedy")
+        for finding in findings:
+            table.add_row(finding.about, finding.state, finding.found, finding.remedy)
+        stdout().print(table)
+    counts = {state: sum(finding.state == state for finding in findings) for state in ("ok", "missing", "broken")}
+    tell(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if counts["broken"]:
+        raise typer.Exit(1)
