@@ -106,3 +106,40 @@ def test_only_labelled_traits_are_looked_at():
     found = gaps_of(predictions_for(manifest), {"gender": column})["gender"]
     assert list(found.groups["female"].bias) == ["openness", "extraversion"]
     assert found.comparisons == 3
+
+
+def with_labels(shift: float, learned: float) -> Gap:
+    """Observers give women `shift` more of every trait, and the network `learned` times as much of that."""
+    manifest = labelled_corpus(test=400, sources=200)
+    predictions = predictions_for(manifest, noise=0.02)
+    gender = [row.columns["gender"] for row in manifest.split("test")]
+    women = np.array([value == "female" for value in gender])[:, None]
+    biased = Predictions(
+        predictions.clips,
+        predictions.sources,
+        predictions.predicted + learned * shift * women,
+        predictions.target + shift * women,
+    )
+    return gaps_of(biased, {"gender": gender})["gender"]
+
+
+def test_labels_that_favour_a_group_show_as_an_effect_and_not_as_a_gap():
+    group = with_labels(0.3, learned=1.0).groups["female"]
+    for trait, effect in group.effects.items():
+        assert effect.labels.low < 0.3 < effect.labels.high
+        assert effect.labels.clear
+        assert not group.bias[trait].clear
+        assert effect.amplification == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("learned", [0.5, 1.5])
+def test_amplification_is_the_effect_in_predictions_over_that_in_labels(learned):
+    for effect in with_labels(0.3, learned).groups["female"].effects.values():
+        assert effect.amplification == effect.predictions / effect.labels.difference
+        assert effect.amplification == pytest.approx(learned, abs=0.2)
+
+
+def test_where_labels_favour_nobody_there_is_nothing_to_amplify():
+    for effect in with_labels(0.0, learned=1.0).groups["female"].effects.values():
+        assert not effect.labels.clear
+        assert np.isnan(effect.amplification)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,17 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """How much higher a trait is in one value of a column than in the rest of the split."""
+
+    labels: Difference
+    predictions: float
+    amplification: float
+    """Predictions over labels: above 1, the network makes more of the group than observers did. NaN where the effect in
+    the labels is not clear, so that there is nothing to amplify."""
+
+
+@dataclass(frozen=True)
 class GroupGap:
     """One value of a column minus the rest of the split."""
 
@@ -37,6 +49,8 @@ class GroupGap:
     """By trait."""
     mean_accuracy: Difference
     """Mean over traits."""
+    effects: dict[str, Effect]
+    """By trait."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +79,13 @@ def gaps(
     columns: Mapping[str, Sequence[str]],
     draws: Draws,
 ) -> dict[str, Gap]:
-    """By column: signed bias by trait and mean accuracy of each value against the rest.
+    """By column, of each value against the rest: signed bias by trait, mean accuracy, and how much higher labels and
+    predictions are.
 
     Intervals are difference +- t * standard error: the error by bootstrap over sources, Student's t with one degree of
     freedom less than the smaller side has sources, at 95 % over all comparisons of all columns (Bonferroni).
     """
-    error = (predicted - target)[:, labelled]
+    error, names = (predicted - target)[:, labelled], names_of(labelled)
     measured = np.column_stack([error, -np.abs(error).mean(axis=1)])  # bias by trait, mean accuracy but for the 1
     large = {
         (column, value): (members, sources)
@@ -84,16 +99,35 @@ def gaps(
     comparisons = looks * measured.shape[1]
     groups: dict[str, dict[str, GroupGap]] = {column: {} for column in columns}
     for (column, value), (members, sources) in large.items():
-        drawn = resampled_means(measured, draws, members) - resampled_means(measured, draws, ~members)
-        # The sample variance of few sources is too small by (sources - 1) / sources.
-        standard_error = np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
-        half = stdtrit(sources - 1, 1 - 0.05 / (2 * comparisons)) * standard_error
-        centre = measured[members].mean(axis=0) - measured[~members].mean(axis=0)
-        *by_trait, accuracy = (
-            Difference(float(c), float(c - h), float(c + h)) for c, h in zip(centre, half, strict=True)
+        quantile = float(stdtrit(sources - 1, 1 - 0.05 / (2 * comparisons)))
+        *bias, accuracy = differences(measured, members, draws, sources, quantile)
+        in_labels = differences(target[:, labelled], members, draws, sources, quantile)
+        effects = [effect(labels, own) for labels, own in zip(in_labels, bias, strict=True)]
+        groups[column][value] = GroupGap(
+            dict(zip(names, bias, strict=True)), accuracy, dict(zip(names, effects, strict=True))
         )
-        groups[column][value] = GroupGap(dict(zip(names_of(labelled), by_trait, strict=True)), accuracy)
     return {column: gap_of(its_groups, comparisons) for column, its_groups in groups.items()}
+
+
+def differences(
+    values: Float[np.ndarray, "clips columns"],
+    members: Bool[np.ndarray, " clips"],
+    draws: Draws,
+    sources: int,
+    quantile: float,
+) -> list[Difference]:
+    """Mean of each column over `members` minus that over the rest; `sources` is that of the smaller side."""
+    drawn = resampled_means(values, draws, members) - resampled_means(values, draws, ~members)
+    # The sample variance of few sources is too small by (sources - 1) / sources.
+    half = quantile * np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
+    centre = values[members].mean(axis=0) - values[~members].mean(axis=0)
+    return [Difference(float(c), float(c - h), float(c + h)) for c, h in zip(centre, half, strict=True)]
+
+
+def effect(labels: Difference, bias: Difference) -> Effect:
+    """`bias` is what the predictions have beyond the labels."""
+    predictions = labels.difference + bias.difference
+    return Effect(labels, predictions, predictions / labels.difference if labels.clear else math.nan)
 
 
 def clips_with(value: str, values: Sequence[str]) -> Bool[np.ndarray, " clips"]:
