@@ -16,7 +16,7 @@ from msma.types import MsmaError
 
 def group(family: str, skill: dict[int, float], held_out: bool = False) -> Group:
     retention = {severity: value / 0.4 for severity, value in skill.items()}
-    return Group(family, held_out, retention, skill, 0.5, math.nan, math.nan, math.nan)
+    return Group(family, held_out, retention, skill, 0.5, math.nan, math.nan, math.nan, coverage={}, width={})
 
 
 SCENARIOS = {
