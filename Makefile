@@ -25,7 +25,7 @@ demo: setup
 	# Two networks side by side, one thread each: with the modal enhancement strategy, and without it.
 	$(BIN)/msma ablate recipes/demo.yaml --manifest $(MANIFEST) --out $(NETWORKS) --seeds 1 \
 	  --only no_modal_enhancement > $(DEMO)/networks.txt
-	$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 40
+	$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 80
 	$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST)
 	$(BIN)/msma predict "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" --model $(FULL)
 	@cat $(DEMO)/networks.txt

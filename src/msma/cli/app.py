@@ -92,6 +92,8 @@ def train(
     ] = 400,
 ) -> None:
     """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out, with their intervals."""
+    from accelerate import PartialState
+
     from msma.cli.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.manifest import read_manifest
@@ -117,9 +119,10 @@ def train(
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; go on with: msma {again} --resume")
         raise typer.Exit(130)
-    if calibration_clips:
+    state = PartialState(cpu=cpu)  # where it was trained
+    if calibration_clips and state.is_main_process:
         try:
-            calibrate_run(out, uncalibrated(out, "cpu"), corpus, "val", filled.entries, calibration_clips)
+            calibrate_run(out, uncalibrated(out, str(state.device)), corpus, "val", filled.entries, calibration_clips)
         except MsmaError as error:  # the weights are there all the same
             tell(f"no intervals: {error}")
     tell(
