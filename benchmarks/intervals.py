@@ -23,6 +23,7 @@ WIDEST = 0.2
 def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from scipy.stats import betabinom
 
+    from msma.conformal import bounds as interval
     from msma.conformal import conformal_quantiles
     from msma.corruptions.scenarios import CLEAN, six
     from msma.data.manifest import mean_target, read_manifest, targets
@@ -57,7 +58,7 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     prior, held_out = mean_target(list(manifest.split("train"))), list(manifest.split(calibrated.split))
     apart = np.abs(targets(held_out) - prior)
     half = [conformal_quantiles(column, [row.source for row in held_out], [nominal])[0] for column in apart.T]
-    low, high = (np.tile(np.clip(prior + side * np.array(half), 0, 1), (len(target), 1)) for side in (-1, 1))
+    low, high = (np.tile(end, (len(target), 1)) for end in interval(prior, np.array(half)))
     line("constant", Bounds(nominal, low, high, ["both"] * len(target)), target)
     place = math.ceil((calibrated.clips + 1) * nominal)
     clips = len(target)

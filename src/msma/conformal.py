@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -105,9 +105,9 @@ def bin_of(quality: float) -> int:
     return sum(quality >= edge for edge in QUALITY_EDGES)
 
 
-def bounds(score: float, half_width: float) -> tuple[float, float]:
-    """The interval, within [0, 1]."""
-    return max(0.0, score - half_width), min(1.0, score + half_width)
+def bounds(score: Any, half_width: Any) -> tuple[Any, Any]:
+    """The ends of intervals, within [0, 1]: of a score, or of an array of them."""
+    return np.clip(score - half_width, 0.0, 1.0), np.clip(score + half_width, 0.0, 1.0)
 
 
 def conformal_quantiles(

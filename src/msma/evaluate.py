@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig
-from msma.conformal import used_quality
+from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
@@ -60,8 +60,8 @@ def predict_split(
         if progress is not None:
             progress(len(predicted), len(rows))
     answered = np.array(predicted)
-    bounds = bounds_of(model, answered, quality)
-    return Predictions([r.clip for r in rows], [r.source for r in rows], answered, target, bounds)
+    intervals = bounds_of(model, answered, quality)
+    return Predictions([r.clip for r in rows], [r.source for r in rows], answered, target, intervals)
 
 
 def bounds_of(
@@ -74,8 +74,7 @@ def bounds_of(
     by_trait = [calibration.half_widths(one, model.coverage) for one in quality]
     widths = np.array([[widths.get(trait, math.inf) for trait in TRAITS] for widths in by_trait])
     available = [used_quality(one)[0] or "nothing" for one in quality]
-    low, high = (np.clip(predicted + side * widths, 0, 1) for side in (-1, 1))
-    return Bounds(model.coverage, low, high, available)
+    return Bounds(model.coverage, *bounds(predicted, widths), available)
 
 
 def answered_targets(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:

@@ -95,7 +95,8 @@ class Model:
         if calibration is None:
             return None
         widths = calibration.half_widths(quality, self.coverage)
-        return {trait: list(bounds(score, widths.get(trait, math.inf))) for trait, score in traits.items()}
+        ends = {trait: bounds(score, widths.get(trait, math.inf)) for trait, score in traits.items()}
+        return {trait: [float(low), float(high)] for trait, (low, high) in ends.items()}
 
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
