@@ -13,12 +13,16 @@ FULL := $(NETWORKS)/full/seed_0
 
 setup: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed: .venv/base
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,check]"
 	touch $@
 
-demo: setup
+demo: .venv/base
 	rm -rf $(DEMO)
 	$(BIN)/msma synth $(CORPUS) --clips $(DEMO_CLIPS) --seed 1
 	$(BIN)/msma prepare chalearn $(CORPUS) --out $(MANIFEST)

@@ -20,7 +20,8 @@ FLOORS = (
     {"predict", "identity", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
-    {"report", "doctor", "contact_sheet", "crossval", "figures", "ablation"},
+    {"doctor", "crossval", "figures", "ablation"},
+    {"pages"},
     {"cli", "serve"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -73,8 +73,8 @@ def severities_of(text: str) -> tuple[int, ...]:
 
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
     from msma.cli.progress import progress_bar
-    from msma.contact_sheet import contact_sheet
     from msma.files import written_whole
+    from msma.pages.contact_sheet import contact_sheet
 
     clip, donor = clips(paths)
     with progress_bar("corrupting", "corruptions") as report:

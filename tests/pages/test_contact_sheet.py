@@ -6,43 +6,17 @@ import base64
 import html
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
+from parsed_page import Page
 
-from msma.contact_sheet import MOVING, PICTURE_SIDE, contact_sheet
 from msma.corruptions.table import CORRUPTIONS, FAMILIES, named
 from msma.media.clip import clip_from_arrays, load_clip
+from msma.pages.contact_sheet import MOVING, contact_sheet
+from msma.pages.media import PICTURE_SIDE
 from msma.types import SAMPLE_RATE, Clip
-
-VOID = {"meta", "img", "path"}
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes; unbalanced tags are an error."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert tag in VOID or self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
