@@ -52,7 +52,14 @@ def summary(prediction: Prediction) -> str:
     reasons = "".join(f"<li>{text(reason)}</li>\n" for reason in prediction.reasons)
     chart = ""
     if prediction.traits is not None:
-        chart = trait_chart(prediction.traits, prediction.intervals, coverage=prediction.coverage)
+        labels = prediction.labels
+        chart = trait_chart(
+            prediction.traits,
+            prediction.intervals,
+            None if labels is None else labels.quantiles,
+            coverage=prediction.coverage,
+            corpus="" if labels is None else labels.corpus,
+        )
     return (
         "<h1>Where an answer comes from</h1>\n"
         f"<p><bdi>{text(prediction.path)}</bdi> {status_mark(prediction.status)}</p>\n"
