@@ -29,7 +29,7 @@ th {{ text-align: left; font-weight: 600; padding: .15rem .75rem .15rem 0; white
 td {{ padding: .15rem .5rem; text-align: right; font-variant-numeric: tabular-nums; border: 1px solid #e0e0e0; }}
 thead td {{ font-weight: 600; }}
 .when, .looks {{ table-layout: fixed; width: 100%; font-size: .8125rem; }}
-.when th:first-child {{ width: 11.5rem; }} .looks th:first-child {{ width: 4rem; }}
+.when th:first-child {{ width: 12.5rem; }} .looks th:first-child {{ width: 4rem; }}
 .when td, .looks td {{ padding: .15rem .1rem; text-align: center; }}
 .when img {{ display: block; width: 100%; max-width: 5rem; height: auto; margin: 0 auto; }}
 .when .waveform {{ margin: 0; }}
@@ -148,7 +148,7 @@ def when_section(found: ExplainedWindow) -> str:
     return (
         "<h3>When</h3>\n<p>How far the scores with a second are above (+) or below (-) those without it, in "
         f"hundredths. {' '.join(told)}</p>\n"
-        f'<div class="wide"><table class="when" style="min-width:{11.5 + 2.1 * seconds:g}rem"><thead>\n'
+        f'<div class="wide"><table class="when" style="min-width:{12.5 + 2.1 * seconds:g}rem"><thead>\n'
         f"{rows}</tbody></table></div>\n"
     )
 
