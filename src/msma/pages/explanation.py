@@ -159,7 +159,7 @@ def faces(found: ExplainedWindow, seconds: int) -> Iterable[str]:
     second_of = second_of_steps(frames, (found.window.end_s - found.window.start_s) / frames, seconds).numpy()
     for second in range(seconds):
         there = np.flatnonzero(found.seen & (second_of == second))
-        shown = picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "none"
+        shown = picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
         yield f"<td>{shown}</td>"
 
 
