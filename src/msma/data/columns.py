@@ -1,4 +1,4 @@
-"""Further columns for the clips of a corpus, from tables of their own: gender, age group, whatever slices are made by."""
+"""Further columns for the clips of a corpus, from tables of their own: gender, age group, whatever is sliced by."""
 
 from __future__ import annotations
 
