@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, Part, cast
 from msma.data.synthetic.voice import speak
 from msma.metrics import ccc, draw_sources, labelled_traits
+from msma.ridge import ridge_baseline
 from msma.scoring.gaps import Gap, gaps
 from msma.traits import TRAITS
 from msma.types import MsmaError
@@ -231,16 +233,21 @@ def test_an_impossible_bias_is_refused(tmp_path: Path, wrong: dict, told: str) -
 # what the fairness slices say of readers that see the picture
 
 
-def report_on(seed: int, bias: dict[str, float], *, truth: bool = False) -> Gap:
-    """Of the reader that is best on these labels, on the 50 people of a test split; against the `truth` the labels
-    that nobody biased."""
-    parts = [part for part in cast(250 * CLIPS_PER_SOURCE, seed, hats=True, label_bias=bias) if part.split == "test"]
-    cues = np.stack([part.cues for part in parts])
-    predicted = oracle(cues, "visual", shift=shift_of(bias), has=wearing(parts))
-    target = np.stack([part.traits if truth else part.labels for part in parts])
+def hat_gap(parts: list[Part], predicted: np.ndarray, target: np.ndarray) -> Gap:
     column = ["yes" if hat else "no" for hat in wearing(parts)]
     draws = draw_sources([part.source.name for part in parts], draws=500)
     return gaps(predicted, target, labelled_traits(target), {"hat": column}, draws)["hat"]
+
+
+def report_on(seed: int, bias: dict[str, float], people: int, *, truth: bool = False) -> Gap:
+    """Of the reader that is best on these labels, on the test split, a fifth of the people; against the `truth` the
+    labels that nobody biased."""
+    clips = people * CLIPS_PER_SOURCE
+    parts = [part for part in cast(clips, seed, hats=True, label_bias=bias) if part.split == "test"]
+    cues = np.stack([part.cues for part in parts])
+    predicted = oracle(cues, "visual", shift=shift_of(bias), has=wearing(parts))
+    target = np.stack([part.traits if truth else part.labels for part in parts])
+    return hat_gap(parts, predicted, target)
 
 
 def clear_effects(gap: Gap) -> list[str]:
@@ -249,21 +256,59 @@ def clear_effects(gap: Gap) -> list[str]:
 
 def test_where_the_hat_is_independent_the_slices_find_nothing() -> None:
     """Of 10 reports at most one or so may err."""
-    reports = [report_on(seed, {}) for seed in range(10)]
+    reports = [report_on(seed, {}, 120) for seed in range(10)]
     assert sum(report.clear for report in reports) <= 1
     assert sum(bool(clear_effects(report)) for report in reports) <= 1
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_where_labels_are_biased_the_slices_find_the_planted_trait(seed: int) -> None:
-    report = report_on(seed, BIAS)
+    report = report_on(seed, BIAS, 250)
     assert clear_effects(report) == ["agreeableness"]
     effect = report.groups["yes"].effects["agreeableness"]
     assert effect.labels.low < 0.2 < effect.labels.high
     assert effect.amplification == pytest.approx(1, abs=0.25)  # repeated, and neither more nor less
     assert not report.clear  # against the biased labels its answers have no gap
-    against_truth = report_on(seed, BIAS, truth=True)
+    against_truth = report_on(seed, BIAS, 250, truth=True)
     assert against_truth.largest_bias in (("yes", "agreeableness"), ("no", "agreeableness"))
     gap = against_truth.groups["yes"].bias["agreeableness"]
     assert gap.low > 0
     assert gap.low < 0.2 < gap.high
+
+
+def seen_in(part: Part) -> np.ndarray:
+    """Strength of the edges of four directions in each part of the head's picture."""
+    rng = np.random.default_rng(part.index)
+    act = behaviour(part.cues)
+    picture = next(film(act, part.source, move(act, 1, 12, rng), np.zeros(1), (320, 240), rng))
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[20:190, 90:230].astype(np.float32)
+    down, right = np.gradient(cv2.resize(grey, (56, 68), interpolation=cv2.INTER_AREA))
+    edges = np.stack([right, -right, down, -down]).clip(0).reshape(4, 17, 4, 14, 4).mean(axis=(2, 4))
+    return np.sqrt(edges).ravel()
+
+
+@pytest.mark.slow
+def test_a_reader_that_learned_from_pictures_repeats_the_planted_bias_and_the_slices_find_it() -> None:
+    """A ridge from pictures to labels, on one picture each of 500 people, of whom 100 are tested."""
+    fair, biased = (cast(2000, 7, hats=True, label_bias=bias)[::CLIPS_PER_SOURCE] for bias in ({}, BIAS))
+    pictures = np.stack([seen_in(part) for part in fair])
+    tested = np.array([part.split == "test" for part in fair])
+    sources = [part.source.name for part in fair if part.split != "test"]
+
+    def answers(parts: list[Part]) -> np.ndarray:
+        labels = np.stack([part.labels for part in parts])
+        return ridge_baseline(pictures[~tested], labels[~tested], sources, pictures[tested])
+
+    def told(parts: list[Part], name: str) -> Gap:
+        some = [part for part in parts if part.split == "test"]
+        return hat_gap(some, answers(parts), np.stack([getattr(part, name) for part in some]))
+
+    report = told(fair, "labels")
+    assert not report.clear
+    assert not clear_effects(report)
+    report = told(biased, "labels")
+    assert clear_effects(report) == ["agreeableness"]
+    assert 0.4 < report.groups["yes"].effects["agreeableness"].amplification < 1.1
+    against_truth = told(biased, "traits")
+    assert against_truth.groups["yes"].bias["agreeableness"].low > 0
+    assert not any(gap.clear for trait, gap in against_truth.groups["yes"].bias.items() if trait != "agreeableness")
