@@ -27,6 +27,7 @@ from msma.cli.options import (
     prepared_clips,
 )
 from msma.cli.prepare import prepare_app
+from msma.cli.report import report
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
 from msma.cli.weights import weights_app
@@ -41,7 +42,20 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
 
-for command in (explain, ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions, doctor):
+COMMANDS = (
+    explain,
+    report,
+    evaluate,
+    score,
+    compare,
+    robustness,
+    ablate,
+    calibrate,
+    crossval,
+    corruptions,
+    doctor,
+)
+for command in COMMANDS:
     app.command()(command)
 
 
