@@ -17,7 +17,7 @@ FLOORS = (
     {"media", "model", "losses", "metrics", "conformal"},
     {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
-    {"predict", "identity", "linear_fit", "loop", "scoring"},
+    {"predict", "identity", "provenance", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
     {"doctor", "crossval", "figures", "ablation"},

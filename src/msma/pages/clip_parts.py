@@ -30,8 +30,9 @@ STYLE = """
   font-weight: 600; white-space: nowrap; }
 .status.failed { background: #1a1a1a; color: #fff; print-color-adjust: exact; }
 .status.degraded, .status.abstained { border-style: dashed; }
-.faces { display: flex; flex-wrap: wrap; gap: .5rem; margin: .5rem 0; padding: 0; list-style: none; }
-.faces img { display: block; width: 5rem; height: 5rem; object-fit: cover; }
+.faces { display: grid; grid-template-columns: repeat(8, minmax(0, 5rem)); gap: .5rem; margin: .5rem 0; padding: 0;
+  list-style: none; }
+.faces img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: cover; }
 .faces span { font-size: .8125rem; color: #404040; }
 .strip { display: block; width: 100%; overflow: visible; }
 .strip text { font: 12px system-ui, sans-serif; fill: #404040; }
@@ -43,7 +44,8 @@ STYLE = """
 .key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .25rem 0; font-size: .8125rem; color: #404040; }
 .key span { display: inline-flex; align-items: center; gap: .4rem; }
 .key svg { flex: none; }
-@media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; } }
+@media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; }
+  .faces { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
 """
 
 
@@ -230,7 +232,7 @@ def quality_bars(quality: Mapping[str, float], used: Mapping[str, float]) -> str
     for modality in MODALITIES:
         for what, value, said in (
             ("quality", quality[modality], f"{quality[modality]:.2f}"),
-            ("used", used[modality], f"{whole_percent(used[modality])} of the time"),
+            ("used", used[modality], whole_percent(used[modality])),
         ):
             pattern = f'fill="{BLUE}"' if what == "quality" else f'fill="#fff" stroke="{BLUE}" stroke-width="2"'
             rows += (

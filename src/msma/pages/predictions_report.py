@@ -10,6 +10,7 @@ from typing import get_args
 from msma.pages.answers_file import jpeg_bytes
 from msma.pages.clip_parts import (
     BLUE,
+    MARKS,
     STYLE,
     clock,
     face_strip,
@@ -71,16 +72,22 @@ def summary(answers: Sequence[Prediction]) -> str:
     rows = [
         [
             f"{place} {name_of(answer)}",
-            answer.status,
+            f"{MARKS[answer.status]} {answer.status}",
             *(number((answer.traits or {}).get(trait), 2) for trait in TRAITS),
             *("/".join(number(share[m], 2) for m in MODALITIES) for share in (answer.quality, answer.used)),
-            "; ".join(answer.reasons),
+            first_of(answer.reasons),
         ]
         for place, answer in enumerate(answers, start=1)
     ]
-    heads = ["clip", "status", *TRAITS, "quality a/v", "used a/v", "why"]
+    heads = ["clip", "status", *(trait[0].upper() for trait in TRAITS), "quality a/v", "used a/v", "why"]
+    about = f"All clips ({', '.join(TRAITS)} by their first letters; a/v: audio and visual)"
     links = [f"clip-{place}" for place in range(1, len(answers) + 1)]
-    return table(heads, rows, "All clips (a/v: audio and visual)", words=[len(heads) - 1], links=links)
+    return table(heads, rows, about, words=[1, len(heads) - 1], links=links)
+
+
+def first_of(reasons: Sequence[str]) -> str:
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else ""
 
 
 def clip_section(place: int, answer: Prediction) -> str:

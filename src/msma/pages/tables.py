@@ -16,7 +16,8 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #d0d0d0; text-align: rig
   vertical-align: top; }
 thead th { border-bottom: 2px solid #1a1a1a; vertical-align: bottom; }
 th:first-child, td.words { text-align: left; }
-td.words { white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
+td.words { white-space: normal; overflow-wrap: break-word; }
+td.words:last-child { min-width: 14rem; }
 tr.strong { font-weight: 600; }
 tr.apart > * { border-top: 2px solid #8a8a8a; }
 .missing { padding: .5rem .75rem; border: 1px dashed #8a8a8a; color: #404040; }
