@@ -46,6 +46,8 @@ STYLE = """
 .key svg { flex: none; }
 @media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; }
   .faces { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
+@media print { .traits, .faces, .sound, .key, .bars { break-inside: avoid; } .traits li, .bars li { column-gap: .5rem;
+  grid-template-columns: 9rem 1fr; } .traits small, .bars small, .faces span, .key { font-size: .625rem; } }
 """
 
 

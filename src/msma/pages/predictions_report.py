@@ -41,6 +41,7 @@ APPARENT = (
 OWN = """
 section.clip { break-inside: auto; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr)); gap: 0 3rem; }
+@media print { .sides { grid-template-columns: 1fr 1fr; gap: 0 1.5rem; } .sides > div { break-inside: avoid; } }
 section.clip h2 { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; overflow-wrap: anywhere; }
 section.clip h2 bdi { min-width: 0; }
 .counts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; padding: 0; list-style: none; }
@@ -72,7 +73,7 @@ def summary(answers: Sequence[Prediction]) -> str:
     rows = [
         [
             f"{place} {name_of(answer)}",
-            f"{MARKS[answer.status]} {answer.status}",
+            f"{MARKS[answer.status]}\u00a0{answer.status}",
             *(number((answer.traits or {}).get(trait), 2) for trait in TRAITS),
             *("/".join(number(share[m], 2) for m in MODALITIES) for share in (answer.quality, answer.used)),
             first_of(answer.reasons),
@@ -220,7 +221,7 @@ def provenance(answer: Prediction) -> str:
         {
             "file": answer.path,
             **({} if answer.media is None else told_of(answer.media)),
-            "face": answer.face_detector or "",
+            "face found by": answer.face_detector or "",
             "weights": answer.model,
             "device": answer.device or "",
         }

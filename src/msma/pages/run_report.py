@@ -19,6 +19,10 @@ from msma.pages.run_scores import evaluations, headline, intervals, slices
 from msma.pages.tables import STYLE as TABLES
 from msma.pages.tables import facts, missing, notice, number, signed, span, table
 
+OWN = """
+section { break-inside: auto; }
+.recipe { columns: 18rem; }
+"""
 SECTIONS = ("Learning", "Scores", "Intervals", "Groups", "Robustness", "Ablations", "Complexity", "How it was made")
 
 
@@ -46,9 +50,10 @@ def run_report(run: RunFiles) -> str:
         for title, name in names.items()
     )
     title = f"Run {run.folder.resolve().name}"
-    start = f"<h1>{text(title)}</h1>\n{notice([APPARENT, *notices(run)])}{headline(run)}"
+    start = f"<h1>{text(title)}</h1>\n<p>From <bdi>{text(str(run.folder))}</bdi>.</p>\n"
+    start += notice([APPARENT, *notices(run)]) + headline(run)
     nav = f'<nav aria-label="Sections"><ul>\n{links}</ul></nav>\n'
-    return page(f"msma: {title}", start + nav + body, TABLES + FIGURES + "section { break-inside: auto; }\n")
+    return page(f"msma: {title}", start + nav + body, TABLES + FIGURES + OWN)
 
 
 def notices(run: RunFiles) -> list[str]:
@@ -98,7 +103,8 @@ def ablations(run: RunFiles) -> str:
             ]
             for name, row in rows.items()
         ]
-        heads = ["", "parameters", "mean accuracy", "CCC", "skill", *map(str, study["scenarios"]), "retention"]
+        clean = ["", "parameters", "mean accuracy", "CCC", "skill"]
+        heads = [*clean, *(plain(name) for name in study["scenarios"]), "retention"]
         about = (
             f"{study['recipe']} on {study['corpus']}, split {study['split']}: mean [range] over {study['seeds']} "
             f"seeds, {study['clips']} clips of {study['sources']} sources; skill in each scenario (noise of severity "
@@ -112,15 +118,19 @@ def ablations(run: RunFiles) -> str:
             if row["differences"]
         ]
         less = "Minus the recipe [95 %, paired by seed and source]"
-        return table(heads, shown, about) + (table(["", *compared], minus, less) if minus else "")
+        return table(heads, shown, about) + (table(["", *map(plain, compared)], minus, less) if minus else "")
+
+
+def plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def ranged(value: Any) -> str:
-    return f"{number(value['mean'])} {span(value['low'], value['high'])}"
+    return f"{number(value['mean'])}\n{span(value['low'], value['high'])}"
 
 
 def difference(value: Any) -> str:
-    return f"{signed(value['difference'])} [{signed(value['low'])}, {signed(value['high'])}]"
+    return f"{signed(value['difference'])}\n[{signed(value['low'])}, {signed(value['high'])}]"
 
 
 def complexity(run: RunFiles) -> str:
@@ -133,7 +143,7 @@ def complexity(run: RunFiles) -> str:
         heads = list(dict.fromkeys(name for row in rows for name in row))
         shown = [[cell(row.get(name)) for name in heads] for row in rows]
         measured = facts({name: cell(value) for name, value in flat(about).items()})
-    return measured + table([head.replace("_", " ") for head in heads], shown, "As measured by msma profile")
+    return measured + table(list(map(plain, heads)), shown, "As measured by msma profile")
 
 
 def flat(values: Any, before: str = "") -> dict[str, Any]:
@@ -160,10 +170,10 @@ def cell(value: Any) -> str:
 
 def provenance(run: RunFiles) -> str:
     """Commands, versions, seed, data and recipe."""
-    parts = [sessions(run), identity(run.corpus), seed(run)]
+    parts = [sessions(run), seed(run), identity(run.corpus)]
     if run.recipe is not None:
         recipe = yaml.safe_dump(run.recipe, sort_keys=False)
-        parts.append(f"<h3>Recipe</h3>\n<pre>{text(recipe)}</pre>\n")
+        parts.append(f'<h3>Recipe</h3>\n<pre class="recipe">{text(recipe)}</pre>\n')
     return "".join(parts)
 
 
@@ -193,4 +203,5 @@ def identity(corpus: Found | None) -> str:
 def seed(run: RunFiles) -> str:
     train = (run.recipe or {}).get("train")
     chosen: Iterable[str] = ("seed", "steps", "batch_size", "learning_rate") if isinstance(train, dict) else ()
-    return facts({name: str(train[name]) for name in chosen if name in train}) if train else ""
+    told = {plain(name): str(train[name]) for name in chosen if name in train} if train else {}
+    return f"<h3>Training</h3>\n{facts(told)}" if told else ""

@@ -42,12 +42,10 @@ def suite(found: Found) -> str:
             f"Mean retention over the six scenarios at severity {severity}: {number(kept, 2)}."
             for severity, kept in values["six"]["retention"].items()
         ]
-        worst, below = values["worst"], values["below_constant"]
+        worst, below = values["worst"], [name for names in values["below_constant"].values() for name in names]
         told += [] if worst is None else [f"Worst cell: {worst['cell']}, skill {number(worst['skill'])}."]
-        told += [
-            f"Cells below the constant: {', '.join(name for names in below.values() for name in names) or 'none'}."
-        ]
-        told += [f"Check, {name}: {check['verdict']}. {' '.join(check['found'])}" for name, check in checked(values)]
+        told += [f"Cells below the constant: {', '.join(below) or 'none'}."]
+        told += [checked(values["checks"])]
         told += [f"Not run: {name}: {reason}" for name, reason in values["not_run"].items()]
         skill = float(clean["skill"])
         drawn = ""
@@ -55,12 +53,17 @@ def suite(found: Found) -> str:
             drawn += large(curves(title, skill, scenarios), f"Skill by severity, {title}; the numbers are in the table")
             drawn += large(heat_map(title, scenarios), f"Retention by severity, {title}; the numbers are in the table")
         listed = retentions(scenarios, groups(values["families"]), values)
-    lines = "".join(f"<p>{text(line)}</p>\n" for line in told)
-    return f"<h3>{text(title[:1].upper() + title[1:])}</h3>\n{lines}{drawn}{listed}"
+    lines = "".join(f"<li>{text(line)}</li>\n" for line in told)
+    return f"<h3>{text(title[:1].upper() + title[1:])}</h3>\n<ul>\n{lines}</ul>\n{drawn}{listed}"
 
 
-def checked(values: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, check) for name, check in values["checks"].items() if check["verdict"] != "not checked"]
+def checked(checks: dict[str, Any]) -> str:
+    """What the suite says of itself, with whatever it found."""
+    told = [
+        f"{name} {check['verdict']}" + (f" ({'; '.join(check['found'])})" if check["found"] else "")
+        for name, check in checks.items()
+    ]
+    return f"Checks of the suite: {', '.join(told)}."
 
 
 def groups(values: dict[str, Any]) -> dict[str, Group]:
@@ -96,8 +99,8 @@ def retentions(scenarios: Mapping[str, Group], families: Mapping[str, Group], va
     heads = ["", "family", *map(str, SEVERITIES), "mean", "area", "vs late fusion", "quality ρ", "coverage", "width"]
     about = (
         "Retention (skill over clean skill) by severity 1 to 5; area under the skill curve; how much less skill is "
-        "lost than by a static late fusion; rank correlation of predicted quality with severity; coverage and width of the "
-        "intervals at the highest severity; * held out of training"
+        "lost than by a static late fusion; rank correlation of predicted quality with severity; coverage and width of "
+        "the intervals at the highest severity; * held out of training"
     )
     apart = [len(scenarios), len(scenarios) + len(families)]
     return table(heads, rows, about, apart=apart, strong=range(apart[1], len(rows)))

@@ -16,6 +16,7 @@ from msma.traits import TRAITS
 
 WITH_INTERVAL = ("ccc", "mean_accuracy", "skill")
 SHOWN_COVERAGE = 0.9
+USED = {"both": "sound and picture", "audio": "sound alone", "visual": "picture alone", "nothing": "nothing"}
 MOST_VALUES = 20
 """Of a column of groups; the JSON has all."""
 EVALUATE = "msma evaluate --model {folder} --manifest CSV --split test"
@@ -71,26 +72,32 @@ def table_of_metrics(values: dict[str, Any]) -> str:
     ]
     seen, unseen = values["slices"]["seen_source"], values["slices"]["unseen_source"]
     others = [
-        ("constant (mean of the training labels)", values["clips"], values["baselines"]["constant"]),
+        ("constant", values["clips"], values["baselines"]["constant"]),
         ("same source, no media", values["clips"], values["baselines"]["same_source"]),
-        ("seen sources", seen["clips"], seen),
-        ("seen sources: same source, no media", seen["clips"], seen["baselines"]["same_source"]),
-        ("unseen sources", unseen["clips"], unseen),
-        ("unseen sources: constant", unseen["clips"], unseen["baselines"]["constant"]),
     ]
+    if seen["clips"] and unseen["clips"]:
+        others += [
+            ("seen sources", seen["clips"], seen),
+            ("seen: same source, no media", seen["clips"], seen["baselines"]["same_source"]),
+            ("unseen sources", unseen["clips"], unseen),
+            ("unseen: constant", unseen["clips"], unseen["baselines"]["constant"]),
+        ]
     first_other = len(rows)
-    rows += [[title, str(clips), *(number(of[name]["mean"]) for name in names)] for title, clips, of in others if clips]
+    rows += [[title, str(clips), *(number(of[name]["mean"]) for name in names)] for title, clips, of in others]
     ceiling = values["ceiling"]
     if ceiling is not None:
         cells = (number(ceiling[name]["mean"]) if name in ceiling else "" for name in names)
-        rows.append(["ceiling (the best that is possible)", "", *cells])
-    about = "By trait, with 95 % intervals by bootstrap over sources; below, means over traits to compare with"
+        rows.append(["ceiling", "", *cells])
+    about = (
+        "By trait, with 95 % intervals by bootstrap over sources. Below, to compare with (means over traits): the mean "
+        "of the training labels, the mean label of the same source, and the best that is possible where that is known"
+    )
     heads = ["", "clips", *(name.replace("_", " ") for name in names)]
     return table(heads, rows, about, strong=[first_other - 1], apart=[first_other])
 
 
 def with_interval(value: float | None, bounds: Any, trait: str) -> str:
-    return number(value) + ("" if bounds is None else f" {span(bounds[trait]['low'], bounds[trait]['high'])}")
+    return number(value) + ("" if bounds is None else f"\n{span(bounds[trait]['low'], bounds[trait]['high'])}")
 
 
 def scatters(values: dict[str, Any], predictions: Predictions) -> str:
@@ -126,18 +133,19 @@ def intervals(run: RunFiles) -> str:
 
 
 def coverage(report: dict[str, Any], split: str) -> str:
-    groups = {"all answers": report["whole"]} | {f"by {name}": part for name, part in report["available"].items()}
+    available = {USED.get(name, name): part for name, part in report["available"].items()}
+    groups = {"all answers": report["whole"]} | available
     names = list(report["whole"]["coverage"])
     rows = [
         [
             name,
             str(part["clips"]),
-            *(f"{number(part['coverage'][trait])} ({number(part['width'][trait], 2)})" for trait in names),
+            *(f"{number(part['coverage'][trait])}\nwidth {number(part['width'][trait], 2)}" for trait in names),
         ]
         for name, part in groups.items()
     ]
     nominal = f"{100 * report['nominal']:.0f} %"
-    about = f"Split {split}: share of the labels that {nominal} intervals hold (and their mean width), by what was used"
+    about = f"Split {split}: share of the labels that {nominal} intervals hold, and their mean width, by what was used"
     return table(["", "clips", *names], rows, about)
 
 
@@ -154,10 +162,10 @@ def half_widths(found: Found) -> str:
             said, one = f"quality {lows[place]:.1f} to {highs[place]:.1f}", bins[place]
             cells = (one.half_widths[trait][level] for trait in traits)
             widths = ["unknown" if width is None else number(width) for width in cells]
-            rows.append([available, said.removeprefix("quality "), str(one.answers), str(one.sources), *widths])
+            rows.append([USED[available], said.removeprefix("quality "), str(one.answers), str(one.sources), *widths])
             curves[said] = mean_half_widths(one)
-        figure = half_width_curves(COVERAGES, curves, f"{available}: mean over traits")
-        images.append(image(figure, f"half-width of intervals over nominal coverage, by quality, used: {available}"))
+        figure = half_width_curves(COVERAGES, curves, f"{USED[available]}: mean over traits")
+        images.append(image(figure, f"half-width of intervals over nominal coverage, by quality: {USED[available]}"))
     about = calibration.about
     caption = (
         f"Half-widths of {100 * SHOWN_COVERAGE:.0f} % intervals, from {about.clips} clips of {about.sources} sources "
@@ -225,4 +233,4 @@ def gap_table(column: str, gap: Any) -> str:
 
 def starred(value: dict[str, Any]) -> str:
     clear = "*" if value["low"] > 0 or value["high"] < 0 else ""
-    return f"{signed(value['difference'])} [{signed(value['low'])}, {signed(value['high'])}]{clear}"
+    return f"{signed(value['difference'])}{clear}\n[{signed(value['low'])}, {signed(value['high'])}]"
