@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
+    {"tensors"},
     {"media", "model", "losses", "metrics", "conformal"},
+    {"weights_config"},
     {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
     {"predict", "identity", "provenance", "linear_fit", "loop", "scoring"},

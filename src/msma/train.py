@@ -19,7 +19,7 @@ import yaml
 from torch import Tensor
 
 from msma import provenance
-from msma.checkpoint import WeightsConfig, save_weights
+from msma.checkpoint import save_weights
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
@@ -32,6 +32,7 @@ from msma.metrics import all_metrics, labelled_traits
 from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
+from msma.weights_config import WeightsConfig
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
