@@ -13,7 +13,7 @@ from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner
 
 from msma.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
-from msma.checkpoint import load_weights
+from msma.checkpoint import calibration_sha256, load_weights
 from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN

@@ -15,7 +15,6 @@ from msma.pages.tables import missing, number, signed, span, table
 from msma.robustness.summary import Group
 
 BY_SEVERITY = ("retention", "skill", "coverage", "width")
-SINGLE = ("mean_retention", "area", "effective_robustness", "quality_spearman")
 
 
 def robustness(run: RunFiles) -> str:
@@ -79,8 +78,18 @@ def group_of(value: dict[str, Any]) -> Group:
     by_severity = {name: {int(s): known(v) for s, v in value[name].items()} for name in BY_SEVERITY}
     if any(severity not in SEVERITIES for kept in by_severity.values() for severity in kept):
         raise ValueError("a severity that is not 1 to 5")
-    single = {name: known(value[name]) for name in SINGLE}
-    return Group(family=str(value["family"]), held_out=bool(value["held_out"]), **by_severity, **single)
+    return Group(
+        family=str(value["family"]),
+        held_out=bool(value["held_out"]),
+        retention=by_severity["retention"],
+        skill=by_severity["skill"],
+        mean_retention=known(value["mean_retention"]),
+        area=known(value["area"]),
+        effective_robustness=known(value["effective_robustness"]),
+        quality_spearman=known(value["quality_spearman"]),
+        coverage=by_severity["coverage"],
+        width=by_severity["width"],
+    )
 
 
 def known(value: Any) -> float:
