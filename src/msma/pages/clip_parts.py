@@ -39,7 +39,7 @@ STYLE = """
 .sound { margin: .5rem .5rem 1rem 0; max-width: 46rem; }
 .traits, .bars { margin: .5rem 0; padding: 0; list-style: none; max-width: 46rem; }
 .traits li, .bars li { display: grid; grid-template-columns: 13rem 1fr; column-gap: 1rem; align-items: center;
-  padding-right: .5rem; break-inside: avoid; }
+  padding: 0 .5rem .25rem 0; break-inside: avoid; }
 .traits small, .bars small { color: #404040; font-size: .8125rem; }
 .key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .25rem 0; font-size: .8125rem; color: #404040; }
 .key span { display: inline-flex; align-items: center; gap: .4rem; }
