@@ -15,10 +15,10 @@ FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
     {"tensors"},
-    {"media", "model", "losses", "metrics", "conformal"},
+    {"media", "model", "losses", "metrics", "conformal", "hub"},
     {"weights_config"},
     {"corruptions", "checkpoint", "pretrained", "ridge"},
-    {"data"},
+    {"data", "model_card"},
     {"predict", "identity", "provenance", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},

@@ -18,7 +18,7 @@ from msma.traits import MODALITIES, TRAITS
 if TYPE_CHECKING:
     from msma.predict import Model
 
-__all__ = ["MODALITIES", "TRAITS", "MsmaError", "load"]
+__all__ = ["MODALITIES", "TRAITS", "Model", "MsmaError", "load"]
 __version__ = version("msma")
 
 
@@ -27,3 +27,12 @@ def load(folder: Any = None, **options: Any) -> Model:
     from msma.predict import load as load_model
 
     return load_model(folder, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """`msma.Model`; imports torch when it is first asked for."""
+    if name != "Model":
+        raise AttributeError(f"module 'msma' has no attribute {name!r}")
+    from msma.predict import Model
+
+    return Model

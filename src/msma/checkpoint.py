@@ -19,10 +19,11 @@ from torch import Tensor
 from msma.config import ConfigError
 from msma.conformal import Calibration
 from msma.files import written_whole
+from msma.hub import fetch, repository_in
 from msma.model.msma_net import MsMANet
 from msma.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
-from msma.weights_config import WeightsConfig, read_calibration, read_config
+from msma.weights_config import WeightsConfig, read_calibration, read_config, save_calibration
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class Weights:
     config: WeightsConfig
     calibration: Calibration | None = None
     """Of its prediction intervals; None: not calibrated."""
+    folder: Path | None = None
+    """Where they were read from; None: the bundled ones, or made otherwise."""
+    hub: str | None = None
+    """`owner/name@commit` where they came from the Hugging Face hub."""
+
+    @property
+    def name(self) -> str:
+        """Shown as `model` in every answer: by it, weights of the hub are found again."""
+        return self.hub or self.config.name
 
     def output(self, window: InputArrays, *, return_intermediates: bool = False) -> ModelOutput:
         """What the network gives for a batch of this window alone."""
@@ -50,6 +60,42 @@ def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]
         path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
+def save_pretrained(folder: Path, weights: Weights) -> None:
+    """Write weights, with their calibration where they have one, so that `load_weights` gives them back to the bit."""
+    save_weights(folder, weights.config, weights.network.state_dict())
+    if weights.calibration is None:
+        (folder / "calibration.json").unlink(missing_ok=True)  # of whatever was here before
+    else:
+        save_calibration(folder, weights.calibration)
+
+
+def find_weights(
+    name: str | Path | None = None, revision: str | None = None, device: str | torch.device = "cpu"
+) -> Weights:
+    """Load a folder, else the model of the Hugging Face hub that `name` is the name of; None loads the bundled weights.
+
+    Args:
+        name: what is there under this path is taken; `owner/name` and `owner/name@revision` are of the hub.
+        revision: a branch, a tag or a commit, on the hub only.
+
+    Raises:
+        MsmaError: as `load_weights`; the hub cannot be reached or has no such model; a revision of a folder.
+    """
+    text = name.as_posix() if isinstance(name, Path) else name
+    named = None if text is None or Path(text).exists() else repository_in(text)
+    if named is None:
+        if revision is not None:
+            raise MsmaError(f"{text or 'the bundled weights'}: a folder has no revisions; name a model of the hub")
+        return load_weights(None if text is None else Path(text), device)
+    if revision is not None and named.revision is not None:
+        raise MsmaError(f"{text}: names a revision already; leave out {revision!r}")
+    fetched = fetch(named.repository, revision or named.revision)
+    try:
+        return replace(load_weights(fetched.folder, device), hub=fetched.name)
+    except MsmaError as error:
+        raise MsmaError(f"{fetched.name}: {error}") from error
+
+
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
     """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
 
@@ -59,7 +105,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     """
     if folder is None:
         with as_file(files("msma") / "weights" / "synthetic") as bundled:
-            return load_weights(bundled, device)
+            return replace(load_weights(bundled, device), folder=None)
     config = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:
@@ -70,7 +116,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     tensors = _read_tensors(path, expected)
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
-    weights = Weights(network.to(device).eval(), config)
+    weights = Weights(network.to(device).eval(), config, folder=folder)
     return replace(weights, calibration=read_calibration(folder / "calibration.json", weights_sha256(weights)))
 
 

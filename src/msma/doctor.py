@@ -28,6 +28,7 @@ from msma.types import SAMPLE_RATE, MsmaError
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn", "safetensors", "accelerate")
 EXTRAS = {
+    "huggingface_hub": ("hub", "weights of the Hugging Face hub, by name, and msma share"),
     "transformers": ("hf", "recipes with hf: backbones"),
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
     "matplotlib": ("plots", "the figures of msma robustness"),

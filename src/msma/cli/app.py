@@ -22,6 +22,7 @@ from msma.cli.options import (
     CacheOption,
     DeviceOption,
     ManifestOption,
+    ModelOption,
     WorkersOption,
     check_choice,
     prepared_clips,
@@ -168,7 +169,7 @@ def train(
 @app.command()
 def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Video files, folders or glob patterns.")],
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: ModelOption = None,
     format: Annotated[str, typer.Option("--format", help="table, json, jsonl or csv.")] = "table",
     out: Annotated[Path | None, typer.Option("--out", help="Write the answers here instead of to stdout.")] = None,
     face: Annotated[

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from msma.data.manifest import Row
 
 ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="A run folder, or owner/name on the Hugging Face hub; by default the bundled weights."
+    ),
+]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Folder of decoded clips; by default beside the manifest.")
 ]

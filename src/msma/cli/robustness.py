@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, at_once, check_choice, prepared_clips
+from msma.cli.options import (
+    CacheOption,
+    DeviceOption,
+    ManifestOption,
+    ModelOption,
+    at_once,
+    check_choice,
+    prepared_clips,
+)
 from msma.cli.score import SlicesOption, names_in
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ def robustness(
     suite: Annotated[
         str, typer.Option("--suite", help="six scenarios, full (every corruption), or a YAML file of your own.")
     ] = "six",
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="train, val, test or all.")] = "test",
     severity: Annotated[
         str | None, typer.Option("--severity", help="One, as 3, or a range, as 1-5; six: 3, else all five.")
@@ -35,6 +43,7 @@ def robustness(
     device: DeviceOption = "cpu",
 ) -> None:
     """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
+    from msma.checkpoint import calibration_sha256, weights_sha256
     from msma.cli.progress import progress_bar
     from msma.cli.robustness_tables import show_slices, show_summary
     from msma.cli.score_tables import show_json
@@ -59,7 +68,7 @@ def robustness(
         with progress_bar("corrupting", "cells") as report:
             result = run_suite(
                 loaded,
-                model,
+                loaded.weights.folder,
                 corpus,
                 split,
                 filled.entries,
@@ -71,8 +80,15 @@ def robustness(
     except KeyboardInterrupt:
         tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command goes on with the others")
         raise typer.Exit(130) from None
-    summary, about = summarize(result), loaded.weights.config
-    head = {"model": about.name, "corpus": corpus.corpus, "split": split, "suite": suite}
+    summary, weights = summarize(result), loaded.weights
+    head = {
+        "model": weights.name,
+        "weights_sha256": weights_sha256(weights),
+        "calibration_sha256": calibration_sha256(weights),
+        "corpus": corpus.corpus,
+        "split": split,
+        "suite": suite,
+    }
     scored = [row for row in rows if row.clip in result.clean.clips]
     columns, unsliced = slice_suite(result, scored, split_baselines(corpus, scored).constant, names_in(slices))
     values = without_nan(summary_json(result, summary, head) | {"slices": slices_json(columns, unsliced)})
@@ -80,7 +96,7 @@ def robustness(
     if format == "json":
         show_json(values)
     else:
-        show_summary(result, summary, f"{about.name} on {corpus.corpus}, split {split}")
+        show_summary(result, summary, f"{weights.name} on {corpus.corpus}, split {split}")
         show_slices(columns)
     for one in result.not_run:
         tell(f"not run: {one.cell.name}: {one.reason}")
@@ -91,11 +107,11 @@ def robustness(
         tell(f"{failed} answers failed over all cells; the files in {out / 'cells'} say why")
     tell(f"{len(cells) + 1} cells and summary.json are in {out}")
     try:
-        figures = draw_figures(out, f"{about.name} on {corpus.corpus}", result.clean.skill, summary.scenarios)
+        figures = draw_figures(out, f"{weights.name} on {corpus.corpus}", result.clean.skill, summary.scenarios)
         tell("figures: " + ", ".join(str(path) for path in figures))
     except MsmaError as error:  # all else is done
         tell(str(error))
-    tell(about.notice)
+    tell(weights.config.notice)
 
 
 def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:

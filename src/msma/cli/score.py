@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, check_choice, prepared_clips
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, ModelOption, check_choice, prepared_clips
 
 if TYPE_CHECKING:
     from msma.scoring.comparison import Comparison
@@ -26,7 +26,7 @@ SlicesOption = Annotated[
 
 def evaluate(
     manifest: ManifestOption,
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: ModelOption = None,
     split: SplitOption = "test",
     slices: SlicesOption = None,
     format: FormatOption = "table",
@@ -54,7 +54,8 @@ def evaluate(
             loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
         )
     evaluation = evaluate_model(loaded, corpus, split, filled, predictions, names_in(slices))
-    answer(evaluation, predictions, format, out or (model / split if model is not None else None))
+    run = None if model is None or loaded.weights.hub is not None else Path(model)
+    answer(evaluation, predictions, format, out or (run / split if run is not None else None))
 
 
 def score(

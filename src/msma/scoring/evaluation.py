@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from msma.data.manifest import Manifest, Row
+from msma.data.manifest import SPLITS, Manifest, Row
 from msma.errors import MsmaError
 from msma.scoring.baselines import split_baselines
 from msma.scoring.coverage import CoverageReport, coverage_report
@@ -39,6 +39,12 @@ class Evaluation:
     scored: Scored
     prediction_intervals: CoverageReport | None = None
     """None where the answers have none."""
+    weights_sha256: str | None = None
+    """Of the weights that answered; None for the predictions of another tool."""
+    calibration_sha256: str | None = None
+    """Of the calibration of their intervals; None without one."""
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    """`clips` and `sources` of each split of the manifest."""
 
 
 def score_split(
@@ -123,7 +129,14 @@ def evaluate_read(
         ceiling=ceiling_of(manifest, None),
         unsliced=unsliced,
         scored=scored,
+        splits=splits_of(manifest),
     )
+
+
+def splits_of(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """How many clips and sources each split has, whether their media is there or not."""
+    by_split = {name: [row.source for row in manifest.rows if row.split == name] for name in SPLITS}
+    return {name: {"clips": len(of), "sources": len(set(of))} for name, of in by_split.items() if of}
 
 
 def ceiling_of(manifest: Manifest, fusion: str | None) -> dict[str, dict[str, float]] | None:

@@ -1,0 +1,193 @@
+"""Weights on the Hugging Face hub: the files of a model at one commit, fetched into the library's cache or put there.
+
+The library huggingface_hub (extra `hub`) is loaded when a name of the hub is used, and never for a folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from msma.config import first_line
+from msma.errors import MsmaError
+
+MOST_BYTES = {
+    "config.json": 1024**2,
+    "model.safetensors": 8 * 1024**3,
+    "calibration.json": 1024**2,
+    "README.md": 1024**2,
+}
+"""The files of a model, no others are fetched, and how large each may be."""
+NEEDED = ("config.json", "model.safetensors")
+NAME = re.compile(
+    r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w.][\w./-]*))?", flags=re.ASCII
+)
+LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a text such as `owner/name` or `owner/name@revision` names."""
+
+    repository: str
+    revision: str | None
+    """A branch, a tag or a commit; None: the newest."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    folder: Path
+    name: str
+    """`owner/name@commit`: by this the very same files are fetched again."""
+
+
+def repository_in(text: str) -> Named | None:
+    """The repository that a text names; None where it can be no name of one."""
+    found = NAME.fullmatch(text)
+    return None if found is None else Named(found["repository"], found["revision"])
+
+
+def fetch(repository: str, revision: str | None = None) -> Fetched:
+    """The files of a model at one commit. Sizes are looked at first; nothing is fetched that is here already.
+
+    Without a connection it is what was fetched before under this revision.
+
+    Raises:
+        MsmaError: not there, not allowed, not to be reached, or without the files of a model of msma.
+    """
+    hub = library(f"{repository}: no such folder; to fetch a model of this name from the Hugging Face hub")
+    try:
+        about = api(hub).model_info(repository, revision=revision, files_metadata=True)
+    except Exception as error:
+        if answered(hub, error):
+            raise MsmaError(refusal(hub, repository, revision, error)) from error
+        return named(repository, cached(hub, repository, revision, error))
+    check_files(repository, {file.rfilename: file.size for file in about.siblings or ()})
+    try:
+        folder = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=list(MOST_BYTES)))
+    except Exception as error:
+        raise MsmaError(refusal(hub, repository, revision, error)) from error
+    if folder.name != about.sha:
+        raise MsmaError(f"{repository}: changed while it was fetched; fetch it again")
+    return named(repository, folder)
+
+
+def push(repository: str, folder: Path, *, private: bool = False) -> str:
+    """Put the files of a model, all of MOST_BYTES, into a repository in one commit; returns the commit's address.
+
+    Where there is no such repository, it is made.
+
+    Raises:
+        MsmaError: `repository` is not as owner/name, a file is missing, the hub cannot be reached or does not allow it,
+            or the repository is there and public although it is to be private.
+    """
+    where = repository_in(repository)
+    if where is None or where.revision is not None:
+        raise MsmaError(f"{repository!r}: name a repository of the hub as owner/name")
+    if missing := [name for name in MOST_BYTES if not (folder / name).is_file()]:
+        raise MsmaError(f"{folder}: lacks {', '.join(missing)}; share the weights as a whole, with `msma share`")
+    hub = library("to share weights on the Hugging Face hub")
+    talk = api(hub)
+    try:
+        talk.create_repo(repository, private=private or None, exist_ok=True)
+        public = private and not talk.model_info(repository).private
+    except Exception as error:
+        raise MsmaError(refusal(hub, repository, None, error)) from error
+    if public:
+        raise MsmaError(f"{repository}: is there already, and public; make it private on its page or take another name")
+    additions = [hub.CommitOperationAdd(name, str(folder / name)) for name in MOST_BYTES]
+    try:
+        commit = talk.create_commit(repository, additions, commit_message=f"Share weights of msma {version('msma')}")
+    except Exception as error:
+        raise MsmaError(refusal(hub, repository, None, error)) from error
+    return str(commit.commit_url)
+
+
+def library(what_for: str) -> ModuleType:
+    """huggingface_hub.
+
+    Raises:
+        MsmaError: it is not installed.
+    """
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise MsmaError(f"{what_for}: pip install 'msma[hub]'") from error
+    return huggingface_hub
+
+
+def api(hub: ModuleType) -> Any:
+    return hub.HfApi(library_name="msma", library_version=version("msma"))
+
+
+def named(repository: str, folder: Path) -> Fetched:
+    return Fetched(folder, f"{repository}@{folder.name}")
+
+
+def cached(hub: ModuleType, repository: str, revision: str | None, why: Exception) -> Path:
+    """The folder of what was fetched before."""
+    try:
+        known = {"revision": revision, "allow_patterns": list(MOST_BYTES), "local_files_only": True}
+        return Path(hub.snapshot_download(repository, **known))
+    except Exception as error:
+        raise MsmaError(
+            f"{repository}: no such folder, it was not fetched before, and the hub cannot be reached "
+            f"({first_line(why)}); connect, or name a folder"
+        ) from error
+
+
+def check_files(repository: str, sizes: dict[str, int | None]) -> None:
+    """Raises:
+    MsmaError: the repository lacks what a model needs, or a file of it is too large or of unknown size.
+    """
+    for name in NEEDED:
+        if name not in sizes:
+            others = foreign(sizes)
+            instead = (
+                f" (but {others[0]}; weights are read from safetensors only, never from a pickle)" if others else ""
+            )
+            raise MsmaError(f"{repository}: holds no {name}{instead}; name a model that `msma share` put there")
+    for name, most in MOST_BYTES.items():
+        size = sizes.get(name, 0)
+        if size is None or size > most:
+            told = "an unknown number of" if size is None else f"{size:,}"
+            raise MsmaError(f"{repository}: {name} has {told} bytes, more than {most:,}; it is no model of msma")
+
+
+def foreign(names: Iterable[str]) -> list[str]:
+    """Files that look like weights in another format, pickles first."""
+    suffixes = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".onnx", ".gguf", ".safetensors")
+    ranked = [(suffixes.index(Path(name).suffix), name) for name in names if Path(name).suffix in suffixes]
+    return [name for _, name in sorted(ranked)]
+
+
+def answered(hub: ModuleType, error: Exception) -> bool:
+    """Did the hub itself say no, rather than not being reached, or being out of order?"""
+    if isinstance(error, ValueError):  # no name of a repository
+        return True
+    return isinstance(error, hub.errors.HfHubHTTPError) and error.response.status_code < 500
+
+
+def refusal(hub: ModuleType, repository: str, revision: str | None, error: Exception) -> str:
+    """One line with the remedy for what the library raised."""
+    errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{repository}"
+    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repository}: its owner asks that you accept terms; do so at {page}, then {LOG_IN}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repository}: has no revision {revision!r}; leave it out for the newest"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{repository}: no folder here and no model on the hub that you may see; check the name, or {LOG_IN} "
+            "where it is private"
+        )
+    if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
+        return f"{repository}: the hub does not allow this; {LOG_IN}, with a token that may write where you share"
+    return f"{repository}: the hub failed ({first_line(error)}); try again later, or name a folder"
