@@ -52,6 +52,16 @@ def repository_in(text: str) -> Named | None:
     return None if found is None else Named(found["repository"], found["revision"])
 
 
+def named_repository(text: str) -> str:
+    """Raises:
+    MsmaError: it is not as owner/name.
+    """
+    where = repository_in(text)
+    if where is None or where.revision is not None:
+        raise MsmaError(f"{text!r}: name a repository of the hub as owner/name")
+    return where.repository
+
+
 def fetch(repository: str, revision: str | None = None) -> Fetched:
     """The files of a model at one commit. Sizes are looked at first; nothing is fetched that is here already.
 
@@ -86,9 +96,7 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
         MsmaError: `repository` is not as owner/name, a file is missing, the hub cannot be reached or does not allow it,
             or the repository is there and public although it is to be private.
     """
-    where = repository_in(repository)
-    if where is None or where.revision is not None:
-        raise MsmaError(f"{repository!r}: name a repository of the hub as owner/name")
+    named_repository(repository)
     if missing := [name for name in MOST_BYTES if not (folder / name).is_file()]:
         raise MsmaError(f"{folder}: lacks {', '.join(missing)}; share the weights as a whole, with `msma share`")
     hub = library("to share weights on the Hugging Face hub")
@@ -168,17 +176,23 @@ def foreign(names: Iterable[str]) -> list[str]:
     return [name for _, name in sorted(ranked)]
 
 
+def status_of(hub: ModuleType, error: Any) -> int | None:
+    """Of the hub's answer; None where there was none."""
+    return error.response.status_code if isinstance(error, hub.errors.HfHubHTTPError) else None
+
+
 def answered(hub: ModuleType, error: Exception) -> bool:
     """Did the hub itself say no, rather than not being reached, or being out of order?"""
     if isinstance(error, ValueError):  # no name of a repository
         return True
-    return isinstance(error, hub.errors.HfHubHTTPError) and error.response.status_code < 500
+    status = status_of(hub, error)
+    return status is not None and status < 500
 
 
 def refusal(hub: ModuleType, repository: str, revision: str | None, error: Exception) -> str:
     """One line with the remedy for what the library raised."""
     errors, page = hub.errors, f"{hub.constants.ENDPOINT}/{repository}"
-    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
+    status = status_of(hub, error)
     if isinstance(error, errors.GatedRepoError):
         return f"{repository}: its owner asks that you accept terms; do so at {page}, then {LOG_IN}"
     if isinstance(error, errors.RevisionNotFoundError):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -38,6 +39,9 @@ COVERAGE = 0.9
 @runtime_checkable
 class Network(Protocol):
     """What answers for a window, such as `msma.checkpoint.Weights`."""
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def config(self) -> WeightsConfig: ...
@@ -82,6 +86,34 @@ class Model(Generic[NetworkT]):
         from msma.checkpoint import save_pretrained
 
         save_pretrained(Path(folder), self.weights)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        run: str | Path | None = None,
+        private: bool = False,
+        licence: str | None = None,
+        origin: str | None = None,
+    ) -> str:
+        """Share weights, configuration, calibration and a card on the Hugging Face hub; returns the commit's address.
+
+        Args:
+            repository: `owner/name`; it is made where it is not there.
+            run: where the results are that the card is made of; by default where the weights were loaded from.
+            licence, origin: of the weights, and of clips and labels, where the corpus is not known to msma.
+
+        Raises:
+            MsmaError: without results of these weights there is no card, and nothing is shared; the hub does not allow
+                it.
+        """
+        from msma.hub import push
+        from msma.model_card import written_folder
+
+        home = None if run is None else Path(run)
+        with TemporaryDirectory() as folder:
+            written_folder(Path(folder), self.weights, home, repository, licence=licence, origin=origin)
+            return push(repository, Path(folder), private=private)
 
     def predict(self, source: str | Path | bytes | Clip, *, keep_media: bool = False) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.

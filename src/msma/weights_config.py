@@ -67,12 +67,14 @@ def read_calibration(path: Path, sha256: str) -> Calibration | None:
     return calibration
 
 
-def read_json(path: Path, remedy: str) -> Any:
-    """Raises:
-    MsmaError: missing, too large, or not JSON.
+def read_json(path: Path, remedy: str, most_bytes: int = MAX_JSON_BYTES) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        MsmaError: it cannot be read, is too large or no JSON; `remedy` says what to do then.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        if path.stat().st_size > most_bytes:
             raise MsmaError(f"{path}: too large; {remedy}")
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

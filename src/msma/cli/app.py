@@ -31,6 +31,7 @@ from msma.cli.prepare import prepare_app
 from msma.cli.report import report
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
+from msma.cli.share import card, share
 from msma.cli.weights import weights_app
 from msma.errors import MsmaError
 
@@ -54,6 +55,8 @@ COMMANDS = (
     calibrate,
     crossval,
     corruptions,
+    card,
+    share,
     doctor,
 )
 for command in COMMANDS:

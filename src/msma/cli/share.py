@@ -1,0 +1,64 @@
+"""`msma card` and `msma share`: the card of a model, and the model on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
+LicenceOption = Annotated[
+    str | None,
+    typer.Option("--licence", help="Of the weights, by its name on the hub: cc-by-nc-4.0. Known corpora have one."),
+]
+OriginOption = Annotated[
+    str | None,
+    typer.Option("--origin", help="Where clips and labels are from, in a sentence or two. Known corpora have one."),
+]
+
+
+def card(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; by default README.md in RUN.")] = None,
+    repository: Annotated[str | None, typer.Option("--to", help="owner/name, where it will be shared.")] = None,
+    licence: LicenceOption = None,
+    origin: OriginOption = None,
+) -> None:
+    """Make the card of a model from its results: evaluation, calibration, robustness; refused where one is missing."""
+    from msma.checkpoint import load_weights
+    from msma.files import written_whole
+    from msma.model_card import model_card
+
+    text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
+    with written_whole(out or run / "README.md") as path:
+        path.write_text(text, encoding="utf-8")
+    tell(f"the card is {out or run / 'README.md'}")
+
+
+def share(
+    run: RunArgument,
+    repository: Annotated[str, typer.Option("--to", help="owner/name on the Hugging Face hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Only you, or your organisation, can see it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, and send nothing.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="The folder; by default share in RUN.")] = None,
+    licence: LicenceOption = None,
+    origin: OriginOption = None,
+) -> None:
+    """Share a model on the Hugging Face hub: weights, configuration, calibration and card, and nothing else."""
+    from msma.checkpoint import load_weights
+    from msma.hub import MOST_BYTES, named_repository, push
+    from msma.model_card import written_folder
+
+    named_repository(repository)
+    folder = out or run / "share"
+    written_folder(folder, load_weights(run), run, repository, licence=licence, origin=origin)
+    tell(f"what is shared is in {folder}: {', '.join(MOST_BYTES)}")
+    if dry_run:
+        tell(f"nothing was sent; without --dry-run it goes to {repository}")
+        return
+    address = push(repository, folder, private=private)
+    tell(f"shared: {address}")
+    tell(f"next: msma predict your_video.mp4 --model {repository}")

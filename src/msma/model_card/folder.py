@@ -1,0 +1,43 @@
+"""The folder of a model that can be shared: weights, configuration, calibration and card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msma.checkpoint import Weights, calibration_sha256, load_weights, save_pretrained, weights_sha256
+from msma.errors import MsmaError
+from msma.files import written_whole
+from msma.model_card.card import model_card
+
+
+def written_folder(
+    folder: Path,
+    weights: Weights,
+    run: Path | None,
+    repository: str | None = None,
+    *,
+    licence: str | None = None,
+    origin: str | None = None,
+) -> None:
+    """Write all that is shared of a model, and read it back to see that it is the same.
+
+    Args:
+        run: where its results are; by default where the weights were loaded from. Else as `model_card`.
+
+    Raises:
+        MsmaError: there is no card without results: see `model_card`.
+    """
+    home = run or weights.folder
+    if home is None:
+        raise MsmaError(f"{weights.name}: name the run that its results are in")
+    card = model_card(weights, home, repository, licence=licence, origin=origin)
+    save_pretrained(folder, weights)
+    with written_whole(folder / "README.md") as path:
+        path.write_text(card, encoding="utf-8")
+    again = load_weights(folder)
+    if digests(again) != digests(weights):
+        raise MsmaError(f"{folder}: what was written is not what is shared; is something else writing there?")
+
+
+def digests(weights: Weights) -> tuple[str, str | None]:
+    return weights_sha256(weights), calibration_sha256(weights)

@@ -1,0 +1,49 @@
+"""Markdown of what files say: whatever a name holds, it stays a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+LONGEST = 300
+
+
+def clean(text: str) -> str:
+    """One line of printable characters, no longer than LONGEST."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def quoted(name: str) -> str:
+    """A name as code, in which nothing is markdown, HTML, a link or a mention; in a cell of a table too."""
+    inside = clean(name).replace("`", "'").replace("|", "¦").strip()
+    return f"`{inside}`" if inside else "(none)"
+
+
+def prose(text: str) -> str:
+    """A sentence with nothing in it that is markdown, HTML, a link or a mention."""
+    escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text))
+    return re.sub(r"(?i)://|www\.", lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), escaped)
+
+
+def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
+    if value is None:
+        return "–"
+    shown = round(value, digits) + 0.0  # + 0.0: no -0.000
+    return f"{shown:{'+' if sign else ''}.{digits}f}"
+
+
+def ranged(value: float | None, low: float | None, high: float | None, digits: int = 3, sign: bool = False) -> str:
+    """A value with its interval, where it has one."""
+    ends = "" if low is None or high is None else f" [{number(low, digits, sign)}, {number(high, digits, sign)}]"
+    return number(value, digits, sign) + ends
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Of cells that are markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
