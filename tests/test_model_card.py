@@ -163,6 +163,12 @@ def test_the_six_scenarios_and_the_worst_cell_are_told(card, finished):
     assert "lowest trait: " in failures
 
 
+def test_what_a_check_of_the_suite_found_is_a_known_failure(run):
+    checks = {"nothing": {"verdict": "warning", "found": ["openness is off the prior by 0.2"]}}
+    rewrite(run / "six" / "summary.json", checks=checks)
+    assert "openness is off the prior by 0.2" in section(model_card(load_weights(run), run), "Known failures")
+
+
 def test_groups_stand_with_counts_and_gaps(card, finished):
     evaluation = read(finished / "test" / "evaluation.json")
     (column,) = evaluation["slices"]["columns"]
@@ -235,6 +241,11 @@ def test_a_profile_is_shown_row_by_row(run):
     assert "| `stage` | `p50_ms` | `gpu` | `peak` |" in text
     assert "| `decode` | 12.35 | – | – |" in text
     assert "| `network¦` | 3 | – | True |" in text
+
+
+def test_a_profile_with_a_head_and_with_rows_in_rows_is_shown_too(run):
+    (run / "profile.json").write_text(json.dumps({"cpu": "x", "rows": [{"a": {"p50": 1.5}}]}), encoding="utf-8")
+    assert "| `a.p50` |\n| --- |\n| 1.5 |" in section(model_card(load_weights(run), run), "Size and cost")
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", '[{"a": [1]}]', "[", '[{"a": NaN}]'])
@@ -385,7 +396,7 @@ def test_the_command_writes_the_card_beside_the_weights(run, tmp_path):
     assert invoke("card", run, "--to", NAME).exit_code == 0
     assert (run / "README.md").read_text(encoding="utf-8") == model_card(load_weights(run), run, NAME)
     assert invoke("card", run, "--out", tmp_path / "card.md").exit_code == 0
-    assert "owner/name" in (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert 'from_pretrained("path/to/this/folder")' in (tmp_path / "card.md").read_text(encoding="utf-8")
 
 
 def test_the_command_writes_nothing_where_a_result_is_missing(run):

@@ -14,7 +14,8 @@ from msma.model_card.results import Results, read_results
 from msma.model_card.sections import failures, groups, held_labels, robustness, scores, splits
 from msma.model_card.text import bullets, clean, number, prose, quoted, table
 
-PLACEHOLDER = "owner/name"
+HERE = "path/to/this/folder"
+"""Shown as the name of a model that is not shared."""
 
 
 def model_card(
@@ -41,7 +42,7 @@ def model_card(
     name = repository or clean(weights.config.name)
     parts = {
         f"# {quoted(name)}": introduction(weights, about),
-        "## Load it": loading(repository or PLACEHOLDER),
+        "## Load it": loading(repository or HERE),
         "## What it is for": bullets(RENDERED_USE if about.rendered else USE),
         "## What it is not for": bullets(NOT_FOR),
         "## Clips and labels": f"{about.labels}\n\n{splits(found)}",

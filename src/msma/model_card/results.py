@@ -237,14 +237,26 @@ def result(path: Path, kind: type[ResultT], digests: tuple[str, str | None], mak
 
 
 def profile_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of names and plain values."""
+    """Rows of names and plain values: a list of them, or `rows` of an object; an object in a row is laid flat."""
     if not path.exists():
         return []
     again = "make it again with `msma profile`, or delete it"
+    values = read_json(path, again, MAX_BYTES)
+    rows = values.get("rows") if isinstance(values, dict) else values
     try:
-        return TypeAdapter(ProfileRows).validate_python(read_json(path, again, MAX_BYTES))
+        return TypeAdapter(ProfileRows).validate_python([flat(row) for row in rows] if isinstance(rows, list) else rows)
     except ValidationError as error:
-        raise MsmaError(f"{path}: is no list of rows; {again}") from error
+        raise MsmaError(f"{path}: holds no list of rows; {again}") from error
+
+
+def flat(row: Any, prefix: str = "") -> Any:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    if not isinstance(row, dict):
+        return row
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def recipe_of(weights: Weights, run: Path) -> Recipe | None:

@@ -215,10 +215,8 @@ def of_cells(suite: Suite) -> list[str]:
     if suite.not_run:
         lines.append(f"not run {where}: {listed(list(suite.not_run))}")
     for name, check in suite.checks.items():
-        if check.verdict != "ok":
-            lines.append(
-                f"check of {quoted(name)} {where}: {prose(check.verdict)} {prose('; '.join(check.found))}".strip()
-            )
+        if check.verdict == "warning":
+            lines.append(f"check of {quoted(name)} {where}: {prose('; '.join(check.found))}")
     return lines
 
 

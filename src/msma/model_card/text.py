@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 LONGEST = 300
+LONGEST_PROSE = 4000
 
 
-def clean(text: str) -> str:
-    """One line of printable characters, no longer than LONGEST."""
+def clean(text: str, longest: int = LONGEST) -> str:
+    """One line of printable characters, no longer than `longest`."""
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def quoted(name: str) -> str:
@@ -22,7 +23,7 @@ def quoted(name: str) -> str:
 
 def prose(text: str) -> str:
     """A sentence with nothing in it that is markdown, HTML, a link or a mention."""
-    escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text))
+    escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text, LONGEST_PROSE))
     return re.sub(r"(?i)://|www\.", lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), escaped)
 
 
