@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from typer.testing import CliRunner
 
 import msma
-from msma.checkpoint import WeightsConfig, calibration_sha256, find_weights, save_calibration, save_weights
+from msma.checkpoint import calibration_sha256, find_weights, save_weights
 from msma.checkpoint import weights_sha256 as sha256
 from msma.cli import app
 from msma.config import ClipConfig, ModelConfig
@@ -28,6 +28,7 @@ from msma.model.msma_net import MsMANet
 from msma.predict import Model, load
 from msma.traits import TRAITS
 from msma.types import MsmaError
+from msma.weights_config import WeightsConfig, save_calibration
 
 NAME = "someone/msma-net"
 CONFIG = WeightsConfig(

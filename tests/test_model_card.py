@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 import msma
 from msma.calibrate import calibrate
-from msma.checkpoint import calibration_sha256, load_weights, save_calibration, weights_sha256
+from msma.checkpoint import calibration_sha256, load_weights, weights_sha256
 from msma.cli import app
 from msma.data import cache
 from msma.data.cache import CacheReport
@@ -34,6 +34,7 @@ from msma.predict import load
 from msma.train import train
 from msma.traits import TRAITS
 from msma.types import MsmaError
+from msma.weights_config import save_calibration
 
 NAME = "someone/msma-net"
 CEILING = {"ccc": dict.fromkeys([*TRAITS, "mean"], 0.9), "mean_accuracy": dict.fromkeys([*TRAITS, "mean"], 0.95)}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
 from msma.types import Clip, InputArrays, LabelDistribution, MsmaError, Prediction, Prepared, Window
 from msma.weights_config import WeightsConfig
+
+if TYPE_CHECKING:
+    from msma.checkpoint import Weights
 
 MEDIA_SUFFIXES = frozenset(
     f".{name}"
@@ -85,7 +88,7 @@ class Model(Generic[NetworkT]):
         """
         from msma.checkpoint import save_pretrained
 
-        save_pretrained(Path(folder), self.weights)
+        save_pretrained(Path(folder), self.tensors())
 
     def push_to_hub(
         self,
@@ -112,8 +115,20 @@ class Model(Generic[NetworkT]):
 
         home = None if run is None else Path(run)
         with TemporaryDirectory() as folder:
-            written_folder(Path(folder), self.weights, home, repository, licence=licence, origin=origin)
+            written_folder(Path(folder), self.tensors(), home, repository, licence=licence, origin=origin)
             return push(repository, Path(folder), private=private)
+
+    def tensors(self) -> Weights:
+        """The weights themselves.
+
+        Raises:
+            MsmaError: this is an exported network.
+        """
+        from msma.checkpoint import Weights
+
+        if not isinstance(self.weights, Weights):
+            raise MsmaError(f"{self.weights.name}: an exported network; load the run that it was exported from")
+        return self.weights
 
     def predict(self, source: str | Path | bytes | Clip, *, keep_media: bool = False) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from msma.checkpoint import WeightsConfig
 from msma.errors import MsmaError
 from msma.model_card.text import prose, quoted
+from msma.weights_config import WeightsConfig
 
 RENDERED = "synthetic"
 """The corpus of `msma synth`."""

@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from msma.checkpoint import Weights, calibration_sha256, read_json, weights_sha256
+from msma.checkpoint import Weights, calibration_sha256, weights_sha256
 from msma.config import Recipe, load_recipe, parse
 from msma.errors import MsmaError
+from msma.weights_config import read_json
 
 MAX_BYTES = 64 * 1024**2
 EVALUATION = "test/evaluation.json"
