@@ -53,7 +53,8 @@ def good(tmp_path_factory) -> Path:
     )
     quality = [{"audio": q, "visual": q} for q in rng.uniform(0, 1, 60).tolist()]
     sources = [str(index // 2) for index in range(60)]
-    save_calibration(folder, calibration_of(rng.uniform(0, 0.2, (60, 5)), quality, sources, list(TRAITS), about))
+    errors, labels = rng.uniform(0, 0.2, (60, 5)), rng.random((60, 5))
+    save_calibration(folder, calibration_of(errors, quality, sources, list(TRAITS), about, labels))
     return folder
 
 
