@@ -13,7 +13,7 @@ from labels import labelled_corpus, predictions_for, write_csv, write_prediction
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.data.manifest import write_manifest
+from msma.data.manifest import Row, write_manifest
 from msma.traits import TRAITS
 
 CORPUS = labelled_corpus(test=160, sources=90)
@@ -61,6 +61,23 @@ def test_a_planted_group_effect_is_told(run, manifest, tmp_path):
     text = run("score", shifted, "--manifest", manifest, "--slices", "gender").stdout
     assert "gender: clear gaps: bias in openness of female -0." in text
     assert "age_group" not in text
+
+
+def test_labels_that_differ_between_groups_are_told_though_answers_that_repeat_them_have_no_gap(run, tmp_path):
+    """Observers give men 0.3 more openness, and the answers are what they say."""
+
+    def judged(row: Row) -> Row:
+        more = 0.3 * (row.columns["gender"] == "male")
+        return replace(row, target=(min(0.6 * row.target[0] + more, 1.0), *row.target[1:]))
+
+    biased = replace(CORPUS, rows=tuple(judged(row) for row in CORPUS.rows))
+    write_manifest(tmp_path / "manifest.csv", "judged", biased.rows, {})
+    repeated = write_csv(tmp_path / "p.csv", ["clip", *TRAITS], [[r.clip, *r.target] for r in biased.split("test")])
+    text = run("score", repeated, "--manifest", tmp_path / "manifest.csv", "--slices", "gender").stdout
+    assert "gender: no clear gap" in text
+    (line,) = [line for line in text.splitlines() if "the labels themselves differ" in line]
+    assert line.startswith("gender: the labels themselves differ: openness of female -0.")
+    assert line.endswith("(amplification 1.00)")
 
 
 def test_what_is_not_scored_is_told_on_stderr(run, manifest, tmp_path):

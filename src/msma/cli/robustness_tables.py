@@ -107,7 +107,7 @@ def show_slices(columns: Mapping[str, ColumnLeft]) -> None:
             console.print(f"{printable(name)}: {verdict} in retention")
     comparisons = max((column.comparisons for column in columns.values()), default=0)
     if comparisons:
-        console.print(f"minus the rest: with 95 %, all {comparisons} intervals hold together")
+        console.print(f"minus the rest: all intervals hold together with 95 %; comparisons: {comparisons}")
 
 
 def apart(value: Difference) -> str:

@@ -129,6 +129,15 @@ def show_column(column: str, parts: Mapping[str, Part], gap: Gap) -> None:
         )
     else:
         console.print(f"{column}: too few sources in each value to look for gaps")
+    effects = [
+        f"{trait} of {shown(value)} {difference(effect.labels)}, in the answers {effect.predictions:+.3f} "
+        f"(amplification {effect.amplification:.2f})"
+        for value, group in list(gap.groups.items())[: 1 if mirrored else None]
+        for trait, effect in group.effects.items()
+        if effect.labels.clear
+    ]
+    if effects:
+        console.print(f"{column}: the labels themselves differ: {'; '.join(effects)}", soft_wrap=True)
 
 
 def show_comparison(against: str, comparison: Comparison) -> None:
