@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 
 from msma.media.audio import FLOOR_DB, level_db
 from msma.media.sound_codec import encode
+from msma.pages.clip_parts import wave
 from msma.pages.page import data_uri, text
 from msma.types import SAMPLE_RATE
 
@@ -16,8 +17,8 @@ PICTURE_SIDE = 240
 JPEG_QUALITY = 85
 SOUND_KBIT_S = 64.0
 """As MP3, which every browser plays; of mono sound up to 8 kHz nothing is lost that one hears."""
-WAVE_WIDTH, WAVE_HEIGHT = 240, 48
-"""Of the drawn waveform: steps in time, and units up and down together."""
+WAVE_WIDTH = 240
+"""Steps in time of the drawn waveform."""
 
 
 def picture(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> str:
@@ -45,19 +46,9 @@ def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, ful
     Args:
         full_scale: the sample that reaches the edge.
     """
-    step = max(1, round(seconds * SAMPLE_RATE / WAVE_WIDTH))
-    low, high = envelope(waveform, step)
-    half = WAVE_HEIGHT / 2
-    top, bottom = (half - half * np.clip(edge / full_scale, -1, 1) for edge in (high, low))
-    there = [f"{x} {y:.1f}" for x, y in enumerate(top)]
-    # A silent step still has a line.
-    back = [f"{x} {max(y, top[x] + 0.6):.1f}" for x, y in reversed(list(enumerate(bottom)))]
+    low, high = envelope(waveform, max(1, round(seconds * SAMPLE_RATE / WAVE_WIDTH)))
     rms_db = max(level_db(waveform), FLOOR_DB)
-    return (
-        f'<svg class="waveform" viewBox="0 0 {WAVE_WIDTH} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{text(label)}, waveform: {rms_db:.0f} dB re full scale">'
-        f'<path fill="#0b4a8f" d="M{" L".join(there + back)}Z"/></svg>\n'
-    )
+    return wave(low, high, f"{label}, waveform: {rms_db:.0f} dB re full scale", full_scale, WAVE_WIDTH)
 
 
 def envelope(waveform: Float32[np.ndarray, " n"], step: int) -> tuple[np.ndarray, np.ndarray]:
