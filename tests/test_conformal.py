@@ -14,10 +14,12 @@ from sklearn.dummy import DummyRegressor
 from msma.conformal import (
     COVERAGES,
     CalibratedOn,
+    Calibration,
     bin_of,
     bounds,
     calibration_of,
     conformal_quantiles,
+    label_quantiles,
     level_of,
     used_quality,
 )
@@ -93,7 +95,7 @@ def made(answers: int = 300):
     spread = [0.2 - 0.1 * used_quality(one)[1] for one in given_quality]
     errors = np.abs(rng.normal(size=(answers, 5))) * np.array(spread)[:, None]
     about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=answers, sources=answers)
-    return calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about)
+    return calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, rng.random((answers, 5)))
 
 
 @given(coverage=st.sampled_from(COVERAGES), better=st.floats(0.01, 1), worse=st.floats(0.01, 1))
@@ -117,7 +119,7 @@ def test_a_bin_with_too_few_sources_is_as_wide_as_the_next_worse_one():
     given_quality = [good] * 3 + [worse] * 100 + [bad] * 3
     errors = np.abs(np.random.default_rng(3).normal(size=(106, 5)))
     about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=106, sources=106)
-    calibration = calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about)
+    calibration = calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, errors.clip(0, 1))
     assert calibration.half_widths(good, 0.9) == calibration.half_widths(worse, 0.9)
     assert set(calibration.half_widths(bad, 0.9).values()) == {math.inf}
 
@@ -130,6 +132,28 @@ def test_too_few_sources_for_a_coverage_have_the_whole_range():
 def test_it_is_the_same_after_json():
     calibration = made()
     assert type(calibration).model_validate_json(calibration.model_dump_json()) == calibration
+
+
+def test_the_labels_are_told_by_their_quantiles():
+    labels = np.random.default_rng(4).random((400, 2))
+    told = label_quantiles(labels, ["openness", "neuroticism"])
+    assert list(told) == ["openness", "neuroticism"]
+    assert told["neuroticism"][0] == pytest.approx(labels[:, 1].min(), abs=1e-5)
+    assert told["neuroticism"][5] == pytest.approx(np.quantile(labels[:, 1], 0.25), abs=1e-5)
+    assert told["neuroticism"][-1] == pytest.approx(labels[:, 1].max(), abs=1e-5)
+
+
+@pytest.mark.parametrize("values", [[0.5] * 20, [0.5] * 20 + [0.4], [0.5] * 20 + [1.1], [0.5] * 20 + [math.nan]])
+def test_labels_that_are_no_quantiles_are_refused(values):
+    fields = made().model_dump() | {"labels": {"openness": values}}
+    with pytest.raises(ValueError, match="labels"):
+        Calibration.model_validate(fields)
+
+
+def test_a_calibration_without_labels_is_read():
+    fields = made().model_dump()
+    del fields["labels"]
+    assert Calibration.model_validate(fields).labels is None
 
 
 @pytest.mark.parametrize("coverage", [0.4, 0.905, 1.0, -0.5, math.nan])

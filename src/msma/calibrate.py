@@ -58,7 +58,8 @@ def calibrate(
         raise MsmaError(f"{manifest.corpus}: labels no trait that {model.weights.config.name} answers")
     columns = [TRAITS.index(trait) for trait in traits]
     errors, quality, source_of = [], [], []
-    for done, (row, label) in enumerate(zip(rows, targets(rows)[:, columns], strict=True), start=1):
+    labels = targets(rows)[:, columns]
+    for done, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
         windows = list(read_windows(entries[row.clip]))
         for cell in conditions(model.weights.network.reads, mixed_seed(seed, done)):
             answers = [answer(model, window, cell) for window in windows]
@@ -74,7 +75,7 @@ def calibrate(
         clips=len(rows),
         sources=len(sources),
     )
-    return calibration_of(np.array(errors), quality, source_of, traits, about)
+    return calibration_of(np.array(errors), quality, source_of, traits, about, labels)
 
 
 def drawn(rows: Sequence[Row], most: int, seed: int) -> list[Row]:

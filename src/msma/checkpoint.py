@@ -115,7 +115,9 @@ def weights_sha256(weights: Weights) -> str:
 def calibration_sha256(weights: Weights) -> str | None:
     """Digest of all that decides how wide intervals are; None without a calibration."""
     calibration = weights.calibration
-    return None if calibration is None else hashlib.sha256(calibration.model_dump_json().encode()).hexdigest()
+    if calibration is None:
+        return None
+    return hashlib.sha256(calibration.model_dump_json(exclude={"labels"}).encode()).hexdigest()
 
 
 def _read_calibration(path: Path, weights: Weights) -> Calibration | None:

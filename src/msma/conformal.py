@@ -26,10 +26,17 @@ QUALITY_EDGES = (0.5, 0.8)
 """Between bins of predicted quality, the mean of the modalities that are there."""
 BINS = len(QUALITY_EDGES) + 1
 
+LABEL_SHARES = tuple(twentieths / 20 for twentieths in range(21))
+"""The shares of the clips at which their labels are told."""
+
 Availability = Literal["both", "audio", "visual"]
 AVAILABILITIES: tuple[Availability, ...] = ("both", "audio", "visual")
 HalfWidth = Annotated[float, Field(ge=0)] | None
 """None: too few sources to tell; the interval is the whole range."""
+Labels = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=len(LABEL_SHARES), max_length=len(LABEL_SHARES))
+]
+"""Quantiles of one trait's labels at LABEL_SHARES."""
 
 
 class Bin(Frozen):
@@ -63,6 +70,15 @@ class Calibration(Frozen):
     about: CalibratedOn
     bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
     """By what could be used, the worst quality first."""
+    labels: dict[str, Labels] | None = None
+    """By trait, those of the clips; no interval depends on them. None: written before they were kept."""
+
+    @model_validator(mode="after")
+    def labels_rise(self) -> Calibration:
+        for trait, values in (self.labels or {}).items():
+            if trait not in TRAITS or list(values) != sorted(values):
+                raise ValueError(f"labels: {trait}: not a trait with quantiles that rise")
+        return self
 
     def half_widths(self, quality: Mapping[str, float], coverage: float) -> dict[str, float]:
         """By trait; infinite where too little is known. `quality` by modality is 0 where it is missing.
@@ -130,9 +146,11 @@ def calibration_of(
     sources: Sequence[str],
     traits: Sequence[str],
     about: CalibratedOn,
+    labels: Float[np.ndarray, "clips k"],
 ) -> Calibration:
     """From absolute errors by trait, each answer with its source and the quality by modality that was predicted.
 
+    `labels` are of the clips, each once, however often it was asked for.
     A bin with too few sources is as wide as the next worse one, and none is narrower than a better one.
     """
     where = [(available, bin_of(mean)) for available, mean in map(used_quality, quality)]
@@ -155,7 +173,13 @@ def calibration_of(
             Bin(answers=len(of), sources=len(set(of)), half_widths=by_trait(traits, rows))
             for of, rows in zip(names, widths, strict=True)
         )
-    return Calibration(about=about, bins=bins)
+    return Calibration(about=about, bins=bins, labels=label_quantiles(labels, traits))
+
+
+def label_quantiles(labels: Float[np.ndarray, "clips k"], traits: Sequence[str]) -> dict[str, Labels]:
+    """By trait, at LABEL_SHARES."""
+    values = np.quantile(labels, LABEL_SHARES, axis=0).round(5)
+    return {trait: tuple(column.tolist()) for trait, column in zip(traits, values.T, strict=True)}
 
 
 def by_trait(traits: Sequence[str], widths: Float64[np.ndarray, "k c"]) -> dict[str, tuple[HalfWidth, ...]]:

@@ -20,9 +20,10 @@ from msma.conformal import COVERAGES, bounds, level_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.inputs import collate
+from msma.media.kept import Keeping
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, ModelOutput, MsmaError, Prediction, Prepared, Window
+from msma.types import Clip, LabelDistribution, ModelOutput, MsmaError, Prediction, Prepared, Window
 
 MEDIA_SUFFIXES = frozenset(
     f".{name}"
@@ -48,18 +49,23 @@ class Model:
     """Of the intervals."""
     least_quality: float = LEAST_QUALITY
 
-    def predict(self, source: str | Path | bytes | Clip) -> Prediction:
+    def predict(self, source: str | Path | bytes | Clip, *, keep_media: bool = False) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
+
+        With `keep_media`, the answer holds a few face crops and the outline of the sound too.
 
         Raises:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
         name = source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
         windows, detectors, media = [], [], None
+        keeping = Keeping(self.clip.fps) if keep_media else None
         for prepared in prepare_windows(source, self.clip, self.limits, self.detector):
             windows.append(self.read(prepared))
             detectors.append(prepared.face_detector)
             media = prepared.media
+            if keeping is not None:
+                keeping.add(prepared)
         quality = pooled_quality(windows)
         reasons = pooled_reasons(windows)
         reasons += [
@@ -87,7 +93,18 @@ class Model:
             face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
             device=self.device,
             media=media,
+            labels=self.labels(),
+            kept_media=None if keeping is None else keeping.kept(),
         )
+
+    def labels(self) -> LabelDistribution | None:
+        """Of the clips that the weights were calibrated on."""
+        calibration = self.weights.calibration
+        if calibration is None or calibration.labels is None:
+            return None
+        about = calibration.about
+        quantiles = {trait: list(values) for trait, values in calibration.labels.items()}
+        return LabelDistribution(about.corpus, about.split, about.clips, quantiles)
 
     def intervals(self, traits: dict[str, float], quality: dict[str, float]) -> dict[str, list[float]] | None:
         """By trait, where its label lies in `coverage` of such answers; None where the weights are not calibrated."""
@@ -180,11 +197,11 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
     )
 
 
-def predict_each(model: Model, paths: Iterable[str]) -> Iterator[Prediction]:
+def predict_each(model: Model, paths: Iterable[str], *, keep_media: bool = False) -> Iterator[Prediction]:
     """One answer a path, in order; a file that fails stops nothing."""
     for path in paths:
         try:
-            yield model.predict(path)
+            yield model.predict(path, keep_media=keep_media)
         except MsmaError as error:
             yield failed(path, str(error), model)
         except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch

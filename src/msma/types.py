@@ -31,6 +31,9 @@ __all__ = [
     "FaceTrack",
     "Features",
     "Inputs",
+    "KeptFace",
+    "KeptMedia",
+    "LabelDistribution",
     "MediaInfo",
     "ModelOutput",
     "MsmaError",
@@ -191,6 +194,39 @@ class Window:
 
 
 @dataclass(frozen=True)
+class LabelDistribution:
+    """The labels of the clips that intervals were measured on, to set an answer beside."""
+
+    corpus: str
+    split: str
+    clips: int
+    quantiles: dict[str, list[float]]
+    """By trait, at 0, 5, ..., 100 % of the clips."""
+
+
+@dataclass(frozen=True)
+class KeptFace:
+    """A face crop that the network saw."""
+
+    time_s: float
+    jpeg: str
+    """In base64."""
+
+
+@dataclass(frozen=True)
+class KeptMedia:
+    """A little of what the network was given of a video, kept where asked for."""
+
+    start_s: float
+    end_s: float
+    faces: list[KeptFace]
+    """Evenly spread; empty where none was used."""
+    low: list[float]
+    """Lowest sample of each step of the sound; the steps are even, from `start_s` to `end_s`. Empty without sound."""
+    high: list[float]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one video: apparent traits, and how much could be used."""
 
@@ -213,3 +249,7 @@ class Prediction:
     face_detector: str | None = None
     device: str | None = None
     media: MediaInfo | None = field(default=None)
+    labels: LabelDistribution | None = None
+    """None where the weights do not come with it."""
+    kept_media: KeptMedia | None = None
+    """None where it was not asked for."""

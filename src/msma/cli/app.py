@@ -150,6 +150,14 @@ def predict(
         typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less."),
     ] = 0.1,
     device: DeviceOption = "cpu",
+    keep_media: Annotated[
+        bool,
+        typer.Option(
+            "--keep-media",
+            help="For `msma report`: some face crops and the outline of the sound too; the file then holds pictures of "
+            "the person. With json and jsonl.",
+        ),
+    ] = False,
 ) -> None:
     """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
     from msma.cli.answers import writer_of
@@ -159,6 +167,8 @@ def predict(
     from msma.types import Status
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))
+    if keep_media and format not in ("json", "jsonl"):
+        raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
     if face is not None:
         check_choice("--face", face, ("largest", "center", "whole"))
     files = media_files(paths)
@@ -173,7 +183,7 @@ def predict(
     )
     answers = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
-        for answer in predict_each(loaded, files):
+        for answer in predict_each(loaded, files, keep_media=keep_media):
             answers.append(answer)
             write(answer)
             report(len(answers), len(files))

@@ -1,0 +1,87 @@
+"""A little of what the network was given of a video, kept to be looked at: as much for an hour as for a minute."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, Prepared
+
+MOST_FACES = 8
+FACE_SIDE = 128
+"""Longest side in pixels of a kept face crop."""
+JPEG_QUALITY = 85
+MOST_STEPS = 320
+"""Of the outline of the sound. A power of two times the finest step fills them; longer sound has coarser steps."""
+FINEST_STEP = SAMPLE_RATE // 100
+
+
+class Keeping:
+    """Takes window after window; what it holds does not grow with their number."""
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self.faces: list[tuple[float, np.ndarray]] = []
+        self.seen, self.stride = 0, 1
+        self.low, self.high = np.zeros(MOST_STEPS), np.zeros(MOST_STEPS)
+        self.step, self.heard = FINEST_STEP, False
+        self.start_s: float | None = None
+        self.end_s = 0.0
+
+    def add(self, window: Prepared) -> None:
+        """The next window of the same video."""
+        self.start_s = window.start_s if self.start_s is None else self.start_s
+        self.end_s = window.end_s
+        inputs = window.inputs
+        for slot in inputs.frame_mask.nonzero()[:, 0].tolist():
+            if self.seen % self.stride == 0:
+                crop = inputs.frames[slot].permute(1, 2, 0).numpy()
+                self.faces.append((window.start_s + (slot + 0.5) / self.fps, scaled(crop)))
+            self.seen += 1
+            if len(self.faces) == 2 * MOST_FACES:
+                self.faces, self.stride = self.faces[::2], 2 * self.stride
+        start = round((window.start_s - self.start_s) * SAMPLE_RATE)
+        length = round((window.end_s - window.start_s) * SAMPLE_RATE)
+        while start + length > MOST_STEPS * self.step:
+            self.coarsen()
+        if inputs.present[0]:
+            waveform = inputs.waveform[:length].numpy()
+            steps = (start + np.arange(len(waveform))) // self.step
+            np.minimum.at(self.low, steps, waveform)
+            np.maximum.at(self.high, steps, waveform)
+            self.heard = True
+
+    def coarsen(self) -> None:
+        half = np.zeros(MOST_STEPS // 2)
+        self.low = np.concatenate([self.low.reshape(-1, 2).min(axis=1), half])
+        self.high = np.concatenate([self.high.reshape(-1, 2).max(axis=1), half])
+        self.step *= 2
+
+    def kept(self) -> KeptMedia:
+        """Of all windows so far, of which there must be one at least."""
+        start_s = self.start_s or 0.0
+        places = np.unique(np.linspace(0, len(self.faces) - 1, MOST_FACES).round().astype(int)) if self.faces else []
+        count = -(-round((self.end_s - start_s) * SAMPLE_RATE) // self.step) if self.heard else 0
+        return KeptMedia(
+            start_s=round(start_s, 3),
+            end_s=round(start_s + count * self.step / SAMPLE_RATE if self.heard else self.end_s, 3),
+            faces=[KeptFace(round(self.faces[place][0], 3), jpeg(self.faces[place][1])) for place in places],
+            low=self.low[:count].round(3).tolist(),
+            high=self.high[:count].round(3).tolist(),
+        )
+
+
+def scaled(crop: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s2 s2 3"]:
+    side = min(FACE_SIDE, len(crop))
+    return crop.copy() if side == len(crop) else cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+    """RGB as a JPEG in base64."""
+    _, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    return b64encode(encoded.tobytes()).decode("ascii")
