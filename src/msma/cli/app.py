@@ -28,6 +28,7 @@ from msma.cli.options import (
 from msma.cli.prepare import prepare_app
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
+from msma.cli.serve import serve
 from msma.cli.weights import weights_app
 from msma.errors import MsmaError
 
@@ -40,7 +41,7 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
 
-for command in (ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions, doctor):
+for command in (ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions, doctor, serve):
     app.command()(command)
 
 
