@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from msma.config import Limits
+from msma.pages import clip_parts
 from msma.predict import Progress
 from msma.serve import views
 from msma.serve.answers import OFFERED, Answers, spoiling
@@ -17,35 +18,47 @@ from msma.serve.uploads import Uploads
 from msma.types import MsmaError
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
+ROOM = 96
+"""Pixels that a bar of progress needs, where no answer is yet."""
 SESSIONS = 256
 """Open pages that gradio remembers the settings of."""
-HEAD = f"<style>{views.STYLE}</style>\n<script>{Path(__file__).with_name('clip.js').read_text(encoding='utf-8')}</script>"
-THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-"""Fonts that are there already: none is fetched."""
+HERE = Path(__file__).parent
+HEAD = (
+    f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {clip_parts.STYLE} }}</style>\n"
+    f"<script>{(HERE / 'clip.js').read_text(encoding='utf-8')}</script>"
+)
+THEME = gr.themes.Default(
+    primary_hue=gr.themes.colors.blue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
+    color_accent="*primary_700",
+    slider_color="*primary_700",
+    block_info_text_color="*neutral_600",
+    block_label_text_color="*neutral_600",
+    block_title_text_color="*neutral_700",
+    body_text_color_subdued="*neutral_600",
+)
+"""Fonts that are there already, as none is fetched; and colours that stand out enough from white."""
 FIRST_CORRUPTION = "white_noise"
-PROGRAMS = """
-```python
-from gradio_client import Client, handle_file
-
-Client("{address}").predict(handle_file("clip.mp4"), api_name="/predict")
-```
-gives the JSON text that `msma predict clip.mp4 --format json` writes. docs/serve.md has the same with curl.
-"""
 
 
-def page(answers: Answers, uploads: Uploads, *, waiting: int) -> gr.Blocks:
+def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> gr.Blocks:
     """The page, with the endpoint `/predict`.
 
     Args:
         waiting: how many questions may wait; one more is refused.
+        address: where it answers, to be shown.
     """
 
     def keep(sent: Any) -> tuple[Any, ...]:
-        """The browser has the clip now: it goes, and what was said of another one with it."""
+        """The browser has the clip now: it goes, and what was there of another one with it."""
         if sent is None:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return (gr.skip(),) * 6
         with uploads.claimed(sent):
-            return "", "", 0, False, False
+            return None, "", "", 0, False, False
 
     def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str]:  # noqa: B008  as gradio has it
         try:
@@ -74,7 +87,7 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int) -> gr.Blocks:
 
     with gr.Blocks(title="msma: apparent personality of a clip", analytics_enabled=False) as blocks:
         gr.Markdown("# Apparent personality of a clip")
-        gr.HTML(views.notice(answers.model.weights.config.notice))
+        gr.HTML(views.notice(answers.model.weights.config.notice), apply_default_css=False)
         gr.Markdown(f"## Clip\n{limits(answers.model.limits)} Nothing is kept: it is deleted with the answer.")
         with gr.Tabs():
             with gr.Tab("Upload"):
@@ -85,34 +98,51 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int) -> gr.Blocks:
                     sources=["webcam"],
                     include_audio=True,
                     webcam_options=gr.WebcamOptions(mirror=False),
+                    buttons=[],
                     elem_id="record",
                 )
         button = gr.Button("Answer", variant="primary", elem_id="ask")
-        answer = gr.HTML(elem_id="answer")
+        answer = gr.HTML(elem_id="answer", apply_default_css=False, min_height=ROOM)
         gr.Markdown("## Spoil the clip\nSee how the answer and its intervals move when something is wrong with it.")
         with gr.Row():
             corruption = gr.Dropdown(
                 [(f"{row.name}: {row.about}", row.name) for row in OFFERED],
                 value=FIRST_CORRUPTION,
                 label="What is wrong",
+                min_width=300,
                 elem_id="corruption",
             )
             severity = gr.Slider(
-                0, 5, 0, step=1, label="Severity", info="0: nothing, 5: nearly useless", elem_id="severity"
+                0,
+                5,
+                0,
+                step=1,
+                label="Severity",
+                info="0: nothing, 5: nearly useless",
+                min_width=300,
+                elem_id="severity",
             )
         with gr.Row():
-            mute = gr.Checkbox(label="Mute: no sound track", elem_id="mute")
-            black_out = gr.Checkbox(label="Black out: every picture is black", elem_id="black_out")
-        comparison = gr.HTML(elem_id="comparison")
-        gr.Markdown("## For programs\n" + PROGRAMS.format(address="http://127.0.0.1:7860"))
+            mute = gr.Checkbox(label="Mute: no sound track", min_width=300, elem_id="mute")
+            black_out = gr.Checkbox(label="Black out: every picture is black", min_width=300, elem_id="black_out")
+        comparison = gr.HTML(elem_id="comparison", apply_default_css=False, min_height=ROOM)
+        gr.Markdown("## For programs")
+        gr.HTML(views.programs(address), apply_default_css=False)
 
         said = [answer, comparison, severity, mute, black_out]
         kept: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress": "hidden"}
         sent: dict[str, Any] = {"preprocess": False, "api_visibility": "private", **ONE_AT_A_TIME}
-        upload.upload(keep, upload, said, js="file => msma.keep(file)", **kept)
-        record.change(keep, record, said, js="file => msma.keep(file)", **kept)
+        upload.upload(keep, upload, [record, *said], js="file => msma.keep(file)", **kept)
+        record.change(keep, record, [upload, *said], js="file => msma.keep(file)", **kept)
         gr.on([upload.clear, record.clear], js="() => msma.forget()", api_visibility="private")
-        button.click(ask, upload, [answer, comparison], js="async () => [await msma.send()]", **sent)
+        button.click(
+            ask,
+            upload,
+            [answer, comparison],
+            js="async () => [await msma.send()]",
+            show_progress_on=answer,
+            **sent,
+        )
         gr.on(
             [corruption.input, severity.input, mute.input, black_out.input],
             spoil,

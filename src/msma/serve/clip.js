@@ -4,11 +4,11 @@ window.msma = {
   clip: null,
 
   async keep(file) {
-    this.clip = null;
     if (!file) return [null];
     const reply = await fetch(file.url);
     if (!reply.ok) throw new Error(`the clip cannot be read back (${reply.status}); choose it again`);
     this.clip = new File([await reply.blob()], file.orig_name || "clip");
+    for (const player of document.querySelectorAll("#record video")) player.src = URL.createObjectURL(this.clip);
     return [file];
   },
 
@@ -17,6 +17,7 @@ window.msma = {
   },
 
   async send() {
+    for (const told of document.querySelectorAll("#answer, #comparison")) told.setAttribute("aria-live", "polite");
     if (!this.clip) return null;
     const form = new FormData();
     form.append("files", this.clip, this.clip.name);

@@ -27,7 +27,7 @@ or ask other machines."""
 MAX_QUESTION_BYTES = 256 * 1024
 """Of a body that is not a clip."""
 POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
@@ -60,7 +60,7 @@ class Guard:
         host = host_of(request.headers)
         if self.hosts is not None and host not in self.hosts:
             refusal = PlainTextResponse(f"this server is not {host}", 421)
-        elif not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path):
+        elif not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path) or self.is_gone(path):
             refusal = PlainTextResponse("there is nothing here", 404)
         elif method == "POST" and path.rstrip("/") != UPLOAD:
             body = await question(request)
@@ -72,6 +72,11 @@ class Guard:
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, marked(send, is_clip=path.startswith(CLIP)))
+
+    def is_gone(self, path: str) -> bool:
+        """Is this the address of a file that is no clip, or none any more?"""
+        file = Path(path.removeprefix(CLIP))
+        return path.startswith(CLIP) and not (self.uploads.holds(file) and file.is_file())
 
     def refused(self, body: bytes | None) -> PlainTextResponse | None:
         """A question names files that were sent here, never others, nor addresses, which gradio would fetch."""

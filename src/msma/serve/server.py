@@ -43,7 +43,8 @@ def serve(model: Model, host: str, port: int, *, waiting: int, ready: Callable[[
     with opened(host, port) as listener, TemporaryDirectory(prefix="msma-serve-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        app = application(model, Path(folder).resolve(), is_loopback(host), waiting, lambda: ready(address))
+        hosts = LOOPBACK if is_loopback(host) else None
+        app = application(model, Path(folder).resolve(), address, hosts, waiting, lambda: ready(address))
         config = uvicorn.Config(
             app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=2, ws="none"
         )
@@ -51,8 +52,20 @@ def serve(model: Model, host: str, port: int, *, waiting: int, ready: Callable[[
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def application(model: Model, folder: Path, local: bool, waiting: int, ready: Callable[[], None]) -> FastAPI:
-    """All that answers requests; clips that are sent lie in `folder` until they are answered."""
+def application(
+    model: Model,
+    folder: Path,
+    address: str,
+    hosts: frozenset[str] | None,
+    waiting: int,
+    ready: Callable[[], None],
+) -> FastAPI:
+    """All that answers requests; clips that are sent lie in `folder` until they are answered.
+
+    Args:
+        address: under which it answers, to be shown.
+        hosts: names that it may be asked under; None: any.
+    """
     uploads = Uploads(folder / "clips", model.limits.max_bytes)
     uploads.root.mkdir()
 
@@ -65,11 +78,11 @@ def application(model: Model, folder: Path, local: bool, waiting: int, ready: Ca
         shutil.rmtree(folder, ignore_errors=True)  # here, as a signal may end the process right after
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, uploads=uploads, hosts=LOOPBACK if local else None)
+    app.add_middleware(Guard, uploads=uploads, hosts=hosts)
     app.add_route(UPLOAD, uploads.receive, methods=["POST"])
     return gr.mount_gradio_app(
         app,
-        page(Answers(model, Lock()), uploads, waiting=waiting),
+        page(Answers(model, Lock()), uploads, waiting=waiting, address=address),
         "/",
         footer_links=[],
         run_history=False,

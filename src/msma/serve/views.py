@@ -6,30 +6,12 @@ from base64 import b64decode
 
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import named
-from msma.pages import clip_parts
 from msma.pages.clip_parts import face_strip, quality_bars, sound_strip, status_mark, trait_chart, trait_strip
 from msma.pages.media import player
 from msma.pages.page import text
 from msma.serve.answers import Compared
 from msma.types import MODALITIES, Clip, Prediction
 
-STYLE = f"""
-.msma {{ padding: 1rem; background: #fff; color: #1a1a1a; font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere;
-  border-radius: .25rem; {clip_parts.STYLE} }}
-.msma h3, .msma h4 {{ margin: 1.25rem 0 .25rem; color: inherit; line-height: 1.25; }}
-.msma h3:first-child {{ margin-top: 0; }}
-.msma p, .msma li, .msma td, .msma th, .msma strong {{ color: inherit; }}
-.msma p {{ max-width: 46rem; margin: .25rem 0 .5rem; }}
-.msma ul.reasons {{ margin: .25rem 0 .5rem; padding-left: 1.25rem; list-style: disc; }}
-.msma .notice {{ padding: .5rem .75rem; border-left: .25rem solid #1a1a1a; background: #f3f3f3; }}
-.msma .waveform {{ display: block; width: 100%; height: 3rem; margin-top: .5rem; background: #f3f3f3; }}
-.msma audio {{ display: block; width: 100%; max-width: 46rem; height: 2.5rem; margin-top: .25rem; }}
-.msma .pair {{ display: grid; grid-template-columns: 3.25rem 1fr; align-items: center; font-size: .8125rem; }}
-.msma .none {{ font-size: .8125rem; color: #404040; }}
-.msma table {{ border-collapse: collapse; margin: .5rem 0; }}
-.msma td, .msma th {{ padding: .125rem 1rem .125rem 0; text-align: left; font-weight: normal; border: 0; }}
-.msma thead th {{ font-size: .8125rem; color: #404040; }}
-"""
 MEANING = (
     "<p>A score says which trait <strong>observers would attribute</strong> to the person in this clip. It does not say "
     "what the person is like. The interval beside it says how far the network may be from what observers said, on clips "
@@ -43,6 +25,17 @@ def notice(of_weights: str) -> str:
     """What scores are and are not, and what the weights say of themselves."""
     own = f"<p><strong>{text(of_weights)}</strong></p>\n" if of_weights else ""
     return f'<div class="msma"><div class="notice">\n{own}{MEANING}</div></div>\n'
+
+
+def programs(address: str) -> str:
+    """How other programs ask."""
+    return (
+        '<div class="msma">\n<pre tabindex="0" aria-label="Example in Python">'
+        "from gradio_client import Client, handle_file\n\n"
+        f'Client("{text(address)}").predict(\n    handle_file("clip.mp4"), api_name="/predict"\n)</pre>\n'
+        "<p>gives the JSON text that <code>msma predict clip.mp4 --format json</code> writes. docs/serve.md has the same "
+        "with curl.</p>\n</div>\n"
+    )
 
 
 def problem(message: str) -> str:
