@@ -18,7 +18,7 @@ FLOORS = (
     {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
     {"predict", "identity", "linear_fit", "loop", "scoring"},
-    {"evaluate", "calibrate", "__init__"},  # both stand on predict's answer, evaluate on scoring too
+    {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
     {"doctor", "crossval", "figures", "ablation"},
     {"pages"},

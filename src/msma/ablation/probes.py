@@ -26,14 +26,13 @@ from msma.data.manifest import Row
 from msma.files import written_whole
 from msma.media.inputs import frame_slots
 from msma.media.windows import prepared
+from msma.model.fusion import ATTENTION_TO
 from msma.predict import Model
 from msma.traits import MODALITIES
 from msma.types import Clip, FaceTrack, Inputs, ModelOutput, MsmaError
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""
-ATTENTION_TO = {"audio": "attention_visual_to_audio", "visual": "attention_audio_to_visual"}
-"""The cross-attention whose keys are the tokens of a modality."""
 SCALES = tuple(f"{modality}_{axis}" for modality in MODALITIES for axis in ("spatial", "temporal"))
 PROBED_CLIPS = 100
 """Of a split, the first so many."""

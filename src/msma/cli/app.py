@@ -16,6 +16,7 @@ from msma.cli.calibrate import calibrate, calibrate_run, uncalibrated
 from msma.cli.corruptions import corruptions
 from msma.cli.crossval import crossval
 from msma.cli.doctor import doctor
+from msma.cli.explain import explain
 from msma.cli.messages import tell
 from msma.cli.options import (
     CacheOption,
@@ -41,7 +42,7 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
 
-for command in (ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions, doctor, serve):
+for command in (explain, ablate, calibrate, crossval, evaluate, robustness, score, compare, corruptions, doctor, serve):
     app.command()(command)
 
 

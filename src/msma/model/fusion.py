@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from msma.model.layers import FeedForward
 
+ATTENTION_TO = {"audio": "attention_visual_to_audio", "visual": "attention_audio_to_visual"}
+"""By modality, the cross-attention whose keys are its tokens."""
+
 
 class CrossAttention(nn.Module):
     """Pre-norm attention from the tokens of one modality to those of the other, then a feed-forward; both residual."""

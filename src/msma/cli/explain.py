@@ -1,0 +1,37 @@
+"""`msma explain`: where the answer for a video comes from, as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import DeviceOption
+
+
+def explain(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.")],
+    out: Annotated[Path, typer.Option("--out", help="The page (HTML).")],
+    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    windows: Annotated[
+        int, typer.Option("--windows", min=1, help="Of a long video, how many windows, from its beginning.")
+    ] = 4,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Which modality and which seconds carried an answer, where the network looked, and what each scale adds."""
+    from msma.cli.progress import progress_bar
+    from msma.explain import explain as explain_clip
+    from msma.files import written_whole
+    from msma.pages.explanation import explanation_page
+    from msma.predict import load
+
+    loaded = load(model, device=device)
+    with progress_bar("explaining", "seconds") as report:
+        found = explain_clip(loaded, clip, most_windows=windows, progress=report)
+    with written_whole(out) as unfinished:
+        unfinished.write_text(explanation_page(found), encoding="utf-8")
+    status = found.prediction.status
+    tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")
+    tell(found.prediction.notice)
