@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -9,6 +11,7 @@ from threading import Lock
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
 from msma.corruptions.table import ROWS, named
+from msma.explain import Explanation, explain
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
 from msma.predict import Model, Progress, predict_each
@@ -45,19 +48,35 @@ class Answers:
         reasons = [reason.replace(str(path), path.name) for reason in answer.reasons]
         return replace(answer, path=path.name, reasons=reasons)
 
+    def explain(self, path: Path, progress: Progress) -> Explanation:
+        """As `msma explain` has it.
+
+        Raises:
+            MsmaError: the file cannot be read.
+        """
+        with self.lock, named_after(path):
+            found = explain(self.model, path, progress=progress)
+        return replace(found, prediction=replace(found.prediction, path=path.name))
+
     def compare(self, path: Path, cell: Cell) -> Compared:
         """Raises:
         MsmaError: the file cannot be read.
         """
         model = self.model
-        with self.lock:
-            try:
-                clip = load_clip(path, model.clip, model.limits)
-            except MsmaError as error:
-                raise MsmaError(str(error).replace(str(path), path.name)) from error
+        with self.lock, named_after(path):
+            clip = load_clip(path, model.clip, model.limits)
             spoilt = corrupt_all(clip, cell, track_face(clip, model.clip, model.detector))
             clean, answer = (model.predict(version, keep_media=True) for version in (clip, spoilt))
         return Compared(cell, clip, clean, spoilt, answer)
+
+
+@contextmanager
+def named_after(path: Path) -> Iterator[None]:
+    """Failures name the file as its owner knows it, and not where it lies here."""
+    try:
+        yield
+    except MsmaError as error:
+        raise MsmaError(str(error).replace(str(path), path.name)) from error
 
 
 def spoiling(corruption: str, severity: int, *, mute: bool, black_out: bool) -> Cell:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
+from gradio.themes import Default, colors
 
 from msma.config import Limits
 from msma.pages import clip_parts
@@ -18,8 +20,6 @@ from msma.serve.uploads import Uploads
 from msma.types import MsmaError
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
-ROOM = 96
-"""Pixels that a bar of progress needs, where no answer is yet."""
 SESSIONS = 256
 """Open pages that gradio remembers the settings of."""
 HERE = Path(__file__).parent
@@ -27,9 +27,7 @@ HEAD = (
     f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {clip_parts.STYLE} }}</style>\n"
     f"<script>{(HERE / 'clip.js').read_text(encoding='utf-8')}</script>"
 )
-THEME = gr.themes.Default(
-    primary_hue=gr.themes.colors.blue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(
+THEME = Default(primary_hue=colors.blue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
@@ -56,17 +54,24 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
     def keep(sent: Any) -> tuple[Any, ...]:
         """The browser has the clip now: it goes, and what was there of another one with it."""
         if sent is None:
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 7
         with uploads.claimed(sent):
-            return None, "", "", 0, False, False
+            return None, "", "", "", 0, False, False
 
-    def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str]:  # noqa: B008  as gradio has it
+    def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
         try:
             with uploads.claimed(sent) as path:
-                told = answers.predict(path, keep_media=True, progress=reported(progress))
+                told = answers.predict(path, keep_media=True, progress=reported(progress, "reading", "windows"))
         except MsmaError as error:
-            return views.problem(str(error)), ""
-        return views.answer(told), ""
+            return views.problem(str(error)), "", ""
+        return views.answer(told), "", ""
+
+    def why(sent: Any, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+        try:
+            with uploads.claimed(sent) as path:
+                return views.explanation(answers.explain(path, reported(progress, "explaining", "seconds")))
+        except MsmaError as error:
+            return views.problem(str(error))
 
     def spoil(sent: Any, corruption: str, severity: int, mute: bool, black_out: bool) -> str:
         try:
@@ -99,10 +104,17 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
                     include_audio=True,
                     webcam_options=gr.WebcamOptions(mirror=False),
                     buttons=[],
+                    height=360,
                     elem_id="record",
                 )
         button = gr.Button("Answer", variant="primary", elem_id="ask")
-        answer = gr.HTML(elem_id="answer", apply_default_css=False, min_height=ROOM)
+        answer = gr.HTML(elem_id="answer", apply_default_css=False)
+        gr.Markdown(
+            "## Explanation\nWhich modality and which seconds carried the answer. It takes longer: the network is asked once "
+            "more for each second."
+        )
+        explain = gr.Button("Explain", elem_id="explain")
+        explanation = gr.HTML(elem_id="explanation", apply_default_css=False)
         gr.Markdown("## Spoil the clip\nSee how the answer and its intervals move when something is wrong with it.")
         with gr.Row():
             corruption = gr.Dropdown(
@@ -125,11 +137,11 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         with gr.Row():
             mute = gr.Checkbox(label="Mute: no sound track", min_width=300, elem_id="mute")
             black_out = gr.Checkbox(label="Black out: every picture is black", min_width=300, elem_id="black_out")
-        comparison = gr.HTML(elem_id="comparison", apply_default_css=False, min_height=ROOM)
+        comparison = gr.HTML(elem_id="comparison", apply_default_css=False)
         gr.Markdown("## For programs")
         gr.HTML(views.programs(address), apply_default_css=False)
 
-        said = [answer, comparison, severity, mute, black_out]
+        said = [answer, explanation, comparison, severity, mute, black_out]
         kept: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress": "hidden"}
         sent: dict[str, Any] = {"preprocess": False, "api_visibility": "private", **ONE_AT_A_TIME}
         upload.upload(keep, upload, [record, *said], js="file => msma.keep(file)", **kept)
@@ -138,11 +150,12 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         button.click(
             ask,
             upload,
-            [answer, comparison],
+            [answer, explanation, comparison],
             js="async () => [await msma.send()]",
             show_progress_on=answer,
             **sent,
         )
+        explain.click(why, upload, explanation, js="async () => [await msma.send()]", **sent)
         gr.on(
             [corruption.input, severity.input, mute.input, black_out.input],
             spoil,
@@ -152,14 +165,14 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
             trigger_mode="always_last",
             **sent,
         )
-        gr.api(predict, api_name="predict", **ONE_AT_A_TIME)
+        api(predict, api_name="predict", **ONE_AT_A_TIME)
     blocks.state_session_capacity = SESSIONS
     return blocks.queue(max_size=waiting, api_open=False)
 
 
-def reported(progress: gr.Progress) -> Progress:
+def reported(progress: gr.Progress, doing: str, of_what: str) -> Progress:
     def report(done: int, total: int) -> None:
-        progress((done, total), desc="reading and answering", unit="windows")
+        progress((done, total), desc=doing, unit=of_what)
 
     return report
 

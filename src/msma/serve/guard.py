@@ -55,40 +55,62 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
         path, method = scope["path"], scope["method"]
-        host = host_of(request.headers)
-        if self.hosts is not None and host not in self.hosts:
-            refusal = PlainTextResponse(f"this server is not {host}", 421)
-        elif not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path) or self.is_gone(path):
-            refusal = PlainTextResponse("there is nothing here", 404)
-        elif method == "POST" and path.rstrip("/") != UPLOAD:
-            body = await question(request)
-            refusal = self.refused(body)
-            receive = replayed(body or b"", receive)
-        else:
-            refusal = None
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        host = host_of(Headers(scope=scope))
+        named: list[Path] = []
+        try:
+            if self.hosts is not None and host not in self.hosts:
+                raise Refused(421, f"this server is not {host}")
+            if not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path) or self.is_gone(path):
+                raise Refused(404, "there is nothing here")
+            if method == "POST" and path.rstrip("/") != UPLOAD:
+                body = await question(Request(scope, receive))
+                named = self.clips_in(body)
+                receive = replayed(body, receive)
+        except Refused as refused:
+            # What is still on its way is not waited for.
+            refusal = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
+            await refusal(scope, receive, marked(send, is_clip=False))
             return
-        await self.app(scope, receive, marked(send, is_clip=path.startswith(CLIP)))
+        await self.app(scope, receive, self.dropping(named, marked(send, is_clip=path.startswith(CLIP))))
 
     def is_gone(self, path: str) -> bool:
         """Is this the address of a file that is no clip, or none any more?"""
         file = Path(path.removeprefix(CLIP))
         return path.startswith(CLIP) and not (self.uploads.holds(file) and file.is_file())
 
-    def refused(self, body: bytes | None) -> PlainTextResponse | None:
-        """A question names files that were sent here, never others, nor addresses, which gradio would fetch."""
-        if body is None:
-            return PlainTextResponse("the question is too long", 413, {"Connection": "close"})
+    def clips_in(self, body: bytes) -> list[Path]:
+        """Clips that a question names; never other files, nor addresses, which gradio would fetch.
+
+        Raises:
+            Refused: it names something else, or is not JSON.
+        """
         try:
             named = paths_in(json.loads(body or b"null"))
-        except (ValueError, RecursionError):
-            return PlainTextResponse("the question is not JSON", 400)
+        except (ValueError, RecursionError) as error:
+            raise Refused(400, "the question is not JSON") from error
         if not all(isinstance(path, str) and self.uploads.holds(Path(path)) for path in named):
-            return PlainTextResponse(f"a clip is named by the path that {UPLOAD} gave for it", 400)
-        return None
+            raise Refused(400, f"a clip is named by the path that {UPLOAD} gave for it")
+        return [Path(path) for path in named]
+
+    def dropping(self, named: list[Path], send: Send) -> Send:
+        """Deletes the clips of a question that finds no place in the queue."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                for path in named:
+                    self.uploads.drop(path)
+            await send(message)
+
+        return sent
+
+
+class Refused(Exception):
+    """A request that does not get through, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
 
 
 def host_of(headers: Headers) -> str:
@@ -96,17 +118,21 @@ def host_of(headers: Headers) -> str:
     return re.sub(r":\d*$", "", headers.get("host", "")).strip("[]").lower()
 
 
-async def question(request: Request) -> bytes | None:
-    """The body; None where it is too long."""
-    parts: list[bytes] = []
+async def question(request: Request) -> bytes:
+    """The body.
+
+    Raises:
+        Refused: it is too long, or was broken off.
+    """
+    body = bytearray()
     try:
         async for part in request.stream():
-            parts.append(part)
-            if sum(map(len, parts)) > MAX_QUESTION_BYTES:
-                return None
-    except ClientDisconnect:
-        return b""
-    return b"".join(parts)
+            body += part
+            if len(body) > MAX_QUESTION_BYTES:
+                raise Refused(413, "the question is too long")
+    except ClientDisconnect as error:
+        raise Refused(400, "the question was broken off") from error
+    return bytes(body)
 
 
 def paths_in(value: Any) -> list[Any]:

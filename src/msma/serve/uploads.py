@@ -11,9 +11,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from gradio.route_utils import MultiPartException, upload_fn
+from gradio.route_utils import upload_fn
 from gradio.routes import file_upload_statuses
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive
@@ -86,7 +87,11 @@ class Uploads:
         try:
             yield path
         finally:
-            shutil.rmtree(self.root / path.relative_to(self.root).parts[0], ignore_errors=True)
+            self.drop(path)
+
+    def drop(self, path: Path) -> None:
+        """Deletes a clip that it holds."""
+        shutil.rmtree(self.root / path.relative_to(self.root).parts[0], ignore_errors=True)
 
     def holds(self, path: Path) -> bool:
         """Is this the path of a clip that was sent?"""

@@ -6,16 +6,18 @@ from base64 import b64decode
 
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import named
+from msma.explain import Explanation
 from msma.pages.clip_parts import face_strip, quality_bars, sound_strip, status_mark, trait_chart, trait_strip
+from msma.pages.explanation import explanation_page
 from msma.pages.media import player
 from msma.pages.page import text
 from msma.serve.answers import Compared
 from msma.types import MODALITIES, Clip, Prediction
 
 MEANING = (
-    "<p>A score says which trait <strong>observers would attribute</strong> to the person in this clip. It does not say "
-    "what the person is like. The interval beside it says how far the network may be from what observers said, on clips "
-    "like those that it was calibrated on.</p>\n"
+    "<p>A score says which trait <strong>observers would attribute</strong> to the person in this clip. It does not "
+    "say what the person is like. The interval beside it says how far the network may be from what observers said, on "
+    "clips like those that it was calibrated on.</p>\n"
     "<p>Not for any decision about a person (work, school, housing, credit, insurance, benefits, courts, borders, "
     "policing), not for diagnosis, not for clips of people who do not know and did not agree.</p>\n"
 )
@@ -33,8 +35,8 @@ def programs(address: str) -> str:
         '<div class="msma">\n<pre tabindex="0" aria-label="Example in Python">'
         "from gradio_client import Client, handle_file\n\n"
         f'Client("{text(address)}").predict(\n    handle_file("clip.mp4"), api_name="/predict"\n)</pre>\n'
-        "<p>gives the JSON text that <code>msma predict clip.mp4 --format json</code> writes. docs/serve.md has the same "
-        "with curl.</p>\n</div>\n"
+        "<p>gives the JSON text that <code>msma predict clip.mp4 --format json</code> writes. docs/serve.md has the "
+        "same with curl.</p>\n</div>\n"
     )
 
 
@@ -79,6 +81,12 @@ def sight(told: Prediction) -> str:
     return seen + (heard if kept.low else '<p class="none">no sound was used</p>\n')
 
 
+def explanation(found: Explanation) -> str:
+    """The page of `msma explain` within this one, as high as it is."""
+    fit = "this.style.height = this.contentDocument.documentElement.scrollHeight + 20 + 'px'"
+    return f'<iframe title="Explanation" srcdoc="{text(explanation_page(found))}" onload="{fit}"></iframe>\n'
+
+
 def comparison(compared: Compared) -> str:
     """How the answer moves when something is wrong with the clip."""
     clean, spoilt = compared.clean, compared.answer
@@ -115,7 +123,9 @@ def moved(trait: str, clean: Prediction, spoilt: Prediction) -> str:
     before, after = ((told.traits or {}).get(trait) for told in (clean, spoilt))
     said = " → ".join("none" if score is None else f"{score:.2f}" for score in (before, after))
     by = "" if before is None or after is None else f" ({after - before:+.2f})"
-    widths = [f"{told.intervals[trait][1] - told.intervals[trait][0]:.2f}" for told in (clean, spoilt) if told.intervals]
+    widths = [
+        f"{told.intervals[trait][1] - told.intervals[trait][0]:.2f}" for told in (clean, spoilt) if told.intervals
+    ]
     wide = f"<br><small>interval {' → '.join(widths)} wide</small>" if widths else ""
     strips = "".join(
         f'<div class="pair"><span>{when}</span>{strip(trait, told, when)}</div>'
@@ -133,8 +143,8 @@ def strip(trait: str, told: Prediction, when: str) -> str:
 
 def qualities(clean: Prediction, spoilt: Prediction) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{modality} {what}</th><td>{before[modality]:.2f}</td><td>{after[modality]:.2f}</td></tr>\n'
-        for modality in MODALITIES
+        f'<tr><th scope="row">{m} {what}</th><td>{before[m]:.2f}</td><td>{after[m]:.2f}</td></tr>\n'
+        for m in MODALITIES
         for what, before, after in (("quality", clean.quality, spoilt.quality), ("used", clean.used, spoilt.used))
     )
     return (
