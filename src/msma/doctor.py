@@ -30,6 +30,7 @@ PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy", "scikit-l
 EXTRAS = {
     "transformers": ("hf", "recipes with hf: backbones"),
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
+    "gradio": ("serve", "msma serve"),
     "matplotlib": ("plots", "the figures of msma robustness"),
 }
 """By module: the extra that brings it, and what needs it."""

@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser, served, request) -> Iterator[Page]:
-    """The page at the width of a desktop, or as the mark on the test has it; it must ask no other machine and throw nothing."""
+    """The page, as wide as the mark on the test says. It must ask no other machine and throw nothing."""
     width, height = getattr(request, "param", DESKTOP)
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(30_000)

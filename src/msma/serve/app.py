@@ -110,8 +110,8 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         button = gr.Button("Answer", variant="primary", elem_id="ask")
         answer = gr.HTML(elem_id="answer", apply_default_css=False)
         gr.Markdown(
-            "## Explanation\nWhich modality and which seconds carried the answer. It takes longer: the network is asked once "
-            "more for each second."
+            "## Explanation\nWhich modality and which seconds carried the answer. This takes longer: the network is "
+            "asked once more for each second."
         )
         explain = gr.Button("Explain", elem_id="explain")
         explanation = gr.HTML(elem_id="explanation", apply_default_css=False)
