@@ -14,10 +14,12 @@ ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
+    {"tensors"},
     {"media", "model", "losses", "metrics", "conformal"},
+    {"weights_config"},
     {"corruptions", "checkpoint", "pretrained", "ridge"},
     {"data"},
-    {"predict", "identity", "linear_fit", "loop", "scoring"},
+    {"predict", "identity", "provenance", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
     {"doctor", "crossval", "figures", "ablation"},

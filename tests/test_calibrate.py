@@ -13,7 +13,7 @@ from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner
 
 from msma.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
-from msma.checkpoint import calibration_sha256, load_weights, save_calibration
+from msma.checkpoint import calibration_sha256, load_weights
 from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
@@ -25,6 +25,7 @@ from msma.predict import Model, load
 from msma.train import train
 from msma.traits import TRAITS
 from msma.types import Clip, MsmaError
+from msma.weights_config import save_calibration
 
 HELD_OUT = 40
 """Clips of validation, two a source."""

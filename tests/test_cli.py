@@ -34,6 +34,26 @@ def test_help_names_every_command(run):
     assert all(command in text for command in ("synth", "prepare", "train", "evaluate", "score", "compare", "predict"))
 
 
+def test_synth_tells_how_to_bring_hats_into_the_manifest(run, tmp_path):
+    options = ("--clips", 6, "--seconds", 1, "--workers", 1)
+    result = run("synth", tmp_path / "a", *options, "--hats", "--label-bias", "agreeableness=0.2,openness=-0.1")
+    assert result.exit_code == 0, result.stderr
+    assert f"--columns {tmp_path}/a/annotation/attributes.csv" in result.stderr
+    planted = json.loads((tmp_path / "a" / "oracle.json").read_text())["parameters"]["attribute"]
+    assert planted == {"column": "hat", "label_bias": {"openness": -0.1, "agreeableness": 0.2}}
+
+
+@pytest.mark.parametrize("bias", ["agreeableness", "agreeableness=much", "openness=0.1,openness=0.2", ""])
+def test_a_label_bias_that_is_none_is_refused(run, tmp_path, bias):
+    assert run("synth", tmp_path / "a", "--hats", "--label-bias", bias).exit_code == 2
+
+
+def test_a_label_bias_needs_hats(run, tmp_path):
+    result = run("synth", tmp_path / "a", "--label-bias", "agreeableness=0.2")
+    assert result.exit_code == 1
+    assert "add --hats to --label-bias" in str(result.exception)
+
+
 def test_help_and_import_do_not_load_torch():
     code = "import sys; sys.argv = ['msma', '--help']; import msma.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
     code += "assert 'torch' not in sys.modules and 'numpy' not in sys.modules, 'too much is imported'"

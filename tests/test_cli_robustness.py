@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     manifest, entries = planted_corpus(folder / "clips", train=12, held_out=4)
     train(changed(RECIPE, train={"steps": 4, "batch_size": 6}), manifest, entries, folder / "run", cpu=True)
-    write_manifest(folder / "manifest.csv", "planted", manifest.rows, {})
+    rows = [replace(row, columns={"group": row.source[-1]}) for row in manifest.rows]
+    write_manifest(folder / "manifest.csv", "planted", rows, {})
     return folder, entries
 
 
@@ -87,6 +89,22 @@ def test_all_splits_can_be_taken_together(run, tmp_path):
     more = ("--split", "all", "--suite", tmp_path / "own.yaml", "--format", "json")
     values = json.loads(run(tmp_path / "out", *more).stdout)
     assert (values["split"], values["clips"]) == ("all", 20)
+
+
+def test_groups_are_told_with_what_is_left_in_each(run, tmp_path):
+    result = run(tmp_path, "--slices", "group")
+    assert "group: too few sources" in result.stdout
+    group = json.loads((tmp_path / "summary.json").read_text())["slices"]["columns"]["group"]
+    assert len(group["groups"]) == 2
+    for one in group["groups"].values():
+        assert (one["clips"], one["sources"], len(one["cells"])) == (2, 1, 6)
+
+
+def test_a_column_that_is_not_there_is_told_before_anything_is_run(run, tmp_path):
+    result = run(tmp_path / "out", "--slices", "hat")
+    assert result.exit_code == 1
+    assert "'hat' is no column of the manifest; it has: group" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_matplotlib_all_else_is_done(run, tmp_path, monkeypatch):

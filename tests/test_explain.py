@@ -9,15 +9,17 @@ import pytest
 import torch
 from planted import CLIP, RECIPE, changed
 
-from msma.checkpoint import Weights, WeightsConfig
+from msma.checkpoint import Weights
 from msma.config import Limits, Recipe
 from msma.explain import ExplainedWindow, Explanation, explain
 from msma.loop import fresh_network
 from msma.media.clip import clip_from_arrays
-from msma.media.inputs import collate, prepare
+from msma.media.inputs import prepare
 from msma.predict import Model
+from msma.tensors import collate, inputs_of
 from msma.traits import MODALITIES, TRAITS
 from msma.types import SAMPLE_RATE, Clip
+from msma.weights_config import WeightsConfig
 
 SECONDS = 4
 HIGH, LOW = 0.8, 0.2
@@ -50,7 +52,7 @@ def trained() -> Model:
     inputs, labels = [], []
     for index in range(32):
         bright, loud = (int(rng.integers(SECONDS)) if index & bit else None for bit in (1, 2))
-        inputs.append(prepare(clip_with(rng, bright=bright, loud=loud), WHOLE.clip))
+        inputs.append(inputs_of(prepare(clip_with(rng, bright=bright, loud=loud), WHOLE.clip)))
         labels.append([LOW if bright is None else HIGH, LOW if loud is None else HIGH, 0.5, 0.5, 0.5])
     target = torch.tensor(labels)
     network = fresh_network(WHOLE, np.full(5, 0.5)).train()
@@ -129,7 +131,7 @@ def test_attention_goes_where_a_network_was_made_to_look():
     assert fusion is not None
     assert encoder is not None
     clip = clip_with(np.random.default_rng(4), bright=2, loud=None)
-    inputs = collate([prepare(clip, WHOLE.clip)])
+    inputs = collate([inputs_of(prepare(clip, WHOLE.clip))])
     attention = fusion.audio_from_visual
     with torch.inference_mode():
         tokens = model.weights.network.encode_visual(model.weights.network.features(inputs))[0].tokens

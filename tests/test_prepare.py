@@ -106,6 +106,34 @@ def test_the_three_annotation_files_alone_are_enough_without_a_media_check(run, 
     assert manifest.rows[0].path == tmp_path / "test" / "test.001.mp4"
 
 
+def test_further_columns_reach_the_manifest_and_clips_without_are_named(run, tmp_path):
+    for split, name in ANNOTATIONS.items():
+        (tmp_path / name).write_bytes(annotation(f"{split}.001.mp4", f"{split}.002.mp4"))
+    (tmp_path / "a.csv").write_text("VideoName;Gender\ntrain.001.mp4;1\nval.002.mp4;2\n")
+    (tmp_path / "b.csv").write_text("VideoName;Gender\ntest.001.mp4;1\n")
+    out, options = tmp_path / "manifest.csv", ("--clip-column", "VideoName", "--no-media-check")
+    tables = [word for name in ("a", "b") for word in ("--columns", tmp_path / f"{name}.csv")]
+    result = run("chalearn", tmp_path, "--out", out, *tables, *options)
+    assert result.exit_code == 0, result.stderr
+    manifest = read_manifest(out)
+    genders = {row.clip: row.columns["Gender"] for row in manifest.rows}
+    assert genders == {
+        "train.001.mp4": "1",
+        "train.002.mp4": "",
+        "val.001.mp4": "",
+        "val.002.mp4": "2",
+        "test.001.mp4": "1",
+        "test.002.mp4": "",
+    }
+    left = ["test.002.mp4", "train.002.mp4", "val.001.mp4"]
+    assert manifest.facts["problems"]["clips without further columns"] == left
+    (tmp_path / "b.csv").write_text("VideoName;Gender\nother.001.mp4;1\n")
+    refused = run("chalearn", tmp_path, "--out", tmp_path / "other.csv", *tables, *options)
+    assert refused.exit_code == 1
+    assert "1 of 1 rows are for clips without labels here, such as 'other.001.mp4'" in str(refused.exception)
+    assert not (tmp_path / "other.csv").exists()
+
+
 def test_a_hostile_archive_ends_the_command_with_one_line(run, downloads, tmp_path):
     (downloads / "hostile.zip").write_bytes(zipped({"../../x.mp4": b""}))
     result = run("chalearn", downloads, "--out", tmp_path / "manifest.csv")

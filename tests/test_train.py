@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,28 @@ def test_a_run_leaves_weights_learning_curve_and_recipe(tmp_path):
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert {"train_loss", "ccc", "mean_accuracy", "skill", "constant_mean_accuracy"} <= set(lines[0])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "recipe.yaml", "corpus.json", "metrics.jsonl", "state.pt", "config.json", "model.safetensors",
+        "recipe.yaml", "corpus.json", "provenance.jsonl", "metrics.jsonl",
+        "state.pt", "config.json", "model.safetensors",
     }  # fmt: skip
+
+
+def test_a_run_says_by_which_commands_and_versions_it_was_made(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    for _ in range(2):  # the second time there is nothing left to do
+        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+    first, second = [json.loads(line) for line in (tmp_path / "run" / "provenance.jsonl").read_text().splitlines()]
+    assert first == second
+    assert first["command"].startswith(Path(sys.argv[0]).name)
+    assert (first["device"], first["versions"]["torch"]) == ("cpu", torch.__version__)
+
+
+def test_a_run_anew_forgets_the_commands_of_one_that_never_saved(tmp_path):
+    manifest, entries = planted_corpus(tmp_path / "corpus")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "provenance.jsonl").write_text("of another run\n")
+    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    assert len((tmp_path / "run" / "provenance.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("broken_after", [1, 3, 4])

@@ -21,9 +21,9 @@ from msma.data.dataset import read_prepared
 from msma.data.features import read_features
 from msma.data.manifest import targets
 from msma.evaluate import predict_split
-from msma.media.inputs import collate, collate_features
 from msma.metrics import all_metrics, ccc
 from msma.predict import load
+from msma.tensors import collate, collate_features, inputs_of
 from msma.train import train
 from msma.traits import TRAITS
 from msma.types import MsmaError
@@ -211,7 +211,7 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
     for row in manifest.split("val"):
         (window,) = read_prepared(entries[row.clip], recipe.clip)
         with torch.inference_mode():
-            features = model.weights.network.features(collate([window.inputs]))
+            features = model.weights.network.features(collate([inputs_of(window.inputs)]))
         expected = by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()]
         assert model.read(window).traits == dict(zip(TRAITS, expected, strict=True))
 

@@ -7,52 +7,22 @@ Loading is strict: every tensor and every config key must be there, of the right
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import Field, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from msma.config import ClipConfig, ConfigError, Frozen, ModelConfig, parse
+from msma.config import ConfigError
 from msma.conformal import Calibration
 from msma.files import written_whole
 from msma.model.msma_net import MsMANet
-from msma.traits import TRAITS
-from msma.types import MsmaError
-
-FORMAT = "msma-net/1"
-MAX_JSON_BYTES = 1024**2
-
-
-class WeightsConfig(Frozen):
-    """What `config.json` holds."""
-
-    format: str = FORMAT
-    name: str
-    """Shown as `model` in every answer."""
-    corpus: str
-    """What the weights were trained on."""
-    notice: str
-    """What a reader of an answer must know of these weights."""
-    clip: ClipConfig
-    model: ModelConfig
-    traits: tuple[str, ...] = TRAITS
-    """What the corpus labels; of the others the network knows nothing."""
-    pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """By modality, which weights its backbone started from: name, version, licence, sha256."""
-
-    @field_validator("traits")
-    @classmethod
-    def traits_are_known(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
-        if not traits or set(traits) - set(TRAITS):
-            raise ValueError(f"name one or more of {', '.join(TRAITS)}")
-        return traits
+from msma.tensors import ModelOutput, collate, inputs_of
+from msma.types import InputArrays, MsmaError
+from msma.weights_config import WeightsConfig, read_calibration, read_config
 
 
 @dataclass(frozen=True)
@@ -64,6 +34,13 @@ class Weights:
     calibration: Calibration | None = None
     """Of its prediction intervals; None: not calibrated."""
 
+    def output(self, window: InputArrays, *, return_intermediates: bool = False) -> ModelOutput:
+        """What the network gives for a batch of this window alone."""
+        device = self.network.head.prior.device
+        with torch.inference_mode():
+            batch = collate([inputs_of(window)]).to(device)
+            return self.network(batch, return_intermediates=return_intermediates)
+
 
 def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
     """Write `config.json` and `model.safetensors`; each file appears whole or not at all."""
@@ -71,12 +48,6 @@ def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]
         path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     with written_whole(folder / "model.safetensors") as path:
         path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
-
-
-def save_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write `calibration.json` beside the weights that it is of."""
-    with written_whole(folder / "calibration.json") as path:
-        path.write_text(calibration.model_dump_json() + "\n", encoding="utf-8")
 
 
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
@@ -89,7 +60,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     if folder is None:
         with as_file(files("msma") / "weights" / "synthetic") as bundled:
             return load_weights(bundled, device)
-    config = _read_config(folder / "config.json")
+    config = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:
         with torch.device("meta"):  # shapes without memory: a config may claim any size
@@ -100,7 +71,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
     weights = Weights(network.to(device).eval(), config)
-    return replace(weights, calibration=_read_calibration(folder / "calibration.json", weights))
+    return replace(weights, calibration=read_calibration(folder / "calibration.json", weights_sha256(weights)))
 
 
 def weights_sha256(weights: Weights) -> str:
@@ -118,44 +89,6 @@ def calibration_sha256(weights: Weights) -> str | None:
     if calibration is None:
         return None
     return hashlib.sha256(calibration.model_dump_json(exclude={"labels"}).encode()).hexdigest()
-
-
-def _read_calibration(path: Path, weights: Weights) -> Calibration | None:
-    remedy = "delete it, and make a new one with `msma calibrate`"
-    if not path.exists():
-        return None
-    calibration = parse(Calibration, _read_json(path, remedy), f"{path} ({remedy})")
-    if calibration.about.weights_sha256 != weights_sha256(weights):
-        raise MsmaError(f"{path}: is of other weights; {remedy}")
-    return calibration
-
-
-def _read_json(path: Path, remedy: str) -> Any:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise MsmaError(f"{path}: too large; {remedy}")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MsmaError(f"{path}: cannot be read as JSON; {remedy}") from error
-
-
-def _read_config(path: Path) -> WeightsConfig:
-    if not path.exists():
-        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`")
-    values = _read_json(path, "name a folder written by `msma train`")
-    if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
-        raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
-    config = parse(WeightsConfig, values, str(path))
-    lacking = _leaves(config.model_dump()) - _leaves(values)
-    if lacking:  # a default could differ from what the weights were trained with
-        raise MsmaError(f"{path}: lacks {min(lacking)}; name a folder written by `msma train`")
-    return config
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> set[str]:
-    """Dotted names of everything that is not a section itself."""
-    named = ((f"{prefix}{key}", value) for key, value in values.items())
-    return set().union(*(_leaves(value, f"{name}.") if isinstance(value, dict) else {name} for name, value in named))
 
 
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,23 +13,22 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
+from msma.checkpoint import Weights
 from msma.config import ClipConfig
 from msma.media.clip import load_windows
 from msma.media.faces import track_face
-from msma.media.inputs import SILENCE
 from msma.media.windows import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
-from msma.model.partials import sample_mask
 from msma.predict import Model
+from msma.tensors import ModelOutput
 from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, Inputs, ModelOutput, MsmaError, Prediction, Window
+from msma.types import SILENCE, Clip, InputArrays, MsmaError, Prediction, Window
 
 MOST_WINDOWS = 4
 """Of a long video, the first so many are explained: a minute."""
@@ -98,7 +97,7 @@ class Explanation:
 
 
 def explain(
-    model: Model,
+    model: Model[Weights],
     source: str | Path | bytes | Clip,
     *,
     most_windows: int = MOST_WINDOWS,
@@ -124,7 +123,7 @@ def explain(
     return Explanation(prediction, tuple(windows), passes, time.monotonic() - began)
 
 
-def explained(model: Model, clip: Clip, progress: Callable[[int, int], None]) -> tuple[ExplainedWindow, int]:
+def explained(model: Model[Weights], clip: Clip, progress: Callable[[int, int], None]) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
     window = prepared(clip, track_face(clip, model.clip, model.detector), model.clip)
     inputs, network = window.inputs, model.weights.network
@@ -143,8 +142,8 @@ def explained(model: Model, clip: Clip, progress: Callable[[int, int], None]) ->
     names = model.weights.config.traits
     found = ExplainedWindow(
         window=model.told(window, output),
-        crops=inputs.frames.numpy(),
-        seen=inputs.frame_mask.numpy(),
+        crops=inputs.frames,
+        seen=inputs.frame_mask,
         waveform=clip.waveform,
         prior=dict(zip(names, prior.tolist(), strict=True)),
         carried={
@@ -157,13 +156,13 @@ def explained(model: Model, clip: Clip, progress: Callable[[int, int], None]) ->
     return found, 1 + len(steps)
 
 
-def told_traits(model: Model, traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
+def told_traits(model: Model[Weights], traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
     """Those that the corpus of the weights labels."""
     columns = [TRAITS.index(trait) for trait in model.weights.config.traits]
     return traits[0, columns].double().cpu().numpy()
 
 
-def without_second(inputs: Inputs, modality: str, second: int, seconds: int, config: ClipConfig) -> Inputs:
+def without_second(inputs: InputArrays, modality: str, second: int, seconds: int, config: ClipConfig) -> InputArrays:
     """One window with one of its seconds of one modality masked.
 
     The statistics that quality is predicted from stay as they are: it is what was said and shown that is taken away.
@@ -173,20 +172,23 @@ def without_second(inputs: Inputs, modality: str, second: int, seconds: int, con
         return replace(inputs, frame_mask=inputs.frame_mask & ~masked)
     masked = second_of_steps(len(inputs.mel_mask), config.mel_hop_s, seconds) == second
     kept = inputs.mel_mask & ~masked
+    hop = len(inputs.waveform) // len(kept)
     return replace(
         inputs,
         mel_mask=kept,
-        log_mel=inputs.log_mel.masked_fill(~kept, SILENCE),
-        waveform=inputs.waveform * sample_mask(kept, inputs.waveform),
+        log_mel=np.where(kept, inputs.log_mel, np.float32(SILENCE)),
+        waveform=inputs.waveform * np.repeat(kept, hop),
     )
 
 
-def second_of_steps(count: int, step_s: float, seconds: int) -> Int[Tensor, " l"]:
+def second_of_steps(count: int, step_s: float, seconds: int) -> Int[np.ndarray, " l"]:
     """Which of the seconds of a window the middle of each step is in."""
-    return ((torch.arange(count) + 0.5) * step_s).long().clamp(max=seconds - 1)
+    return np.minimum(((np.arange(count) + 0.5) * step_s).astype(int), seconds - 1)
 
 
-def carried(model: Model, output: ModelOutput, prior: Float[np.ndarray, " k"]) -> dict[str, Float[np.ndarray, " k"]]:
+def carried(
+    model: Model[Weights], output: ModelOutput, prior: Float[np.ndarray, " k"]
+) -> dict[str, Float[np.ndarray, " k"]]:
     """What each modality adds to the prior, by its Shapley value over the network's readings."""
     answer = told_traits(model, output.traits)
     reads, named = model.weights.network.reads, intermediates(output)
@@ -219,10 +221,10 @@ def attention_by_second(
 
 def tokens_by_second(count: int, token_s: float, seconds: int) -> Float[np.ndarray, "seconds l"]:
     """1 where a token lies in a second."""
-    return (np.arange(seconds)[:, None] == second_of_steps(count, token_s, seconds).numpy()).astype(np.float64)
+    return (np.arange(seconds)[:, None] == second_of_steps(count, token_s, seconds)).astype(np.float64)
 
 
-def scales(network: MsMANet, output: ModelOutput, inputs: Inputs) -> Iterator[Scale]:
+def scales(network: MsMANet, output: ModelOutput, inputs: InputArrays) -> Iterator[Scale]:
     """How much each scale adds, where a window has the modality: the mean norm of what the mixing takes from it."""
     named = intermediates(output)
     encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}

@@ -1,10 +1,15 @@
-"""Pictures of a robustness suite: skill by severity, and a map of retention. They need matplotlib (extra `plots`)."""
+"""Pictures of a robustness suite: skill by severity, and a map of retention. They need matplotlib (extra `plots`).
+
+The same results give the same bytes.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +34,29 @@ LIGHT = 0.55
 
 
 def draw_figures(folder: Path, title: str, clean_skill: float, scenarios: Mapping[str, Group]) -> list[Path]:
-    """Write `curves.svg` and `heatmap.svg`; the same results give the same bytes.
+    """Write `curves.svg` and `heatmap.svg`.
 
     Args:
         scenarios: by name, in the order of the suite.
+
+    Raises:
+        MsmaError: matplotlib is not installed.
+    """
+    with own_style():
+        paths = []
+        for name, figure in (
+            ("curves.svg", curves(title, clean_skill, scenarios)),
+            ("heatmap.svg", heat_map(title, scenarios)),
+        ):
+            paths.append(folder / name)
+            with written_whole(paths[-1]) as unfinished:
+                unfinished.write_bytes(as_svg(figure))
+    return paths
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Figures are made and written inside; the settings of the caller stay as they are.
 
     Raises:
         MsmaError: matplotlib is not installed.
@@ -42,15 +66,13 @@ def draw_figures(folder: Path, title: str, clean_skill: float, scenarios: Mappin
     import matplotlib as mpl
 
     with mpl.rc_context(FONT):
-        paths = []
-        for name, figure in (
-            ("curves.svg", curves(title, clean_skill, scenarios)),
-            ("heatmap.svg", heat_map(title, scenarios)),
-        ):
-            paths.append(folder / name)
-            with written_whole(paths[-1]) as unfinished:
-                figure.savefig(unfinished, format="svg", metadata={"Date": None})
-    return paths
+        yield
+
+
+def as_svg(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
 
 
 def curves(title: str, clean_skill: float, scenarios: Mapping[str, Group]) -> Figure:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import TrainConfig
+from msma.tensors import ModelOutput
 from msma.traits import MODALITIES
-from msma.types import ModelOutput
 
 TRAINED = (
     "summaries",

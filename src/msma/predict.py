@@ -10,20 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
 
-from msma.checkpoint import Weights, load_weights
 from msma.config import ClipConfig, Limits, first_line
-from msma.conformal import COVERAGES, bounds, level_of
+from msma.conformal import COVERAGES, Calibration, bounds, level_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
-from msma.media.inputs import collate
 from msma.media.kept import Keeping
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, LabelDistribution, MediaInfo, ModelOutput, MsmaError, Prediction, Prepared, Window
+from msma.types import Clip, InputArrays, LabelDistribution, MediaInfo, MsmaError, Prediction, Prepared, Window
+from msma.weights_config import WeightsConfig
 
 MEDIA_SUFFIXES = frozenset(
     f".{name}"
@@ -38,11 +37,28 @@ COVERAGE = 0.9
 Progress = Callable[[int, int], None]
 
 
+@runtime_checkable
+class Network(Protocol):
+    """What answers for a window, such as `msma.checkpoint.Weights`."""
+
+    @property
+    def config(self) -> WeightsConfig: ...
+
+    @property
+    def calibration(self) -> Calibration | None: ...
+
+    def output(self, window: InputArrays, *, return_intermediates: bool = False) -> Any:
+        """For a batch of this window alone: `traits` (1, 5), `quality` and `weights` (1, 2), `intermediates`."""
+
+
+NetworkT = TypeVar("NetworkT", bound=Network)
+
+
 @dataclass(frozen=True)
-class Model:
+class Model(Generic[NetworkT]):
     """Weights and all that decides what an answer is. `msma.load` makes one."""
 
-    weights: Weights
+    weights: NetworkT
     clip: ClipConfig
     limits: Limits
     detector: Detector | None
@@ -143,13 +159,11 @@ class Model:
         """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
         return self.told(window, self.output(window))
 
-    def output(self, window: Prepared, *, return_intermediates: bool = False) -> ModelOutput:
-        """What the network gives for a batch of this window alone."""
-        with torch.inference_mode():
-            batch = collate([window.inputs]).to(self.device)
-            return self.weights.network(batch, return_intermediates=return_intermediates)
+    def output(self, window: Prepared, *, return_intermediates: bool = False) -> Any:
+        """What the network gives for a batch of this window alone, such as a `msma.tensors.ModelOutput`."""
+        return self.weights.output(window.inputs, return_intermediates=return_intermediates)
 
-    def told(self, window: Prepared, output: ModelOutput) -> Window:
+    def told(self, window: Prepared, output: Any) -> Window:
         """The answer for a window by names, without the traits that the network knows nothing of."""
         scores, quality = output.traits[0].tolist(), output.quality[0].tolist()
         traits: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
@@ -187,6 +201,8 @@ def load(
     Raises:
         MsmaError: weights that are missing, damaged or foreign, a device that is not there, or another alpha.
     """
+    from msma.checkpoint import load_weights
+
     coverage = COVERAGES[level_of(1 - alpha)]
     try:
         weights = load_weights(None if folder is None else Path(folder), device)

@@ -1,6 +1,7 @@
 """Training into a run folder: it is logged, kept, and can be broken off and resumed.
 
-A run folder holds `recipe.yaml`, `corpus.json`, `metrics.jsonl`, `state.pt` (to resume) and the best weights so far.
+A run folder holds `recipe.yaml`, `corpus.json`, `provenance.jsonl` (the commands), `metrics.jsonl`, `state.pt` (to
+resume) and the best weights so far.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from msma.checkpoint import WeightsConfig, save_weights
+from msma import provenance
+from msma.checkpoint import save_weights
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
@@ -30,6 +32,7 @@ from msma.metrics import all_metrics, labelled_traits
 from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
+from msma.weights_config import WeightsConfig
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
@@ -128,6 +131,8 @@ def train(
         restore(state, run / "state.pt")
         if state.accelerator.is_main_process:
             drop_log_after(run / "metrics.jsonl", state.step)
+    if accelerator.is_main_process and state.step < config.steps:
+        provenance.note(run, str(accelerator.device))
     about = weights_config(run.name, recipe, manifest, pretrained)
     for loss in steps(state, training, config, should_stop):
         scores = None
@@ -210,7 +215,8 @@ def claim_run(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -
             path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
         with written_whole(run / "corpus.json") as path:
             path.write_text(json.dumps(corpus, indent=2) + "\n", encoding="utf-8")
-        (run / "metrics.jsonl").unlink(missing_ok=True)
+        for name in ("metrics.jsonl", provenance.FILE):
+            (run / name).unlink(missing_ok=True)
         return
     # The number of loader workers changes no result.
     was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])

@@ -1,6 +1,8 @@
 """The vocabulary: what flows from a video file to a prediction.
 
-    file ── media ──▶ Clip ── corruptions ──▶ Clip ── prepare ──▶ Inputs ── model ──▶ Prediction
+    file ── media ──▶ Clip ── corruptions ──▶ Clip ── prepare ──▶ InputArrays ── model ──▶ Prediction
+
+No torch here: what is made of tensors is in `msma.tensors`.
 
 Shape letters, used in every annotation of the package:
 
@@ -13,13 +15,11 @@ Shape letters, used in every annotation of the package:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
-from torch import Tensor
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from msma.errors import MsmaError
 from msma.traits import MODALITIES, TRAITS
@@ -29,13 +29,11 @@ __all__ = [
     "TRAITS",
     "Clip",
     "FaceTrack",
-    "Features",
-    "Inputs",
+    "InputArrays",
     "KeptFace",
     "KeptMedia",
     "LabelDistribution",
     "MediaInfo",
-    "ModelOutput",
     "MsmaError",
     "Prediction",
     "Prepared",
@@ -47,6 +45,9 @@ SAMPLE_RATE = 16_000
 
 AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
 """Numbers that tell of the quality of sound and picture: see `msma.media.signal_statistics`."""
+
+SILENCE = -1.0
+"""Value of log-mel steps that stand for nothing: padding, and a missing sound."""
 
 Status = Literal["ok", "degraded", "abstained", "failed"]
 """Abstained: what could be read is too poor to answer from."""
@@ -103,61 +104,31 @@ class FaceTrack:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What the network sees. Tensors of one window, or of a batch when a leading axis `b` is there."""
+class InputArrays:
+    """What the network sees of one window, as arrays; `msma.tensors.inputs_of` gives the same memory as tensors."""
 
-    frames: UInt8[Tensor, "*b t 3 s s"]
+    frames: UInt8[np.ndarray, "t 3 s s"]
     """Face crops, RGB."""
-    boxes: Float[Tensor, "*b t 4"]
+    boxes: Float32[np.ndarray, "t 4"]
     """Centre x, centre y, width, height of the face as a share of the picture."""
-    frame_mask: Bool[Tensor, "*b t"]
-    log_mel: Float[Tensor, "*b m f"]
+    frame_mask: Bool[np.ndarray, " t"]
+    log_mel: Float32[np.ndarray, "m f"]
     """Scaled to about [-1, 1]; silence is -1."""
-    mel_mask: Bool[Tensor, "*b f"]
-    waveform: Float[Tensor, "*b n"]
+    mel_mask: Bool[np.ndarray, " f"]
+    waveform: Float32[np.ndarray, " n"]
     """Mono, 16 kHz; zeros where there is no sound; n = f * samples of a hop."""
-    present: Bool[Tensor, "*b 2"]
+    present: Bool[np.ndarray, "2"]
     """Audio, visual: is there anything to use at all?"""
-    audio_statistics: Float[Tensor, "*b k2"]
+    audio_statistics: Float32[np.ndarray, " k2"]
     """Of the signal itself, for the quality head (`msma.media.signal_statistics`); zeros where it is missing."""
-    visual_statistics: Float[Tensor, "*b k3"]
-
-    def to(self, device: torch.device | str) -> Inputs:
-        return Inputs(**moved(self, device))
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the backbones make of Inputs. Of a window, or of a batch when a leading axis `b` is there.
-
-    A modality that the network does not read has no channels.
-    """
-
-    visual: Float[Tensor, "*b t c g g"]
-    boxes: Float[Tensor, "*b t 4"]
-    frame_mask: Bool[Tensor, "*b t"]
-    audio: Float[Tensor, "*b c2 h l"]
-    audio_mask: Bool[Tensor, "*b l"]
-    present: Bool[Tensor, "*b 2"]
-    audio_statistics: Float[Tensor, "*b k2"]
-    visual_statistics: Float[Tensor, "*b k3"]
-    linear: Float[Tensor, "*b 3 5"] | None = None
-    """Answers of the linear path where they are known already: in training, for clips that it was not fitted to."""
-
-    def to(self, device: torch.device | str) -> Features:
-        return Features(**moved(self, device))
-
-
-def moved(tensors: Inputs | Features, device: torch.device | str) -> dict[str, Any]:
-    named = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
-    return {name: None if tensor is None else tensor.to(device) for name, tensor in named.items()}
+    visual_statistics: Float32[np.ndarray, " k3"]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """One window, ready for the network, with what is to be told of it."""
 
-    inputs: Inputs
+    inputs: InputArrays
     start_s: float
     end_s: float
     reasons: tuple[str, ...]
@@ -165,20 +136,6 @@ class Prepared:
     """Share of the window's time in which sound and picture could be used, by modality."""
     face_detector: str
     media: MediaInfo
-
-
-@dataclass(frozen=True)
-class ModelOutput:
-    """The answer of the network for a batch."""
-
-    traits: Float[Tensor, "b 5"]
-    """In [0, 1], OCEAN order."""
-    quality: Float[Tensor, "b 2"]
-    """Audio, visual, in [0, 1]; 0 where the modality is missing."""
-    weights: Float[Tensor, "b 2"]
-    """Share of audio and visual in the fused summary; sums to 1, or to 0 where both are missing."""
-    intermediates: dict[str, Tensor] | None = None
-    """Every named intermediate, where asked for."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,8 +41,9 @@ def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> Stud
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """All that training and asking gave; `state.pt` is no stable bytes."""
-    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != "state.pt"}
+    """All that training and asking gave; `state.pt` is no stable bytes, and the commands are one more where resumed."""
+    files = (path for path in out.rglob("*") if path.is_file() and path.name not in ("state.pt", "provenance.jsonl"))
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 def test_every_ablation_has_a_run_folder_for_each_seed(unbroken):
@@ -53,6 +55,13 @@ def test_every_ablation_has_a_run_folder_for_each_seed(unbroken):
             assert f"seed: {seed}\n" in (out / name / f"seed_{seed}" / "recipe.yaml").read_text()
     first, second = (load_weights(out / "full" / f"seed_{seed}").network.state_dict() for seed in (0, 1))
     assert any((first[name] != second[name]).any() for name in first)
+
+
+def test_every_network_has_the_summary_of_its_scenarios(unbroken):
+    out, _ = unbroken
+    for name in ("full", "audio"):
+        summary = json.loads((out / name / "seed_1" / "six" / "summary.json").read_text())
+        assert (summary["model"], list(summary["scenarios"])) == (name, SCENARIOS)
 
 
 def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(corpus, unbroken):

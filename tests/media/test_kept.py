@@ -9,7 +9,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,7 +99,7 @@ def test_a_picture_that_is_not_used_is_not_kept():
 
 def test_a_large_crop_is_kept_small():
     one = window(0.0, 2.0)
-    big = torch.full((4, 3, 400, 400), 90, dtype=torch.uint8)
+    big = np.full((4, 3, 400, 400), 90, np.uint8)
     object.__setattr__(one.inputs, "frames", big)
     assert picture(kept(one).faces[0].jpeg).shape == (FACE_SIDE, FACE_SIDE, 3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,96 +12,125 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig
 from msma.media.audio import hop_samples, log_mel
-from msma.media.signal_statistics import LEAST_MOTION, apparent_motion, picture_statistics, sound_statistics
+from msma.media.signal_statistics import (
+    LEAST_MOTION,
+    apparent_motion,
+    block_means,
+    enlarged,
+    picture_statistics,
+    sound_statistics,
+    span_means,
+)
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
 CLIP = ClipConfig()
 
 
-def pictures(frames: int = 4, side: int = 32) -> torch.Tensor:
+def pictures(frames: int = 4, side: int = 32) -> np.ndarray:
     """Smooth pictures that move."""
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    moved = [torch.sin((rows + 2 * columns) / 9 + t) for t in range(frames)]
-    return (128 + 60 * torch.stack(moved)).to(torch.uint8)[:, None].repeat(1, 3, 1, 1)
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    moved = [np.sin((rows + 2 * columns) / 9 + t) for t in range(frames)]
+    return np.repeat((128 + 60 * np.stack(moved)).astype(np.uint8)[:, None], 3, axis=1)
 
 
-def of_pictures(
-    frames: torch.Tensor, mask: torch.Tensor | None = None, scene: torch.Tensor | None = None
-) -> torch.Tensor:
-    mask = torch.ones(len(frames), dtype=torch.bool) if mask is None else mask
+def of_pictures(frames: np.ndarray, mask: np.ndarray | None = None, scene: np.ndarray | None = None) -> np.ndarray:
+    mask = np.ones(len(frames), bool) if mask is None else mask
     scene = pictures() if scene is None else scene
-    return picture_statistics(frames, torch.full((len(frames), 4), 0.5), mask, scene, coverage=1.0)
+    return picture_statistics(frames, np.full((len(frames), 4), 0.5, np.float32), mask, scene, coverage=1.0)
 
 
-def sound(steps: int = 60, level: float = 0.1) -> torch.Tensor:
-    samples = torch.randn(steps * hop_samples(CLIP), generator=torch.Generator().manual_seed(0))
-    return level * samples * torch.sin(torch.arange(len(samples)) / 900)
+def sound(steps: int = 60, level: float = 0.1) -> np.ndarray:
+    samples = np.random.default_rng(0).standard_normal(steps * hop_samples(CLIP))
+    return (level * samples * np.sin(np.arange(len(samples)) / 900)).astype(np.float32)
 
 
-def of_sound(waveform: torch.Tensor) -> torch.Tensor:
+def of_sound(waveform: np.ndarray) -> np.ndarray:
     return sound_statistics(log_mel(waveform, CLIP), waveform, coverage=1.0)
 
 
 @given(frames=st.integers(1, 5), side=st.sampled_from([8, 17, 32, 64]), seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_of_any_pictures_they_are_finite(frames, side, seed):
-    values = torch.randint(256, (frames, 3, side, side), generator=torch.Generator().manual_seed(seed))
-    found = of_pictures(values.to(torch.uint8))
+    found = of_pictures(np.random.default_rng(seed).integers(256, size=(frames, 3, side, side), dtype=np.uint8))
     assert found.shape == (VISUAL_STATISTICS,)
-    assert found.isfinite().all()
-    assert found.abs().max() < 10
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() < 10
 
 
 @given(steps=st.integers(1, 40), level=st.sampled_from([0.0, 1e-6, 0.1, 1.0]))
 @settings(max_examples=20, deadline=None)
 def test_of_any_sound_they_are_finite(steps, level):
-    found = of_sound(sound(steps, level).clamp(-1, 1))
+    found = of_sound(sound(steps, level).clip(-1, 1))
     assert found.shape == (AUDIO_STATISTICS,)
-    assert found.isfinite().all()
-    assert found.abs().max() < 10
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() < 10
 
 
 def test_of_no_frame_at_all_they_are_zero():
-    assert not of_pictures(pictures(), torch.zeros(4, dtype=torch.bool)).any()
+    assert not of_pictures(pictures(), np.zeros(4, bool)).any()
 
 
 def test_a_frame_that_is_masked_plays_no_part():
     frames, other = pictures(5), pictures(5)
     other[2] = 255
-    mask = torch.tensor([True, True, False, True, True])
-    torch.testing.assert_close(of_pictures(frames, mask), of_pictures(other, mask))
+    mask = np.array([True, True, False, True, True])
+    np.testing.assert_allclose(of_pictures(frames, mask), of_pictures(other, mask), atol=1e-6)
+
+
+@given(rows=st.integers(1, 19), columns=st.integers(1, 19), side=st.sampled_from([2, 4, 8]))
+@settings(max_examples=30, deadline=None)
+def test_block_means_are_those_of_torchs_pooling_that_counts_what_is_there(rows, columns, side):
+    values = np.random.default_rng(rows).random((2, 3, rows, columns), np.float32)
+    expected = F.avg_pool2d(torch.from_numpy(values), side, ceil_mode=True).numpy()
+    np.testing.assert_allclose(block_means(values, side), expected, atol=1e-6)
+
+
+@given(rows=st.integers(1, 19), columns=st.integers(1, 19), seed=st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_enlarging_is_torchs_bilinear_interpolation(rows, columns, seed):
+    values = np.random.default_rng(seed).random((2, 3, -(-rows // 2), -(-columns // 2)), np.float32)
+    expected = F.interpolate(torch.from_numpy(values), size=(rows, columns), mode="bilinear").numpy()
+    np.testing.assert_allclose(enlarged(values, (rows, columns)), expected, atol=1e-6)
+
+
+@given(length=st.integers(1, 40), count=st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_span_means_are_torchs_adaptive_pooling(length, count):
+    values = np.random.default_rng(length).random((3, length), np.float32)
+    expected = F.adaptive_avg_pool1d(torch.from_numpy(values), count).numpy()
+    np.testing.assert_allclose(span_means(values, count, 1), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("spoil", ["noise", "dark", "still"])
 def test_what_spoils_a_picture_moves_them_the_more_the_worse(spoil):
     clean = pictures(8, side=64)
-    rng = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
 
-    def spoiled(share: float) -> torch.Tensor:
-        frames = clean.float()
+    def spoiled(share: float) -> np.ndarray:
+        frames = clean.astype(np.float32)
         if spoil == "noise":
-            frames = frames + 60 * share * torch.randn(frames.shape, generator=rng)
+            frames = frames + 60 * share * rng.standard_normal(frames.shape)
         if spoil == "dark":
             frames = (1 - 0.9 * share) * frames
         if spoil == "still":
             frames[1 : 1 + round(7 * share)] = frames[0]
-        return frames.clamp(0, 255).to(torch.uint8)
+        return frames.clip(0, 255).astype(np.uint8)
 
-    apart = [float((of_pictures(spoiled(share)) - of_pictures(clean)).norm()) for share in (0.0, 0.3, 0.6, 1.0)]
+    apart = [np.linalg.norm(of_pictures(spoiled(share)) - of_pictures(clean)) for share in (0.0, 0.3, 0.6, 1.0)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0).all()
 
 
 def test_a_camera_that_shakes_moves_them_the_more_the_worse_though_crops_follow_the_face():
     frames = pictures(8)
-    still = torch.randint(256, (3, 128, 128), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    still = F.interpolate(still[None, :, ::8, ::8].float(), size=(128, 128), mode="bilinear")[0].to(torch.uint8)
+    coarse = np.random.default_rng(0).integers(256, size=(16, 16, 3), dtype=np.uint8)
+    still = cv2.resize(coarse, (128, 128), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
 
-    def shaken(pixels: int) -> torch.Tensor:
-        scene = torch.stack([still.roll((-1) ** t * pixels, dims=2) for t in range(8)])
+    def shaken(pixels: int) -> np.ndarray:
+        scene = np.stack([np.roll(still, (-1) ** t * pixels, axis=2) for t in range(8)])
         return of_pictures(frames, scene=scene)
 
-    apart = [float((shaken(pixels) - shaken(0)).norm()) for pixels in (0, 1, 3)]
+    apart = [np.linalg.norm(shaken(pixels) - shaken(0)) for pixels in (0, 1, 3)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0.1).all()
 
@@ -108,27 +138,27 @@ def test_a_camera_that_shakes_moves_them_the_more_the_worse_though_crops_follow_
 @given(moves=st.integers(1, 4), seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_apparent_motion_is_near_the_pixels_that_a_smooth_picture_moves_by(moves, seed):
-    phases = torch.rand(2, generator=torch.Generator().manual_seed(seed))
-    columns = torch.arange(128.0).expand(128, 128)
-    scene = [torch.sin(columns / 16 - moves * t / 16 + phases[0]) for t in range(4)]
-    scene = (128 + 100 * torch.stack(scene)).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
-    pixels = ((apparent_motion(scene) - 1) * 3).exp() - LEAST_MOTION
-    assert moves / 2 < float(pixels[-1]) < moves * 1.5
+    phase = np.random.default_rng(seed).random()
+    columns = np.broadcast_to(np.arange(128.0), (128, 128))
+    moved = [np.sin(columns / 16 - moves * t / 16 + phase) for t in range(4)]
+    scene = np.repeat((128 + 100 * np.stack(moved)).astype(np.uint8)[:, None], 3, axis=1)
+    pixels = np.exp((apparent_motion(scene) - 1) * 3) - LEAST_MOTION
+    assert moves / 2 < pixels[-1] < moves * 1.5
 
 
 @pytest.mark.parametrize("spoil", ["noise", "clipping", "gaps"])
 def test_what_spoils_a_sound_moves_them_the_more_the_worse(spoil):
     clean = sound(200)
-    rng = torch.Generator().manual_seed(1)
+    rng = np.random.default_rng(1)
 
-    def spoiled(share: float) -> torch.Tensor:
+    def spoiled(share: float) -> np.ndarray:
         if spoil == "noise":
-            return clean + 0.05 * share * torch.randn(clean.shape, generator=rng)
+            return clean + (0.05 * share * rng.standard_normal(clean.shape)).astype(np.float32)
         if spoil == "clipping":
-            peak = float(clean.abs().max())
-            return clean.clamp(-peak * (1 - 0.8 * share), peak * (1 - 0.8 * share))
-        return clean * (torch.arange(len(clean)) % 8000 >= 4000 * share)
+            peak = float(np.abs(clean).max())
+            return clean.clip(-peak * (1 - 0.8 * share), peak * (1 - 0.8 * share))
+        return clean * (np.arange(len(clean)) % 8000 >= 4000 * share)
 
-    apart = [float((of_sound(spoiled(share)) - of_sound(clean)).norm()) for share in (0.0, 0.2, 0.5, 1.0)]
+    apart = [np.linalg.norm(of_sound(spoiled(share)) - of_sound(clean)) for share in (0.0, 0.2, 0.5, 1.0)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0).all()

@@ -14,11 +14,10 @@ from planted import CLIP, planted_window
 from tiny_hf import TINY
 
 from msma.config import ModelConfig
-from msma.media.inputs import collate, collate_features
 from msma.media.windows import prepared
 from msma.model.linear_path import READINGS, answer_of, pool
 from msma.model.msma_net import MsMANet
-from msma.types import Features, Inputs
+from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
 
 CONFIG = CLIP.model_copy(update={"mels": 20})
 VIT = {"config": {"model_type": "vit", "image_size": 16, "patch_size": 8, **TINY}}
@@ -71,7 +70,7 @@ def filled_with_constants(net: MsMANet) -> MsMANet:
 def window(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
     kept = planted_window(f"{seed}.mp4", rng.uniform(0.1, 0.9, 5), rng)
-    return prepared(kept.clip, kept.face, CONFIG).inputs
+    return inputs_of(prepared(kept.clip, kept.face, CONFIG).inputs)
 
 
 def with_present(inputs: Inputs, what: str) -> Inputs:

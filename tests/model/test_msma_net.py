@@ -13,7 +13,8 @@ from msma.config import ClipConfig, ConfigError, ModelConfig, TrainConfig
 from msma.losses import training_loss, trait_loss
 from msma.media.audio import hop_samples
 from msma.model.msma_net import MsMANet
-from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, Inputs
+from msma.tensors import Inputs
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
 WIDTH, CROP, MELS, FRAMES, STEPS = 32, 32, 16, 5, 60
 TOKENS = -(-STEPS // 8)

@@ -10,12 +10,13 @@ import pytest
 from parsed_page import Page
 from planted import RECIPE, changed, planted_window
 
-from msma.checkpoint import Weights, WeightsConfig
+from msma.checkpoint import Weights
 from msma.config import Limits
 from msma.explain import Explanation, explain
 from msma.loop import fresh_network
 from msma.pages.explanation import explanation_page, hundredths, shaded
 from msma.predict import Model
+from msma.weights_config import WeightsConfig
 
 WHOLE = changed(RECIPE, clip={"face": "whole"})
 

@@ -28,8 +28,9 @@ from msma.media.inputs import frame_slots
 from msma.media.windows import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.predict import Model
+from msma.tensors import ModelOutput
 from msma.traits import MODALITIES
-from msma.types import Clip, FaceTrack, Inputs, ModelOutput, MsmaError
+from msma.types import Clip, FaceTrack, InputArrays, MsmaError
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""
@@ -62,7 +63,7 @@ Probed = dict[str, np.ndarray]
 class Seen:
     """A network's answer for one clip, and what it was given."""
 
-    inputs: Inputs
+    inputs: InputArrays
     output: ModelOutput
 
     @property
@@ -83,7 +84,7 @@ class Seen:
     def queries(self, modality: str) -> np.ndarray:
         """Which tokens of the other modality ask for this one: all of sound, of pictures those that are kept."""
         count = self.named[ATTENTION_TO[modality]].shape[2]
-        return array(self.inputs.frame_mask) if modality == "audio" else np.ones(count, dtype=bool)
+        return self.inputs.frame_mask if modality == "audio" else np.ones(count, dtype=bool)
 
 
 def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed:

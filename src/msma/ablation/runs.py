@@ -20,9 +20,12 @@ from msma.config import Recipe
 from msma.corruptions.scenarios import CLEAN, six
 from msma.data.manifest import Manifest, Row, targets
 from msma.data.processes import each_done
+from msma.files import write_json
 from msma.predict import load
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.robustness.suite import cell_path, run_suite
+from msma.robustness.summary import summarize, summary_json
+from msma.scoring.files import without_nan
 from msma.scoring.predictions import Predictions
 from msma.train import train
 from msma.traits import TRAITS
@@ -153,7 +156,9 @@ def run_job(job: RunJob) -> tuple[str, int]:
         # Of a run that is finished, this only checks that it is of the same recipe and corpus.
         train(job.recipe, job.manifest, job.entries, job.path, resume=begun, cpu=job.cpu)
         model = load(job.path, device="cpu" if job.cpu or not torch.cuda.is_available() else "cuda")
-        run_suite(model, job.path, job.manifest, "test", job.entries, six((job.severity,)), job.suite)
+        result = run_suite(model, job.path, job.manifest, "test", job.entries, six((job.severity,)), job.suite)
+        about = {"model": job.name, "corpus": job.manifest.corpus, "split": "test", "suite": "six"}
+        write_json(job.suite / "summary.json", without_nan(summary_json(result, summarize(result), about)))
         if job.name in PROBED and not job.probes.exists():
             write_probed(job.probes, probe(model, job.tested, job.entries))
     except MsmaError as error:

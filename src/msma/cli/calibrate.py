@@ -47,8 +47,8 @@ def calibrate_run(
     run: Path, model: Model, corpus: Manifest, split: str, entries: dict[str, Path], most_clips: int
 ) -> None:
     from msma.calibrate import calibrate as calibrate_model
-    from msma.checkpoint import save_calibration
     from msma.cli.progress import progress_bar
+    from msma.weights_config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
         found = calibrate_model(model, corpus, split, entries, most_clips=most_clips, progress=report)

@@ -41,6 +41,11 @@ def prepare_chalearn(
     extract: Annotated[
         Path | None, typer.Option(help="Folder that archives are unpacked to; by default `extracted` beside --out.")
     ] = None,
+    columns: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV or Parquet with further columns of the clips, such as gender; may be given again."),
+    ] = None,
+    clip_column: Annotated[str, typer.Option(help="Column of --columns that names the clips.")] = "clip",
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of First Impressions V2 (archives, folders or both) or of a corpus made by `msma synth`."""
@@ -60,7 +65,15 @@ def prepare_chalearn(
 
         checker = media_checker(media_check)
         extract = extract or out.parent / "extracted"
-        found = find_chalearn(place, checker, extract=extract, keys=keys, progress=report)
+        found = find_chalearn(
+            place,
+            checker,
+            extract=extract,
+            keys=keys,
+            columns=columns or (),
+            clip_column=clip_column,
+            progress=report,
+        )
     finish(place, out, found)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from msma.cli.messages import tell
 from msma.cli.options import CacheOption, DeviceOption, ManifestOption, at_once, check_choice, prepared_clips
+from msma.cli.score import SlicesOption, names_in
 
 if TYPE_CHECKING:
     from msma.corruptions.scenarios import Cell
@@ -25,6 +26,7 @@ def robustness(
     severity: Annotated[
         str | None, typer.Option("--severity", help="One, as 3, or a range, as 1-5; six: 3, else all five.")
     ] = None,
+    slices: SlicesOption = None,
     format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes that read media or run cells; one a core.")
@@ -34,20 +36,25 @@ def robustness(
 ) -> None:
     """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
     from msma.cli.progress import progress_bar
-    from msma.cli.robustness_tables import show_summary
+    from msma.cli.robustness_tables import show_slices, show_summary
     from msma.cli.score_tables import show_json
     from msma.data.manifest import read_manifest
     from msma.figures import draw_figures
     from msma.files import write_json
     from msma.predict import load
+    from msma.robustness.slices import slice_suite, slices_json
     from msma.robustness.suite import rows_of_split, run_suite
     from msma.robustness.summary import summarize, summary_json
+    from msma.scoring.baselines import split_baselines
+    from msma.scoring.evaluation import slice_columns
     from msma.scoring.files import without_nan
     from msma.types import MsmaError
 
     check_choice("--format", format, ("table", "json"))
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
-    filled = prepared_clips(rows_of_split(corpus, split), loaded.clip, manifest, cache, workers)
+    rows = rows_of_split(corpus, split)
+    slice_columns(rows, names_in(slices))  # says so at once where one is not there
+    filled = prepared_clips(rows, loaded.clip, manifest, cache, workers)
     try:
         with progress_bar("corrupting", "cells") as report:
             result = run_suite(
@@ -66,14 +73,19 @@ def robustness(
         raise typer.Exit(130) from None
     summary, about = summarize(result), loaded.weights.config
     head = {"model": about.name, "corpus": corpus.corpus, "split": split, "suite": suite}
-    values = without_nan(summary_json(result, summary, head))
+    scored = [row for row in rows if row.clip in result.clean.clips]
+    columns, unsliced = slice_suite(result, scored, split_baselines(corpus, scored).constant, names_in(slices))
+    values = without_nan(summary_json(result, summary, head) | {"slices": slices_json(columns, unsliced)})
     write_json(out / "summary.json", values)
     if format == "json":
         show_json(values)
     else:
         show_summary(result, summary, f"{about.name} on {corpus.corpus}, split {split}")
+        show_slices(columns)
     for one in result.not_run:
         tell(f"not run: {one.cell.name}: {one.reason}")
+    for column, reason in unsliced.items():
+        tell(f"no slices by {column}: it {reason}")
     failed = sum(cell.failed for cell in (result.clean, *result.cells))
     if failed:
         tell(f"{failed} answers failed over all cells; the files in {out / 'cells'} say why")

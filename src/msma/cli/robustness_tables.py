@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from msma.cli.messages import printable
-from msma.cli.score_tables import bounds, number
+from msma.cli.score_tables import SHOWN, bounds, difference, number, shown
 from msma.cli.tables import stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msma.robustness.slices import ColumnLeft
     from msma.robustness.suite import SuiteResult
     from msma.robustness.summary import Group, Summary
+    from msma.scoring.gaps import Difference
 
 CHECKED = {
     "severity": "corruptions distort more at a higher severity",
@@ -73,6 +77,43 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
         console.print(f"check, {CHECKED[name]}: {check['verdict']}")
         for line in check["found"]:
             console.print(f"  {line}", soft_wrap=True)
+
+
+def show_slices(columns: Mapping[str, ColumnLeft]) -> None:
+    """What is left of the skill by group, a table for each column, largest groups first."""
+    console = stdout()
+    for name, column in columns.items():
+        table = Table(
+            printable(name), "clips", "sources", "clean skill", "clean accuracy", "mean retention", "minus the rest"
+        )
+        groups = sorted(column.groups.items(), key=lambda item: -item[1].clips)
+        for value, group in groups[:SHOWN]:
+            table.add_row(
+                shown(value),
+                str(group.clips),
+                str(group.sources),
+                number(group.clean.skill),
+                number(group.clean.mean_accuracy),
+                share(group.mean_retention),
+                "" if group.minus_rest is None else apart(group.minus_rest),
+            )
+        console.print(table)
+        if len(groups) > SHOWN:
+            console.print(f"{printable(name)}: and {len(groups) - SHOWN} smaller ones, in the JSON")
+        if column.largest is None:
+            console.print(f"{printable(name)}: too few sources or no clean skill: no gap in retention can be told")
+        else:
+            verdict = "a clear gap" if column.clear else "no clear gap"
+            console.print(f"{printable(name)}: {verdict} in retention")
+    comparisons = max((column.comparisons for column in columns.values()), default=0)
+    if comparisons:
+        console.print(f"minus the rest: with 95 %, all {comparisons} intervals hold together")
+
+
+def apart(value: Difference) -> str:
+    """Without an interval where there is none."""
+    known = not math.isnan(value.low)
+    return difference(value) if known else "" if math.isnan(value.difference) else f"{value.difference:+.3f}"
 
 
 def family_of(group: Group) -> str:

@@ -22,8 +22,9 @@ from msma.data.entry import KeptWindow
 from msma.media.faces import default_detector
 from msma.media.windows import prepared
 from msma.model.partials import sample_mask
+from msma.tensors import Features, Inputs, inputs_of
 from msma.traits import MODALITIES
-from msma.types import Clip, Features, Inputs
+from msma.types import Clip
 
 SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""
@@ -48,9 +49,11 @@ def degraded_inputs(
     """One window, corrupted by chance and clean, both mirrored by chance; and its quality, audio and visual."""
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
-    clean = prepared(window.clip, window.face, clip_config).inputs
+    clean = inputs_of(prepared(window.clip, window.face, clip_config).inputs)
     spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
-    inputs = clean if spoiled is window else prepared(spoiled.clip, spoiled.face, clip_config).inputs
+    inputs = clean
+    if spoiled is not window:
+        inputs = inputs_of(prepared(spoiled.clip, spoiled.face, clip_config).inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from msma.data.archives import Progress, gather
+from msma.data.columns import read_columns
 from msma.data.label_pickle import read_label_pickle
 from msma.data.manifest import Found, Row
 from msma.errors import MsmaError
@@ -38,17 +39,20 @@ def find_chalearn(
     *,
     extract: Path | None = None,
     keys: Sequence[str] = (),
+    columns: Sequence[Path] = (),
+    clip_column: str = "clip",
     progress: Progress | None = None,
 ) -> Found:
     """Match the mp4 files below `place` (a folder, or one zip) with its label pickles and transcripts.
 
     What lies in zips is unpacked into `extract` (by default `extracted` beside what `place` holds); `keys` open the
-    encrypted ones. `check` is called with each labelled file and raises MsmaError where it cannot be read. None leaves
-    media unread and gives every labelled clip a row, with the path where it is expected if it has no file.
+    encrypted ones. `columns` are tables with more about the clips, which are in the column `clip_column`. `check` is
+    called with each labelled file and raises MsmaError where it cannot be read. None leaves media unread and gives
+    every labelled clip a row, with the path where it is expected if it has no file.
 
     Raises:
-        MsmaError: nothing there, no labels, a pickle that is not what it should be, a clip that is there twice, or a
-            hostile archive.
+        MsmaError: nothing there, no labels, a pickle that is not what it should be, a clip that is there twice, a
+            hostile archive, or a table of columns that does not fit (see `read_columns`).
     """
     home = place if place.is_dir() else place.parent
     gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)
@@ -65,6 +69,9 @@ def find_chalearn(
         expected = f"no annotation pickle there; expected {', '.join(ANNOTATIONS.values())}"
         raise MsmaError("; ".join([f"{place}: {expected}", *gathered.unused[:10]]))
     transcripts = _all_transcripts(unique)
+    # Before any media is opened, which takes long.
+    further, table_notes = read_columns(columns, clip_column, labels, ["transcript"])
+    names = list(dict.fromkeys(name for values in further.values() for name in values))
     rows, unreadable = [], []
     for clip, (split, target) in sorted(labels.items()):
         if clip not in clips and check is not None:
@@ -75,8 +82,9 @@ def find_chalearn(
         except MsmaError as error:
             unreadable.append(str(error))
             continue
-        columns = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
-        rows.append(Row(clip, clips.get(clip, home / split / clip), clip.rsplit(".", 2)[0], split, target, columns))
+        said = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
+        own = said | {name: further.get(clip, {}).get(name, "") for name in names}
+        rows.append(Row(clip, clips.get(clip, home / split / clip), clip.rsplit(".", 2)[0], split, target, own))
     problems = {
         "clips without labels": sorted(clips.keys() - labels.keys()),
         "labels without clips": sorted(labels.keys() - clips.keys()),
@@ -88,13 +96,16 @@ def find_chalearn(
         problems["clips without a transcript"] = sorted(labels.keys() - transcripts.keys())
         problems["empty transcripts"] = sorted(clip for clip, text in transcripts.items() if not text.strip())
         problems["transcripts without labels"] = sorted(transcripts.keys() - labels.keys())
-    notes = [NEUROTICISM_NOTE]
+    if columns:
+        problems["clips without further columns"] = sorted(labels.keys() - further.keys())
+    notes = [NEUROTICISM_NOTE, *table_notes]
     missing = sum(row.clip not in clips for row in rows)
     if missing:
         notes.append(f"{missing} of {len(rows)} clips have no file; their path is where it is expected")
     facts: dict[str, Any] = {"notes": notes}
     if ORACLE in unique:
-        facts |= {"notice": SYNTHETIC_NOTICE, "ceiling": _ceilings(unique[ORACLE])}
+        facts |= {"notice": SYNTHETIC_NOTICE, **_known_to_oracle(unique[ORACLE])}
+        notes += _notes_on_planted(facts.get("attribute"), names)
     return Found("synthetic" if ORACLE in unique else "first-impressions-v2", rows, facts, problems)
 
 
@@ -189,8 +200,26 @@ def _all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
     return transcripts if paths else None
 
 
-def _ceilings(oracle: Path) -> dict[str, Any]:
+def _known_to_oracle(oracle: Path) -> dict[str, Any]:
+    """Its `ceiling`, and the planted `attribute` where there is one."""
     try:
-        return json.loads(oracle.read_text(encoding="utf-8"))["ceilings"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        known = json.loads(oracle.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = {"ceiling": known["ceilings"]}
+        planted = known.get("parameters", {}).get("attribute")
+        if planted is not None:
+            bias = {trait: float(planted["label_bias"].get(trait, 0.0)) for trait in TRAITS}
+            shifts = {trait: shift for trait, shift in bias.items() if shift}
+            facts["attribute"] = {"column": str(planted["column"]), "label_bias": shifts}
+        return facts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error
+
+
+def _notes_on_planted(attribute: dict[str, Any] | None, columns: Sequence[str]) -> list[str]:
+    if attribute is None:
+        return []
+    column, bias = attribute["column"], attribute["label_bias"]
+    notes = [f"planted: labels of {trait} are {shift:+g} where {column} is yes" for trait, shift in bias.items()]
+    if column not in columns:
+        notes.append(f"the corpus plants a column {column}; bring it in with --columns annotation/attributes.csv")
+    return notes

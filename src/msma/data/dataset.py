@@ -16,10 +16,10 @@ from msma.config import ClipConfig, TrainConfig
 from msma.data.augment import at_progress, degraded_inputs, masked
 from msma.data.cache import read_notes, read_windows
 from msma.data.manifest import Row
-from msma.media.inputs import collate, collate_features
 from msma.media.windows import prepared
+from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
 from msma.traits import MODALITIES
-from msma.types import Features, Inputs, MsmaError, Prepared
+from msma.types import MsmaError, Prepared
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
 """Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is
@@ -61,7 +61,7 @@ class ClipDataset(Dataset):
         target = torch.tensor(row.target)
         if self.augmentation is None:
             (window,) = read_prepared(entry, self.config, [0], self.modalities)
-            return window.inputs, target, torch.ones(2), None
+            return inputs_of(window.inputs), target, torch.ones(2), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))

@@ -25,10 +25,10 @@ from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.data.entry import read_windows
 from msma.data.manifest import Row
 from msma.files import written_whole
-from msma.media.inputs import collate
 from msma.media.windows import prepared
 from msma.model.msma_net import MsMANet
-from msma.types import Features, Inputs, MsmaError
+from msma.tensors import Features, Inputs, collate, inputs_of
+from msma.types import MsmaError
 
 FORMAT = 3
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
@@ -50,7 +50,8 @@ class InputVariants(Dataset):
         config = self.recipe.train
         windows = []
         for place, window in enumerate(read_windows(self.entries[index])):
-            variants = [(prepared(window.clip, window.face, self.recipe.clip).inputs, torch.ones(2))]
+            clean = inputs_of(prepared(window.clip, window.face, self.recipe.clip).inputs)
+            variants = [(clean, torch.ones(2))]
             for variant in range(1, self.variants):
                 # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
                 seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)

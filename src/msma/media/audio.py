@@ -1,17 +1,17 @@
-"""Log-mel spectrogram of a 16 kHz waveform in plain torch, and how loud it is."""
+"""Log-mel spectrogram of a 16 kHz waveform in plain NumPy and SciPy, and how loud it is."""
 
 from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32
-from torch import Tensor
+import scipy.fft
+import scipy.sparse
+from jaxtyping import Float32
 
 from msma.config import ClipConfig
-from msma.media.threads import one_thread
 from msma.types import SAMPLE_RATE
 
 LOWEST_HZ, HIGHEST_HZ = 20.0, 8000.0
@@ -48,8 +48,7 @@ def hop_samples(config: ClipConfig) -> int:
     return max(1, round(config.mel_hop_s * SAMPLE_RATE))
 
 
-@one_thread()
-def log_mel(waveform: Float[Tensor, " n"], config: ClipConfig) -> Float[Tensor, "m f"]:
+def log_mel(waveform: Float32[np.ndarray, " n"], config: ClipConfig) -> Float32[np.ndarray, "m f"]:
     """Power in mel bands from 20 Hz to 8 kHz, in dB, scaled by fixed constants to about [-1, 1].
 
     Nothing is normalised by the clip itself: loudness is a cue. Step j is centred on second (j + 0.5) * hop; what
@@ -59,33 +58,34 @@ def log_mel(waveform: Float[Tensor, " n"], config: ClipConfig) -> Float[Tensor, 
     fft_size = 1 << (window_size - 1).bit_length()
     steps = mel_steps(len(waveform), config)
     if not steps:
-        return torch.zeros(config.mels, 0)
-    window = torch.hann_window(window_size)
-    before = (fft_size - hop) // 2
-    after = (steps - 1) * hop + fft_size - before - len(waveform)
-    padded = torch.nn.functional.pad(waveform.float(), (before, after))
-    spectrum = torch.stft(
-        padded, fft_size, hop_length=hop, win_length=window_size, window=window, center=False, return_complex=True
-    )
+        return np.zeros((config.mels, 0), np.float32)
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_size) / window_size)).astype(np.float32)  # Hann
+    before = (fft_size - hop) // 2 - (fft_size - window_size) // 2
+    after = (steps - 1) * hop + window_size - before - len(waveform)
+    padded = np.pad(waveform[max(0, -before) :], (max(0, before), max(0, after)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window_size)[::hop][:steps]
+    spectrum: Any = scipy.fft.rfft(windows * window, fft_size, axis=1)
     # With this scale a full-scale sine has power 1 in its bin.
-    power = (spectrum.abs() / (window.sum() / 2)).square()
-    decibels = 10 * torch.log10(mel_filters(config.mels, fft_size) @ power + 10 ** (FLOOR_DB / 10 - 3))
+    power = (np.square(spectrum.real) + np.square(spectrum.imag)) / np.square(window.sum() / 2)
+    # Of a sparse matrix, because no other threads take part in its product, and so little of it is not zero.
+    filters = scipy.sparse.csr_array(mel_filters(config.mels, fft_size))
+    decibels = 10 * np.log10(filters @ power.T + np.float32(10 ** (FLOOR_DB / 10 - 3)))
     return db_to_scale(decibels)
 
 
-def db_to_scale(decibels: Tensor) -> Tensor:
+def db_to_scale(decibels: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """-100 dB, the floor, is -1; 0 dB, a full-scale sine, is 1."""
-    return decibels.clamp(min=FLOOR_DB) / (-FLOOR_DB / 2) + 1
+    return np.maximum(decibels, FLOOR_DB) / (-FLOOR_DB / 2) + 1
 
 
 @functools.lru_cache(maxsize=8)
-def mel_filters(mels: int, fft_size: int) -> Float[Tensor, "m bins"]:
+def mel_filters(mels: int, fft_size: int) -> Float32[np.ndarray, "m bins"]:
     """Triangular filters of height 1, evenly spaced in mel (HTK: 2595 log10(1 + f / 700)) from 20 Hz to 8 kHz."""
     edges = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
     bins = np.linspace(0, SAMPLE_RATE / 2, fft_size // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    return torch.from_numpy(np.maximum(0, np.minimum(rising, falling)).astype(np.float32))
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
 def hz_to_mel(hz: float) -> float:

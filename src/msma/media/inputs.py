@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from msma.config import ClipConfig
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.frames import face_crops, whole_pictures
 from msma.media.signal_statistics import SCENE_SIDE, picture_statistics, sound_statistics
-from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, Features, Inputs, MsmaError
-
-SILENCE = -1.0
-"""Value of log-mel steps that stand for nothing: padding, and a missing sound."""
+from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, InputArrays, MsmaError
 
 
-def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detector: Detector | None = None) -> Inputs:
+def prepare(
+    clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detector: Detector | None = None
+) -> InputArrays:
     """Face crops, log-mel and waveform of one window, as long as what it holds; the waveform is filled to whole hops.
 
     The face is sought in `clip` (with `default_detector()` where no other is given), unless `face` is known already.
@@ -33,25 +31,27 @@ def prepare(clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detec
     size = config.crop_size
     slots = frame_slots(clip, config)
     steps = mel_steps(len(clip.waveform), config) if heard else 1
-    waveform = torch.zeros(steps * hop_samples(config))
+    waveform = np.zeros(steps * hop_samples(config), np.float32)
     if heard:
-        waveform[: len(clip.waveform)] = torch.from_numpy(clip.waveform)
-    frames = placed(torch.from_numpy(crops), slots) if seen else torch.zeros(1, 3, size, size, dtype=torch.uint8)
-    places = placed(torch.from_numpy(boxes), slots) if seen else torch.zeros(1, 4)
-    frame_mask = placed(torch.from_numpy(face.valid), slots) if seen else torch.zeros(1, dtype=torch.bool)
-    scene = torch.from_numpy(whole_pictures(clip.frames, SCENE_SIDE))
+        waveform[: len(clip.waveform)] = clip.waveform
+    frames = placed(crops, slots) if seen else np.zeros((1, 3, size, size), np.uint8)
+    places = placed(boxes, slots) if seen else np.zeros((1, 4), np.float32)
+    frame_mask = placed(face.valid, slots) if seen else np.zeros(1, bool)
     mel = log_mel(waveform, config)
     heard_share, seen_share = coverage(clip, len(clip.waveform) / SAMPLE_RATE), coverage(clip, len(frames) / config.fps)
-    return Inputs(
+    heard_as = sound_statistics(mel, waveform, heard_share) if heard else np.zeros(AUDIO_STATISTICS, np.float32)
+    return InputArrays(
         frames=frames,
         boxes=places,
         frame_mask=frame_mask,
         log_mel=mel,
-        mel_mask=torch.full((steps,), heard),
+        mel_mask=np.full(steps, heard),
         waveform=waveform,
-        present=torch.tensor([heard, seen]),
-        audio_statistics=sound_statistics(mel, waveform, heard_share) if heard else torch.zeros(AUDIO_STATISTICS),
-        visual_statistics=picture_statistics(frames, places, frame_mask, scene, seen_share),
+        present=np.array([heard, seen]),
+        audio_statistics=heard_as,
+        visual_statistics=picture_statistics(
+            frames, places, frame_mask, whole_pictures(clip.frames, SCENE_SIDE), seen_share
+        ),
     )
 
 
@@ -72,10 +72,10 @@ def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:
     return slots
 
 
-def placed(values: torch.Tensor, slots: np.ndarray) -> torch.Tensor:
+def placed(values: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """Values at their slots, zeros (masked) elsewhere."""
-    steps = torch.zeros(int(slots[-1]) + 1, *values.shape[1:], dtype=values.dtype)
-    steps[torch.from_numpy(slots)] = values
+    steps = np.zeros((int(slots[-1]) + 1, *values.shape[1:]), values.dtype)
+    steps[slots] = values
     return steps
 
 
@@ -85,52 +85,9 @@ def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:
     return (*clip.reasons, *([level] if level else []), *face.reasons)
 
 
-def used_shares(clip: Clip, inputs: Inputs, config: ClipConfig) -> dict[str, float]:
+def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str, float]:
     """Share of the window's time in which sound and picture could be used, by modality, in [0, 1]."""
-    sound_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.float().mean())
+    sound_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.mean())
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
     return dict(zip(MODALITIES, (coverage(clip, sound_s), min(1.0, seen)), strict=True))
-
-
-def collate(windows: list[Inputs]) -> Inputs:
-    """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
-    frames = max(len(window.frames) for window in windows)
-    steps = max(window.log_mel.shape[-1] for window in windows)
-    samples = max(window.waveform.shape[-1] for window in windows)
-    return Inputs(
-        frames=torch.stack([pad(window.frames, 0, frames) for window in windows]),
-        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
-        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
-        log_mel=torch.stack([pad(window.log_mel, 1, steps, SILENCE) for window in windows]),
-        mel_mask=torch.stack([pad(window.mel_mask, 0, steps) for window in windows]),
-        waveform=torch.stack([pad(window.waveform, 0, samples) for window in windows]),
-        present=torch.stack([window.present for window in windows]),
-        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
-        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
-    )
-
-
-def collate_features(windows: list[Features]) -> Features:
-    """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
-    frames = max(len(window.frame_mask) for window in windows)
-    tokens = max(len(window.audio_mask) for window in windows)
-    linear = [window.linear for window in windows if window.linear is not None]
-    return Features(
-        visual=torch.stack([pad(window.visual, 0, frames) for window in windows]),
-        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
-        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
-        audio=torch.stack([pad(window.audio, 2, tokens) for window in windows]),
-        audio_mask=torch.stack([pad(window.audio_mask, 0, tokens) for window in windows]),
-        present=torch.stack([window.present for window in windows]),
-        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
-        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
-        linear=torch.stack(linear) if len(linear) == len(windows) else None,
-    )
-
-
-def pad(tensor: torch.Tensor, axis: int, length: int, value: float = 0) -> torch.Tensor:
-    """Lengthen `axis` to `length` with `value`."""
-    shape = list(tensor.shape)
-    shape[axis] = length - shape[axis]
-    return torch.cat([tensor, tensor.new_full(shape, value)], dim=axis)

@@ -36,9 +36,9 @@ class Keeping:
         self.start_s = window.start_s if self.start_s is None else self.start_s
         self.end_s = window.end_s
         inputs = window.inputs
-        for slot in inputs.frame_mask.nonzero()[:, 0].tolist():
+        for slot in np.flatnonzero(inputs.frame_mask).tolist():
             if self.seen % self.stride == 0:
-                crop = inputs.frames[slot].permute(1, 2, 0).numpy()
+                crop = inputs.frames[slot].transpose(1, 2, 0)
                 self.faces.append((window.start_s + (slot + 0.5) / self.fps, scaled(crop)))
             self.seen += 1
             if len(self.faces) == 2 * MOST_FACES:
@@ -48,7 +48,7 @@ class Keeping:
         while start + length > MOST_STEPS * self.step:
             self.coarsen()
         if inputs.present[0]:
-            waveform = inputs.waveform[:length].numpy()
+            waveform = inputs.waveform[:length]
             steps = (start + np.arange(len(waveform))) // self.step
             np.minimum.at(self.low, steps, waveform)
             np.maximum.at(self.high, steps, waveform)

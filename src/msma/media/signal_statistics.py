@@ -7,11 +7,12 @@ are scaled to about [-1, 1]. What is masked plays no part.
 from __future__ import annotations
 
 import itertools
+import math
+from typing import Any
 
-import torch
-from jaxtyping import Bool, Float, UInt8
-from torch import Tensor
-from torch.nn import functional as F
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
 
 from msma.types import VISUAL_STATISTICS
 
@@ -42,113 +43,160 @@ FLOOR = -0.95
 
 
 def picture_statistics(
-    frames: UInt8[Tensor, "t 3 s s"],
-    boxes: Float[Tensor, "t 4"],
-    mask: Bool[Tensor, " t"],
-    scene: UInt8[Tensor, "t2 3 h w"],
+    frames: UInt8[np.ndarray, "t 3 s s"],
+    boxes: Float32[np.ndarray, "t 4"],
+    mask: Bool[np.ndarray, " t"],
+    scene: UInt8[np.ndarray, "t2 3 h w"],
     coverage: float,
-) -> Float[Tensor, " k"]:
+) -> Float32[np.ndarray, " k"]:
     """VISUAL_STATISTICS numbers of face crops, places of the face and whole pictures; zeros where no frame is kept.
 
     `scene` holds the whole pictures, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
     """
     if not mask.any():
-        return torch.zeros(VISUAL_STATISTICS)
-    rgb = frames.float() / 255
-    gray = rgb.mean(dim=1, keepdim=True)
-    pyramid = [torch.cat([gray, rgb[:, :1] - rgb[:, 1:2], rgb[:, 2:] - rgb[:, 1:2]], dim=1)]
+        return np.zeros(VISUAL_STATISTICS, np.float32)
+    rgb = frames.astype(np.float32) / 255
+    gray = rgb.mean(axis=1, keepdims=True)
+    pyramid = [np.concatenate([gray, rgb[:, :1] - rgb[:, 1:2], rgb[:, 2:] - rgb[:, 1:2]], axis=1)]
     for _ in range(LEVELS):
-        pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
-    frame_by_frame = torch.cat([*detail(pyramid), exposure(gray), 3 * pyramid[0][:, 1:].mean(dim=(2, 3))], dim=1)
+        pyramid.append(block_means(pyramid[-1], 2))
+    frame_by_frame = np.concatenate([*detail(pyramid), exposure(gray), 3 * picture_mean(pyramid[0][:, 1:])], axis=1)
     changes = []
     for luma in (pyramid[0][:, 0], pyramid[2][:, 0]):
-        change = (luma[1:] - luma[:-1]).abs().mean(dim=(1, 2))
-        changes += [logarithm(change), (change < SAME).float()]
-    return torch.cat(
+        change = picture_mean(np.abs(luma[1:] - luma[:-1]))
+        changes += [logarithm(change), (change < SAME).astype(np.float32)]
+    return np.concatenate(
         [
             mean_and_deviation(frame_by_frame[mask]),
-            mean_and_deviation(torch.stack(changes, dim=1)[mask[1:] & mask[:-1]]),
+            mean_and_deviation(np.stack(changes, axis=1)[mask[1:] & mask[:-1]]),
             mean_and_deviation((2 * boxes - 0.5)[mask]),
             apparent_motion(scene),
-            torch.tensor([float(mask.float().mean()), coverage]),
+            np.array([mask.mean(), coverage], np.float32),
         ]
     )
 
 
-def detail(pyramid: list[Float[Tensor, "n 3 _ _"]]) -> list[Float[Tensor, "n _"]]:
+def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.ndarray, "n _"]]:
     """Of the Laplacian pyramid: how much there is of each octave, in the flattest blocks and in the median one too."""
     found = []
     for level, (fine, coarse) in enumerate(itertools.pairwise(pyramid)):
-        band = fine - F.interpolate(coarse, size=fine.shape[2:], mode="bilinear")
-        found.append(logarithm(band.abs().mean(dim=(2, 3))))
+        band = fine - enlarged(coarse, fine.shape[2:])
+        size = np.abs(band)
+        found.append(logarithm(picture_mean(size)))
         if level < 2:
-            blocks = F.avg_pool2d(band.abs(), BLOCK // 2**level, ceil_mode=True).flatten(2).sort(dim=-1).values
+            blocks = np.sort(block_means(size, BLOCK // 2**level).reshape(*size.shape[:2], -1), axis=-1)
             found += [logarithm(blocks[..., int(q * (blocks.shape[-1] - 1))]) for q in BLOCK_QUANTILES]
-            found.append(logarithm(band[:, :1].square().mean(dim=(2, 3)).sqrt()))
+            found.append(logarithm(np.sqrt(picture_mean(np.square(band[:, :1])))))
     return found
 
 
-def apparent_motion(scene: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, " k"]:
+def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, " k"]:
     """How far, in pixels, blocks of the picture seem to move from one to the next; zeros where there is only one.
 
     The background of a camera that stands still tells of noise where it seems to move, and of a codec that skips it
     where it does not at all; crops that follow the face cannot show a camera that shakes.
     """
     if len(scene) < 2:
-        return torch.zeros(len(MOTION_QUANTILES))
-    gray = F.avg_pool2d(scene.float().mean(dim=1, keepdim=True) / 255, 3, stride=1)
-    slope = (gray[..., 1:, 1:] - gray[..., :-1, 1:]).abs() + (gray[..., 1:, 1:] - gray[..., 1:, :-1]).abs()
-    change = (gray[1:] - gray[:-1])[..., 1:, 1:].abs()
-    pixels = F.avg_pool2d(change, BLOCK) / (F.avg_pool2d((slope[1:] + slope[:-1]) / 2, BLOCK) + LEAST_SLOPE)
-    ordered = pixels.flatten(1).sort(dim=1).values
+        return np.zeros(len(MOTION_QUANTILES), np.float32)
+    luma = scene.astype(np.float32).mean(axis=1) / 255
+    gray = np.stack([cv2.blur(picture, (3, 3))[1:-1, 1:-1] for picture in luma])
+    slope = np.abs(gray[:, 1:, 1:] - gray[:, :-1, 1:]) + np.abs(gray[:, 1:, 1:] - gray[:, 1:, :-1])
+    change = np.abs(gray[1:] - gray[:-1])[:, 1:, 1:]
+    rows, columns = (side // BLOCK * BLOCK for side in change.shape[1:])  # whole blocks only
+    moved, steep = (
+        block_means(values[:, None, :rows, :columns], BLOCK) for values in (change, (slope[1:] + slope[:-1]) / 2)
+    )
+    ordered = np.sort((moved / (steep + LEAST_SLOPE)).reshape(len(moved), -1), axis=1)
     last = ordered.shape[1] - 1
-    return torch.stack([logarithm(ordered[:, int(q * last)].mean(), LEAST_MOTION) for q in MOTION_QUANTILES])
+    return np.stack([logarithm(ordered[:, int(q * last)].mean(), LEAST_MOTION) for q in MOTION_QUANTILES])
 
 
-def exposure(gray: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n _"]:
+def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]:
     """Quantiles of the luma, and the shares that are black or white."""
-    luma = F.adaptive_avg_pool2d(gray, min(LUMA_SIDE, gray.shape[-1])).flatten(1).sort(dim=1).values
+    side = min(LUMA_SIDE, gray.shape[-1])
+    luma = np.sort(span_means(span_means(gray, side, 2), side, 3).reshape(len(gray), -1), axis=1)
     places = [int(q * (luma.shape[1] - 1)) for q in LUMA_QUANTILES]
-    shares = [(gray < 0.02).float().mean(dim=(2, 3)), (gray > 0.98).float().mean(dim=(2, 3))]
-    return torch.cat([luma[:, places], *shares], dim=1)
+    shares = [picture_mean((gray < 0.02).astype(np.float32)), picture_mean((gray > 0.98).astype(np.float32))]
+    return np.concatenate([luma[:, places], *shares], axis=1)
 
 
 def sound_statistics(
-    log_mel: Float[Tensor, "m f"], waveform: Float[Tensor, " n"], coverage: float
-) -> Float[Tensor, " k"]:
+    log_mel: Float32[np.ndarray, "m f"], waveform: Float32[np.ndarray, " n"], coverage: float
+) -> Float32[np.ndarray, " k"]:
     """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with sound."""
-    bands = F.adaptive_avg_pool2d(log_mel[None], (BANDS, log_mel.shape[-1]))[0]
-    ordered, last = bands.sort(dim=1).values, bands.shape[1] - 1
-    size = waveform.abs()
-    peak = size.max().clamp(min=LEAST)
+    bands = span_means(log_mel, BANDS, 0)
+    ordered, last = np.sort(bands, axis=1), bands.shape[1] - 1
+    size = np.abs(waveform)
+    peak = max(float(size.max()), LEAST)
     of_samples = [
-        peak.log() / 3,
-        ((size > 0.97 * peak).float().mean() + 1e-5).log() / 4,
-        (size < LEAST).float().mean(),
-        (size.square().mean().sqrt() + 1e-4).log() / 4,
-        (bands.mean(dim=0) < FLOOR).float().mean(),
-        torch.tensor(coverage),
+        math.log(peak) / 3,
+        math.log((size > 0.97 * peak).mean() + 1e-5) / 4,
+        (size < LEAST).mean(),
+        math.log(math.sqrt(np.square(size).mean()) + 1e-4) / 4,
+        (bands.mean(axis=0) < FLOOR).mean(),
+        coverage,
     ]
-    return torch.cat(
+    return np.concatenate(
         [
-            torch.stack([ordered[:, round(q * last)] for q in BAND_QUANTILES], dim=1).flatten(),
+            np.stack([ordered[:, round(q * last)] for q in BAND_QUANTILES], axis=1).ravel(),
             *(5 * mean_change(bands, lag) for lag in LAGS),
-            torch.stack(of_samples),
+            np.array(of_samples, np.float32),
         ]
     )
 
 
-def mean_change(bands: Float[Tensor, "c f"], lag: int) -> Float[Tensor, " c"]:
+def mean_change(bands: Float32[np.ndarray, "c f"], lag: int) -> Float32[np.ndarray, " c"]:
     """Of each band from one step to that `lag` later; zeros where the sound is shorter."""
-    return (bands[:, lag:] - bands[:, :-lag]).abs().sum(dim=1) / max(1, bands.shape[1] - lag)
+    return np.abs(bands[:, lag:] - bands[:, :-lag]).sum(axis=1) / max(1, bands.shape[1] - lag)
 
 
-def mean_and_deviation(values: Float[Tensor, "l k"]) -> Float[Tensor, " k2"]:
+def mean_and_deviation(values: Float32[np.ndarray, "l k"]) -> Float32[np.ndarray, " k2"]:
     """Over the rows; zeros where there is none."""
     if not len(values):
-        return torch.zeros(2 * values.shape[1])
-    return torch.cat([values.mean(dim=0), values.std(dim=0, correction=0)])
+        return np.zeros(2 * values.shape[1], np.float32)
+    return np.concatenate([values.mean(axis=0), values.std(axis=0)])
 
 
-def logarithm(share: Tensor, least: float = 1e-3) -> Tensor:
-    return (share + least).log() / 3 + 1
+def logarithm(share: Any, least: float = 1e-3) -> Any:
+    """Of a share, or of an array of them."""
+    return np.log(share + np.float32(least)) / 3 + 1
+
+
+def picture_mean(pictures: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b"]:
+    *before, height, width = pictures.shape
+    return pictures.reshape(*before, height * width).mean(axis=-1)
+
+
+def block_means(pictures: Float32[np.ndarray, "n c h w"], side: int) -> Float32[np.ndarray, "n c h2 w2"]:
+    """Means of square blocks; those at the right and lower edge of what is there."""
+    count, channels, height, width = pictures.shape
+    below, right = -height % side, -width % side
+    filled = np.pad(pictures, ((0, 0), (0, 0), (0, below), (0, right))) if below or right else pictures
+    rows, columns = (height + below) // side, (width + right) // side
+    # One above the other, all pictures are one.
+    tall = np.ascontiguousarray(filled).reshape(-1, width + right)
+    means = cv2.resize(tall, (columns, count * channels * rows), interpolation=cv2.INTER_AREA)
+    means = means.reshape(count, channels, rows, columns)
+    if below:
+        means[:, :, -1] *= side / (side - below)
+    if right:
+        means[..., -1] *= side / (side - right)
+    return means
+
+
+def enlarged(pictures: Float32[np.ndarray, "n c h w"], size: tuple[int, ...]) -> Float32[np.ndarray, "n c h2 w2"]:
+    """Bilinear, to rows and columns."""
+    found = np.empty((*pictures.shape[:2], *size), np.float32)
+    for place in np.ndindex(pictures.shape[:2]):
+        found[place] = cv2.resize(pictures[place], size[::-1], interpolation=cv2.INTER_LINEAR)
+    return found
+
+
+def span_means(values: Float32[np.ndarray, "..."], count: int, axis: int) -> Float32[np.ndarray, "..."]:
+    """Means of `count` even stretches of an axis; where it does not divide, neighbours share what is between them."""
+    length = values.shape[axis]
+    first, end = np.arange(count) * length // count, -(-np.arange(1, count + 1) * length // count)
+    sums = np.cumsum(np.moveaxis(values, axis, -1), axis=-1, dtype=np.float64)
+    sums = np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
+    means = (sums[..., end] - sums[..., first]) / (end - first)
+    return np.ascontiguousarray(np.moveaxis(means, -1, axis).astype(np.float32))

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from msma.model.layers import masked_mean
+from msma.tensors import Features
 from msma.traits import TRAITS
-from msma.types import Features
 
 READINGS = {"both": (0, 1), "audio": (0,), "visual": (1,)}
 """What is present → the modalities that are read (indices into MODALITIES)."""

@@ -30,19 +30,24 @@ STYLE = """
   font-weight: 600; white-space: nowrap; }
 .status.failed { background: #1a1a1a; color: #fff; print-color-adjust: exact; }
 .status.degraded, .status.abstained { border-style: dashed; }
-.faces { display: flex; flex-wrap: wrap; gap: .5rem; margin: .5rem 0; padding: 0; list-style: none; }
-.faces img { display: block; width: 5rem; height: 5rem; object-fit: cover; }
+.faces { display: grid; grid-template-columns: repeat(8, minmax(0, 5rem)); gap: .5rem; margin: .5rem 0; padding: 0;
+  list-style: none; }
+.faces img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: cover; }
 .faces span { font-size: .8125rem; color: #404040; }
 .strip { display: block; width: 100%; overflow: visible; }
 .strip text { font: 12px system-ui, sans-serif; fill: #404040; }
 .sound { margin: .5rem .5rem 1rem 0; max-width: 46rem; }
 .traits, .bars { margin: .5rem 0; padding: 0; list-style: none; max-width: 46rem; }
-.traits li, .bars li { display: grid; grid-template-columns: 15.5rem 1fr; column-gap: 1rem; align-items: center;
+.traits li, .bars li { display: grid; grid-template-columns: 13rem 1fr; column-gap: 1rem; align-items: center;
   padding-right: .5rem; break-inside: avoid; }
 .traits small, .bars small { color: #404040; font-size: .8125rem; }
 .key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .25rem 0; font-size: .8125rem; color: #404040; }
 .key span { display: inline-flex; align-items: center; gap: .4rem; }
-@media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; } }
+.key svg { flex: none; }
+@media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; }
+  .faces { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
+@media print { .traits, .faces, .sound, .key, .bars { break-inside: avoid; } .traits li, .bars li { column-gap: .5rem;
+  grid-template-columns: 9rem 1fr; } .traits small, .bars small, .faces span, .key { font-size: .625rem; } }
 """
 
 
@@ -149,16 +154,18 @@ def trait_chart(
     for trait, score in traits.items():
         ends = None if intervals is None else intervals.get(trait)
         labels = None if quantiles is None else quantiles.get(trait)
-        said = f"{score:.2f}" + ("" if ends is None else f" ({ends[0]:.2f} to {ends[1]:.2f})")
-        rank = "" if labels is None else f"above {round(100 * share_below(score, labels))} % of the labels"
+        told = [] if ends is None else [f"{ends[0]:.2f} to {ends[1]:.2f}"]
+        told += [] if labels is None else [f"above {whole_percent(share_below(score, labels))} of the labels"]
+        small = "".join(f"<br><small>{one}</small>" for one in told)
+        label = ", ".join([f"{trait} {score:.2f}", *told])
         rows += (
-            f"<li><div><strong>{text(trait)}</strong> {said}{f'<br><small>{rank}</small>' if rank else ''}</div>"
-            f"{trait_strip(score, ends, labels, ', '.join(part for part in (f'{trait} {said}', rank) if part))}</li>\n"
+            f"<li><div><strong>{text(trait)}</strong> {score:.2f}{small}</div>"
+            f"{trait_strip(score, ends, labels, label)}</li>\n"
         )
     scale = f'<svg class="strip" height="24" aria-hidden="true">{axis(TICKS, [f"{t:g}" for t in TICKS], 20)}</svg>'
     key = f"<span>{swatch(dot('50%'))} answer</span>"
     if intervals is not None:
-        held = "" if coverage is None else f", made to hold {coverage:.0%} of the labels"
+        held = "" if coverage is None else f", made to hold {whole_percent(coverage)} of the labels"
         key += f"<span>{swatch(span_line('5%', '95%'))} interval{held}</span>"
     if quantiles is not None:
         key += (
@@ -227,7 +234,7 @@ def quality_bars(quality: Mapping[str, float], used: Mapping[str, float]) -> str
     for modality in MODALITIES:
         for what, value, said in (
             ("quality", quality[modality], f"{quality[modality]:.2f}"),
-            ("used", used[modality], f"{used[modality]:.0%} of the time"),
+            ("used", used[modality], whole_percent(used[modality])),
         ):
             pattern = f'fill="{BLUE}"' if what == "quality" else f'fill="#fff" stroke="{BLUE}" stroke-width="2"'
             rows += (
@@ -237,6 +244,10 @@ def quality_bars(quality: Mapping[str, float], used: Mapping[str, float]) -> str
                 f'<rect x="0" width="{percent(value)}" y="3" height="10" {pattern}/></svg></li>\n'
             )
     return f'<ul class="bars">\n{rows}</ul>\n'
+
+
+def whole_percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def percent(share: float) -> str:

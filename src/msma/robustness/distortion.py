@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from msma.config import ClipConfig
@@ -30,8 +29,8 @@ def sound_distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> float:
     heard = np.zeros_like(clean.waveform)
     kept = corrupted.waveform[: len(heard)]
     heard[: len(kept)] = kept
-    before, after = (log_mel(torch.from_numpy(waveform), config) for waveform in (clean.waveform, heard))
-    return float((after - before).abs().mean()) / MEL_RANGE
+    before, after = (log_mel(waveform, config) for waveform in (clean.waveform, heard))
+    return float(np.abs(after - before).mean()) / MEL_RANGE
 
 
 def picture_distortion(clean: Clip, corrupted: Clip) -> float:

@@ -122,6 +122,8 @@ def read_evaluation(folder: Path) -> tuple[dict[str, Any], Predictions]:
     """
     try:
         evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        if not isinstance(evaluation, dict):
+            raise ValueError("no object of JSON")
         with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         predicted, target = (
@@ -129,5 +131,5 @@ def read_evaluation(folder: Path) -> tuple[dict[str, Any], Predictions]:
             for prefix in ("", "target_")
         )
         return evaluation, Predictions([r["clip"] for r in rows], [r["source"] for r in rows], predicted, target)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise MsmaError(f"{folder}: holds no evaluation; make one with `msma evaluate --out {folder}`") from error

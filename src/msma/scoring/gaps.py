@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,21 +87,12 @@ def gaps(
     """
     error, names = (predicted - target)[:, labelled], names_of(labelled)
     measured = np.column_stack([error, -np.abs(error).mean(axis=1)])  # bias by trait, mean accuracy but for the 1
-    large = {
-        (column, value): (members, sources)
-        for column, values in columns.items()
-        for value in sorted(set(values))
-        if (sources := smaller_side(draws, members := clips_with(value, values))) >= MIN_SOURCES
-    }
-    found = {column: sum(name == column for name, _ in large) for column in columns}
-    # Of two values each is the rest of the other: one look.
-    looks = sum(min(1, here) if len(set(columns[column])) == 2 else here for column, here in found.items())
-    comparisons = looks * measured.shape[1]
+    large = large_groups(columns, draws)
+    comparisons = looks_at(large, columns) * measured.shape[1]
     groups: dict[str, dict[str, GroupGap]] = {column: {} for column in columns}
     for (column, value), (members, sources) in large.items():
-        quantile = float(stdtrit(sources - 1, 1 - 0.05 / (2 * comparisons)))
-        *bias, accuracy = differences(measured, members, draws, sources, quantile)
-        in_labels = differences(target[:, labelled], members, draws, sources, quantile)
+        *bias, accuracy = differences(measured, members, draws, sources, comparisons)
+        in_labels = differences(target[:, labelled], members, draws, sources, comparisons)
         effects = [effect(labels, own) for labels, own in zip(in_labels, bias, strict=True)]
         groups[column][value] = GroupGap(
             dict(zip(names, bias, strict=True)), accuracy, dict(zip(names, effects, strict=True))
@@ -109,17 +100,44 @@ def gaps(
     return {column: gap_of(its_groups, comparisons) for column, its_groups in groups.items()}
 
 
+def large_groups(
+    columns: Mapping[str, Sequence[str]], draws: Draws
+) -> dict[tuple[str, str], tuple[Bool[np.ndarray, " clips"], int]]:
+    """By column and value, where value and rest have MIN_SOURCES sources each: the clips, and the sources of the side
+    that has fewer."""
+    return {
+        (column, value): (members, sources)
+        for column, values in columns.items()
+        for value in sorted(set(values))
+        if (sources := smaller_side(draws, members := clips_with(value, values))) >= MIN_SOURCES
+    }
+
+
+def looks_at(large: Collection[tuple[str, str]], columns: Mapping[str, Sequence[str]]) -> int:
+    """How many independent looks the groups are: of two values each is the rest of the other, one look."""
+    found = {column: sum(name == column for name, _ in large) for column in columns}
+    return sum(min(1, here) if len(set(columns[column])) == 2 else here for column, here in found.items())
+
+
+def half_widths(
+    drawn: Float[np.ndarray, "draws columns"], sources: int, comparisons: int
+) -> Float[np.ndarray, " columns"]:
+    """Of the intervals of what was drawn by bootstrap, at 95 % over all comparisons; `sources` of the smaller side."""
+    quantile = float(stdtrit(sources - 1, 1 - 0.05 / (2 * comparisons)))
+    # The sample variance of few sources is too small by (sources - 1) / sources.
+    return quantile * np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
+
+
 def differences(
     values: Float[np.ndarray, "clips columns"],
     members: Bool[np.ndarray, " clips"],
     draws: Draws,
     sources: int,
-    quantile: float,
+    comparisons: int,
 ) -> list[Difference]:
     """Mean of each column over `members` minus that over the rest; `sources` is that of the smaller side."""
     drawn = resampled_means(values, draws, members) - resampled_means(values, draws, ~members)
-    # The sample variance of few sources is too small by (sources - 1) / sources.
-    half = quantile * np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
+    half = half_widths(drawn, sources, comparisons)
     centre = values[members].mean(axis=0) - values[~members].mean(axis=0)
     return [Difference(float(c), float(c - h), float(c + h)) for c, h in zip(centre, half, strict=True)]
 

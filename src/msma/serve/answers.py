@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
+from msma.checkpoint import Weights
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
 from msma.corruptions.table import ROWS, named
@@ -38,7 +39,7 @@ class Compared:
 class Answers:
     """One model, asked by one thread at a time."""
 
-    model: Model
+    model: Model[Weights]
     lock: Lock
 
     def predict(self, path: Path, *, keep_media: bool = False, progress: Progress | None = None) -> Prediction:

@@ -17,6 +17,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from msma.checkpoint import Weights
 from msma.predict import Model
 from msma.serve.answers import Answers
 from msma.serve.app import HEAD, THEME, page
@@ -29,7 +30,7 @@ CONNECTIONS = 256
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def serve(model: Model, host: str, port: int, *, waiting: int, ready: Callable[[str], None]) -> None:
+def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: Callable[[str], None]) -> None:
     """Answers at `host` and `port` until the process is told to stop (Ctrl-C).
 
     Args:
@@ -53,7 +54,7 @@ def serve(model: Model, host: str, port: int, *, waiting: int, ready: Callable[[
 
 
 def application(
-    model: Model,
+    model: Model[Weights],
     folder: Path,
     address: str,
     hosts: frozenset[str] | None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import repeat
@@ -18,7 +19,7 @@ import numpy as np
 
 from msma.data.chalearn import ANNOTATIONS
 from msma.data.manifest import SPLITS
-from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised
+from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import Part, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
 from msma.errors import MsmaError
@@ -31,6 +32,11 @@ GENERATOR_VERSION = 1
 STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 """Order of First Impressions V2; `interview` is there because the real files have it."""
 MANIFEST = "oracle.json"
+ATTRIBUTES = "attributes.csv"
+"""In the folder of the annotation, where people wear hats: one row a clip."""
+HAT = "hat"
+"""The column of it."""
+LARGEST_BIAS = 0.5
 
 Progress = Callable[[int, int], None]
 
@@ -53,10 +59,15 @@ def render_corpus(
     seconds: float = 4.0,
     fps: int = 12,
     size: tuple[int, int] = (320, 240),
+    hats: bool = False,
+    label_bias: Mapping[str, float] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Render `clips` talking heads into `out`/{train,val,test}, with `annotation/`, `cues.csv` and `oracle.json`.
+
+    With `hats` half of the people wear one, whatever their traits are; `label_bias` then says by trait how much higher
+    the labels of those are, though they behave as the others.
 
     The same seed gives the same bytes, whatever the number of `workers` (default: one per core; 1 renders in this
     process). A call that was interrupted goes on where it stopped. Worker processes are spawned, so a script that
@@ -66,8 +77,9 @@ def render_corpus(
         MsmaError: impossible parameters, or `out` holds something else than a corpus of the same parameters.
     """
     form = checked(clips, Format(seed, float(seconds), int(fps), (int(size[0]), int(size[1]))))
-    parts = cast(clips, seed)
-    oracle = describe(parts, form)
+    bias = checked_bias(hats, label_bias or {})
+    parts = cast(clips, seed, hats=hats, label_bias=bias)
+    oracle = describe(parts, form, hats, bias)
     claim(out, oracle)
     wanted = [part for part in parts if not (out / part.split / part.name).exists()]
     if progress:
@@ -76,7 +88,9 @@ def render_corpus(
         if progress:
             progress(done, clips)
     write_labels(out / "annotation", parts)
-    write_cues(out / "cues.csv", parts)
+    write_cues(out / "cues.csv", parts, hats)
+    if hats:
+        write_attributes(out / "annotation" / ATTRIBUTES, parts)
     return Corpus(out, parts, oracle)
 
 
@@ -89,17 +103,35 @@ def checked(clips: int, form: Format) -> Format:
     return form
 
 
-def describe(parts: list[Part], form: Format) -> dict[str, Any]:
+def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float]:
+    """In OCEAN order, without what is 0."""
+    unknown = sorted(label_bias.keys() - set(TRAITS))
+    if unknown:
+        raise MsmaError(f"a label bias of {unknown[0]!r}, which is no trait; use {', '.join(TRAITS)}")
+    if not all(math.isfinite(shift) and abs(shift) <= LARGEST_BIAS for shift in label_bias.values()):
+        raise MsmaError(f"a label bias is at most {LARGEST_BIAS:g}, upwards or downwards; scores are in [0, 1]")
+    if label_bias and not hats:
+        raise MsmaError("labels can only be biased by a hat: add --hats to --label-bias")
+    return {trait: float(label_bias[trait]) for trait in TRAITS if label_bias.get(trait)}
+
+
+def describe(
+    parts: list[Part], form: Format, hats: bool = False, bias: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """What oracle.json says: parameters, cues, the ceilings, and what the best predictor scores on the test split."""
+    shift = shift_of(bias or {})
+    attribute = {"attribute": {"column": HAT, "label_bias": dict(bias or {})}} if hats else {}
     oracle: dict[str, Any] = {
         "generator_version": GENERATOR_VERSION,
-        "parameters": {"clips": len(parts), **asdict(form), "size": list(form.size)},
+        "parameters": {"clips": len(parts), **asdict(form), "size": list(form.size), **attribute},
         "cues": list(CUE_NAMES),
-        "ceilings": ceilings(),
+        "ceilings": ceilings(shift),
     }
     test = [part for part in parts if part.split == "test"]
     if len(test) > 1:
-        oracle["oracle_on_test"] = realised(np.stack([p.cues for p in test]), np.stack([p.traits for p in test]))
+        cues, labels = np.stack([p.cues for p in test]), np.stack([p.labels for p in test])
+        has = np.array([p.source.hat is not None for p in test])
+        oracle["oracle_on_test"] = realised(cues, labels, shift, has)
     return oracle
 
 
@@ -153,18 +185,30 @@ def write_labels(folder: Path, parts: list[Part]) -> None:
         labels: dict[str, dict[str, Any]] = {trait: {} for trait in STORED_TRAITS}
         for part in parts:
             if part.split == split:
-                values = {**dict(zip(TRAITS, part.traits, strict=True)), "interview": part.traits.mean()}
+                values = {**dict(zip(TRAITS, part.labels, strict=True)), "interview": part.labels.mean()}
                 for trait in STORED_TRAITS:
                     labels[trait][part.name] = number(values[trait])
         with written_whole(folder / name) as unfinished:
             unfinished.write_bytes(pickle.dumps(labels, protocol=2))
 
 
-def write_cues(path: Path, parts: list[Part]) -> None:
-    """One row per clip: name, split, source, the traits (scores) and the cues (standard deviations)."""
+def write_cues(path: Path, parts: list[Part], hats: bool = False) -> None:
+    """One row per clip: name, split, source, the traits (unbiased scores), the cues (standard deviations), the hat."""
     with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["clip", "split", "source", *TRAITS, *CUE_NAMES])
+        rows.writerow(["clip", "split", "source", *TRAITS, *CUE_NAMES, *([HAT] if hats else [])])
         for part in parts:
             values = [f"{value:.6f}" for value in (*part.traits, *part.cues)]
-            rows.writerow([part.name, part.split, part.source.name, *values])
+            rows.writerow([part.name, part.split, part.source.name, *values, *([worn(part)] if hats else [])])
+
+
+def write_attributes(path: Path, parts: list[Part]) -> None:
+    """What can be seen of each clip's person: a table for `msma prepare chalearn --columns`."""
+    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["clip", HAT])
+        rows.writerows([part.name, worn(part)] for part in parts)
+
+
+def worn(part: Part) -> str:
+    return "no" if part.source.hat is None else "yes"

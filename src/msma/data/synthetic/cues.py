@@ -10,11 +10,13 @@ All of it is linear and Gaussian, so E[z | c] and its quality are exact. As in F
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from msma.metrics import by_trait, ccc
 from msma.traits import TRAITS
@@ -25,6 +27,7 @@ READINGS: tuple[Reading, ...] = ("audio", "visual", "both")
 SCORE_MEAN = 0.5
 SCORE_STD = 0.15
 TRAIT_CORRELATION = 0.35
+UNBIASED = np.zeros(len(TRAITS))
 LARGEST_CUE = 2.7
 """Rendering saturates at this many standard deviations; 0.7 % of cue values lie beyond."""
 
@@ -144,9 +147,16 @@ def show(z: Float64[np.ndarray, "*b 5"], noise: Float64[np.ndarray, "*b q"]) -> 
     return z @ loadings().T + noise * np.sqrt(1 - validity**2)
 
 
-def scores(z: Float64[np.ndarray, "*b 5"]) -> Float64[np.ndarray, "*b 5"]:
-    """Apparent scores in [0, 1] of traits in standard deviations."""
-    return np.clip(SCORE_MEAN + SCORE_STD * z, 0, 1)
+def scores(
+    z: Float64[np.ndarray, "*b 5"], shift: Float64[np.ndarray, "*#b 5"] = UNBIASED
+) -> Float64[np.ndarray, "*b 5"]:
+    """Apparent scores in [0, 1] of traits in standard deviations; `shift` is added before they are clipped."""
+    return np.clip(SCORE_MEAN + SCORE_STD * z + shift, 0, 1)
+
+
+def shift_of(label_bias: Mapping[str, float]) -> Float64[np.ndarray, " 5"]:
+    """By trait, in OCEAN order; 0 where none is named."""
+    return np.array([label_bias.get(trait, 0.0) for trait in TRAITS])
 
 
 def shown_in(reading: Reading) -> np.ndarray:
@@ -166,39 +176,61 @@ def regression(reading: Reading) -> tuple[Float64[np.ndarray, "q 5"], Float64[np
     return weights, np.sqrt(np.sum(weights[seen] * covariance, axis=0))
 
 
+def label_correlation(reading: Reading, shift: Float64[np.ndarray, " 5"]) -> Float64[np.ndarray, " 5"]:
+    """Multiple correlation of the labels with all that is seen: the cues and, in the picture, the attribute."""
+    of_attribute = (shift / 2 / SCORE_STD) ** 2  # half of the people have it
+    rho = regression(reading)[1]
+    return np.sqrt((rho**2 + of_attribute * (reading != "audio")) / (1 + of_attribute))
+
+
 def oracle(
-    cues: Float64[np.ndarray, "*b q"], reading: Reading, *, spread_matched: bool = False
+    cues: Float64[np.ndarray, "*b q"],
+    reading: Reading,
+    *,
+    spread_matched: bool = False,
+    shift: Float64[np.ndarray, " 5"] = UNBIASED,
+    has: Bool[np.ndarray, "*b"] | None = None,
 ) -> Float64[np.ndarray, "*b 5"]:
-    """The best prediction of the scores from the cues.
+    """The best prediction of the labels from the cues and, where labels of those who have (`has`) the attribute are
+    higher by `shift`, from the attribute, which is seen and not heard.
 
-    E[z | c] has the least error; divided by the multiple correlation it has the traits' own spread and the best CCC.
+    E[label | all that is seen] has the least error; with its deviations divided by the multiple correlation it has the
+    labels' own spread and the best CCC.
     """
-    weights, correlation = regression(reading)
-    expected = cues @ weights
-    return scores(expected / correlation if spread_matched else expected)
+    expected = cues @ regression(reading)[0]
+    if has is not None and reading != "audio":
+        expected = expected + (has[..., None] - 0.5) * shift / SCORE_STD
+    return scores(expected / label_correlation(reading, shift) if spread_matched else expected, shift / 2)
 
 
-def ceilings() -> dict[str, dict[str, dict[str, float]]]:
+def ceilings(shift: Float64[np.ndarray, " 5"] = UNBIASED) -> dict[str, dict[str, dict[str, float]]]:
     """Closed form, by reading: best `ccc` (rho) and best `mean_accuracy` (1 - MAE), by trait and their mean.
 
-    CCC of k E[z | c] is 2 k rho^2 / (1 + k^2 rho^2), largest at k = 1 / rho, where it is rho. The error of E[z | c]
-    is Gaussian with variance 1 - rho^2. Clipping of the scores (1 in 1000) is left out.
+    CCC of k E[y | seen] is 2 k rho^2 / (1 + k^2 rho^2) in units of the labels' spread, largest at k = 1 / rho, where it
+    is rho. The error of E[z | c] is Gaussian with variance 1 - rho^2; who does not see the attribute errs by half of
+    `shift` more, upwards or downwards. Clipping of the scores (1 in 1000 without a shift) is left out.
     """
     best = {}
     for reading in READINGS:
-        rho = regression(reading)[1]
-        accuracy = 1 - SCORE_STD * np.sqrt(1 - rho**2) * np.sqrt(2 / np.pi)
-        best[reading] = {"ccc": by_trait(rho), "mean_accuracy": by_trait(accuracy)}
+        error = SCORE_STD * np.sqrt(1 - regression(reading)[1] ** 2)
+        unseen = np.abs(shift) / 2 * (reading == "audio")
+        # E|error + unseen| of a Gaussian error (a folded normal).
+        beyond = np.array([math.erf(value) for value in unseen / error / math.sqrt(2)])
+        accuracy = 1 - error * np.sqrt(2 / np.pi) * np.exp(-((unseen / error) ** 2) / 2) - unseen * beyond
+        best[reading] = {"ccc": by_trait(label_correlation(reading, shift)), "mean_accuracy": by_trait(accuracy)}
     return best
 
 
 def realised(
-    cues: Float64[np.ndarray, "b q"], targets: Float64[np.ndarray, "b 5"]
+    cues: Float64[np.ndarray, "b q"],
+    targets: Float64[np.ndarray, "b 5"],
+    shift: Float64[np.ndarray, " 5"] = UNBIASED,
+    has: Bool[np.ndarray, " b"] | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """What the oracle scores on these very clips, in the form of `ceilings`."""
     result = {}
     for reading in READINGS:
-        matched = oracle(cues, reading, spread_matched=True)
-        error = np.abs(oracle(cues, reading) - targets).mean(axis=0)
+        matched = oracle(cues, reading, spread_matched=True, shift=shift, has=has)
+        error = np.abs(oracle(cues, reading, shift=shift, has=has) - targets).mean(axis=0)
         result[reading] = {"ccc": by_trait(ccc(matched, targets)), "mean_accuracy": by_trait(1 - error)}
     return result

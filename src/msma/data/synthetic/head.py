@@ -17,6 +17,11 @@ HALF_WIDTH, HALF_HEIGHT = 0.78, 0.86
 HEAD_A, HEAD_B = 0.385, 0.5
 """Half axes of the head in head heights; the same for everyone, so that size in the picture means distance."""
 
+HAT_A, HAT_B = 0.44, 0.50
+"""Half axes of a hat."""
+HAT_RIM, HAT_RIM_HEIGHT = -0.335, 0.12
+"""Lower edge of a hat in the middle, and the height of its turned-up rim."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -69,6 +74,8 @@ def draw_head(source: Source) -> Patch:
         cover = np.maximum(cover, mask)
 
     back = hair_behind(source.hair_style, x, y)
+    if source.hat is not None:
+        back = back * soft(y + 0.30)  # what is above the ears is under the hat
     paint(back, hair, 0.75 * strands)
     for side in (-1, 1):
         ear = ellipse(x - side * (HEAD_A + 0.015), y - 0.03, 0.05, 0.10)
@@ -81,6 +88,8 @@ def draw_head(source: Source) -> Patch:
     light = 0.45 + 0.55 * depth + 0.28 * (0.75 * u * source.light[0] + 0.6 * v * source.light[1])
     paint(face, skin, light + relief(x, y, source))
     paint(hair_in_front(source.hair_style, x, y) * edge(1.09 - radius, HEAD_A), hair, strands * (0.7 + 0.4 * depth))
+    if source.hat is not None:
+        paint(hat(x, y), np.array(lit(source.hat, source)), knitted(x, y, source))
     return Patch(
         colour=np.clip(canvas, 0, 255).astype(np.uint8),
         clear=np.round(255 * (1 - cover)).astype(np.uint8),
@@ -120,6 +129,22 @@ def hair_in_front(style: str, x: np.ndarray, y: np.ndarray) -> Float32[np.ndarra
     line = {"short": 0.36, "long": 0.38, "receding": 0.43, "bob": 0.36, "bun": 0.39}[style]
     temples = {"short": 1.0, "long": 1.2, "receding": 0.3, "bob": 1.1, "bun": 0.8}[style]
     return soft(-line + temples * x**2 - y) * soft(0.06 - y)
+
+
+def hat(x: np.ndarray, y: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """A knitted hat down to where the hair begins, well above the brows."""
+    return ellipse(x, y + 0.18, HAT_A, HAT_B) * soft(HAT_RIM + 0.25 * x**2 - y)
+
+
+def knitted(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, "h w"]:
+    """Light on the wool: round, ribbed, with a turned-up rim."""
+    across = np.clip(x / HAT_A, -1, 1)
+    rim = soft(y - HAT_RIM - 0.25 * x**2 + HAT_RIM_HEIGHT)
+    ribs = 0.06 * np.sin(2 * np.pi * 9 * np.arcsin(across))
+    fold = 0.25 * np.exp(-(((y - HAT_RIM - 0.25 * x**2 + HAT_RIM_HEIGHT) / 0.012) ** 2))
+    return (0.55 + 0.4 * np.sqrt(1 - across**2) + 0.2 * across * source.light[0] + ribs + 0.1 * rim - fold).astype(
+        np.float32
+    )
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> Float32[np.ndarray, "h w"]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from msma.data.manifest import SPLITS
-from msma.data.synthetic.cues import CUES, scores, show, trait_correlation
+from msma.data.synthetic.cues import CUES, scores, shift_of, show, trait_correlation
 from msma.traits import TRAITS
 
 CLIPS_PER_SOURCE = 4
@@ -60,6 +61,8 @@ class Source:
     """Reverberation re direct sound."""
     noise_db: float
     """Background noise re full scale."""
+    hat: Colour | None = None
+    """Of the wool; None without a hat."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,22 @@ class Part:
     """Apparent scores in [0, 1], OCEAN order."""
     cues: Float64[np.ndarray, " q"]
     """Standard deviations, order of CUES."""
+    labels: Float64[np.ndarray, " 5"]
+    """What the annotation says: the traits, or what a bias makes of them."""
 
 
-def cast(clips: int, seed: int) -> list[Part]:
-    """Every clip of the corpus. A longer corpus of the same seed begins with the same clips (from 12 clips on)."""
+def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, float] | None = None) -> list[Part]:
+    """Every clip of the corpus. A longer corpus of the same seed begins with the same clips (from 12 clips on).
+
+    With `hats` half of the sources wear one; nothing else about them changes. `label_bias` says by trait how much
+    higher the labels of those are.
+    """
     per_source = min(CLIPS_PER_SOURCE, max(1, clips // len(SPLITS)))
     sources, common = [], []
     for number in range(-(-clips // per_source)):
         rng = np.random.default_rng([seed, 0, number])
-        sources.append(draw_source(rng))
+        source = draw_source(rng)
+        sources.append(replace(source, hat=draw_hat(seed, number)) if hats else source)
         common.append(rng.standard_normal(len(TRAITS)))
     # Each clip has a generator of its own, so that it depends on seed and index alone.
     generators = [np.random.default_rng([seed, 1, index]) for index in range(clips)]
@@ -91,6 +101,8 @@ def cast(clips: int, seed: int) -> list[Part]:
     independent = np.sqrt(SOURCE_SHARE) * np.stack(common)[number] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
     z = independent @ np.linalg.cholesky(trait_correlation()).T
     traits, cues = scores(z), show(z, own[:, len(TRAITS) :])
+    hatted = np.array([source.hat is not None for source in sources])[number]
+    labels = scores(z, hatted[:, None] * shift_of(label_bias or {}))
     return [
         Part(
             index=index,
@@ -99,6 +111,7 @@ def cast(clips: int, seed: int) -> list[Part]:
             source=sources[number[index]],
             traits=traits[index],
             cues=cues[index],
+            labels=labels[index],
         )
         for index in range(clips)
     ]
@@ -130,6 +143,20 @@ def draw_source(rng: np.random.Generator) -> Source:
         reverb_db=float(rng.uniform(-22, -12)),
         noise_db=float(rng.uniform(-66, -58)),
     )
+
+
+def draw_hat(seed: int, number: int) -> Colour | None:
+    """The hat of the source of this number, from generators of its own: all else is as without hats.
+
+    Of two sources that follow one another in a split, a coin says which one wears a hat: half of each split do.
+    """
+    cycle, at = divmod(number, len(SPLIT_OF_SOURCE))
+    split = SPLIT_OF_SOURCE[at]
+    place = cycle * SPLIT_OF_SOURCE.count(split) + SPLIT_OF_SOURCE[:at].count(split)
+    coin = np.random.default_rng([seed, 3, SPLITS.index(split), place // 2])
+    if coin.integers(2) != place % 2:
+        return None
+    return rgb(np.random.default_rng([seed, 4, number]).uniform(40, 210, 3))
 
 
 def rgb(values: np.ndarray) -> Colour:

@@ -1,0 +1,39 @@
+"""`msma report`: one page of answers, or of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+
+
+def report(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|PREDICTIONS.json", help="A run folder, or what `msma predict --format json` or jsonl wrote."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The page: one file of HTML that opens offline.")] = Path(
+        "report.html"
+    ),
+) -> None:
+    """Write a page of answers, or of a run. Reads result files only: no media, no weights."""
+    from msma.files import written_whole
+
+    if source.is_dir():
+        from msma.pages.run_files import read_run
+        from msma.pages.run_report import run_report
+
+        page = run_report(read_run(source))
+    else:
+        from msma.pages.answers_file import read_answers
+        from msma.pages.predictions_report import predictions_report
+
+        page = predictions_report(read_answers(source), source.name)
+    with written_whole(out) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    tell(f"{out} is written ({out.stat().st_size / 1024:.0f} KiB)")

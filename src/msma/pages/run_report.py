@@ -1,0 +1,207 @@
+"""The report of a run: one page of how it was made, what it learned and how good it is, from its result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from msma.figures import own_style
+from msma.pages.page import page, text
+from msma.pages.predictions_report import APPARENT
+from msma.pages.run_figures import STYLE as FIGURES
+from msma.pages.run_figures import image, learning_curve, plots
+from msma.pages.run_files import Found, RunFiles, understood
+from msma.pages.run_robustness import robustness
+from msma.pages.run_scores import evaluations, headline, intervals, slices
+from msma.pages.tables import STYLE as TABLES
+from msma.pages.tables import facts, missing, notice, number, signed, span, table
+
+OWN = """
+section { break-inside: auto; }
+.recipe { columns: 18rem; }
+"""
+SECTIONS = ("Learning", "Scores", "Intervals", "Groups", "Robustness", "Ablations", "Complexity", "How it was made")
+
+
+def run_report(run: RunFiles) -> str:
+    """The page; the same files give the same bytes.
+
+    Raises:
+        MsmaError: a file does not hold what it should, or matplotlib is not installed.
+    """
+    with own_style():
+        made = {
+            "Learning": learning(run),
+            "Scores": evaluations(run),
+            "Intervals": intervals(run),
+            "Groups": slices(run),
+            "Robustness": robustness(run),
+            "Ablations": ablations(run),
+            "Complexity": complexity(run),
+            "How it was made": provenance(run),
+        }
+    names = {title: title.lower().replace(" ", "-") for title in SECTIONS}
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>\n' for title, name in names.items())
+    body = "".join(
+        f'<section aria-labelledby="{name}">\n<h2 id="{name}">{title}</h2>\n{made[title]}</section>\n'
+        for title, name in names.items()
+    )
+    title = f"Run {run.folder.resolve().name}"
+    start = f"<h1>{text(title)}</h1>\n<p>From <bdi>{text(str(run.folder))}</bdi>.</p>\n"
+    start += notice([APPARENT, *notices(run)]) + headline(run)
+    nav = f'<nav aria-label="Sections"><ul>\n{links}</ul></nav>\n'
+    return page(f"msma: {title}", start + nav + body, TABLES + FIGURES + OWN)
+
+
+def notices(run: RunFiles) -> list[str]:
+    if run.config is None:
+        return []
+    with understood(run.config) as config:
+        return [str(config["notice"])]
+
+
+def learning(run: RunFiles) -> str:
+    if run.log is None or not run.log.values:
+        return missing("No learning curve:", "msma train RECIPE --manifest CSV --out RUN")
+    with understood(run.log) as log:
+        steps, named = [float(line["step"]) for line in log], ("train_loss", "ccc", "mean_accuracy", "skill")
+        columns = {name: [float(line[name]) for line in log] for name in named}
+        constant = [float(line["constant_mean_accuracy"]) for line in log]
+        best = max(range(len(steps)), key=lambda place: (columns["ccc"][place], -place))
+        panels = {
+            "training loss": {"loss": columns["train_loss"]},
+            "validation CCC and skill": {"CCC": columns["ccc"], "skill": columns["skill"]},
+            "validation mean accuracy": {"network": columns["mean_accuracy"], "constant": constant},
+        }
+        images = []
+        for title, lines in panels.items():
+            ends = ", ".join(f"{name} from {values[0]:.3f} to {values[-1]:.3f}" for name, values in lines.items())
+            about = f"{title} over {steps[-1]:.0f} steps: {ends}"
+            images.append(image(learning_curve(steps, lines, title, steps[best]), about))
+        told = (
+            f"<p>{len(log)} validations. The weights of step {steps[best]:.0f} are kept, whose validation CCC "
+            f"{columns['ccc'][best]:.3f} is the best; a constant has 0.</p>\n"
+        )
+    return told + plots(images)
+
+
+def ablations(run: RunFiles) -> str:
+    if run.ablation is None:
+        return missing("Not part of an ablation study:", "msma ablate RECIPE --manifest CSV --out STUDY")
+    with understood(run.ablation) as study:
+        rows = study["rows"]
+        shown = [
+            [
+                name,
+                f"{int(row['parameters']):,}",
+                *(ranged(row["statistics"][key]) for key in ("mean_accuracy", "ccc", "skill")),
+                *(number(row["statistics"][scenario]["mean"]) for scenario in study["scenarios"]),
+                ranged(row["statistics"]["retention"]),
+            ]
+            for name, row in rows.items()
+        ]
+        clean = ["", "parameters", "mean accuracy", "CCC", "skill"]
+        heads = [*clean, *(plain(name) for name in study["scenarios"]), "retention"]
+        about = (
+            f"{study['recipe']} on {study['corpus']}, split {study['split']}: mean [range] over {study['seeds']} "
+            f"seeds, {study['clips']} clips of {study['sources']} sources; skill in each scenario (noise of severity "
+            f"{study['severity']}); a constant has mean accuracy {number(study['constant_mean_accuracy'], 4)}, CCC and "
+            "skill 0"
+        )
+        compared = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
+        minus = [
+            [name, *(difference(row["differences"][key]) for key in compared)]
+            for name, row in rows.items()
+            if row["differences"]
+        ]
+        less = "Minus the recipe [95 %, paired by seed and source]"
+        return table(heads, shown, about) + (table(["", *map(plain, compared)], minus, less) if minus else "")
+
+
+def plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def ranged(value: Any) -> str:
+    return f"{number(value['mean'])}\n{span(value['low'], value['high'])}"
+
+
+def difference(value: Any) -> str:
+    return f"{signed(value['difference'])}\n[{signed(value['low'])}, {signed(value['high'])}]"
+
+
+def complexity(run: RunFiles) -> str:
+    """Whatever columns the rows have."""
+    if run.profile is None:
+        return missing("No parameters, operations, latency or memory:", f"msma profile --model {run.folder}")
+    with understood(run.profile) as profile:
+        about = {} if isinstance(profile, list) else {name: v for name, v in profile.items() if name != "rows"}
+        rows = [flat(row) for row in (profile if isinstance(profile, list) else profile["rows"])]
+        heads = list(dict.fromkeys(name for row in rows for name in row))
+        shown = [[cell(row.get(name)) for name in heads] for row in rows]
+        measured = facts({name: cell(value) for name, value in flat(about).items()})
+    return measured + table(list(map(plain, heads)), shown, "As measured by msma profile")
+
+
+def flat(values: Any, before: str = "") -> dict[str, Any]:
+    """Nested values by dotted names.
+
+    Raises:
+        AttributeError: it is no object of JSON.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return found
+
+
+def cell(value: Any) -> str:
+    if value is None:
+        return "\u2013"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+def provenance(run: RunFiles) -> str:
+    """Commands, versions, seed, data and recipe."""
+    parts = [sessions(run), seed(run), identity(run.corpus)]
+    if run.recipe is not None:
+        recipe = yaml.safe_dump(run.recipe, sort_keys=False)
+        parts.append(f'<h3>Recipe</h3>\n<pre class="recipe">{text(recipe)}</pre>\n')
+    return "".join(parts)
+
+
+def sessions(run: RunFiles) -> str:
+    if run.sessions is None or not run.sessions.values:
+        return missing(
+            "No command and no versions on record (trained before they were kept, or elsewhere):",
+            "msma train RECIPE --manifest CSV --out RUN",
+        )
+    with understood(run.sessions) as found:
+        told = "".join(f"<pre>{text(line['command'])}</pre>\n{ran_on(line)}" for line in found)
+    return f"<h3>{'Command' if len(found) == 1 else 'Commands, in the order of time'}</h3>\n{told}"
+
+
+def ran_on(line: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in line["versions"].items())
+    return facts({"device": str(line["device"]), "platform": str(line["platform"]), "versions": versions})
+
+
+def identity(corpus: Found | None) -> str:
+    if corpus is None:
+        return ""
+    with understood(corpus) as values:
+        return "<h3>Data</h3>\n" + facts({name: cell(value) for name, value in flat(values).items()})
+
+
+def seed(run: RunFiles) -> str:
+    train = (run.recipe or {}).get("train")
+    chosen: Iterable[str] = ("seed", "steps", "batch_size", "learning_rate") if isinstance(train, dict) else ()
+    told = {plain(name): str(train[name]) for name in chosen if name in train} if train else {}
+    return f"<h3>Training</h3>\n{facts(told)}" if told else ""

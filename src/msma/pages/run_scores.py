@@ -1,0 +1,236 @@
+"""The parts of a run's page that come from `msma evaluate`: scores beside baselines, intervals, groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from msma.conformal import BINS, COVERAGES, QUALITY_EDGES, Bin, level_of
+from msma.pages.page import text
+from msma.pages.run_figures import half_width_curves, image, plots, scatter
+from msma.pages.run_files import Found, RunFiles, understood
+from msma.pages.tables import missing, number, signed, span, table
+from msma.scoring.predictions import Predictions
+from msma.traits import TRAITS
+
+WITH_INTERVAL = ("ccc", "mean_accuracy", "skill")
+SHOWN_COVERAGE = 0.9
+USED = {"both": "sound and picture", "audio": "sound alone", "visual": "picture alone", "nothing": "nothing"}
+MOST_VALUES = 20
+"""Of a column of groups; the JSON has all."""
+EVALUATE = "msma evaluate --model {folder} --manifest CSV --split test"
+
+
+def headline(run: RunFiles) -> str:
+    """The one number of each evaluation, beside what it is to be measured by."""
+    told = ""
+    for found, _ in run.evaluations:
+        with understood(found) as values:
+            ccc, accuracy = values["metrics"]["ccc"]["mean"], values["metrics"]["mean_accuracy"]["mean"]
+            bounds, constant = values["intervals"]["ccc"], values["baselines"]["constant"]["mean_accuracy"]["mean"]
+            ceiling = (values["ceiling"] or {}).get("ccc", {}).get("mean")
+            best = "" if ceiling is None else f", at most {number(ceiling)} is possible"
+            told += (
+                f"<p>On {text(str(values['corpus']))}, split {text(str(values['split']))} "
+                f"({int(values['clips'])} clips of {int(values['sources'])} sources): CCC "
+                f"<strong>{number(ccc)}</strong> {span(bounds['low'], bounds['high'])} (a constant has 0{best}); "
+                f"mean accuracy {number(accuracy, 4)}, of a constant {number(constant, 4)}.</p>\n"
+            )
+    return told
+
+
+def evaluations(run: RunFiles) -> str:
+    if not run.evaluations:
+        return missing("Not evaluated:", EVALUATE.format(folder=run.folder))
+    return "".join(evaluation(found, predictions) for found, predictions in run.evaluations)
+
+
+def evaluation(found: Found, predictions: Predictions) -> str:
+    with understood(found) as values:
+        split = text(str(values["split"]))
+        warnings = "".join(f"<li>{text(str(line))}</li>\n" for line in values["warnings"])
+        told = (f"<ul>\n{warnings}</ul>\n" if warnings else "") + unscored(values)
+        shown = table_of_metrics(values) + scatters(values, predictions)
+    return f"<h3>Split {split}</h3>\n{told}{shown}"
+
+
+def unscored(values: dict[str, Any]) -> str:
+    failed, degraded = values["failed"], values["degraded"]
+    parts = [f"{int(degraded)} clips were read with faults"] if degraded else []
+    parts += [f"{len(failed)} clips are not scored: " + "; ".join(map(str, failed.values()))] if failed else []
+    return "".join(f"<p>{text(part)}.</p>\n" for part in parts)
+
+
+def table_of_metrics(values: dict[str, Any]) -> str:
+    """Traits down, metrics across; then the baselines, seen and unseen sources and the ceiling."""
+    metrics, bounds = values["metrics"], values["intervals"]
+    names = list(metrics)
+    rows = [
+        [trait, str(values["clips"]), *(with_interval(metrics[name][trait], bounds.get(name), trait) for name in names)]
+        for trait in metrics[names[0]]
+    ]
+    seen, unseen = values["slices"]["seen_source"], values["slices"]["unseen_source"]
+    others = [
+        ("constant", values["clips"], values["baselines"]["constant"]),
+        ("same source, no media", values["clips"], values["baselines"]["same_source"]),
+    ]
+    if seen["clips"] and unseen["clips"]:
+        others += [
+            ("seen sources", seen["clips"], seen),
+            ("seen: same source, no media", seen["clips"], seen["baselines"]["same_source"]),
+            ("unseen sources", unseen["clips"], unseen),
+            ("unseen: constant", unseen["clips"], unseen["baselines"]["constant"]),
+        ]
+    first_other = len(rows)
+    rows += [[title, str(clips), *(number(of[name]["mean"]) for name in names)] for title, clips, of in others]
+    ceiling = values["ceiling"]
+    if ceiling is not None:
+        cells = (number(ceiling[name]["mean"]) if name in ceiling else "" for name in names)
+        rows.append(["ceiling", "", *cells])
+    about = (
+        "By trait, with 95 % intervals by bootstrap over sources. Below, to compare with (means over traits): the mean "
+        "of the training labels, the mean label of the same source, and the best that is possible where that is known"
+    )
+    heads = ["", "clips", *(name.replace("_", " ") for name in names)]
+    return table(heads, rows, about, strong=[first_other - 1], apart=[first_other])
+
+
+def with_interval(value: float | None, bounds: Any, trait: str) -> str:
+    return number(value) + ("" if bounds is None else f"\n{span(bounds[trait]['low'], bounds[trait]['high'])}")
+
+
+def scatters(values: dict[str, Any], predictions: Predictions) -> str:
+    images = []
+    for column, trait in enumerate(TRAITS):
+        predicted, label = predictions.predicted[:, column], predictions.target[:, column]
+        known = np.isfinite(predicted) & np.isfinite(label)
+        if not known.any():
+            continue
+        bias = values["baselines"]["constant"]["bias"][trait]
+        constant = None if bias is None else float(label[known].mean() + bias)
+        ccc = number(values["metrics"]["ccc"][trait])
+        figure = scatter(predicted[known], label[known], f"{trait} (CCC {ccc})", constant)
+        images.append(image(figure, f"{trait}: prediction over label of {known.sum()} clips, CCC {ccc}"))
+    return "<p>Prediction over label; the diagonal is perfect, the dashed line is the constant.</p>\n" + plots(images)
+
+
+def intervals(run: RunFiles) -> str:
+    """Do they hold, and how wide are they?"""
+    parts = []
+    for found, _ in run.evaluations:
+        with understood(found) as values:
+            report = values["prediction_intervals"]
+            if report is not None:
+                parts.append(coverage(report, str(values["split"])))
+    if run.calibration is None:
+        parts.append(missing("No prediction intervals:", f"msma calibrate --model {run.folder} --manifest CSV"))
+    else:
+        parts.append(half_widths(run.calibration))
+        if len(parts) == 1:
+            parts.append(missing("How well they hold is not known:", EVALUATE.format(folder=run.folder)))
+    return "".join(parts)
+
+
+def coverage(report: dict[str, Any], split: str) -> str:
+    available = {USED.get(name, name): part for name, part in report["available"].items()}
+    groups = {"all answers": report["whole"]} | available
+    names = list(report["whole"]["coverage"])
+    rows = [
+        [
+            name,
+            str(part["clips"]),
+            *(f"{number(part['coverage'][trait])}\nwidth {number(part['width'][trait], 2)}" for trait in names),
+        ]
+        for name, part in groups.items()
+    ]
+    nominal = f"{100 * report['nominal']:.0f} %"
+    about = f"Split {split}: share of the labels that {nominal} intervals hold, and their mean width, by what was used"
+    return table(["", "clips", *names], rows, about)
+
+
+def half_widths(found: Found) -> str:
+    """Of the calibration: a table at one coverage, and curves over all of them."""
+    calibration = found.values
+    lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)
+    rows, images, level = [], [], level_of(SHOWN_COVERAGE)
+    traits: list[str] = []
+    for available, bins in calibration.bins.items():
+        traits = list(bins[0].half_widths)
+        curves = {}
+        for place in range(BINS):
+            said, one = f"quality {lows[place]:.1f} to {highs[place]:.1f}", bins[place]
+            cells = (one.half_widths[trait][level] for trait in traits)
+            widths = ["unknown" if width is None else number(width) for width in cells]
+            rows.append([USED[available], said.removeprefix("quality "), str(one.answers), str(one.sources), *widths])
+            curves[said] = mean_half_widths(one)
+        figure = half_width_curves(COVERAGES, curves, f"{USED[available]}: mean over traits")
+        images.append(image(figure, f"half-width of intervals over nominal coverage, by quality: {USED[available]}"))
+    about = calibration.about
+    caption = (
+        f"Half-widths of {100 * SHOWN_COVERAGE:.0f} % intervals, from {about.clips} clips of {about.sources} sources "
+        f"({about.corpus}, split {about.split})"
+    )
+    return table(["used", "quality", "answers", "sources", *traits], rows, caption) + plots(images)
+
+
+def mean_half_widths(one: Bin) -> list[float]:
+    """By coverage; NaN, which is not drawn, where one is not known."""
+    rows = [[np.nan if width is None else width for width in row] for row in one.half_widths.values()]
+    return np.mean(np.array(rows, dtype=np.float64), axis=0).tolist()
+
+
+def slices(run: RunFiles) -> str:
+    if not run.evaluations:
+        return missing("No groups looked at:", EVALUATE.format(folder=run.folder) + " --slices gender")
+    told = ""
+    for found, _ in run.evaluations:
+        with understood(found) as values:
+            split, columns = str(values["split"]), values["slices"]["columns"]
+            if not columns:
+                told += missing(
+                    f"Split {split}: the manifest has no column that groups clips; with one:",
+                    EVALUATE.format(folder=run.folder) + " --slices COLUMN",
+                )
+            for column, groups in columns.items():
+                told += group_table(split, column, groups) + gap_table(column, values["gaps"].get(column))
+    return told
+
+
+def group_table(split: str, column: str, groups: dict[str, Any]) -> str:
+    ordered = sorted(groups.items(), key=lambda item: -item[1]["clips"])
+    traits = list(ordered[0][1]["bias"])
+    rows = [
+        [
+            value or "(none)",
+            str(part["clips"]),
+            str(part["sources"]),
+            *(with_interval(part[name]["mean"], part["intervals"].get(name), "mean") for name in WITH_INTERVAL),
+            *(signed(part["bias"][trait]) for trait in traits),
+        ]
+        for value, part in ordered[:MOST_VALUES]
+    ]
+    heads = [column, "clips", "sources", *(f"{name.replace('_', ' ')} [95 %]" for name in WITH_INTERVAL)]
+    more = f"; {len(ordered) - MOST_VALUES} smaller ones are in the JSON" if len(ordered) > MOST_VALUES else ""
+    return table([*heads, *(f"bias {trait}" for trait in traits)], rows, f"{column}, split {split}{more}")
+
+
+def gap_table(column: str, gap: Any) -> str:
+    """Each value minus the rest; a clear gap has a star."""
+    if gap is None or not gap["groups"]:
+        return f"<p>{text(column)}: too few sources in each value to look for gaps.</p>\n"
+    traits = list(next(iter(gap["groups"].values()))["bias"])
+    rows = [
+        [value or "(none)", *(starred(group["bias"][trait]) for trait in traits), starred(group["mean_accuracy"])]
+        for value, group in gap["groups"].items()
+    ]
+    about = (
+        f"{column}: each value minus the rest. With 95 %, all {gap['comparisons']} intervals of the evaluation hold "
+        "together; * excludes 0"
+    )
+    return table([column, *(f"bias {trait}" for trait in traits), "mean accuracy"], rows, about)
+
+
+def starred(value: dict[str, Any]) -> str:
+    clear = "*" if value["low"] > 0 or value["high"] < 0 else ""
+    return f"{signed(value['difference'])}{clear}\n[{signed(value['low'])}, {signed(value['high'])}]"

@@ -1,0 +1,208 @@
+"""What is left of the skill in each group of people: from the answers in the cells of a suite, and the labels.
+
+Retention of a group is its skill in a cell over its own clean skill. Its mean is over the scenarios in which something
+is left, each over its severities. Only clips that have an answer in every cell count, so that all cells are of the same
+clips.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from msma.data.manifest import Row, targets
+from msma.metrics import Draws, draw_sources, relative_gain, resampled_means
+from msma.robustness.result import CellResult
+from msma.robustness.suite import SuiteResult
+from msma.scoring.evaluation import slice_columns
+from msma.scoring.gaps import Difference, clips_with, half_widths, large_groups, looks_at
+from msma.traits import MODALITIES, TRAITS
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left in one cell; means over traits."""
+
+    skill: float
+    mean_accuracy: float
+    retention: float
+    """NaN where the clean skill is not above 0."""
+
+
+@dataclass(frozen=True)
+class GroupLeft:
+    """One value of a column."""
+
+    clips: int
+    sources: int
+    clean: Left
+    cells: dict[str, Left]
+    """By name of the cell."""
+    mean_retention: float
+    minus_rest: Difference | None
+    """Mean retention minus that of all other clips. None where value or rest have fewer than MIN_SOURCES sources;
+    without an interval (NaN) where the clean skill of either is not above 0 in every bootstrap sample."""
+
+
+@dataclass(frozen=True)
+class ColumnLeft:
+    groups: dict[str, GroupLeft]
+    """By value."""
+    largest: str | None
+    """The value whose mean retention differs most from the rest."""
+    comparisons: int
+    """Of the whole report, over all columns: what the level is adjusted to."""
+
+    @property
+    def clear(self) -> bool:
+        """Does any interval exclude 0?"""
+        return any(group.minus_rest is not None and group.minus_rest.clear for group in self.groups.values())
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Absolute errors clip by clip, on the traits that are answered and labelled."""
+
+    names: list[str]
+    """Of the cells, without the clean one."""
+    weights: Float64[np.ndarray, " cells"]
+    """Of the cells in mean retention; they sum to 1."""
+    cells: Float64[np.ndarray, "cells_and_clean clips traits"]
+    """The clean one last."""
+    constant: Float64[np.ndarray, "clips traits"]
+
+
+def slice_suite(
+    suite: SuiteResult,
+    rows: Sequence[Row],
+    constant: Float[np.ndarray, "clips 5"],
+    slices: Sequence[str] | None = None,
+) -> tuple[dict[str, ColumnLeft], dict[str, str]]:
+    """By column of the manifest and value, and why other columns make no slices.
+
+    Intervals are those of the gaps of an evaluation (docs/metrics.md): all of a report hold together with 95 %.
+
+    Args:
+        rows: of the clean cell's clips.
+        constant: the constant prediction for these rows, in OCEAN order.
+
+    Raises:
+        MsmaError: no column of a name in `slices`.
+    """
+    answered = set.intersection(*({*result.clips} for result in (suite.clean, *suite.cells)))
+    kept = np.array([row.clip in answered for row in rows], dtype=bool)
+    some = [row for row, has in zip(rows, kept, strict=True) if has]
+    if not some:
+        return {}, {}
+    columns, unsliced = slice_columns(some, slices)
+    errors, draws = errors_of(suite, some, constant[kept]), draw_sources([row.source for row in some])
+    large = large_groups(columns, draws)
+    comparisons = looks_at(large, columns)
+    found = {
+        column: {value: group_left(errors, draws, clips_with(value, values)) for value in sorted(set(values))}
+        for column, values in columns.items()
+    }
+    for (column, value), (members, sources) in large.items():
+        gap = minus_rest(errors, draws, members, sources, comparisons)
+        found[column][value] = replace(found[column][value], minus_rest=gap)
+    return {column: column_left(groups, comparisons) for column, groups in found.items()}, unsliced
+
+
+def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Errors:
+    answered = list(suite.prior)  # in the order of the answers
+    places = [TRAITS.index(trait) for trait in answered]
+    target = targets(rows)[:, places]
+    labelled = ~np.isnan(target).all(axis=0)
+    target = target[:, labelled]
+
+    def error(result: CellResult) -> Float64[np.ndarray, "clips traits"]:
+        at = {clip: index for index, clip in enumerate(result.clips)}
+        return np.abs(result.traits[[at[row.clip] for row in rows]][:, labelled] - target)
+
+    left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
+    scenarios = [result.cell.scenario for result in left]
+    return Errors(
+        names=[result.cell.name for result in left],
+        weights=np.array([1 / scenarios.count(name) for name in scenarios]) / max(len(set(scenarios)), 1),
+        cells=np.stack([error(result) for result in (*left, suite.clean)]),
+        constant=np.abs(constant[:, places][:, labelled] - target),
+    )
+
+
+def group_left(errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"]) -> GroupLeft:
+    """Without the difference from the rest."""
+    skill = skills(errors, members)
+    accuracy = 1 - errors.cells[:, members].mean(axis=(1, 2))
+    retention = skill / skill[-1] if skill[-1] > 0 else np.full_like(skill, math.nan)
+    *cells, clean = (Left(*map(float, values)) for values in zip(skill, accuracy, retention, strict=True))
+    return GroupLeft(
+        clips=int(members.sum()),
+        sources=len(np.unique(draws.source_of[members])),
+        clean=clean,
+        cells=dict(zip(errors.names, cells, strict=True)),
+        mean_retention=float(mean_retention(errors, skill[None])[0]),
+        minus_rest=None,
+    )
+
+
+def minus_rest(
+    errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"], sources: int, comparisons: int
+) -> Difference:
+    ours, theirs = (float(mean_retention(errors, skills(errors, rows)[None])[0]) for rows in (members, ~members))
+    drawn = [mean_retention(errors, resampled_skills(errors, draws, rows)) for rows in (members, ~members)]
+    apart = drawn[0] - drawn[1]
+    half = math.nan if np.isnan(apart).any() else float(half_widths(apart[:, None], sources, comparisons)[0])
+    return Difference(ours - theirs, ours - theirs - half, ours - theirs + half)
+
+
+def skills(errors: Errors, rows: Bool[np.ndarray, " clips"]) -> Float64[np.ndarray, " cells_and_clean"]:
+    """On some clips, mean over traits."""
+    return skill_of(errors.cells[:, rows].mean(axis=1), errors.constant[rows].mean(axis=0))
+
+
+def resampled_skills(
+    errors: Errors, draws: Draws, rows: Bool[np.ndarray, " clips"]
+) -> Float64[np.ndarray, "draws cells_and_clean"]:
+    """The same in every bootstrap sample."""
+    cells, clips, traits = errors.cells.shape
+    columns = np.hstack([errors.cells.transpose(1, 0, 2).reshape(clips, -1), errors.constant])
+    means = resampled_means(columns, draws, rows).reshape(-1, cells + 1, traits)
+    return skill_of(means[:, :-1], means[:, -1:])
+
+
+def skill_of(
+    error: Float64[np.ndarray, "*cells traits"], constant: Float64[np.ndarray, "*#cells traits"]
+) -> Float64[np.ndarray, "*cells"]:
+    return relative_gain(error, np.broadcast_to(constant, error.shape)).mean(axis=-1)
+
+
+def mean_retention(
+    errors: Errors, skill: Float64[np.ndarray, "draws cells_and_clean"]
+) -> Float64[np.ndarray, " draws"]:
+    """NaN where the clean skill is not above 0, or where no cell is left."""
+    if not errors.names:
+        return np.full(len(skill), math.nan)
+    clean = skill[:, -1]
+    return skill[:, :-1] @ errors.weights / np.where(clean > 0, clean, math.nan)
+
+
+def column_left(groups: dict[str, GroupLeft], comparisons: int) -> ColumnLeft:
+    apart = {
+        value: abs(group.minus_rest.difference)
+        for value, group in groups.items()
+        if group.minus_rest is not None and not math.isnan(group.minus_rest.difference)
+    }
+    return ColumnLeft(groups, max(apart, key=lambda value: apart[value], default=None), comparisons)
+
+
+def slices_json(columns: Mapping[str, ColumnLeft], unsliced: Mapping[str, str]) -> dict[str, Any]:
+    """As plain JSON values, with NaN."""
+    return {
+        "columns": {name: {"clear": column.clear, **asdict(column)} for name, column in columns.items()},
+        "skipped": dict(unsliced),
+    }

@@ -1,0 +1,103 @@
+"""What stands beside the tensors in a folder of weights: `config.json` and `calibration.json`. No torch here.
+
+Reading is strict: every key must be there and known, and a calibration must be of these weights.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from msma.config import ClipConfig, Frozen, ModelConfig, parse
+from msma.conformal import Calibration
+from msma.files import written_whole
+from msma.traits import TRAITS
+from msma.types import MsmaError
+
+FORMAT = "msma-net/1"
+MAX_JSON_BYTES = 1024**2
+
+
+class WeightsConfig(Frozen):
+    """What `config.json` holds."""
+
+    format: str = FORMAT
+    name: str
+    """Shown as `model` in every answer."""
+    corpus: str
+    """What the weights were trained on."""
+    notice: str
+    """What a reader of an answer must know of these weights."""
+    clip: ClipConfig
+    model: ModelConfig
+    traits: tuple[str, ...] = TRAITS
+    """What the corpus labels; of the others the network knows nothing."""
+    pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """By modality, which weights its backbone started from: name, version, licence, sha256."""
+
+    @field_validator("traits")
+    @classmethod
+    def traits_are_known(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
+        if not traits or set(traits) - set(TRAITS):
+            raise ValueError(f"name one or more of {', '.join(TRAITS)}")
+        return traits
+
+
+def save_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write `calibration.json` beside the weights that it is of."""
+    with written_whole(folder / "calibration.json") as path:
+        path.write_text(calibration.model_dump_json() + "\n", encoding="utf-8")
+
+
+def read_calibration(path: Path, sha256: str) -> Calibration | None:
+    """The intervals of the weights with this digest; None where there are none.
+
+    Raises:
+        MsmaError: not a calibration, or one of other weights.
+    """
+    remedy = "delete it, and make a new one with `msma calibrate`"
+    if not path.exists():
+        return None
+    calibration = parse(Calibration, read_json(path, remedy), f"{path} ({remedy})")
+    if calibration.about.weights_sha256 != sha256:
+        raise MsmaError(f"{path}: is of other weights; {remedy}")
+    return calibration
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Raises:
+    MsmaError: missing, too large, or not JSON.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise MsmaError(f"{path}: too large; {remedy}")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise MsmaError(f"{path}: cannot be read as JSON; {remedy}") from error
+
+
+def read_config(path: Path) -> WeightsConfig:
+    """`config.json` of a folder of weights, in which nothing is left to a default.
+
+    Raises:
+        MsmaError: missing, not JSON, of another format, or with keys that are unknown or lacking.
+    """
+    if not path.exists():
+        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`")
+    values = read_json(path, "name a folder written by `msma train`")
+    if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+        raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
+    config = parse(WeightsConfig, values, str(path))
+    lacking = _leaves(config.model_dump()) - _leaves(values)
+    if lacking:  # a default could differ from what the weights were trained with
+        raise MsmaError(f"{path}: lacks {min(lacking)}; name a folder written by `msma train`")
+    return config
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> set[str]:
+    """Dotted names of everything that is not a section itself."""
+    named = ((f"{prefix}{key}", value) for key, value in values.items())
+    return set().union(*(_leaves(value, f"{name}.") if isinstance(value, dict) else {name} for name, value in named))

