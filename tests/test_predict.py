@@ -43,6 +43,12 @@ def test_the_bundled_weights_say_that_they_come_from_rendered_people(model, make
     assert "rendered people" in model.predict(make_media()).notice
 
 
+def test_progress_is_told_window_by_window(model, make_media):
+    told = []
+    model.predict(make_media(seconds=34.0, fps=4), progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_an_answer_is_plain_json(model, make_media):
     answer = asdict(model.predict(make_media()))
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer

@@ -31,6 +31,7 @@ EXTRAS = {
     "huggingface_hub": ("hub", "weights of the Hugging Face hub, by name, and msma share"),
     "transformers": ("hf", "recipes with hf: backbones"),
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
+    "gradio": ("serve", "msma serve"),
     "matplotlib": ("plots", "the figures of msma robustness"),
 }
 """By module: the extra that brings it, and what needs it."""

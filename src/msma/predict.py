@@ -7,7 +7,7 @@ import glob
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_dete
 from msma.media.kept import Keeping
 from msma.media.windows import prepare_windows
 from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, InputArrays, LabelDistribution, MsmaError, Prediction, Prepared, Window
+from msma.types import Clip, InputArrays, LabelDistribution, MediaInfo, MsmaError, Prediction, Prepared, Window
 from msma.weights_config import WeightsConfig
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ LEAST_QUALITY = 0.1
 """A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the answer is `degraded`, and
 where no other modality is better there is none, `abstained`."""
 COVERAGE = 0.9
+
+Progress = Callable[[int, int], None]
 
 
 @runtime_checkable
@@ -130,10 +132,13 @@ class Model(Generic[NetworkT]):
             raise MsmaError(f"{self.weights.name}: an exported network; load the run that it was exported from")
         return self.weights
 
-    def predict(self, source: str | Path | bytes | Clip, *, keep_media: bool = False) -> Prediction:
+    def predict(
+        self, source: str | Path | bytes | Clip, *, keep_media: bool = False, progress: Progress | None = None
+    ) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
 
-        With `keep_media`, the answer holds a few face crops and the outline of the sound too.
+        With `keep_media`, the answer holds a few face crops and the outline of the sound too. `progress` is told
+        (done, total) windows; the total is what the file claims.
 
         Raises:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
@@ -147,6 +152,8 @@ class Model(Generic[NetworkT]):
             media = prepared.media
             if keeping is not None:
                 keeping.add(prepared)
+            if progress:
+                progress(len(windows), max(len(windows), self.windows_claimed(media)))
         quality = pooled_quality(windows)
         reasons = pooled_reasons(windows)
         reasons += [
@@ -186,6 +193,10 @@ class Model(Generic[NetworkT]):
         about = calibration.about
         quantiles = {trait: list(values) for trait, values in calibration.labels.items()}
         return LabelDistribution(about.corpus, about.split, about.clips, quantiles)
+
+    def windows_claimed(self, media: MediaInfo) -> int:
+        """How many windows there will be if the file lasts as long as it says; 0 where it says nothing."""
+        return math.ceil(max(0.0, (media.duration_s or 0.0) - self.clip.min_window_s) / self.clip.window_s)
 
     def intervals(self, traits: dict[str, float], quality: dict[str, float]) -> dict[str, list[float]] | None:
         """By trait, where its label lies in `coverage` of such answers; None where the weights are not calibrated."""
@@ -283,11 +294,13 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
     )
 
 
-def predict_each(model: Model, paths: Iterable[str], *, keep_media: bool = False) -> Iterator[Prediction]:
-    """One answer a path, in order; a file that fails stops nothing."""
+def predict_each(
+    model: Model, paths: Iterable[str], *, keep_media: bool = False, progress: Progress | None = None
+) -> Iterator[Prediction]:
+    """One answer a path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
     for path in paths:
         try:
-            yield model.predict(path, keep_media=keep_media)
+            yield model.predict(path, keep_media=keep_media, progress=progress)
         except MsmaError as error:
             yield failed(path, str(error), model)
         except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch

@@ -31,6 +31,7 @@ from msma.cli.prepare import prepare_app
 from msma.cli.report import report
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
+from msma.cli.serve import serve
 from msma.cli.share import card, share
 from msma.cli.weights import weights_app
 from msma.errors import MsmaError
@@ -47,6 +48,7 @@ app.add_typer(weights_app, name="weights")
 COMMANDS = (
     explain,
     report,
+    serve,
     evaluate,
     score,
     compare,

@@ -1,0 +1,91 @@
+"""What is answered about a clip that was sent: as `msma predict` does, and beside the same clip spoilt on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+from msma.checkpoint import Weights
+from msma.corruptions.corruption import WORST
+from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
+from msma.corruptions.table import ROWS, named
+from msma.explain import Explanation, explain
+from msma.media.clip import load_clip
+from msma.media.faces import track_face
+from msma.predict import Model, Progress, predict_each
+from msma.types import Clip, MsmaError, Prediction
+
+OFFERED = tuple(row for row in ROWS if row.needs != "donor")
+"""Corruptions that need no clip of another person."""
+MUTE, BLACK_OUT = "no_audio", "black_frames"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The first window of a clip as it is, and with something wrong."""
+
+    cell: Cell
+    clip: Clip
+    clean: Prediction
+    spoilt: Clip
+    answer: Prediction
+    """To `spoilt`."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model, asked by one thread at a time."""
+
+    model: Model[Weights]
+    lock: Lock
+
+    def predict(self, path: Path, *, keep_media: bool = False, progress: Progress | None = None) -> Prediction:
+        """As `msma predict` says it, with the file's name for its path; a file that cannot be read is `failed`."""
+        with self.lock:
+            (answer,) = predict_each(self.model, [str(path)], keep_media=keep_media, progress=progress)
+        reasons = [reason.replace(str(path), path.name) for reason in answer.reasons]
+        return replace(answer, path=path.name, reasons=reasons)
+
+    def explain(self, path: Path, progress: Progress) -> Explanation:
+        """As `msma explain` has it.
+
+        Raises:
+            MsmaError: the file cannot be read.
+        """
+        with self.lock, named_after(path):
+            found = explain(self.model, path, progress=progress)
+        return replace(found, prediction=replace(found.prediction, path=path.name))
+
+    def compare(self, path: Path, cell: Cell) -> Compared:
+        """Raises:
+        MsmaError: the file cannot be read.
+        """
+        model = self.model
+        with self.lock, named_after(path):
+            clip = load_clip(path, model.clip, model.limits)
+            spoilt = corrupt_all(clip, cell, track_face(clip, model.clip, model.detector))
+            clean, answer = (model.predict(version, keep_media=True) for version in (clip, spoilt))
+        return Compared(cell, clip, clean, spoilt, answer)
+
+
+@contextmanager
+def named_after(path: Path) -> Iterator[None]:
+    """Failures name the file as its owner knows it, and not where it lies here."""
+    try:
+        yield
+    except MsmaError as error:
+        raise MsmaError(str(error).replace(str(path), path.name)) from error
+
+
+def spoiling(corruption: str, severity: int, *, mute: bool, black_out: bool) -> Cell:
+    """One corruption, then silence and darkness. What is all or nothing acts at every severity but 0.
+
+    Raises:
+        MsmaError: no such corruption, or a severity that is not 0 to 5.
+    """
+    steps = [(corruption, WORST if named(corruption).severities == (WORST,) else severity)] if severity else []
+    steps += [(name, WORST) for name, wanted in ((MUTE, mute), (BLACK_OUT, black_out)) if wanted]
+    return cells_of("spoilt", steps, [])[0] if steps else CLEAN

@@ -1,0 +1,166 @@
+"""What stands before every request: who may ask, what may be asked for, and what the browser may do with the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from msma.serve.uploads import Uploads
+
+UPLOAD, CLIP = "/gradio_api/upload", "/gradio_api/file="
+READ = re.compile(
+    r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?|/(assets|static|svelte)/.+"
+    r"|/gradio_api/(info|startup-events|theme\.css|upload_progress|queue/data|login_check)/?"
+    r"|/gradio_api/(heartbeat|call)/.+|/gradio_api/file=.+"
+)
+WRITE = re.compile(rf"{UPLOAD}/?|/gradio_api/(queue/join|cancel|reset)/?|/gradio_api/call/[^/]+/?")
+"""The routes of gradio that the page and its clients use. Others run without a place in the queue, keep what was sent,
+or ask other machines."""
+MAX_QUESTION_BYTES = 256 * 1024
+"""Of a body that is not a clip."""
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+"""gradio's pages need inline scripts; no page may ask another machine for anything."""
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """ASGI middleware around gradio's application."""
+
+    app: ASGIApp
+    uploads: Uploads
+    hosts: frozenset[str] | None
+    """Names under which the server may be asked; None: any. Another name on a loopback address is that of a page of
+    somebody else, which has its name point here."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        path, method = scope["path"], scope["method"]
+        host = host_of(Headers(scope=scope))
+        named: list[Path] = []
+        try:
+            if self.hosts is not None and host not in self.hosts:
+                raise Refused(421, f"this server is not {host}")
+            if not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path) or self.is_gone(path):
+                raise Refused(404, "there is nothing here")
+            if method == "POST" and path.rstrip("/") != UPLOAD:
+                body = await question(Request(scope, receive))
+                named = self.clips_in(body)
+                receive = replayed(body, receive)
+        except Refused as refused:
+            # What is still on its way is not waited for.
+            refusal = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
+            await refusal(scope, receive, marked(send, is_clip=False))
+            return
+        await self.app(scope, receive, self.dropping(named, marked(send, is_clip=path.startswith(CLIP))))
+
+    def is_gone(self, path: str) -> bool:
+        """Is this the address of a file that is no clip, or none any more?"""
+        file = Path(path.removeprefix(CLIP))
+        return path.startswith(CLIP) and not (self.uploads.holds(file) and file.is_file())
+
+    def clips_in(self, body: bytes) -> list[Path]:
+        """Clips that a question names; never other files, nor addresses, which gradio would fetch.
+
+        Raises:
+            Refused: it names something else, or is not JSON.
+        """
+        try:
+            named = paths_in(json.loads(body or b"null"))
+        except (ValueError, RecursionError) as error:
+            raise Refused(400, "the question is not JSON") from error
+        if not all(isinstance(path, str) and self.uploads.holds(Path(path)) for path in named):
+            raise Refused(400, f"a clip is named by the path that {UPLOAD} gave for it")
+        return [Path(path) for path in named]
+
+    def dropping(self, named: list[Path], send: Send) -> Send:
+        """Deletes the clips of a question that finds no place in the queue."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                for path in named:
+                    self.uploads.drop(path)
+            await send(message)
+
+        return sent
+
+
+class Refused(Exception):
+    """A request that does not get through, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+def host_of(headers: Headers) -> str:
+    """Without the port."""
+    return re.sub(r":\d*$", "", headers.get("host", "")).strip("[]").lower()
+
+
+async def question(request: Request) -> bytes:
+    """The body.
+
+    Raises:
+        Refused: it is too long, or was broken off.
+    """
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_QUESTION_BYTES:
+                raise Refused(413, "the question is too long")
+    except ClientDisconnect as error:
+        raise Refused(400, "the question was broken off") from error
+    return bytes(body)
+
+
+def paths_in(value: Any) -> list[Any]:
+    """Every `path` in it, however deep."""
+    if isinstance(value, dict):
+        own = [value["path"]] if "path" in value else []
+        return own + [path for inner in value.values() for path in paths_in(inner)]
+    return [path for inner in value for path in paths_in(inner)] if isinstance(value, list) else []
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then what comes after it."""
+    parts = iter([body])
+
+    async def again() -> Message:
+        part = next(parts, None)
+        return await receive() if part is None else {"type": "http.request", "body": part, "more_body": False}
+
+    return again
+
+
+def marked(send: Send, *, is_clip: bool) -> Send:
+    """With HEADERS; a browser keeps no clip."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.update(HEADERS | ({"Cache-Control": "no-store"} if is_clip else {}))
+        await send(message)
+
+    return sent

@@ -1,0 +1,123 @@
+"""Runs the page until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from msma.checkpoint import Weights
+from msma.predict import Model
+from msma.serve.answers import Answers
+from msma.serve.app import HEAD, THEME, page
+from msma.serve.guard import UPLOAD, Guard
+from msma.serve.uploads import FORGOTTEN_AFTER_S, Uploads
+from msma.types import MsmaError
+
+CONNECTIONS = 256
+"""At once; a page holds three or four."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: Callable[[str], None]) -> None:
+    """Answers at `host` and `port` until the process is told to stop (Ctrl-C).
+
+    Args:
+        port: 0 takes any that is free.
+        waiting: how many questions may wait; one more is refused.
+        ready: is told the address once it answers.
+
+    Raises:
+        MsmaError: nothing can be opened at `host` and `port`.
+    """
+    with opened(host, port) as listener, TemporaryDirectory(prefix="msma-serve-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        hosts = LOOPBACK if is_loopback(host) else None
+        app = application(model, Path(folder).resolve(), address, hosts, waiting, lambda: ready(address))
+        config = uvicorn.Config(
+            app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=2, ws="none"
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def application(
+    model: Model[Weights],
+    folder: Path,
+    address: str,
+    hosts: frozenset[str] | None,
+    waiting: int,
+    ready: Callable[[], None],
+) -> FastAPI:
+    """All that answers requests; clips that are sent lie in `folder` until they are answered.
+
+    Args:
+        address: under which it answers, to be shown.
+        hosts: names that it may be asked under; None: any.
+    """
+    uploads = Uploads(folder / "clips", model.limits.max_bytes)
+    uploads.root.mkdir()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        forgetting = asyncio.create_task(forget(uploads))
+        ready()
+        yield
+        forgetting.cancel()
+        shutil.rmtree(folder, ignore_errors=True)  # here, as a signal may end the process right after
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, uploads=uploads, hosts=hosts)
+    app.add_route(UPLOAD, uploads.receive, methods=["POST"])
+    return gr.mount_gradio_app(
+        app,
+        page(Answers(model, Lock()), uploads, waiting=waiting, address=address),
+        "/",
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size=uploads.max_bytes,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        theme=THEME,
+        head=HEAD,
+    )
+
+
+async def forget(uploads: Uploads) -> None:
+    """Again and again, what nobody asked about."""
+    while True:
+        await asyncio.sleep(FORGOTTEN_AFTER_S / 10)
+        await asyncio.to_thread(uploads.forget, FORGOTTEN_AFTER_S)
+
+
+def opened(host: str, port: int) -> socket.socket:
+    """Raises:
+    MsmaError: the address is taken, or not one of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        raise MsmaError(f"{host}, port {port}: cannot be opened ({error}); choose another --host or --port") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Can only this machine reach it?"""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

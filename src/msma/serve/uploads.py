@@ -1,0 +1,123 @@
+"""Clips that were sent: each in a folder of its own, and gone with the answer to it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from gradio.route_utils import upload_fn
+from gradio.routes import file_upload_statuses
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Message, Receive
+
+from msma.types import MsmaError
+
+FORM_BYTES = 64 * 1024
+"""What a request may be larger than the clip in it."""
+FORGOTTEN_AFTER_S = 15 * 60.0
+"""A clip that nobody asked about by then is deleted."""
+
+
+@dataclass(frozen=True)
+class Uploads:
+    root: Path
+    """An empty folder of this server alone."""
+    max_bytes: int
+    """Of a clip."""
+
+    async def receive(self, request: Request) -> Response:
+        """Takes one clip, as a form with `files`, and answers with its path; what is too large is not read to its end.
+
+        In the place of gradio's own upload, which keeps equal clips of two people in one file, and keeps what came of
+        a transfer that broke off.
+        """
+        said = request.headers.get("content-length", "0")
+        if not said.isdecimal() or int(said) > self.max_bytes + FORM_BYTES:
+            return self.too_large()
+        upload_id = request.query_params.get("upload_id")
+        folder = Path(mkdtemp(dir=self.root))
+        try:
+            counted = Request(request.scope, at_most(self.max_bytes + FORM_BYTES, request.receive))
+            paths, _, _ = await upload_fn(
+                counted, str(folder), self.max_bytes, upload_id, upload_progress=file_upload_statuses
+            )
+            if len(paths) != 1:
+                raise HTTPException(400, "send one clip at a time, as `files`")
+        except BaseException as error:
+            shutil.rmtree(folder)
+            if upload_id:
+                file_upload_statuses.set_done(upload_id)
+            if isinstance(error, TooLarge) or (isinstance(error, MultiPartException) and "size" in error.message):
+                return self.too_large()
+            if isinstance(error, MultiPartException | KeyError | TypeError | ClientDisconnect):
+                return PlainTextResponse("this is not a form with one clip as `files`", 400)
+            raise
+        return JSONResponse(paths)
+
+    def too_large(self) -> Response:
+        # What is still on its way is not waited for.
+        return PlainTextResponse(
+            f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB; cut it, or start the server with "
+            "--limit max_bytes=...",
+            413,
+            {"Connection": "close"},
+        )
+
+    @contextmanager
+    def claimed(self, sent: Any) -> Iterator[Path]:
+        """The file of a clip that was sent (`{"path": ...}` as gradio has it); it is gone when the block ends.
+
+        Raises:
+            MsmaError: nothing was sent, or what is named is not here any more.
+        """
+        if sent is None:
+            raise MsmaError("there is no clip; choose or record one first")
+        path = Path(sent["path"] if isinstance(sent, dict) and isinstance(sent.get("path"), str) else str(sent))
+        if not self.holds(path) or not path.is_file():
+            raise MsmaError(f"{path.name}: is not here any more; send the clip again")
+        try:
+            yield path
+        finally:
+            self.drop(path)
+
+    def drop(self, path: Path) -> None:
+        """Deletes a clip that it holds."""
+        shutil.rmtree(self.root / path.relative_to(self.root).parts[0], ignore_errors=True)
+
+    def holds(self, path: Path) -> bool:
+        """Is this the path of a clip that was sent?"""
+        return path.is_relative_to(self.root) and ".." not in path.parts and len(path.relative_to(self.root).parts) == 3
+
+    def forget(self, older_than_s: float) -> None:
+        """Deletes clips that have been here for longer."""
+        for folder in self.root.iterdir():
+            if time.time() - folder.stat().st_mtime > older_than_s:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class TooLarge(Exception):
+    """More came than was said or allowed."""
+
+
+def at_most(limit: int, receive: Receive) -> Receive:
+    """The same body, which ends with TooLarge where it goes on beyond so many bytes."""
+    left = limit
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise TooLarge
+        return message
+
+    return counted
