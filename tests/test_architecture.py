@@ -17,9 +17,9 @@ FLOORS = (
     {"tensors"},
     {"media", "model", "losses", "metrics", "conformal", "hub"},
     {"weights_config"},
-    {"corruptions", "checkpoint", "pretrained", "ridge"},
+    {"corruptions", "checkpoint", "exported", "pretrained", "ridge"},
     {"data", "model_card"},
-    {"predict", "identity", "provenance", "linear_fit", "loop", "scoring"},
+    {"predict", "export", "identity", "provenance", "linear_fit", "loop", "scoring"},
     {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
     {"robustness", "train", "fold"},
     {"doctor", "crossval", "figures", "ablation"},

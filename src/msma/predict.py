@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from msma.config import ClipConfig, Limits, first_line
 from msma.conformal import COVERAGES, Calibration, bounds, level_of
+from msma.exported import load_exported
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.kept import Keeping
@@ -39,11 +40,12 @@ where no other modality is better there is none, `abstained`."""
 COVERAGE = 0.9
 
 Progress = Callable[[int, int], None]
+Runtime = Literal["torch", "onnx"]
 
 
 @runtime_checkable
 class Network(Protocol):
-    """What answers for a window, such as `msma.checkpoint.Weights`."""
+    """What answers for a window: `msma.checkpoint.Weights`, or `msma.exported.ExportedWeights`."""
 
     @property
     def name(self) -> str: ...
@@ -225,7 +227,7 @@ class Model(Generic[NetworkT]):
         return self.told(window, self.output(window))
 
     def output(self, window: Prepared, *, return_intermediates: bool = False) -> Any:
-        """What the network gives for a batch of this window alone, such as a `msma.tensors.ModelOutput`."""
+        """What the network gives for a batch of this window alone: a `msma.tensors.ModelOutput`, or OutputArrays."""
         return self.weights.output(window.inputs, return_intermediates=return_intermediates)
 
     def told(self, window: Prepared, output: Any) -> Window:
@@ -252,6 +254,7 @@ def load(
     limits: Limits | None = None,
     alpha: float = round(1 - COVERAGE, 2),
     least_quality: float = LEAST_QUALITY,
+    runtime: Runtime = "torch",
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -266,23 +269,39 @@ def load(
         alpha: share of the labels that intervals may miss, in hundredths from 0.01 to 0.5.
         least_quality: a modality of a lower predicted quality is poor; where both are, there is no answer. 0: always
             one.
+        runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
 
     Raises:
         MsmaError: weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
             is not there, or another alpha.
     """
-    from msma.checkpoint import find_weights
-
     coverage = COVERAGES[level_of(1 - alpha)]
-    try:
-        weights = find_weights(folder, revision, device)
-    except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
-        raise MsmaError(f"device {device!r} cannot be used here; try --device cpu") from error
+    onnx = runtime == "onnx"
+    weights = network_of_onnx(folder, revision, device) if onnx else network_of_torch(folder, revision, device)
     clip = weights.config.clip
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
     return Model(weights, clip, limits or Limits(), detector, device, coverage, least_quality)
+
+
+def network_of_torch(name: str | Path | None, revision: str | None, device: str) -> Network:
+    from msma.checkpoint import find_weights
+
+    try:
+        return find_weights(name, revision, device)
+    except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
+        raise MsmaError(f"device {device!r} cannot be used here; try --device cpu") from error
+
+
+def network_of_onnx(folder: str | Path | None, revision: str | None, device: str) -> Network:
+    if device != "cpu":
+        raise MsmaError(f"device {device!r}: an exported network runs on the CPU; leave --device out")
+    if folder is None:
+        raise MsmaError("name the folder of an exported network with --model; `msma export onnx --out FOLDER` makes it")
+    if revision is not None:
+        raise MsmaError(f"{folder}: a folder has no revisions; leave out {revision!r}")
+    return load_exported(Path(folder))
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:

@@ -17,6 +17,7 @@ from msma.cli.corruptions import corruptions
 from msma.cli.crossval import crossval
 from msma.cli.doctor import doctor
 from msma.cli.explain import explain
+from msma.cli.export import export_app
 from msma.cli.messages import tell
 from msma.cli.options import (
     CacheOption,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(weights_app, name="weights")
+app.add_typer(export_app, name="export")
 
 COMMANDS = (
     explain,
@@ -198,6 +200,9 @@ def predict(
             "the person. With json and jsonl.",
         ),
     ] = False,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="torch, or onnx for a folder written by `msma export onnx`.")
+    ] = "torch",
 ) -> None:
     """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
     from msma.cli.answers import writer_of
@@ -207,6 +212,7 @@ def predict(
     from msma.types import Status
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))
+    check_choice("--runtime", runtime, ("torch", "onnx"))
     if keep_media and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
     if face is not None:
@@ -220,6 +226,7 @@ def predict(
         limits=with_overrides(Limits, limits or ()),
         alpha=alpha,
         least_quality=least_quality,
+        runtime="onnx" if runtime == "onnx" else "torch",
     )
     answers = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:

@@ -38,7 +38,7 @@ class VisualEncoder(nn.Module):
         assert self.backbone is not None
         pictures = rearrange(frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
         maps = F.adaptive_avg_pool2d(self.backbone(pictures), (self.grid, self.grid))
-        return rearrange(maps, "(b t) c h w -> b t c h w", b=len(frames))
+        return rearrange(maps, "(b t) c h w -> b t c h w", b=frames.shape[0])
 
     def forward(
         self,

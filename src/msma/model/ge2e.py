@@ -53,7 +53,7 @@ class Ge2e(AudioBackbone):
         mel = mel_power(normalise_volume(waveform, kept), self.filters)
         partials = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
         embeddings = self.embed(rearrange(partials, "b m l f -> (b l) f m"))
-        maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=len(mask)) * EMBEDDING_SCALE
+        maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=mask.shape[0]) * EMBEDDING_SCALE
         return maps * windows[:, None, None, :].to(maps.dtype), windows
 
     def embed(self, mel: Float[Tensor, "p f m"]) -> Float[Tensor, "p c"]:

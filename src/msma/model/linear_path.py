@@ -94,4 +94,4 @@ def answer_of(present: Tensor, answers: Float[Tensor, "b 3 5"]) -> Float[Tensor,
     """The answer of the reading that fits what is present `(b, 2)`; of `both` where nothing is."""
     audio, visual = present.unbind(dim=1)
     reading = torch.where(audio & ~visual, 1, torch.where(visual & ~audio, 2, 0))
-    return answers[torch.arange(len(answers), device=answers.device), reading]
+    return answers[torch.arange(answers.shape[0], device=answers.device), reading]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -66,7 +67,7 @@ def cosines(mels: int) -> Float[Tensor, "k m"]:
 
 
 def slopes_per_s(
-    x: Float[Tensor, "b k f"], mask: Bool[Tensor, "b f"], hop_s: float
+    x: Float[Tensor, "b k f"], mask: Bool[Tensor, "b f"], hop_s: Any
 ) -> tuple[Float[Tensor, "b k f"], Bool[Tensor, "b f"]]:
     """Least-squares slopes, and where all the steps that they need are kept."""
     reach = range(-REACH, REACH + 1)
@@ -76,12 +77,15 @@ def slopes_per_s(
 
 
 def steps_of_windows(
-    hop: int, steps: int, windows: int, device: torch.device
+    hop: Any, steps: Any, windows: Any, device: torch.device
 ) -> tuple[Int64[Tensor, "l w"], Bool[Tensor, "l w"]]:
-    """The log-mel steps whose centre lies in each window, and which of the places of that table are in use."""
+    """The log-mel steps whose centre lies in each window, and which of the places of that table are in use.
+
+    Of ints, or of lengths that an export leaves open; of no negative numbers, which ONNX rounds the other way.
+    """
     starts = torch.arange(windows, device=device)[:, None] * STEP
-    first = -((hop - 2 * starts) // (2 * hop))  # the first j with (j + 0.5) * hop >= start
-    places = first + torch.arange(-(-WINDOW // hop), device=device)
+    first = (2 * starts + hop - 1) // (2 * hop)  # the first j with (j + 0.5) * hop >= start
+    places = first + torch.arange((WINDOW + hop - 1) // hop, device=device)
     inside = (places < steps) & ((2 * places + 1) * hop < 2 * (starts + WINDOW))
     return places.clamp(max=steps - 1), inside
 

@@ -32,7 +32,7 @@ class MissingToken(nn.Module):
         """Where not present: the learned token at place 0, everything else masked."""
         first = torch.arange(tokens.shape[1], device=tokens.device) == 0
         tokens = torch.where(present[:, None, None], tokens, first[None, :, None] * self.token)
-        return tokens, torch.where(present[:, None], mask, first[None])
+        return tokens, (mask & present[:, None]) | (first & ~present[:, None])
 
 
 class QualityHead(nn.Module):

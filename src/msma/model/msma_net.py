@@ -102,7 +102,7 @@ class MsMANet(nn.Module):
 
     def features(self, inputs: Inputs) -> Features:
         """The backbones on their own: what can be kept where they are frozen."""
-        clips, device = len(inputs.present), inputs.present.device
+        clips, device = inputs.present.shape[0], inputs.present.device
         sound, sound_mask = torch.zeros(clips, 0, 1, 1, device=device), inputs.mel_mask[:, :1]
         pictures = torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=device)
         if self.audio_encoder is not None:
@@ -144,7 +144,7 @@ class MsMANet(nn.Module):
 
     def first_answer(self, present: Bool[Tensor, "b 2"], linear: Float[Tensor, "b 3 5"] | None) -> Float[Tensor, "b 5"]:
         """What the head steps away from: the answer of the linear path to what is present, or the prior."""
-        prior = self.head.prior.expand(len(present), -1)
+        prior = self.head.prior.expand(present.shape[0], -1)
         return prior if linear is None else torch.where(present.any(dim=1)[:, None], answer_of(present, linear), prior)
 
     def encode_audio(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
@@ -166,7 +166,7 @@ class MsMANet(nn.Module):
         return Branch(tokens, mask, present, quality), prefixed("visual", scales)
 
     def unread(self, features: Features) -> Branch:
-        clips, device = len(features.present), features.present.device
+        clips, device = features.present.shape[0], features.present.device
         nothing = torch.zeros(clips, 1, dtype=torch.bool, device=device)
         tokens, quality = torch.zeros(clips, 1, self.width, device=device), torch.zeros(clips, device=device)
         return Branch(tokens, nothing, nothing[:, 0], quality)

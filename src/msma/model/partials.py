@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -15,14 +17,18 @@ COVERAGE = 0.75
 """A window counts if this share of it is kept sound (Resemblyzer's value, for its last window)."""
 
 
-def window_count(samples: int) -> int:
-    """As many windows as cover all samples, the last one filled up with zeros; at least one."""
-    return 1 + max(0, -(-(samples - WINDOW) // STEP))
+def window_count(samples: Any) -> Any:
+    """As many windows as cover all samples (an int, or a length that an export leaves open); at least one.
+
+    The last one is filled up with zeros.
+    """
+    # No max(), which an export would settle for good; no negative numbers, which ONNX rounds the other way.
+    return (torch.sym_max(samples, WINDOW) - WINDOW + STEP - 1) // STEP + 1
 
 
 def sample_mask(mask: Bool[Tensor, "*b f"], waveform: Float[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:
     """The mask of log-mel steps, sample by sample."""
-    return mask.repeat_interleave(waveform.shape[-1] // mask.shape[-1], dim=-1)
+    return mask[..., None].expand(*mask.shape, waveform.shape[-1] // mask.shape[-1]).flatten(-2)
 
 
 def kept_windows(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
@@ -38,4 +44,4 @@ def kept_windows(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
     enough = covered >= COVERAGE * WINDOW
     most = (covered == covered.amax(dim=1, keepdim=True)) & (covered > 0)
     first_of_most = most & (most.long().cumsum(dim=1) == 1)
-    return torch.where(enough.any(dim=1, keepdim=True), enough, first_of_most)
+    return enough | (first_of_most & ~enough.any(dim=1, keepdim=True))

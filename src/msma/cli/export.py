@@ -1,0 +1,34 @@
+"""`msma export`: weights in a form that other programs run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+
+export_app = typer.Typer(help="Write weights in a form that other programs run.", no_args_is_help=True)
+
+
+@export_app.callback()
+def export() -> None: ...
+
+
+@export_app.command("onnx")
+def export_to_onnx(
+    out: Annotated[Path, typer.Option("--out", help="A folder for model.onnx and what goes with it.")],
+    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+) -> None:
+    """Write the network as ONNX, for `msma predict --runtime onnx`, and check its answers against those of torch."""
+    from msma.checkpoint import load_weights
+    from msma.export import export_onnx
+
+    found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
+    tell(
+        f"largest difference from torch: {found.largest_difference:.1g}, over {found.clips} random clips "
+        "of several lengths, some without sound or picture"
+    )
+    tell(f"time for a window of {found.window_s:g} s: {found.time_ratio:.2f} of torch's")
+    tell(f"{found.bytes / 1e6:.1f} MB; next: msma predict CLIP --runtime onnx --model {out}")

@@ -1,0 +1,275 @@
+"""Exporting a network to ONNX, of any number of clips, frames and log-mel steps, and checking it against torch.
+
+What cannot be exported is said in one line; an export whose answers differ is not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from msma.checkpoint import Weights, weights_sha256
+from msma.config import ClipConfig, first_line
+from msma.exported import EXPORT_FILE, INPUTS, NETWORK_FILE, OUTPUTS, Export, ExportedWeights, digest_of, load_exported
+from msma.files import written_whole
+from msma.media.audio import hop_samples, mel_steps
+from msma.model.backbones import HF
+from msma.tensors import Inputs
+from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, MsmaError
+from msma.weights_config import save_calibration
+
+LARGEST_DIFFERENCE = 1e-4
+BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))
+"""Clips, frames and log-mel steps of what both are asked in the check; and one window of the usual length."""
+ROUNDS = 7
+"""Of the two in turn, whose medians make the ratio."""
+AXES = {
+    "frames": ("clips", "frames"),
+    "boxes": ("clips", "frames"),
+    "frame_mask": ("clips", "frames"),
+    "log_mel": ("clips", None, "steps"),
+    "mel_mask": ("clips", "steps"),
+    "waveform": ("clips", "samples"),
+    "present": ("clips",),
+    "audio_statistics": ("clips",),
+    "visual_statistics": ("clips",),
+}
+"""Of each input, the names of the axes that may have any length."""
+Batch = dict[str, np.ndarray]
+"""By the names of InputArrays, arrays with a leading axis of clips."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """How an export compares with the network that it is of."""
+
+    largest_difference: float
+    """Of any trait, quality or weight, over `clips` random ones."""
+    clips: int
+    time_ratio: float
+    """Time that onnxruntime takes for a window, over that of torch."""
+    window_s: float
+    bytes: int
+
+
+class Answers(nn.Module):
+    """The network with tensors for inputs and outputs, as ONNX knows them; the names are those of InputArrays."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        frames: UInt8[Tensor, "b t 3 s s"],
+        boxes: Float[Tensor, "b t 4"],
+        frame_mask: Bool[Tensor, "b t"],
+        log_mel: Float[Tensor, "b m f"],
+        mel_mask: Bool[Tensor, "b f"],
+        waveform: Float[Tensor, "b n"],
+        present: Bool[Tensor, "b 2"],
+        audio_statistics: Float[Tensor, "b k2"],
+        visual_statistics: Float[Tensor, "b k3"],
+    ) -> tuple[Float[Tensor, "b 5"], Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
+        sound = {"log_mel": log_mel, "mel_mask": mel_mask, "waveform": waveform, "audio_statistics": audio_statistics}
+        picture = {"frames": frames, "boxes": boxes, "frame_mask": frame_mask, "visual_statistics": visual_statistics}
+        output = self.network(Inputs(**sound, **picture, present=present))
+        return output.traits, output.quality, output.weights
+
+
+def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], None] = lambda _: None) -> Exported:
+    """Write the network of `weights`, which is on the CPU, into `folder`; files of an earlier export are replaced.
+
+    Raises:
+        MsmaError: the folder is that of a run, a backbone cannot be exported, a library is missing, or the answers
+            differ from those of torch by more than LARGEST_DIFFERENCE. Nothing is written then.
+    """
+    if (folder / "model.safetensors").exists():
+        raise MsmaError(f"{folder}: holds weights of its own; name another folder with --out")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        trial = Path(name)
+        progress("exporting")
+        network = onnx_bytes(weights)
+        write_export(trial, weights, network, 0.0)
+        progress("comparing with torch")
+        exported = load_exported(trial)
+        largest, clips = difference(weights, exported)
+        if not largest <= LARGEST_DIFFERENCE:
+            raise MsmaError(
+                f"{weights.config.name}: the exported network differs from torch by {largest:.1g}, more than "
+                f"{LARGEST_DIFFERENCE:g}; it is not kept"
+            )
+        ratio = time_ratio(weights, exported)
+    write_export(folder, weights, network, largest)
+    return Exported(largest, clips, ratio, weights.config.clip.window_s, len(network))
+
+
+def write_export(folder: Path, weights: Weights, network: bytes, largest_difference: float) -> None:
+    """`export.json` comes last: until then the folder is refused."""
+    about = Export(
+        format="msma-onnx/1",
+        weights_sha256=weights_sha256(weights),
+        config_sha256=digest_of(weights.config),
+        onnx_sha256=hashlib.sha256(network).hexdigest(),
+        largest_difference=largest_difference,
+    )
+    with written_whole(folder / NETWORK_FILE) as path:
+        path.write_bytes(network)
+    with written_whole(folder / "config.json") as path:
+        path.write_text(weights.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if weights.calibration is None:
+        (folder / "calibration.json").unlink(missing_ok=True)
+    else:
+        save_calibration(folder, weights.calibration)
+    with written_whole(folder / EXPORT_FILE) as path:
+        path.write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def onnx_bytes(weights: Weights) -> bytes:
+    """The network as an ONNX file.
+
+    Raises:
+        MsmaError: it cannot be exported, or a library is missing.
+    """
+    model = weights.config.model
+    names = [model.audio_backbone] if "audio" in weights.network.reads else []
+    if any(part.startswith(HF) for name in names for part in name.split("+")):
+        raise MsmaError(
+            f"{model.audio_backbone}: speech models of the transformers library cannot be exported: they read clips of "
+            "different lengths one after the other"
+        )
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MsmaError(f"{error.name} is not installed: pip install 'msma[onnx]'") from error
+    clip = weights.config.clip
+    example = tuple(torch.from_numpy(array) for array in random_batch(clip, 2, 5, 203, seed=0).values())
+    any_length = tuple(
+        {axis: torch.export.Dim.AUTO for axis, length in enumerate(AXES[name]) if length} for name in INPUTS
+    )
+    network = Answers(weights.network).eval()
+    try:
+        with quietly(), torch.no_grad():
+            found = torch.export.export(network, example, dynamic_shapes=any_length, strict=False)
+            program: Any = torch.onnx.export(
+                found, dynamo=True, verbose=False, input_names=list(INPUTS), output_names=list(OUTPUTS)
+            )
+            return plain(program.model_proto).SerializeToString()
+    except Exception as error:
+        backbones = " and ".join(getattr(model, f"{modality}_backbone") for modality in weights.network.reads)
+        raise MsmaError(f"{weights.config.name}: {backbones} cannot be exported ({first_line(error)})") from error
+
+
+def plain(proto: Any) -> Any:
+    """Without what tells of the machine that it was made on (paths of source files); its axes have names."""
+    del proto.metadata_props[:]
+    graphs = [proto.graph, *proto.functions]
+    for graph in graphs:
+        graph.doc_string = ""
+        del graph.metadata_props[:], graph.value_info[:]
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    for value in [*proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
+        value.doc_string = ""
+        del value.metadata_props[:]
+    for value in [*proto.graph.input, *proto.graph.output]:
+        for length, called in zip(value.type.tensor_type.shape.dim, AXES.get(value.name, ("clips",)), strict=False):
+            if called:
+                length.dim_param = called
+    return proto
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """The exporter tells its developers much, and of operators that are not ours."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: int) -> Batch:
+    """Random clips, of which some lack sound, picture or both, and all have gaps; by the order of INPUTS."""
+    rng = np.random.default_rng(seed)
+    present = rng.random((clips, 2)) < 0.7
+    mel_mask = (rng.random((clips, steps)) < 0.9) & present[:, :1]
+    hop = hop_samples(clip)
+    waveform = (0.1 * rng.standard_normal((clips, steps * hop))).astype(np.float32)
+    side = clip.crop_size
+    batch = {
+        "frames": rng.integers(256, size=(clips, frames, 3, side, side), dtype=np.uint8),
+        "boxes": rng.random((clips, frames, 4), np.float32),
+        "frame_mask": (rng.random((clips, frames)) < 0.8) & present[:, 1:],
+        "log_mel": np.where(mel_mask[:, None], 2 * rng.random((clips, clip.mels, steps), np.float32) - 1, SILENCE),
+        "mel_mask": mel_mask,
+        "waveform": waveform * np.repeat(mel_mask, hop, axis=1),
+        "present": present,
+        "audio_statistics": rng.standard_normal((clips, AUDIO_STATISTICS)).astype(np.float32),
+        "visual_statistics": rng.standard_normal((clips, VISUAL_STATISTICS)).astype(np.float32),
+    }
+    return {name: batch[name].astype(np.float32) if batch[name].dtype == np.float64 else batch[name] for name in INPUTS}
+
+
+def difference(weights: Weights, exported: ExportedWeights) -> tuple[float, int]:
+    """The largest difference of any answer, and how many random clips both were asked for."""
+    clip = weights.config.clip
+    largest, clips = 0.0, 0
+    for seed, size in enumerate((*BATCHES, (2, *window_size(clip)))):
+        batch = random_batch(clip, *size, seed=seed)
+        with torch.inference_mode():
+            expected = answers_of_torch(weights, batch)
+        found = exported.answers(batch)
+        for name in OUTPUTS:
+            apart = np.abs(getattr(found, name) - getattr(expected, name).numpy())
+            largest = max(largest, float(apart.max()))
+        clips += size[0]
+    return largest, clips
+
+
+def time_ratio(weights: Weights, exported: ExportedWeights) -> float:
+    """Time that onnxruntime takes for one window of the usual length, over that of torch; medians of ROUNDS in turn."""
+    batch = random_batch(weights.config.clip, 1, *window_size(weights.config.clip), seed=0)
+    batch = batch | {"present": np.ones_like(batch["present"])}
+    seconds: dict[str, list[float]] = {"torch": [], "onnx": []}
+    for _ in range(ROUNDS + 1):
+        began = time.perf_counter()
+        with torch.inference_mode():
+            answers_of_torch(weights, batch)
+        between = time.perf_counter()
+        exported.answers(batch)
+        seconds["torch"].append(between - began)
+        seconds["onnx"].append(time.perf_counter() - between)
+    torch_s, onnx_s = (statistics.median(times[1:]) for times in seconds.values())  # the first ones warm up
+    return onnx_s / torch_s
+
+
+def answers_of_torch(weights: Weights, batch: Batch) -> Any:
+    return weights.network(Inputs(**{name: torch.from_numpy(array) for name, array in batch.items()}))
+
+
+def window_size(clip: ClipConfig) -> tuple[int, int]:
+    """Frames and log-mel steps of a whole window."""
+    return max(1, round(clip.window_s * clip.fps)), mel_steps(round(clip.window_s * SAMPLE_RATE), clip)

@@ -1,0 +1,162 @@
+"""A network that was exported to ONNX, in a folder of its own, and running it with onnxruntime. No torch here.
+
+The folder holds `model.onnx`, `config.json`, `export.json` (what it was made of) and, where the weights are calibrated,
+`calibration.json`. It may come from elsewhere: all of the network must be in that one file, which must be the one that
+`export.json` and the calibration speak of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import Field
+
+from msma.config import Frozen, first_line, parse
+from msma.conformal import Calibration
+from msma.types import InputArrays, MsmaError
+from msma.weights_config import WeightsConfig, read_calibration, read_config, read_json
+
+NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
+INPUTS = tuple(field.name for field in fields(InputArrays))
+OUTPUTS = {"traits": 5, "quality": 2, "weights": 2}
+"""By name, how many numbers a clip has."""
+MOST_BYTES = 1024**3
+EXTERNAL = b"location"
+"""The key without which no tensor can be kept in another file (or, in onnxruntime, anywhere in memory)."""
+MOST_THREADS = 4
+"""With more, so small a network does not get faster."""
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Export(Frozen):
+    """What `export.json` holds."""
+
+    format: Literal["msma-onnx/1"]
+    weights_sha256: Digest
+    """Of the weights that were exported: `msma.checkpoint.weights_sha256`."""
+    config_sha256: Digest
+    """Of what `config.json` says: `digest_of`."""
+    onnx_sha256: Digest
+    """Of the file `model.onnx`."""
+    largest_difference: Annotated[float, Field(ge=0)]
+    """From the answers of torch, when it was made."""
+
+
+@dataclass(frozen=True)
+class OutputArrays:
+    """The answer of an exported network for a batch, as `msma.tensors.ModelOutput` holds it."""
+
+    traits: Float32[np.ndarray, "b 5"]
+    quality: Float32[np.ndarray, "b 2"]
+    weights: Float32[np.ndarray, "b 2"]
+
+
+@dataclass(frozen=True)
+class ExportedWeights:
+    """An exported network, ready for inference on the CPU, and what it was built with."""
+
+    session: Any
+    """An onnxruntime.InferenceSession."""
+    path: Path
+    """Of `model.onnx`."""
+    config: WeightsConfig
+    calibration: Calibration | None = None
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def output(self, window: InputArrays, *, return_intermediates: bool = False) -> OutputArrays:
+        """What the network gives for a batch of this window alone.
+
+        Raises:
+            MsmaError: it cannot run, gives what is no answer, or is asked for intermediates, which it does not have.
+        """
+        if return_intermediates:
+            raise MsmaError(f"{self.path}: an exported network has no intermediates; name the run that it was made of")
+        return self.answers({name: getattr(window, name)[None] for name in INPUTS})
+
+    def answers(self, batch: dict[str, np.ndarray]) -> OutputArrays:
+        """The same for a batch: by the names of InputArrays, arrays with a leading axis of clips.
+
+        Raises:
+            MsmaError: it cannot run, or gives what is no answer.
+        """
+        read = {node.name for node in self.session.get_inputs()}
+        try:
+            given = self.session.run(list(OUTPUTS), {name: batch[name] for name in INPUTS if name in read})
+        except Exception as error:  # onnxruntime's own, of no common type
+            raise MsmaError(f"{self.path}: cannot run ({first_line(error)}); export it again") from error
+        clips = len(batch["present"])
+        for (name, width), values in zip(OUTPUTS.items(), given, strict=True):
+            shares = values.dtype == np.float32 and ((values >= 0) & (values <= 1)).all()
+            if values.shape != (clips, width) or not shares:
+                raise MsmaError(f"{self.path}: its {name} are no answer; export it again")
+        return OutputArrays(*given)
+
+
+def load_exported(folder: Path) -> ExportedWeights:
+    """Load a folder written by `msma export onnx`.
+
+    Raises:
+        MsmaError: files missing, damaged, foreign, too large, in parts, or of other weights; onnxruntime is missing.
+    """
+    path = folder / NETWORK_FILE
+    remedy = f"make it with `msma export onnx --model RUN --out {folder}`"
+    if not path.is_file():
+        raise MsmaError(f"{folder}: holds no {NETWORK_FILE}; {remedy}")
+    export = parse(Export, read_json(folder / EXPORT_FILE, remedy), f"{folder / EXPORT_FILE} ({remedy})")
+    config = read_config(folder / "config.json")
+    if digest_of(config) != export.config_sha256:
+        raise MsmaError(f"{folder / 'config.json'}: is not what the network was exported with; {remedy}")
+    if path.stat().st_size > MOST_BYTES:
+        raise MsmaError(f"{path}: larger than {MOST_BYTES / 1024**3:g} GiB; {remedy}")
+    network = path.read_bytes()
+    if hashlib.sha256(network).hexdigest() != export.onnx_sha256:
+        raise MsmaError(f"{path}: is not the network that {EXPORT_FILE} is of; {remedy}")
+    if EXTERNAL in network:
+        raise MsmaError(f"{path}: keeps tensors outside of the file; {remedy}")
+    session = open_session(network, path, remedy)
+    calibration = read_calibration(folder / "calibration.json", export.weights_sha256)
+    return ExportedWeights(session, path, config, calibration)
+
+
+def digest_of(config: WeightsConfig) -> str:
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+
+def open_session(network: bytes, path: Path, remedy: str) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, with the inputs and outputs of our networks.
+
+    Raises:
+        MsmaError: onnxruntime is missing or cannot read the network, or it is another kind of network.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MsmaError("onnxruntime is not installed: pip install 'msma[onnx]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = session_threads(), 1
+    options.log_severity_level = 3  # errors; a warning is not for the user
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # and not what looks like another one
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # on a busy machine it costs the others
+    try:
+        session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own, of no common type
+        raise MsmaError(f"{path}: onnxruntime cannot read it ({first_line(error)}); {remedy}") from error
+    read, given = ({node.name for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
+    if not read <= set(INPUTS) or given != set(OUTPUTS):
+        raise MsmaError(f"{path}: is another kind of network; {remedy}")
+    return session
+
+
+def session_threads() -> int:
+    """OMP_NUM_THREADS, as for torch; else one a core, up to MOST_THREADS."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else min(MOST_THREADS, os.cpu_count() or 1)
