@@ -15,7 +15,7 @@ FLOORS = (
     {"errors", "files", "traits"},
     {"types", "config"},
     {"tensors"},
-    {"media", "model", "losses", "metrics", "conformal", "hub"},
+    {"media", "model", "losses", "metrics", "conformal", "pooling", "hub"},
     {"weights_config"},
     {"corruptions", "checkpoint", "exported", "pretrained", "ridge"},
     {"data", "model_card"},

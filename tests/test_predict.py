@@ -13,7 +13,9 @@ import pytest
 import msma
 from msma.config import Limits
 from msma.media.clip import load_clip
-from msma.predict import failed, media_files, pooled_reasons, pooled_traits, predict_each
+from msma.media.listing import media_files
+from msma.pooling import pooled_reasons, pooled_traits
+from msma.predict import failed, predict_each
 from msma.traits import TRAITS
 from msma.types import MsmaError, Window
 

@@ -15,13 +15,14 @@ import numpy as np
 from msma.checkpoint import weights_sha256
 from msma.conformal import CalibratedOn, Calibration, calibration_of
 from msma.corruptions.corruption import SEVERITIES, WORST
-from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupt_all, face_after
+from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupted_with_face
 from msma.data.augment import SEEN
 from msma.data.dataset import mixed_seed
 from msma.data.entry import KeptWindow, read_windows
 from msma.data.manifest import Manifest, Row, targets
 from msma.media.windows import prepared
-from msma.predict import Model, pooled_quality, pooled_traits
+from msma.pooling import pooled_quality, pooled_traits
+from msma.predict import Model
 from msma.traits import TRAITS
 from msma.types import MsmaError, Window
 
@@ -104,6 +105,5 @@ def conditions(reads: Sequence[str], seed: int) -> Iterator[Cell]:
 
 def answer(model: Model, window: KeptWindow, cell: Cell) -> Window:
     """By the one way: corrupt, find the face in what is left, prepare, read."""
-    clip = corrupt_all(window.clip, cell, window.face)
-    face = face_after(clip, window.clip, window.face, model.clip, model.detector)
+    clip, face = corrupted_with_face(window.clip, window.face, cell, model.clip, model.detector)
     return model.read(prepared(clip, face, model.clip))

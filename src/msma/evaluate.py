@@ -18,7 +18,8 @@ from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
-from msma.predict import Model, pooled_quality, pooled_traits
+from msma.pooling import pooled_quality, pooled_traits
+from msma.predict import Model
 from msma.scoring.coverage import Bounds
 from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
 from msma.scoring.predictions import Predictions

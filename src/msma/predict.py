@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import math
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +18,7 @@ from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.kept import Keeping
 from msma.media.windows import prepare_windows
+from msma.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
 from msma.traits import MODALITIES, TRAITS
 from msma.types import Clip, InputArrays, LabelDistribution, MediaInfo, MsmaError, Prediction, Prepared, Window
 from msma.weights_config import WeightsConfig
@@ -29,11 +26,6 @@ from msma.weights_config import WeightsConfig
 if TYPE_CHECKING:
     from msma.checkpoint import Weights
 
-MEDIA_SUFFIXES = frozenset(
-    f".{name}"
-    for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
-)
-"""What is taken for media in a folder; a file that is named itself may have any name."""
 LEAST_QUALITY = 0.1
 """A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the answer is `degraded`, and
 where no other modality is better there is none, `abstained`."""
@@ -326,65 +318,3 @@ def predict_each(
             yield failed(
                 path, f"{path}: unexpected {type(error).__name__} ({first_line(error)}); please report it", model
             )
-
-
-def media_files(paths: Sequence[str]) -> list[str]:
-    """Expand folders (their media files, recursively, by suffix) and globs; a file that is named is taken as it is.
-
-    A folder without media or a pattern without a match stays as it is, and fails when it is read.
-    """
-    found: list[str] = []
-    for text in paths:
-        inside: list[str] = []
-        with contextlib.suppress(OSError, ValueError):  # an impossible path; reading it says why
-            inside = _media_below(Path(text)) if Path(text).is_dir() else _matches(text)
-        found += inside or [text]
-    return list(dict.fromkeys(found))
-
-
-def _media_below(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file())
-
-
-def _matches(pattern: str) -> list[str]:
-    if Path(pattern).exists() or not glob.has_magic(pattern):
-        return []
-    return sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
-
-
-def durations(windows: Sequence[Window]) -> np.ndarray:
-    """Seconds of each window; a single picture counts as a moment."""
-    return np.array([max(window.end_s - window.start_s, 1e-3) for window in windows])
-
-
-def pooled(values: dict[str, list[float]], weights: np.ndarray) -> dict[str, float]:
-    return {name: float(np.average(column, weights=weights)) for name, column in values.items()}
-
-
-def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
-    """Mean over windows weighted by duration and by the better quality of the two; by duration where all is lost."""
-    weights = durations(windows) * np.array([max(window.quality.values()) for window in windows])
-    if not weights.any():
-        weights = durations(windows)
-    return pooled({trait: [w.traits[trait] for w in windows] for trait in windows[0].traits}, weights)
-
-
-def pooled_quality(windows: Sequence[Window]) -> dict[str, float]:
-    """Mean over windows weighted by duration, by modality."""
-    return pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
-
-
-def pooled_reasons(windows: Sequence[Window]) -> list[str]:
-    """Every reason once. Where only its numbers change from window to window, the last one is told."""
-    last: dict[str, str] = {}
-    times: Counter[str] = Counter()
-    for window in windows:
-        for reason in window.reasons:
-            topic = re.sub(r"[0-9.]+", "#", reason)
-            last[topic] = reason
-            times[topic] += 1
-    everywhere = len(windows)
-    return [
-        reason if times[topic] == everywhere else f"{reason} (in {times[topic]} of {everywhere} windows)"
-        for topic, reason in last.items()
-    ]

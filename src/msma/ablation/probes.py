@@ -19,7 +19,7 @@ from torch import Tensor
 from msma.ablation.measures import evenness, linear_cka, mass_on
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.scenarios import Cell, cells_of, corrupt_all, face_after
+from msma.corruptions.scenarios import Cell, cells_of, corrupted_with_face
 from msma.corruptions.table import named
 from msma.data.cache import KeptWindow, read_windows
 from msma.data.manifest import Row
@@ -117,8 +117,7 @@ def look(model: Model, clip: Clip, face: FaceTrack) -> Seen:
 
 
 def look_under(model: Model, window: KeptWindow, cell: Cell) -> Seen:
-    clip = corrupt_all(window.clip, cell, window.face)
-    return look(model, clip, face_after(clip, window.clip, window.face, model.clip, model.detector))
+    return look(model, *corrupted_with_face(window.clip, window.face, cell, model.clip, model.detector))
 
 
 def noise(severity: int, *modalities: str) -> Cell:

@@ -208,7 +208,8 @@ def predict(
     from msma.cli.answers import writer_of
     from msma.cli.progress import progress_bar
     from msma.config import Limits, with_overrides
-    from msma.predict import load, media_files, predict_each
+    from msma.media.listing import media_files
+    from msma.predict import load, predict_each
     from msma.types import Status
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import DeviceOption
+from msma.cli.options import DeviceOption, ModelOption
 
 
 def explain(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.")],
     out: Annotated[Path, typer.Option("--out", help="The page (HTML).")],
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: ModelOption = None,
     windows: Annotated[
         int, typer.Option("--windows", min=1, help="Of a long video, how many windows, from its beginning.")
     ] = 4,

@@ -229,6 +229,18 @@ def corrupt_all(clip: Clip, cell: Cell, face: FaceTrack | None = None, donor: Cl
     return corrupted
 
 
+def corrupted_with_face(
+    clip: Clip, face: FaceTrack, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
+) -> tuple[Clip, FaceTrack]:
+    """The clip with every corruption of the cell, and where its face is then.
+
+    Raises:
+        MsmaError: see `corrupt`.
+    """
+    corrupted = corrupt_all(clip, cell, face, donor)
+    return corrupted, face_after(corrupted, clip, face, config, detector)
+
+
 def face_after(
     corrupted: Clip, clean: Clip, face: FaceTrack, config: ClipConfig, detector: Detector | None
 ) -> FaceTrack:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 
 from msma.checkpoint import weights_sha256
-from msma.corruptions.scenarios import Cell, corrupt_all, face_after, needs_donor
+from msma.corruptions.scenarios import Cell, corrupted_with_face, needs_donor
 from msma.corruptions.table import named
 from msma.data.cache import why_failed
 from msma.data.entry import read_windows
@@ -29,7 +29,8 @@ from msma.files import written_whole
 from msma.media.faces import WHOLE_FRAME
 from msma.media.windows import prepared
 from msma.metrics import all_metrics, draw_sources, labelled_traits
-from msma.predict import Model, durations, load, pooled, pooled_traits
+from msma.pooling import durations, pooled, pooled_traits
+from msma.predict import Model, load
 from msma.robustness.distortion import distortion
 from msma.scoring.baselines import Baselines
 from msma.scoring.comparison import compare
@@ -153,8 +154,7 @@ def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
     changed: list[dict[str, float]] = []
     had_face = has_face = False
     for kept in read_windows(job.entries[row.clip]):
-        clip = corrupt_all(kept.clip, job.cell, kept.face, donor)
-        face = face_after(clip, kept.clip, kept.face, model.clip, model.detector)
+        clip, face = corrupted_with_face(kept.clip, kept.face, job.cell, model.clip, model.detector, donor)
         window = prepared(clip, face, model.clip)
         output = model.output(window, return_intermediates=True)
         windows.append(model.told(window, output))
