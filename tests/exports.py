@@ -1,0 +1,49 @@
+"""A tiny network in a folder of weights, with intervals, and the same exported to ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from msma.checkpoint import Weights, load_weights, save_weights, weights_sha256
+from msma.config import ClipConfig, ModelConfig
+from msma.conformal import CalibratedOn, Calibration, calibration_of
+from msma.model.msma_net import MsMANet
+from msma.traits import TRAITS
+from msma.weights_config import WeightsConfig, save_calibration
+
+CLIP = ClipConfig(crop_size=16, mels=20, window_s=4.0)
+SMALL = ModelConfig(width=16, heads=2, spatial_scales=(1, 3), temporal_scales=(1, 2))
+
+
+def weights_of(model: ModelConfig, seed: int = 0) -> Weights:
+    """An untrained network, whose statistics of normalisation are not what they begin with."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MsMANet(model, CLIP).eval()
+        for name, buffer in network.named_buffers():
+            if name.endswith(("running_mean", "running_var", "_weights")):
+                buffer.copy_(0.5 + 0.1 * torch.rand(buffer.shape))
+    config = WeightsConfig(name="tiny", corpus="made up", notice="for tests", clip=CLIP, model=model)
+    return Weights(network, config)
+
+
+def saved_weights(folder: Path, weights: Weights, calibrated: bool = True) -> Weights:
+    save_weights(folder, weights.config, weights.network.state_dict())
+    if calibrated:
+        save_calibration(folder, made_up_calibration(weights_sha256(load_weights(folder))))
+    return load_weights(folder)
+
+
+def made_up_calibration(sha256: str) -> Calibration:
+    rng = np.random.default_rng(1)
+    clips = 300
+    quality = [
+        dict(zip(("audio", "visual"), pair, strict=True))
+        for pair in (rng.uniform(0.1, 1, (clips, 2)) * rng.choice([[1, 1], [1, 0], [0, 1]], clips)).tolist()
+    ]
+    about = CalibratedOn(weights_sha256=sha256, corpus="made up", split="val", clips=clips, sources=clips)
+    errors = np.abs(rng.normal(0, 0.1, (clips, 5)))
+    return calibration_of(errors, quality, [str(clip) for clip in range(clips)], TRAITS, about)
