@@ -46,4 +46,4 @@ def made_up_calibration(sha256: str) -> Calibration:
     ]
     about = CalibratedOn(weights_sha256=sha256, corpus="made up", split="val", clips=clips, sources=clips)
     errors = np.abs(rng.normal(0, 0.1, (clips, 5)))
-    return calibration_of(errors, quality, [str(clip) for clip in range(clips)], TRAITS, about)
+    return calibration_of(errors, quality, [str(clip) for clip in range(clips)], TRAITS, about, rng.random((clips, 5)))

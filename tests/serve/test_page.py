@@ -35,6 +35,7 @@ def opened(browser, served, request) -> Iterator[Page]:
     width, height = getattr(request, "param", DESKTOP)
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     asked: list[str] = []
     thrown: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url))
