@@ -20,7 +20,7 @@ FLOORS = (
     {"corruptions", "checkpoint", "exported", "pretrained", "ridge"},
     {"data", "model_card"},
     {"predict", "export", "identity", "provenance", "linear_fit", "loop", "scoring"},
-    {"evaluate", "calibrate", "explain", "__init__"},  # they stand on predict's answer, evaluate on scoring too
+    {"evaluate", "calibrate", "explain", "complexity", "__init__"},  # they stand on predict's answer
     {"robustness", "train", "fold"},
     {"doctor", "crossval", "figures", "ablation"},
     {"pages"},

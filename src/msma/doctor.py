@@ -32,6 +32,7 @@ EXTRAS = {
     "transformers": ("hf", "recipes with hf: backbones"),
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
     "gradio": ("serve", "msma serve"),
+    "onnxruntime": ("onnx", "msma export onnx and msma predict --runtime onnx"),
     "matplotlib": ("plots", "the figures of msma robustness"),
 }
 """By module: the extra that brings it, and what needs it."""

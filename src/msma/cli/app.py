@@ -29,6 +29,7 @@ from msma.cli.options import (
     prepared_clips,
 )
 from msma.cli.prepare import prepare_app
+from msma.cli.profile import profile
 from msma.cli.report import report
 from msma.cli.robustness import robustness
 from msma.cli.score import compare, evaluate, score
@@ -61,6 +62,7 @@ COMMANDS = (
     corruptions,
     card,
     share,
+    profile,
     doctor,
 )
 for command in COMMANDS:

@@ -102,23 +102,19 @@ class MsMANet(nn.Module):
 
     def features(self, inputs: Inputs) -> Features:
         """The backbones on their own: what can be kept where they are frozen."""
-        clips, device = inputs.present.shape[0], inputs.present.device
-        sound, sound_mask = torch.zeros(clips, 0, 1, 1, device=device), inputs.mel_mask[:, :1]
-        pictures = torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=device)
-        if self.audio_encoder is not None:
-            sound, sound_mask = self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
-        if self.visual_encoder is not None:
-            pictures = self.visual_encoder.maps(inputs.frames)
-        return Features(
-            visual=pictures,
-            boxes=inputs.boxes,
-            frame_mask=inputs.frame_mask,
-            audio=sound,
-            audio_mask=sound_mask,
-            present=inputs.present,
-            audio_statistics=inputs.audio_statistics,
-            visual_statistics=inputs.visual_statistics,
-        )
+        return features_of(inputs, self.sound_maps(inputs), self.picture_maps(inputs))
+
+    def sound_maps(self, inputs: Inputs) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+        """Of the audio backbone, and which steps of them are kept; without channels where sound is not read."""
+        if self.audio_encoder is None:
+            return torch.zeros(inputs.present.shape[0], 0, 1, 1, device=inputs.present.device), inputs.mel_mask[:, :1]
+        return self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
+
+    def picture_maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
+        """Of the visual backbone; without channels where pictures are not read."""
+        if self.visual_encoder is None:
+            return torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device)
+        return self.visual_encoder.maps(inputs.frames)
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
         """What the linear path answers by itself, by reading."""
@@ -193,6 +189,23 @@ class MsMANet(nn.Module):
             return summaries
         audio, visual = summaries.unbind(dim=1)
         return summaries + torch.stack([self.imputer["audio"](visual), self.imputer["visual"](audio)], dim=1)
+
+
+def features_of(
+    inputs: Inputs, sound: tuple[Float[Tensor, "b c2 h l"], Bool[Tensor, "b l"]], pictures: Float[Tensor, "b t c g g"]
+) -> Features:
+    """Maps of the backbones, with what else of a clip the rest of the network reads."""
+    maps, mask = sound
+    return Features(
+        visual=pictures,
+        boxes=inputs.boxes,
+        frame_mask=inputs.frame_mask,
+        audio=maps,
+        audio_mask=mask,
+        present=inputs.present,
+        audio_statistics=inputs.audio_statistics,
+        visual_statistics=inputs.visual_statistics,
+    )
 
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:

@@ -1,0 +1,99 @@
+"""`msma profile`: what an answer costs, stage by stage and variant by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import check_choice
+
+if TYPE_CHECKING:
+    from msma.complexity import StageCost
+
+
+def profile(
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A run folder, whose variants are measured; by default the bundled.")
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option("--clip", help="A video to answer for; by default 15 s in 720p are rendered.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write all rows here, as JSON.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="One variant; may be given again.")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", help="cpu or cuda; by default both, where there is a GPU.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, help="How often each stage is timed.")] = 20,
+) -> None:
+    """Parameters, multiply-adds, time and memory of each stage from the file to the answer, for variants of a network.
+
+    Times are of this machine as it is now: their shares are more telling than the milliseconds.
+    """
+    import json
+    from dataclasses import asdict
+
+    import torch
+
+    from msma.checkpoint import load_weights
+    from msma.cli.progress import progress_bar
+    from msma.complexity import profile as profile_variants
+    from msma.complexity import render_talking_head
+    from msma.files import written_whole
+
+    devices = device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for name in devices:
+        check_choice("--device", name, ("cpu", "cuda"))
+    config = load_weights(model).config
+    with TemporaryDirectory() as folder:
+        if clip is None:
+            tell("rendering a clip")
+        media = clip or render_talking_head(Path(folder))
+        with progress_bar("measuring", "variants") as report:
+            rows = profile_variants(
+                config.model, config.clip, media, devices, only=only or (), rounds=rounds, progress=report
+            )
+    if out is not None:
+        with written_whole(out) as path:
+            values = [asdict(row) for row in rows]
+            path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    show_costs(rows)
+    tell("M: millions; RTF: time over the length of the clip; MACs of matrix products and convolutions alone")
+
+
+def show_costs(rows: Sequence[StageCost]) -> None:
+    """Every stage of the first variant on each device, then what the network and all stages of every variant take."""
+    from rich.table import Table
+
+    from msma.cli.tables import stdout
+    from msma.complexity import NETWORK, WHOLE
+
+    first, console = rows[0].variant, stdout()
+    head = ("device", "parameters M", "MACs M", "p50 ms", "p95 ms", "share", "RTF", "peak MiB")
+    stages = Table("stage", *head, title=f"{first}, stage by stage")
+    for row in rows:
+        if row.variant == first:
+            stages.add_row(row.stage, *cells(row))
+    variants = Table("variant", "stages", *head, title="variants")
+    for row in rows:
+        if row.stage in (NETWORK, WHOLE):
+            variants.add_row(row.variant, row.stage, *cells(row))
+    console.print(stages)
+    console.print(variants)
+
+
+def cells(row: StageCost) -> list[str]:
+    return [
+        row.device,
+        f"{row.parameters / 1e6:.2f}" if row.parameters else "",
+        f"{row.macs / 1e6:.0f}" if row.macs else "",
+        f"{row.p50_ms:.1f}",
+        f"{row.p95_ms:.1f}",
+        f"{row.share:.1%}",
+        f"{row.real_time_factor:.4f}",
+        "" if row.peak_mib is None else f"{row.peak_mib:.0f}",
+    ]

@@ -1,0 +1,321 @@
+"""What an answer costs: parameters, multiply-adds, time and memory of each stage, for a network and variants of it.
+
+Times and memory do not depend on what weights hold, so variants are built with random ones and nothing is fetched.
+Multiply-adds are those of matrix products and convolutions; transforms, norms and what media need are not counted.
+"""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from msma.config import ClipConfig, Limits, ModelConfig
+from msma.data.synthetic.people import cast
+from msma.data.synthetic.render import Format, render_clip
+from msma.media.clip import load_windows
+from msma.media.faces import Detector, default_detector, track_face
+from msma.media.inputs import prepare
+from msma.model.linear_path import READINGS
+from msma.model.msma_net import MsMANet, features_of
+from msma.tensors import collate, inputs_of
+from msma.types import MsmaError
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "audio": {"fusion": "audio"},
+    "visual": {"fusion": "visual"},
+    "concat": {"fusion": "concat"},
+    "no_spatial_scales": {"spatial_scales": ()},
+    "no_temporal_scales": {"temporal_scales": ()},
+    "pretrained_encoders": {
+        "audio_backbone": "ge2e+mfcc",
+        "visual_backbone": "efficientnet_lite0",
+        "linear_path": True,
+    },
+}
+"""By name, what differs from the configuration that is asked for."""
+MEDIA_STAGES = ("decode", "faces", "prepare")
+NETWORK_STAGES = ("audio backbone", "visual backbone", "audio encoder", "visual encoder", "fusion and head")
+NETWORK, WHOLE = "network", "whole"
+"""All stages of the network, and all stages."""
+CLIP_S, CLIP_FPS, CLIP_SIZE = 15.0, 30, (1280, 720)
+"""Of the talking head that is rendered where no clip is given."""
+T = TypeVar("T")
+Known = dict[str, Any]
+"""What is known of a window so far, from the Clip on."""
+Stage = Callable[[list[Known]], None]
+"""Adds to what is known of all windows."""
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+"""Linux: what memory a process has, and where it is told to forget its peak."""
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage costs, for one variant on one device."""
+
+    variant: str
+    device: str
+    stage: str
+    parameters: int
+    macs: int
+    """Multiply-adds for the whole clip."""
+    p50_ms: float
+    p95_ms: float
+    """For the whole clip."""
+    share: float
+    """Of the median time of all stages."""
+    real_time_factor: float
+    """Median time over the length of the clip; below 1 is faster than it plays."""
+    peak_mib: float | None
+    """Memory beyond what was there before the stage ran for the first time, on a GPU its own; for `network` and `whole`
+    before the network was built. None where unknown, and for `whole` where two kinds of memory are used."""
+
+
+@dataclass(frozen=True)
+class ProfileJob:
+    variant: str
+    model: ModelConfig
+    clip: ClipConfig
+    media: Path
+    device: str
+    rounds: int
+
+
+def variants_of(model: ModelConfig, only: Sequence[str] = ()) -> dict[str, ModelConfig]:
+    """By name, the configurations to compare: `model` as `full`, and those of VARIANTS that differ from all before.
+
+    Raises:
+        MsmaError: a name of `only` that is not there.
+    """
+    found: dict[str, ModelConfig] = {}
+    for name, changes in VARIANTS.items():
+        variant = ModelConfig.model_validate(model.model_dump() | changes)
+        if variant not in found.values():
+            found[name] = variant
+    for name in only:
+        if name not in found:
+            raise MsmaError(f"--only {name}: no such variant of this network; there are {', '.join(found)}")
+    return {name: variant for name, variant in found.items() if not only or name in only}
+
+
+def profile(
+    model: ModelConfig,
+    clip: ClipConfig,
+    media: Path,
+    devices: Sequence[str],
+    *,
+    only: Sequence[str] = (),
+    rounds: int = 20,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[StageCost]:
+    """Measure every variant on every device, each in a process of its own; `media` is the clip to answer for.
+
+    Raises:
+        MsmaError: the clip cannot be read, or a variant is not known.
+    """
+    jobs = [
+        ProfileJob(name, variant, clip, media, device, rounds)
+        for device in devices
+        for name, variant in variants_of(model, only).items()
+    ]
+    rows: list[StageCost] = []
+    progress(0, len(jobs))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        for done, found in enumerate(pool.map(measured, jobs), start=1):
+            rows += found
+            progress(done, len(jobs))
+    return rows
+
+
+def measured(job: ProfileJob) -> list[StageCost]:
+    """One row for each stage, then NETWORK and WHOLE; the first round warms up and tells of memory.
+
+    Raises:
+        MsmaError: the clip cannot be read.
+    """
+    torch.manual_seed(0)
+    known: list[Known] = []
+    media = media_stages(job, default_detector())
+    built, network = held_by(lambda: MsMANet(job.model, job.clip).to(job.device).eval(), job.device)
+    work = media | network_stages(network, job.device)
+    held = {
+        stage: held_by(partial(run, known), "cpu" if stage in media else job.device)[0] for stage, run in work.items()
+    }
+    peaks = {stage: None if one is None else one.peak - one.before for stage, one in held.items()}
+    more = [peak for stage in NETWORK_STAGES if (peak := peaks[stage]) is not None]
+    peaks[NETWORK] = None if built is None else built.peak - built.before + max(more)
+    everything = [one.peak for one in held.values() if one is not None]
+    peaks[WHOLE] = None if built is None or job.device != "cpu" else max(everything) - built.before
+    times: dict[str, list[float]] = {stage: [] for stage in work}
+    for _ in range(job.rounds):
+        for stage, run in work.items():
+            times[stage].append(seconds_of(run, known, job.device))
+    rounds = np.array([times[stage] for stage in work])
+    times |= {NETWORK: rounds[len(media) :].sum(axis=0).tolist(), WHOLE: rounds.sum(axis=0).tolist()}
+    parameters, macs = parameters_of(network), macs_of(network, known)
+    length_s, whole_s = sum(one["clip"].duration_s for one in known), float(np.median(times[WHOLE]))
+    return [
+        StageCost(
+            variant=job.variant,
+            device="cpu" if stage in media else job.device,
+            stage=stage,
+            parameters=parameters.get(stage, 0),
+            macs=macs.get(stage, 0),
+            p50_ms=1000 * float(np.median(seconds)),
+            p95_ms=1000 * float(np.percentile(seconds, 95)),
+            share=float(np.median(seconds)) / whole_s,
+            real_time_factor=float(np.median(seconds)) / length_s,
+            peak_mib=None if (peak := peaks[stage]) is None else peak / 1024**2,
+        )
+        for stage, seconds in times.items()
+    ]
+
+
+def media_stages(job: ProfileJob, detector: Detector | None) -> dict[str, Stage]:
+    """By MEDIA_STAGES, the way from the file to what the network is given."""
+
+    def decode(known: list[Known]) -> None:
+        known[:] = [{"clip": clip} for clip in load_windows(job.media, job.clip, Limits())]
+
+    def find_faces(known: list[Known]) -> None:
+        for one in known:
+            one["face"] = track_face(one["clip"], job.clip, detector)
+
+    def prepare_all(known: list[Known]) -> None:
+        for one in known:
+            one["inputs"] = collate([inputs_of(prepare(one["clip"], job.clip, one["face"]))])
+
+    return dict(zip(MEDIA_STAGES, (decode, find_faces, prepare_all), strict=True))
+
+
+def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
+    """By NETWORK_STAGES, the parts of `MsMANet.forward` in their order."""
+
+    def audio_backbone(one: Known) -> None:
+        one["there"] = one["inputs"].to(device)
+        one["sound"] = network.sound_maps(one["there"])
+
+    def visual_backbone(one: Known) -> None:
+        one["features"] = features_of(one["there"], one["sound"], network.picture_maps(one["there"]))
+
+    def audio_encoder(one: Known) -> None:
+        one["audio"], _ = network.encode_audio(one["features"])
+
+    def visual_encoder(one: Known) -> None:
+        one["visual"], _ = network.encode_visual(one["features"])
+
+    def fusion_and_head(one: Known) -> None:
+        one["output"], _ = network.read(one["audio"], one["visual"], network.linear(one["features"]))
+
+    def of_all(stage: Callable[[Known], None], known: list[Known]) -> None:
+        with torch.inference_mode():
+            for one in known:
+                stage(one)
+
+    stages = (audio_backbone, visual_backbone, audio_encoder, visual_encoder, fusion_and_head)
+    return {name: partial(of_all, stage) for name, stage in zip(NETWORK_STAGES, stages, strict=True)}
+
+
+def seconds_of(run: Stage, known: list[Known], device: str) -> float:
+    wait_for(device)
+    began = time.perf_counter()
+    run(known)
+    wait_for(device)
+    return time.perf_counter() - began
+
+
+def wait_for(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def parameters_of(network: MsMANet) -> dict[str, int]:
+    """By stage of the network, and of all; what the linear path holds was solved, not learned, and counts too."""
+    encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}
+    found: dict[str, int] = dict.fromkeys(NETWORK_STAGES, 0)
+    for modality in network.reads:
+        encoder = encoders[modality]
+        found[f"{modality} backbone"] = count(encoder.backbone)
+        found[f"{modality} encoder"] = count(encoder) - count(encoder.backbone) + count(network.quality_head[modality])
+    everything = count(network) + sum(weights.numel() for weights in linear_weights(network.linear_path))
+    found["fusion and head"] = everything - sum(found.values())
+    return found | {NETWORK: everything, WHOLE: everything}
+
+
+def linear_weights(path: nn.Module | None) -> list[Tensor]:
+    """Of the linear path, that of the reading of both modalities, or of the one that there is."""
+    if path is None:
+        return []
+    named = dict(path.named_buffers())
+    return [named[f"{reading}_{part}"] for reading in READINGS for part in ("weights", "bias")]
+
+
+def count(module: nn.Module | None) -> int:
+    return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())
+
+
+def macs_of(network: MsMANet, known: list[Known]) -> dict[str, int]:
+    """By stage of the network, and of all; counted on the CPU, and the same on any device."""
+    on_cpu = copy.deepcopy(network).cpu()
+    found = {stage: macs_in(partial(run, known)) for stage, run in network_stages(on_cpu, "cpu").items()}
+    everything = sum(found.values())
+    return found | {NETWORK: everything, WHOLE: everything}
+
+
+def macs_in(run: Callable[[], object]) -> int:
+    """Half of the floating-point operations of matrix products and convolutions in a call on the CPU."""
+    with warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
+        warnings.simplefilter("ignore")  # on the way, torch asks for an Intel GPU
+        with torch.backends.mkldnn.flags(enabled=False):  # oneDNN hides recurrent layers
+            run()
+    return counter.get_total_flops() // 2
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes that the process, or a GPU, held before and at the most."""
+
+    before: int
+    peak: int
+
+
+def held_by(run: Callable[[], T], device: str) -> tuple[Held | None, T]:
+    """What is held in a call, and what it gives; None where it is not known: on the CPU, Linux alone tells."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        given = run()
+        return Held(before, torch.cuda.max_memory_allocated(device)), given
+    if not os.access(CLEAR_REFS, os.W_OK):
+        return None, run()
+    CLEAR_REFS.write_text("5")  # forgets the peak
+    before = resident("VmRSS")
+    given = run()
+    return Held(before, max(before, resident("VmHWM"))), given
+
+
+def resident(key: str) -> int:
+    """Bytes of VmRSS, what is resident, or VmHWM, its peak."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
+    return 1024 * int(line.split()[1])
+
+
+def render_talking_head(folder: Path) -> Path:
+    """A talking head of the synthetic corpus, CLIP_S long, in 720p."""
+    part = cast(6, seed=5)[0]
+    render_clip(folder, part, Format(5, CLIP_S, CLIP_FPS, CLIP_SIZE))
+    return folder / part.name
