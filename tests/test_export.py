@@ -127,6 +127,13 @@ def assert_close(one: Any, other: Any) -> None:
         assert one == other
 
 
+def but_device(answers: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[str | None]]:
+    """Answers without where they were found, and where that was."""
+    return [{key: answer[key] for key in answer if key != "device"} for answer in answers], {
+        answer["device"] for answer in answers
+    }
+
+
 def test_the_whole_answer_to_twenty_clips_is_that_of_torch(made):
     """With its status, reasons, intervals, qualities and windows."""
     models = [
@@ -135,8 +142,9 @@ def test_the_whole_answer_to_twenty_clips_is_that_of_torch(made):
     ]
     clips = [some_clip(seed) for seed in range(1, 15)] + [some_clip(seed) for seed in (18, 20, 21, 24, 25, 27)]
     answers = [[model.predict(clip) for clip in clips] for model in models]
-    for one, other in zip(*answers, strict=True):
-        assert_close(asdict(one), asdict(other))
+    (told, devices), (other, other_devices) = (but_device([asdict(answer) for answer in those]) for those in answers)
+    assert_close(told, other)
+    assert (devices, other_devices) == ({"cpu"}, {"cpu, onnxruntime"})
     statuses = {answer.status for answer in answers[0]}
     assert statuses == {"degraded", "abstained"}
     assert all(answer.intervals is not None for answer in answers[0] if answer.traits is not None)
@@ -162,7 +170,9 @@ def test_the_command_line_predicts_with_it_and_never_loads_torch(made, make_medi
         assert ran.returncode == 0
         assert ran.stderr.endswith(f"torch: {runtime == 'torch'}")
         answers.append(json.loads(ran.stdout))
-    assert_close(*answers)
+    (told, devices), (other, other_devices) = (but_device(those) for those in answers)
+    assert_close(told, other)
+    assert (devices, other_devices) == ({"cpu, onnxruntime", None}, {"cpu", None})
     assert [answer["status"] for answer in answers[0]].count("failed") == 1
     assert {answer["coverage"] for answer in answers[0] if answer["traits"]} == {0.8}
 

@@ -64,6 +64,7 @@ class Model(Generic[NetworkT]):
     limits: Limits
     detector: Detector | None
     device: str
+    """Told in answers, with the runtime where that is not torch."""
     coverage: float = COVERAGE
     """Of the intervals."""
     least_quality: float = LEAST_QUALITY
@@ -274,7 +275,8 @@ def load(
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
-    return Model(weights, clip, limits or Limits(), detector, device, coverage, least_quality)
+    runs_on = f"{device}, onnxruntime" if onnx else device
+    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, least_quality)
 
 
 def network_of_torch(name: str | Path | None, revision: str | None, device: str) -> Network:
