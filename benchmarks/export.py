@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from predict_clip import SECONDS, THREADS, make_clip
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path)
     run = parser.parse_args().model
-    os.environ["OMP_NUM_THREADS"] = str(THREADS)
+    os.environ |= {"OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": "passive"}  # as `msma` sets it
     import torch
 
     import msma
@@ -61,15 +62,13 @@ def main() -> None:
         models = {"torch": msma.load(run), "onnx": msma.load(folder, runtime="onnx")}
         first = models["torch"]
         (window,) = prepare_windows(clip, first.clip, Limits(), first.detector)
-        alone = in_turn({name: lambda model=model: model.read(window) for name, model in models.items()})
-        told(f"network, one window of {SECONDS} s", alone)
-        told(
-            "file to scores", in_turn({name: lambda model=model: model.predict(clip) for name, model in models.items()})
-        )
+        read = {name: partial(model.read, window) for name, model in models.items()}
+        told(f"network, one window of {SECONDS} s", in_turn(read))
+        told("file to scores", in_turn({name: partial(model.predict, clip) for name, model in models.items()}))
         command = [sys.executable, "-c", "from msma.cli import main; main()", "predict", str(clip), "--runtime"]
         place = {"torch": [] if run is None else ["--model", str(run)], "onnx": ["--model", str(folder)]}
         whole = {
-            name: lambda name=name: subprocess.run([*command, name, *place[name]], capture_output=True, check=True)
+            name: partial(subprocess.run, [*command, name, *place[name]], capture_output=True, check=True)
             for name in models
         }
         told("msma predict, from its start", in_turn(whole, rounds=5))
