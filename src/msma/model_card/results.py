@@ -223,7 +223,7 @@ def commands(run: Path) -> dict[str, str]:
 
 def result(path: Path, kind: type[ResultT], digests: tuple[str, str | None], make: str) -> ResultT:
     """A result file, if it is of the weights and the calibration with these digests, on test clips."""
-    again = f"make it again: {make}"
+    again = f"delete {path.parent} and make it again: {make}"  # a suite of another calibration is not gone on with
     values = read_json(path, again, MAX_BYTES)
     if not isinstance(values, dict) or values.get("weights_sha256") is None:
         raise MsmaError(f"{path}: does not say of which weights it is; {again}")
