@@ -28,5 +28,11 @@ class Page(HTMLParser):
     def handle_startendtag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
+    def policy(self) -> str:
+        """What the page may load, as the browser is told."""
+        (policy,) = (meta["content"] for meta in self.all("meta") if "http-equiv" in meta)
+        assert policy is not None
+        return policy
+
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]

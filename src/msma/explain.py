@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,10 @@ from msma.media.windows import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
-from msma.predict import Model
+from msma.predict import Model, name_of
 from msma.tensors import ModelOutput
 from msma.traits import MODALITIES, TRAITS
-from msma.types import SILENCE, Clip, InputArrays, MsmaError, Prediction, Window
+from msma.types import SILENCE, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
 
 MOST_WINDOWS = 4
 """Of a long video, the first so many are explained: a minute."""
@@ -114,18 +113,28 @@ def explain(
         MsmaError: the source cannot be read; one line that names the file and the remedy.
     """
     began = time.monotonic()
-    prediction = model.predict(source)
+    first: list[tuple[Clip, Prepared]] = []
+
+    def read_once() -> Iterator[Prepared]:
+        for clip in load_windows(source, model.clip, model.limits):
+            window = prepared(clip, track_face(clip, model.clip, model.detector), model.clip)
+            if len(first) < most_windows:
+                first.append((clip, window))
+            yield window
+
+    prediction = model.answer(name_of(source), read_once())
     windows, passes = [], 0
-    for clip in islice(load_windows(source, model.clip, model.limits), most_windows):
-        window, cost = explained(model, clip, progress)
-        windows.append(window)
+    for clip, window in first:
+        found, cost = explained(model, clip, window, progress)
+        windows.append(found)
         passes += cost
     return Explanation(prediction, tuple(windows), passes, time.monotonic() - began)
 
 
-def explained(model: Model[Weights], clip: Clip, progress: Callable[[int, int], None]) -> tuple[ExplainedWindow, int]:
+def explained(
+    model: Model[Weights], clip: Clip, window: Prepared, progress: Callable[[int, int], None]
+) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
-    window = prepared(clip, track_face(clip, model.clip, model.detector), model.clip)
     inputs, network = window.inputs, model.weights.network
     output = model.output(window, return_intermediates=True)
     answer = told_traits(model, output.traits)

@@ -138,10 +138,16 @@ class Model(Generic[NetworkT]):
         Raises:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
-        name = source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
+        prepared = prepare_windows(source, self.clip, self.limits, self.detector)
+        return self.answer(name_of(source), prepared, keep_media=keep_media, progress=progress)
+
+    def answer(
+        self, name: str, found: Iterable[Prepared], *, keep_media: bool = False, progress: Progress | None = None
+    ) -> Prediction:
+        """The same for a video that is read and prepared already, window by window."""
         windows, detectors, media = [], [], None
         keeping = Keeping(self.clip.fps) if keep_media else None
-        for prepared in prepare_windows(source, self.clip, self.limits, self.detector):
+        for prepared in found:
             windows.append(self.read(prepared))
             detectors.append(prepared.face_detector)
             media = prepared.media
@@ -296,6 +302,11 @@ def network_of_onnx(folder: str | Path | None, revision: str | None, device: str
     if revision is not None:
         raise MsmaError(f"{folder}: a folder has no revisions; leave out {revision!r}")
     return load_exported(Path(folder))
+
+
+def name_of(source: str | Path | bytes | Clip) -> str:
+    """Shown as `path` in the answer."""
+    return source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:

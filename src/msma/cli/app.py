@@ -20,12 +20,17 @@ from msma.cli.explain import explain
 from msma.cli.export import export_app
 from msma.cli.messages import tell
 from msma.cli.options import (
+    AlphaOption,
     CacheOption,
     DeviceOption,
+    FaceOption,
+    LeastQualityOption,
     ManifestOption,
     ModelOption,
     WorkersOption,
+    YunetOption,
     check_choice,
+    check_face,
     prepared_clips,
 )
 from msma.cli.prepare import prepare_app
@@ -181,18 +186,11 @@ def predict(
     model: ModelOption = None,
     format: Annotated[str, typer.Option("--format", help="table, json, jsonl or csv.")] = "table",
     out: Annotated[Path | None, typer.Option("--out", help="Write the answers here instead of to stdout.")] = None,
-    face: Annotated[
-        str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
-    ] = None,
-    yunet: Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")] = None,
+    face: FaceOption = None,
+    yunet: YunetOption = None,
     limits: Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200.")] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="Share of labels that the intervals may miss: 0.01 to 0.5.")
-    ] = 0.1,
-    least_quality: Annotated[
-        float,
-        typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less."),
-    ] = 0.1,
+    alpha: AlphaOption = 0.1,
+    least_quality: LeastQualityOption = 0.1,
     device: DeviceOption = "cpu",
     keep_media: Annotated[
         bool,
@@ -218,8 +216,7 @@ def predict(
     check_choice("--runtime", runtime, ("torch", "onnx"))
     if keep_media and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
-    if face is not None:
-        check_choice("--face", face, ("largest", "center", "whole"))
+    check_face(face)
     files = media_files(paths)
     loaded = load(
         model,

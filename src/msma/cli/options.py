@@ -27,6 +27,16 @@ CacheOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")
 ]
+FaceOption = Annotated[
+    str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
+]
+YunetOption = Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")]
+AlphaOption = Annotated[
+    float, typer.Option("--alpha", help="Share of labels that the intervals may miss: 0.01 to 0.5.")
+]
+LeastQualityOption = Annotated[
+    float, typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 
 
@@ -48,6 +58,11 @@ def prepared_clips(
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")
+
+
+def check_face(face: str | None) -> None:
+    if face is not None:
+        check_choice("--face", face, ("largest", "center", "whole"))
 
 
 def at_once(device: str | None, workers: int | None) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import DeviceOption, check_choice
+from msma.cli.options import AlphaOption, DeviceOption, FaceOption, LeastQualityOption, YunetOption, check_face
 
 SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
 """Than for files of one's own: a clip of somebody else should not keep others waiting."""
@@ -21,21 +21,14 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 7860,
     waiting: Annotated[int, typer.Option("--waiting", min=1, help="Clips that may wait; more are refused.")] = 32,
-    face: Annotated[
-        str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
-    ] = None,
-    yunet: Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")] = None,
+    face: FaceOption = None,
+    yunet: YunetOption = None,
     limits: Annotated[
         list[str] | None,
         typer.Option("--limit", help=f"Change a limit: max_seconds=7200. From the start, {', '.join(SMALLER)}."),
     ] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="Share of labels that the intervals may miss: 0.01 to 0.5.")
-    ] = 0.1,
-    least_quality: Annotated[
-        float,
-        typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less."),
-    ] = 0.1,
+    alpha: AlphaOption = 0.1,
+    least_quality: LeastQualityOption = 0.1,
     device: DeviceOption = "cpu",
 ) -> None:
     """A page that answers clips as `msma predict` does, spoils them, and has an endpoint for programs."""
@@ -46,8 +39,7 @@ def serve(
 
     if importlib.util.find_spec("gradio") is None:
         raise MsmaError("the page needs gradio: pip install 'msma[serve]'")
-    if face is not None:
-        check_choice("--face", face, ("largest", "center", "whole"))
+    check_face(face)
 
     from msma.predict import load
     from msma.serve.server import is_loopback

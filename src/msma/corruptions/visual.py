@@ -16,6 +16,7 @@ from scipy.special import ndtri, pdtr
 
 from msma.corruptions.corruption import VISUAL, Corruption
 from msma.media.frames import resize
+from msma.media.jpeg import to_jpeg
 
 Frames = UInt8[np.ndarray, "t h w 3"]
 Outcomes = UInt8[np.ndarray, "256 256"]
@@ -97,8 +98,7 @@ def jpeg(frames: Frames, rng: np.random.Generator, quality: float) -> Frames:  #
     settings = [cv2.IMWRITE_JPEG_QUALITY, round(quality)]
     decoded = np.empty(frames.shape, np.uint8)
     for picture, out in zip(frames, decoded, strict=True):
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
-        bgr: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        bgr: Any = cv2.imdecode(to_jpeg(picture, settings), cv2.IMREAD_COLOR)
         out[:] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return decoded
 

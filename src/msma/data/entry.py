@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 from msma.config import first_line
 from msma.files import written_whole
 from msma.media.inputs import degradations
+from msma.media.jpeg import to_jpeg
 from msma.traits import MODALITIES
 from msma.types import Clip, FaceTrack, MediaInfo, MsmaError
 
@@ -62,7 +63,7 @@ def write_entry(path: Path, windows: Iterable[KeptWindow]) -> None:
         clip, face = window.clip, window.face
         if not np.isfinite(clip.waveform).all():
             raise MsmaError(f"{clip.name}: its sound is not finite; replace NaN and infinite samples")
-        pictures = [to_jpeg(picture) for picture in clip.frames]
+        pictures = [to_jpeg(picture, JPEG) for picture in clip.frames]
         sound, step = to_int16(clip.waveform)
         stored = {
             "jpeg": np.concatenate(pictures) if pictures else np.zeros(0, np.uint8),
@@ -181,11 +182,6 @@ def kept_window(notes: dict[str, Any], tensors: dict[str, np.ndarray]) -> KeptWi
     )
     face = FaceTrack(tensors["boxes"], tensors["valid"], notes["detector"], tuple(notes["face_reasons"]))
     return KeptWindow(clip, face)
-
-
-def to_jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, " _"]:
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
-    return encoded
 
 
 def from_jpeg(

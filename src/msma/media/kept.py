@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from msma.media.jpeg import shrunk, to_jpeg
 from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, Prepared
 
 MOST_FACES = 8
 FACE_SIDE = 128
 """Longest side in pixels of a kept face crop."""
-JPEG_QUALITY = 85
 MOST_STEPS = 320
 """Of the outline of the sound. A power of two times the finest step fills them; longer sound has coarser steps."""
 FINEST_STEP = SAMPLE_RATE // 100
@@ -39,7 +38,7 @@ class Keeping:
         for slot in np.flatnonzero(inputs.frame_mask).tolist():
             if self.seen % self.stride == 0:
                 crop = inputs.frames[slot].transpose(1, 2, 0)
-                self.faces.append((window.start_s + (slot + 0.5) / self.fps, scaled(crop)))
+                self.faces.append((window.start_s + (slot + 0.5) / self.fps, shrunk(crop, FACE_SIDE).copy()))
             self.seen += 1
             if len(self.faces) == 2 * MOST_FACES:
                 self.faces, self.stride = self.faces[::2], 2 * self.stride
@@ -68,20 +67,12 @@ class Keeping:
         return KeptMedia(
             start_s=round(start_s, 3),
             end_s=round(start_s + count * self.step / SAMPLE_RATE if self.heard else self.end_s, 3),
-            faces=[KeptFace(round(self.faces[place][0], 3), jpeg(self.faces[place][1])) for place in places],
+            faces=[KeptFace(round(self.faces[place][0], 3), jpeg_text(self.faces[place][1])) for place in places],
             low=self.low[:count].round(3).tolist(),
             high=self.high[:count].round(3).tolist(),
         )
 
 
-def scaled(crop: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s2 s2 3"]:
-    side = min(FACE_SIDE, len(crop))
-    return crop.copy() if side == len(crop) else cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-
-
-def jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+def jpeg_text(picture: UInt8[np.ndarray, "h w 3"]) -> str:
     """RGB as a JPEG in base64."""
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    return b64encode(encoded.tobytes()).decode("ascii")
+    return b64encode(to_jpeg(picture).tobytes()).decode("ascii")

@@ -1,8 +1,8 @@
 """What pages about a clip are put together from: face strip, sound, traits with intervals, quality, status.
 
-All take plain values (numbers, dictionaries, bytes of JPEG) and give HTML that needs `STYLE` on its page. Drawings
-place things by per cent of their width, so that lines and letters stay as they are on a telephone and on paper. Nothing
-is told by colour alone: what has a colour has a place, a shape or a word of its own too.
+All but `answer_chart` take plain values (numbers, dictionaries, bytes of JPEG), and all give HTML that needs `STYLE`
+on its page. Drawings place things by per cent of their width, so that lines and letters stay as they are on a telephone
+and on paper. Nothing is told by colour alone: what has a colour has a place, a shape or a word of its own too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from msma.figures import COLOURS
 from msma.pages.page import data_uri, text
 from msma.traits import MODALITIES
+from msma.types import Prediction
 
-BLUE = "#0072B2"
-"""Of Okabe and Ito's colours, which colour-blind readers tell apart."""
+BLUE, ORANGE = COLOURS[:2]
 WAVE_HEIGHT = 48
 """Units up and down together of a drawn waveform."""
 ANSWER_Y, LABELS_Y, TRAIT_HEIGHT = 11, 28, 36
@@ -92,6 +93,11 @@ def wave(
     )
 
 
+def full_scale(peak: float) -> float:
+    """The sample that reaches the edge of a drawing: a little more than the loudest one."""
+    return min(1.0, 1.25 * peak) or 1.0
+
+
 def sound_strip(
     low: Sequence[float],
     high: Sequence[float],
@@ -107,7 +113,7 @@ def sound_strip(
     """
     peak = max((abs(value) for value in (*low, *high)), default=0.0)
     label = f"waveform from {clock(start_s)} to {clock(end_s)}, peak {peak:.2f} of full scale"
-    drawn = wave(np.array(low), np.array(high), label, min(1.0, 1.25 * peak) or 1.0, max(1, len(low)))
+    drawn = wave(np.array(low), np.array(high), label, full_scale(peak), max(1, len(low)))
     edges = [start for start, _ in windows if start_s < start < end_s] if len(windows) <= MOST_EDGES else []
     return f'<div class="sound">\n{drawn}{time_axis(start_s, end_s, edges)}</div>\n'
 
@@ -173,6 +179,17 @@ def trait_chart(
             "the middle half and the median in the box, nine in ten on the line</span>"
         )
     return f'<ul class="traits">\n{rows}<li><div></div>{scale}</li>\n</ul>\n<p class="key">{key}</p>\n'
+
+
+def answer_chart(answer: Prediction, corpus: str | None = None) -> str:
+    """`trait_chart` of an answer, nothing where it has no traits; `corpus` is told in the place of its own name."""
+    if answer.traits is None:
+        return ""
+    labels = answer.labels
+    quantiles, name = (None, "") if labels is None else (labels.quantiles, labels.corpus)
+    return trait_chart(
+        answer.traits, answer.intervals, quantiles, coverage=answer.coverage, corpus=name if corpus is None else corpus
+    )
 
 
 def trait_strip(score: float, ends: Sequence[float] | None, labels: Sequence[float] | None, label: str) -> str:

@@ -14,7 +14,8 @@ from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
 from msma.media.encode import write_mp4
 from msma.media.faces import default_detector, track_face
-from msma.pages.media import drawing, full_scale_of, picture, player, scaled
+from msma.media.jpeg import shrunk
+from msma.pages.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
 from msma.pages.page import data_uri, page, text
 from msma.traits import MODALITIES
 from msma.types import SAMPLE_RATE, Clip
@@ -142,7 +143,8 @@ def film(clip: Clip, label: str) -> str:
         return ""
     times_s = clip.start_s + (np.arange(max(1, round(clip.duration_s * FILM_FPS))) + 0.5) / FILM_FPS
     nearest = np.abs(times_s[:, None] - clip.frame_times_s).argmin(axis=1)
-    height, width = (max(2, side // 2 * 2) for side in scaled(clip.frames[0]).shape[:2])  # as H.264 wants them
+    small = shrunk(clip.frames[0], PICTURE_SIDE)
+    height, width = (max(2, side // 2 * 2) for side in small.shape[:2])  # as H.264 wants them
     frames = (cv2.resize(clip.frames[index], (width, height), interpolation=cv2.INTER_AREA) for index in nearest)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"

@@ -8,15 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.explain import ExplainedWindow, Explanation, Scale, second_of_steps
-from msma.pages.clip_parts import BLUE, clock, percent, quality_bars, status_mark, trait_chart
+from msma.pages.clip_parts import BLUE, ORANGE, answer_chart, clock, percent, quality_bars, status_mark
 from msma.pages.clip_parts import STYLE as PARTS_STYLE
 from msma.pages.media import drawing, full_scale_of, picture
 from msma.pages.page import page, text
 from msma.traits import MODALITIES
 from msma.types import Prediction
 
-ORANGE = "#D55E00"
-"""Of Okabe and Ito's colours, which colour-blind readers tell apart from BLUE; signs tell them apart without colour."""
 CALLED = {"audio": "sound", "visual": "picture"}
 LEAST_FULL = 0.02
 """A shift of a score as small as this still has a pale colour, however small all others are."""
@@ -50,21 +48,11 @@ def explanation_page(explanation: Explanation) -> str:
 
 def summary(prediction: Prediction) -> str:
     reasons = "".join(f"<li>{text(reason)}</li>\n" for reason in prediction.reasons)
-    chart = ""
-    if prediction.traits is not None:
-        labels = prediction.labels
-        chart = trait_chart(
-            prediction.traits,
-            prediction.intervals,
-            None if labels is None else labels.quantiles,
-            coverage=prediction.coverage,
-            corpus="" if labels is None else labels.corpus,
-        )
     return (
         "<h1>Where an answer comes from</h1>\n"
         f"<p><bdi>{text(prediction.path)}</bdi> {status_mark(prediction.status)}</p>\n"
         + (f"<ul>\n{reasons}</ul>\n" if reasons else "")
-        + chart
+        + answer_chart(prediction)
         + quality_bars(prediction.quality, prediction.used)
         + f"<p>{text(prediction.model)}. {text(prediction.notice)}</p>\n"
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.media.audio import FLOOR_DB, level_db
+from msma.media.jpeg import shrunk, to_jpeg
 from msma.media.sound_codec import encode
-from msma.pages.clip_parts import wave
+from msma.pages.clip_parts import full_scale, wave
 from msma.pages.page import data_uri, text
 from msma.types import SAMPLE_RATE
 
 PICTURE_SIDE = 240
 """Longest side in pixels; the page shows them smaller unless it is zoomed."""
-JPEG_QUALITY = 85
 SOUND_KBIT_S = 64.0
 """As MP3, which every browser plays; of mono sound up to 8 kHz nothing is lost that one hears."""
 WAVE_WIDTH = 240
@@ -22,17 +21,9 @@ WAVE_WIDTH = 240
 
 
 def picture(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> str:
-    small = scaled(frame)
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    source = data_uri("image/jpeg", jpeg.tobytes())
+    small = shrunk(frame, PICTURE_SIDE)
+    source = data_uri("image/jpeg", to_jpeg(small).tobytes())
     return f'<img src="{source}" alt="{text(alt)}" width="{small.shape[1]}" height="{small.shape[0]}">\n'
-
-
-def scaled(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-    height, width = frame.shape[:2]
-    scale = PICTURE_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return frame if scale >= 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
 def player(waveform: Float32[np.ndarray, " n"], label: str) -> str:
@@ -58,6 +49,5 @@ def envelope(waveform: Float32[np.ndarray, " n"], step: int) -> tuple[np.ndarray
 
 
 def full_scale_of(waveform: Float32[np.ndarray, " n"]) -> float:
-    """A little more than the loudest sample."""
     peak = float(np.abs(waveform).max(initial=0.0))
-    return min(1.0, 1.25 * peak) or 1.0
+    return full_scale(peak)

@@ -12,6 +12,7 @@ from msma.pages.clip_parts import (
     BLUE,
     MARKS,
     STYLE,
+    answer_chart,
     clock,
     face_strip,
     percent,
@@ -19,7 +20,6 @@ from msma.pages.clip_parts import (
     sound_strip,
     status_mark,
     time_axis,
-    trait_chart,
 )
 from msma.pages.page import page, text
 from msma.pages.tables import STYLE as TABLES
@@ -147,13 +147,7 @@ def traits(answer: Prediction) -> str:
     if answer.traits is None:
         return ""
     labels = answer.labels
-    chart = trait_chart(
-        answer.traits,
-        answer.intervals,
-        None if labels is None else labels.quantiles,
-        coverage=answer.coverage,
-        corpus="" if labels is None else f"{labels.corpus} (split {labels.split}, {labels.clips} clips)",
-    )
+    corpus = "" if labels is None else f"{labels.corpus} (split {labels.split}, {labels.clips} clips)"
     told = ""
     if answer.intervals is None:
         told += missing("No intervals: these weights are not calibrated.", "msma calibrate --model RUN --manifest CSV")
@@ -162,7 +156,7 @@ def traits(answer: Prediction) -> str:
             "No labels to compare with: the calibration was made before they were kept.",
             "msma calibrate --model RUN --manifest CSV",
         )
-    return f"<h3>Apparent traits</h3>\n{chart}{told}"
+    return f"<h3>Apparent traits</h3>\n{answer_chart(answer, corpus)}{told}"
 
 
 def quality(answer: Prediction) -> str:

@@ -7,7 +7,7 @@ from base64 import b64decode
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import named
 from msma.explain import Explanation
-from msma.pages.clip_parts import face_strip, quality_bars, sound_strip, status_mark, trait_chart, trait_strip
+from msma.pages.clip_parts import answer_chart, face_strip, quality_bars, sound_strip, status_mark, trait_strip
 from msma.pages.explanation import explanation_page
 from msma.pages.media import player
 from msma.pages.page import text
@@ -61,11 +61,8 @@ def reasons(told: Prediction) -> str:
 def traits(told: Prediction) -> str:
     if told.traits is None:
         return ""
-    labels = told.labels
-    quantiles, corpus = (None, "") if labels is None else (labels.quantiles, labels.corpus)
-    chart = trait_chart(told.traits, told.intervals, quantiles, coverage=told.coverage, corpus=corpus)
     without = "" if told.intervals is not None else "<p>No intervals: these weights have none.</p>\n"
-    return f"<h4>Apparent traits</h4>\n{chart}{without}"
+    return f"<h4>Apparent traits</h4>\n{answer_chart(told)}{without}"
 
 
 def sight(told: Prediction) -> str:
