@@ -40,8 +40,8 @@ class Served:
     """A line for every address that it connected to."""
 
     def left(self) -> list[Path]:
-        """Files that it keeps."""
-        return [path for path in self.temporary.rglob("*") if path.is_file()]
+        """Files that it keeps; folders may go while this looks."""
+        return [Path(folder, name) for folder, _, names in os.walk(self.temporary) for name in names]
 
 
 @pytest.fixture(scope="session")
