@@ -169,6 +169,21 @@ def test_more_clips_than_may_wait_are_refused_and_deleted(served, clips):
     eventually(lambda: not served.left())
 
 
+def test_a_clip_can_be_read_back_until_it_is_deleted(served, clips):
+    (path,) = httpx.post(f"{served.address}/gradio_api/upload", files={"files": clips[0].read_bytes()}).json()
+    address = f"{served.address}/gradio_api/file={path}"
+    assert httpx.get(address).content == clips[0].read_bytes()
+    assert httpx.delete(address).status_code == 204
+    assert served.left() == []
+    assert [httpx.get(address).status_code, httpx.delete(address).status_code] == [404, 404]
+
+
+def test_only_clips_that_were_sent_can_be_deleted(served, tmp_path):
+    (tmp_path / "mine").touch()
+    assert httpx.delete(f"{served.address}/gradio_api/file={tmp_path}/mine").status_code == 404
+    assert (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize("path", ["run/predict", "api/predict", "process_recording", "vibe-code", "component_server"])
 def test_routes_around_the_queue_or_that_keep_things_are_closed(served, path):
     assert httpx.post(f"{served.address}/gradio_api/{path}", json={"data": [None]}).status_code == 404

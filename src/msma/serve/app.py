@@ -11,7 +11,6 @@ import gradio as gr
 from gradio.events import api
 from gradio.themes import Default, colors
 
-from msma.config import Limits
 from msma.pages import clip_parts
 from msma.predict import Progress
 from msma.serve import views
@@ -51,13 +50,6 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         address: where it answers, to be shown.
     """
 
-    def keep(sent: Any) -> tuple[Any, ...]:
-        """The browser has the clip now: it goes, and what was there of another one with it."""
-        if sent is None:
-            return (gr.skip(),) * 7
-        with uploads.claimed(sent):
-            return None, "", "", "", 0, False, False
-
     def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
         try:
             with uploads.claimed(sent) as path:
@@ -73,7 +65,9 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         except MsmaError as error:
             return views.problem(str(error))
 
-    def spoil(sent: Any, corruption: str, severity: int, mute: bool, black_out: bool) -> str:
+    def spoil(sent: Any, corruption: str | None, severity: int, mute: bool, black_out: bool) -> Any:
+        if corruption is None:
+            return gr.skip()  # a later choice has overtaken this one
         try:
             cell = spoiling(corruption, int(severity), mute=mute, black_out=black_out)
             with uploads.claimed(sent) as path:
@@ -93,10 +87,17 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
     with gr.Blocks(title="msma: apparent personality of a clip", analytics_enabled=False) as blocks:
         gr.Markdown("# Apparent personality of a clip")
         gr.HTML(views.notice(answers.model.weights.config.notice), apply_default_css=False)
-        gr.Markdown(f"## Clip\n{limits(answers.model.limits)} Nothing is kept: it is deleted with the answer.")
+        gr.Markdown(
+            f"## Clip\nAt most {views.limits(answers.model.limits)}. Nothing is kept: it is deleted with the answer."
+        )
         with gr.Tabs():
             with gr.Tab("Upload"):
-                upload = gr.File(label="Video or sound file", elem_id="upload")
+                chooser = gr.HTML(
+                    views.chooser(answers.model.limits),
+                    js_on_load="msma.listen(element, trigger)",
+                    elem_id="chooser",
+                    apply_default_css=False,
+                )
             with gr.Tab("Record"):
                 record = gr.Video(
                     label="Record yourself",
@@ -141,27 +142,29 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         gr.Markdown("## For programs")
         gr.HTML(views.programs(address), apply_default_css=False)
 
+        # The clip of a question takes the place of what was recorded, whichever way it came to the browser.
         said = [answer, explanation, comparison, severity, mute, black_out]
-        kept: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress": "hidden"}
+        alone: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         sent: dict[str, Any] = {"preprocess": False, "api_visibility": "private", **ONE_AT_A_TIME}
-        upload.upload(keep, upload, [record, *said], js="file => msma.keep(file)", **kept)
-        record.change(keep, record, [upload, *said], js="file => msma.keep(file)", **kept)
-        gr.on([upload.clear, record.clear], js="() => msma.forget()", api_visibility="private")
+        chooser.change(None, None, said, js="() => ['', '', '', 0, false, false]", **alone)
+        chooser.upload(None, None, record, js="() => null", **alone)
+        record.stop_recording(None, record, None, js="recorded => msma.take(recorded)", **alone)
+        record.clear(None, None, None, js="() => msma.use(null)", **alone)
         button.click(
             ask,
-            upload,
+            record,
             [answer, explanation, comparison],
             js="async () => [await msma.send()]",
             show_progress_on=answer,
             **sent,
         )
-        explain.click(why, upload, explanation, js="async () => [await msma.send()]", **sent)
+        explain.click(why, record, explanation, js="async () => [await msma.send()]", **sent)
         gr.on(
             [corruption.input, severity.input, mute.input, black_out.input],
             spoil,
-            [upload, corruption, severity, mute, black_out],
+            [record, corruption, severity, mute, black_out],
             comparison,
-            js="async (file, ...choices) => [await msma.send(), ...choices]",
+            js="(recorded, ...choices) => msma.sendLast(choices)",
             trigger_mode="always_last",
             **sent,
         )
@@ -175,7 +178,3 @@ def reported(progress: gr.Progress, doing: str, of_what: str) -> Progress:
         progress((done, total), desc=doing, unit=of_what)
 
     return report
-
-
-def limits(of: Limits) -> str:
-    return f"At most {of.max_bytes / 1e6:.0f} MB and {of.max_seconds / 60:.0f} minutes."

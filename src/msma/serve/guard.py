@@ -22,7 +22,8 @@ READ = re.compile(
     r"|/gradio_api/(heartbeat|call)/.+|/gradio_api/file=.+"
 )
 WRITE = re.compile(rf"{UPLOAD}/?|/gradio_api/(queue/join|cancel|reset)/?|/gradio_api/call/[^/]+/?")
-"""The routes of gradio that the page and its clients use. Others run without a place in the queue, keep what was sent,
+ROUTES = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile(rf"{CLIP}.+")}
+"""The routes that the page and its clients use. Others of gradio run without a place in the queue, keep what was sent,
 or ask other machines."""
 MAX_QUESTION_BYTES = 256 * 1024
 """Of a body that is not a clip."""
@@ -61,7 +62,7 @@ class Guard:
         try:
             if self.hosts is not None and host not in self.hosts:
                 raise Refused(421, f"this server is not {host}")
-            if not (READ if method in ("GET", "HEAD") else WRITE).fullmatch(path) or self.is_gone(path):
+            if method not in ROUTES or not ROUTES[method].fullmatch(path):
                 raise Refused(404, "there is nothing here")
             if method == "POST" and path.rstrip("/") != UPLOAD:
                 body = await question(Request(scope, receive))
@@ -70,14 +71,9 @@ class Guard:
         except Refused as refused:
             # What is still on its way is not waited for.
             refusal = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
-            await refusal(scope, receive, marked(send, is_clip=False))
+            await refusal(scope, receive, marked(send))
             return
-        await self.app(scope, receive, self.dropping(named, marked(send, is_clip=path.startswith(CLIP))))
-
-    def is_gone(self, path: str) -> bool:
-        """Is this the address of a file that is no clip, or none any more?"""
-        file = Path(path.removeprefix(CLIP))
-        return path.startswith(CLIP) and not (self.uploads.holds(file) and file.is_file())
+        await self.app(scope, receive, self.dropping(named, marked(send)))
 
     def clips_in(self, body: bytes) -> list[Path]:
         """Clips that a question names; never other files, nor addresses, which gradio would fetch.
@@ -154,13 +150,12 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def marked(send: Send, *, is_clip: bool) -> Send:
-    """With HEADERS; a browser keeps no clip."""
+def marked(send: Send) -> Send:
+    """With HEADERS."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.update(HEADERS | ({"Cache-Control": "no-store"} if is_clip else {}))
+            MutableHeaders(scope=message).update(HEADERS)
         await send(message)
 
     return sent

@@ -21,7 +21,7 @@ from msma.checkpoint import Weights
 from msma.predict import Model
 from msma.serve.answers import Answers
 from msma.serve.app import HEAD, THEME, page
-from msma.serve.guard import UPLOAD, Guard
+from msma.serve.guard import CLIP, UPLOAD, Guard
 from msma.serve.uploads import FORGOTTEN_AFTER_S, Uploads
 from msma.types import MsmaError
 
@@ -81,6 +81,8 @@ def application(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, uploads=uploads, hosts=hosts)
     app.add_route(UPLOAD, uploads.receive, methods=["POST"])
+    app.add_route(f"{CLIP}{{path:path}}", uploads.give_back, methods=["GET"])
+    app.add_route(f"{CLIP}{{path:path}}", uploads.delete, methods=["DELETE"])
     return gr.mount_gradio_app(
         app,
         page(Answers(model, Lock()), uploads, waiting=waiting, address=address),

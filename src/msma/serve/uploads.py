@@ -9,22 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, BinaryIO
 
 from gradio.route_utils import upload_fn
 from gradio.routes import file_upload_statuses
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from msma.types import MsmaError
 
 FORM_BYTES = 64 * 1024
 """What a request may be larger than the clip in it."""
+PART_BYTES = 256 * 1024
+"""Of a clip, read at once."""
 FORGOTTEN_AFTER_S = 15 * 60.0
 """A clip that nobody asked about by then is deleted."""
+GONE = PlainTextResponse("there is no such clip, or not any more", 404)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,24 @@ class Uploads:
                 return PlainTextResponse("this is not a form with one clip as `files`", 400)
             raise
         return JSONResponse(paths)
+
+    async def give_back(self, request: Request) -> Response:
+        """A clip that it holds, for the page that recorded it."""
+        path = Path(request.path_params["path"])
+        try:
+            file = path.open("rb") if self.holds(path) else None
+        except OSError:
+            file = None
+        # An open file can be read to its end, also where it is deleted in between.
+        return GONE if file is None else StreamingResponse(parts(file), headers={"Cache-Control": "no-store"})
+
+    async def delete(self, request: Request) -> Response:
+        """The same clip, which the page has now."""
+        path = Path(request.path_params["path"])
+        if not self.holds(path) or not path.is_file():
+            return GONE
+        self.drop(path)
+        return Response(status_code=204)
 
     def too_large(self) -> Response:
         # What is still on its way is not waited for.
@@ -102,6 +123,12 @@ class Uploads:
         for folder in self.root.iterdir():
             if time.time() - folder.stat().st_mtime > older_than_s:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def parts(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while part := file.read(PART_BYTES):
+            yield part
 
 
 class TooLarge(Exception):

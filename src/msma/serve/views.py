@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 
+from msma.config import Limits
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import named
 from msma.explain import Explanation
@@ -37,6 +38,20 @@ def programs(address: str) -> str:
         f'Client("{text(address)}").predict(\n    handle_file("clip.mp4"), api_name="/predict"\n)</pre>\n'
         "<p>gives the JSON text that <code>msma predict clip.mp4 --format json</code> writes. docs/serve.md has the "
         "same with curl.</p>\n</div>\n"
+    )
+
+
+def limits(of: Limits) -> str:
+    return f"{of.max_bytes / 1e6:.0f} MB and {of.max_seconds / 60:.0f} minutes"
+
+
+def chooser(of: Limits) -> str:
+    """Where a file is chosen or dropped, for `msma.listen` in clip.js; gradio's own sends it at once, and its stream of
+    answers ends with that."""
+    return (
+        '<label for="clip">Video or sound file: choose it, or drop it here</label>\n'
+        f'<input type="file" id="clip" data-max-bytes="{of.max_bytes}" data-limit="{of.max_bytes / 1e6:.0f} MB">\n'
+        '<p role="status"></p>\n'
     )
 
 
