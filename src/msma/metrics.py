@@ -20,6 +20,8 @@ Samples = Float[np.ndarray, "*samples traits"]
 
 METRICS = ("mean_accuracy", "mae", "skill", "ccc", "pcc", "r2", "spread_ratio", "bias")
 RESAMPLED = ("ccc", "mean_accuracy", "skill")
+ROUNDING = 1e-6
+"""Skill as near to 0 as this is that of the constant, but for rounding."""
 """The metrics that have an interval."""
 
 
@@ -87,6 +89,12 @@ def skill(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> Per
 
 def relative_gain(error: Samples, constant_error: Samples) -> Samples:
     return 1 - _ratio(error, constant_error)
+
+
+def retained(skill: float | np.ndarray, clean: float | np.ndarray) -> np.ndarray:
+    """What is left of the clean skill, as a share of it; NaN where there is none to keep."""
+    there = np.asarray(clean) > ROUNDING
+    return np.where(there, skill / np.where(there, clean, 1.0), np.nan)
 
 
 def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> dict[str, dict[str, float]]:

@@ -40,7 +40,7 @@ def test_retention_is_skill_over_the_clean_skill_of_the_same_clips():
     assert retention(one("no_audio", -0.1, clean_skill=0.4)) == pytest.approx(-0.25)
 
 
-@pytest.mark.parametrize("clean_skill", [0.0, -0.2])
+@pytest.mark.parametrize("clean_skill", [0.0, 3e-8, -0.2], ids=["none", "rounding", "below"])
 def test_without_clean_skill_there_is_no_retention(clean_skill):
     assert math.isnan(retention(one("no_audio", 0.1, clean_skill=clean_skill)))
 

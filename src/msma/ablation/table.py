@@ -12,7 +12,7 @@ from jaxtyping import Float
 from msma.ablation.intervals import Spread, estimate, spread
 from msma.ablation.plan import FULL, Ablation
 from msma.data.manifest import Row, targets
-from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics
+from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
 from msma.scoring.gaps import Difference
 from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
@@ -126,7 +126,7 @@ def statistics(run: Answers, constant: Float[np.ndarray, "clips 5"], draws: Draw
         np.mean([found[cell].drawn for cell in scenarios], axis=0),
     )
     skill = found["skill"]
-    retention = Sampled(float(retained(np.array(mean.value), np.array(skill.value))), retained(mean.drawn, skill.drawn))
+    retention = Sampled(float(retained(mean.value, skill.value)), retained(mean.drawn, skill.drawn))
     return found | {"scenarios": mean, "retention": retention}
 
 
@@ -137,11 +137,6 @@ def cell_statistics(
     everything = np.ones(len(predictions.clips), dtype=bool)
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
     return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1)) for name in OF_CLEAN}
-
-
-def retained(corrupted: Float[np.ndarray, "*draws"], clean: Float[np.ndarray, "*draws"]) -> Float[np.ndarray, "*draws"]:
-    """Corrupted skill over clean skill; NaN where there is no clean skill to keep."""
-    return np.where(clean > 0, corrupted / np.where(clean > 0, clean, 1.0), np.nan)
 
 
 def paired(own: Sequence[Mapping[str, Sampled]], full: Sequence[Mapping[str, Sampled]], key: str) -> Difference:

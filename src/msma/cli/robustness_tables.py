@@ -28,7 +28,7 @@ CHECKED = {
 
 def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
     """Retention by severity: scenarios, then families; below them what the suite says as a whole, and the checks."""
-    from msma.metrics import Interval
+    from msma.metrics import ROUNDING, Interval
 
     console, clean = stdout(), suite.clean
     severities = sorted({severity for group in summary.scenarios.values() for severity in group.retention})
@@ -56,10 +56,11 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
         f"CCC {number(clean.ccc)} on {len(clean.clips)} clips"
         + ("" if math.isnan(clean.coverage) else f"; intervals hold {share(clean.coverage)}, {share(clean.width)} wide")
     )
-    if clean.skill <= 0:
+    if clean.skill <= ROUNDING:
         console.print("warning: without skill on clean clips there is no retention")
     for severity, retention in summary.six.items():
-        console.print(f"mean retention over the six scenarios at severity {severity}: {share(retention)}")
+        left = share(retention) or "not known"
+        console.print(f"mean retention over the six scenarios at severity {severity}: {left}")
     if not math.isnan(summary.effective_robustness):
         console.print(f"effective robustness (mean over cells): {summary.effective_robustness:+.4f} skill")
     for group in (summary.seen, summary.held_out):

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from msma.data.manifest import Row, targets
-from msma.metrics import Draws, draw_sources, relative_gain, resampled_means
+from msma.metrics import Draws, draw_sources, relative_gain, resampled_means, retained
 from msma.robustness.result import CellResult
 from msma.robustness.suite import SuiteResult
 from msma.scoring.evaluation import slice_columns
@@ -138,8 +138,9 @@ def group_left(errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"]
     """Without the difference from the rest."""
     skill = skills(errors, members)
     accuracy = 1 - errors.cells[:, members].mean(axis=(1, 2))
-    retention = skill / skill[-1] if skill[-1] > 0 else np.full_like(skill, math.nan)
-    *cells, clean = (Left(*map(float, values)) for values in zip(skill, accuracy, retention, strict=True))
+    *cells, clean = (
+        Left(*map(float, values)) for values in zip(skill, accuracy, retained(skill, skill[-1]), strict=True)
+    )
     return GroupLeft(
         clips=int(members.sum()),
         sources=len(np.unique(draws.source_of[members])),
@@ -187,8 +188,7 @@ def mean_retention(
     """NaN where the clean skill is not above 0, or where no cell is left."""
     if not errors.names:
         return np.full(len(skill), math.nan)
-    clean = skill[:, -1]
-    return skill[:, :-1] @ errors.weights / np.where(clean > 0, clean, math.nan)
+    return retained(skill[:, :-1] @ errors.weights, skill[:, -1])
 
 
 def column_left(groups: dict[str, GroupLeft], comparisons: int) -> ColumnLeft:

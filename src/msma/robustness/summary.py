@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import named
+from msma.metrics import ROUNDING, retained
 from msma.robustness.checks import checks
 from msma.robustness.result import CellResult
 from msma.robustness.suite import SuiteResult
@@ -26,8 +27,6 @@ from msma.traits import MODALITIES
 
 MODERATE = 3
 """Up to this severity no cell should be below the constant."""
-BELOW = -1e-6
-"""Skill below which a cell is: an answer that is the constant, but for rounding, is not."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Group:
 
 
 def retention(result: CellResult) -> float:
-    return result.skill / result.clean_skill if result.clean_skill > 0 else math.nan
+    return float(retained(result.skill, result.clean_skill))
 
 
 def effective_robustness(result: CellResult) -> float:
@@ -170,7 +169,7 @@ def summarize(suite: SuiteResult) -> Summary:
     seen = [group for group in families.values() if not group.held_out]
     held_out = [group for group in families.values() if group.held_out]
     left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
-    below = [result.cell for result in suite.cells if result.skill < BELOW]
+    below = [result.cell for result in suite.cells if result.skill < -ROUNDING]
     return Summary(
         scenarios=scenarios,
         families=families,
