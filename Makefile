@@ -38,8 +38,9 @@ demo: .venv/base
 	@echo "its answers in six/. They come from rendered people. \"full\" is the recipe with the whole strategy."
 	@echo "Now with a video of your own:  $(BIN)/msma predict your_video.mp4"
 
+# worksteal: tests of one module stay together and share its fixtures.
 test: setup
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .
