@@ -113,26 +113,29 @@ def explain(
         MsmaError: the source cannot be read; one line that names the file and the remedy.
     """
     began = time.monotonic()
-    first: list[tuple[Clip, Prepared]] = []
+    first: list[tuple[Float32[np.ndarray, " n"], Prepared]] = []
 
     def read_once() -> Iterator[Prepared]:
         for clip in load_windows(source, model.clip, model.limits):
             window = prepared(clip, track_face(clip, model.clip, model.detector), model.clip)
             if len(first) < most_windows:
-                first.append((clip, window))
+                first.append((clip.waveform, window))
             yield window
 
     prediction = model.answer(name_of(source), read_once())
     windows, passes = [], 0
-    for clip, window in first:
-        found, cost = explained(model, clip, window, progress)
+    for waveform, window in first:
+        found, cost = explained(model, waveform, window, progress)
         windows.append(found)
         passes += cost
     return Explanation(prediction, tuple(windows), passes, time.monotonic() - began)
 
 
 def explained(
-    model: Model[Weights], clip: Clip, window: Prepared, progress: Callable[[int, int], None]
+    model: Model[Weights],
+    waveform: Float32[np.ndarray, " n"],
+    window: Prepared,
+    progress: Callable[[int, int], None],
 ) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
     inputs, network = window.inputs, model.weights.network
@@ -153,7 +156,7 @@ def explained(
         window=model.told(window, output),
         crops=inputs.frames,
         seen=inputs.frame_mask,
-        waveform=clip.waveform,
+        waveform=waveform,
         prior=dict(zip(names, prior.tolist(), strict=True)),
         carried={
             m: dict(zip(names, effect.tolist(), strict=True)) for m, effect in carried(model, output, prior).items()
