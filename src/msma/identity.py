@@ -14,7 +14,7 @@ from msma.data.manifest import Row
 from msma.files import written_whole
 from msma.types import MsmaError
 
-FORMAT = 4
+FORMAT = 5
 """Counts up where the same recipe on the same clips would train differently."""
 
 

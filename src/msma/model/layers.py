@@ -81,6 +81,11 @@ class AttentiveStatistics(nn.Module):
         return self.project(torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1))
 
 
+def keep(maps: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b w"]) -> Float[Tensor, "b c h w"]:
+    """Zero the masked columns (time steps of sound), as if the clip ended there."""
+    return maps * mask[:, None, None, :].to(maps.dtype)
+
+
 def masked_mean(tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d"]:
     """Mean over the kept tokens; zeros where none is kept."""
     kept = mask[..., None].to(tokens.dtype)

@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from msma.model.layers import ChannelAttention, masked_mean
+from msma.model.layers import ChannelAttention, keep, masked_mean
 
 
 class SpatialScales(nn.Module):
@@ -31,16 +31,17 @@ class SpatialScales(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b w"] | None = None
     ) -> tuple[Float[Tensor, "b c h w"], dict[str, Tensor]]:
+        if mask is None:
+            mask = torch.ones(x.shape[0], x.shape[-1], dtype=torch.bool, device=x.device)
+        x = keep(x, mask)
         scales = [torch.relu(branch(x)) for branch in self.branches]
         named = {f"spatial_scale_{i}": scale for i, scale in enumerate(scales)}
         mixed = self.mix(torch.cat(scales, dim=1))
-        if mask is None:
-            mask = torch.ones(x.shape[0], x.shape[-1], dtype=torch.bool, device=x.device)
         if self.attention is not None:
             gate = self.attention(masked_mean(rearrange(mixed.mean(dim=2), "b c w -> b w c"), mask))
             mixed = mixed * gate[:, :, None, None]
             named["spatial_channel_attention"] = gate
-        return (x + mixed) * mask[:, None, None, :].to(x.dtype), named
+        return keep(x + mixed, mask), named
 
 
 class TemporalScales(nn.Module):

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
-from msma.model.layers import ChannelNorm, ConvBlock
+from msma.model.layers import ChannelNorm, ConvBlock, keep
 from msma.model.seam import AudioBackbone, VisualBackbone
 
 
@@ -75,8 +75,3 @@ class SmallAudioBackbone(AudioBackbone):
 
 def halving(channels_in: int, channels_out: int, norm: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), norm)
-
-
-def keep(x: Float[Tensor, "b c h f"], mask: Bool[Tensor, "b f"]) -> Float[Tensor, "b c h f"]:
-    """Zero the masked time steps, as if the clip ended there."""
-    return x * mask[:, None, None, :].to(x.dtype)
