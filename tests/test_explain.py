@@ -11,10 +11,11 @@ from planted import CLIP, RECIPE, changed
 
 from msma.checkpoint import Weights
 from msma.config import Limits, Recipe
-from msma.explain import ExplainedWindow, Explanation, explain
+from msma.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.loop import fresh_network
 from msma.media.clip import clip_from_arrays
 from msma.media.inputs import prepare
+from msma.media.windows import prepare_windows
 from msma.predict import Model
 from msma.tensors import collate, inputs_of
 from msma.traits import MODALITIES, TRAITS
@@ -122,6 +123,18 @@ def test_attention_of_each_second_is_all_of_it():
     for modality in MODALITIES:
         assert found.attention[modality].shape == (SECONDS, SECONDS)
         np.testing.assert_allclose(found.attention[modality].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_second_without_a_face_asks_for_nothing():
+    model = model_of(WHOLE)
+    clip = clip_with(np.random.default_rng(5), bright=None, loud=None)
+    (window,) = prepare_windows(clip, WHOLE.clip, Limits(), None)
+    seen = window.inputs.frame_mask & (np.arange(SECONDS * 2) // 2 != 1)
+    output = model.output(replace(window, inputs=replace(window.inputs, frame_mask=seen)), return_intermediates=True)
+    found = attention_by_second(model.weights.network, output, SECONDS)
+    assert found is not None
+    assert np.isnan(found["audio"]).all(axis=1).tolist() == [False, True, False, False]
+    assert found["visual"][:, 1].tolist() == [0.0] * SECONDS
 
 
 def test_attention_goes_where_a_network_was_made_to_look():

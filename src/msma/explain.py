@@ -57,8 +57,10 @@ class ExplainedWindow:
 
     window: Window
     crops: UInt8[np.ndarray, "t 3 s s"]
-    """The faces that the network saw, one for each step of 1 / fps; black where `seen` is not."""
+    """The faces that the network saw, from the start on, until the picture ends; black where `seen` is not."""
     seen: Bool[np.ndarray, " t"]
+    fps: float
+    """Crops a second."""
     waveform: Float32[np.ndarray, " n"]
     prior: dict[str, float]
     """By trait, the answer to nothing at all: the mean of the training labels."""
@@ -156,6 +158,7 @@ def explained(
         window=model.told(window, output),
         crops=inputs.frames,
         seen=inputs.frame_mask,
+        fps=model.clip.fps,
         waveform=waveform,
         prior=dict(zip(names, prior.tolist(), strict=True)),
         carried={
@@ -213,27 +216,29 @@ def carried(
 def attention_by_second(
     network: MsMANet, output: ModelOutput, seconds: int
 ) -> dict[str, Float[np.ndarray, "seconds seconds"]] | None:
-    """Cross-attention, mean over heads and over the tokens that ask, summed over those that are looked at."""
+    """Cross-attention, mean over heads and over the tokens that ask, summed over those that are looked at.
+
+    A masked token, which nothing attends to, does not ask either: its answer is not read.
+    """
     named, audio, visual = intermediates(output), network.audio_encoder, network.visual_encoder
     if ATTENTION_TO["audio"] not in named or audio is None or visual is None:
         return None
     token_s = {"audio": audio.token_s, "visual": 1 / visual.fps}
+    maps = {m: named[name][0].mean(dim=0).double().cpu().numpy() for m, name in ATTENTION_TO.items()}
     found = {}
-    for looked_at, name in ATTENTION_TO.items():
-        maps = named[name][0].mean(dim=0).double().cpu().numpy()
+    for looked_at, shares in maps.items():
         asking, keys = (
-            tokens_by_second(count, token_s[modality], seconds)
-            for count, modality in zip(maps.shape, (OTHER[looked_at], looked_at), strict=True)
+            tokens_by_second(maps[m].sum(axis=0) > 0, token_s[m], seconds) for m in (OTHER[looked_at], looked_at)
         )
         asked = asking.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):  # a second without a token that asks
-            found[looked_at] = (asking @ maps @ keys.T) / np.where(asked > 0, asked, math.nan)
+            found[looked_at] = (asking @ shares @ keys.T) / np.where(asked > 0, asked, math.nan)
     return found
 
 
-def tokens_by_second(count: int, token_s: float, seconds: int) -> Float[np.ndarray, "seconds l"]:
-    """1 where a token lies in a second."""
-    return (np.arange(seconds)[:, None] == second_of_steps(count, token_s, seconds)).astype(np.float64)
+def tokens_by_second(kept: Bool[np.ndarray, " l"], token_s: float, seconds: int) -> Float[np.ndarray, "seconds l"]:
+    """1 where a kept token lies in a second."""
+    return (kept & (np.arange(seconds)[:, None] == second_of_steps(len(kept), token_s, seconds))).astype(np.float64)
 
 
 def scales(network: MsMANet, output: ModelOutput, inputs: InputArrays) -> Iterator[Scale]:

@@ -14,8 +14,11 @@ from msma.checkpoint import Weights
 from msma.config import Limits
 from msma.explain import Explanation, explain
 from msma.loop import fresh_network
-from msma.pages.explanation import explanation_page, hundredths, shaded
+from msma.media.clip import clip_from_arrays
+from msma.pages.explanation import explanation_page, faces, hundredths, shaded
+from msma.pages.media import picture
 from msma.predict import Model
+from msma.types import SAMPLE_RATE
 from msma.weights_config import WeightsConfig
 
 WHOLE = changed(RECIPE, clip={"face": "whole"})
@@ -53,6 +56,15 @@ def test_what_carried_the_answer_is_told_trait_by_trait(found):
             assert f">{shift:+.2f}</td>" in page
     assert window.shares is not None
     assert f"sound {window.shares['audio']:.0%} and picture {window.shares['visual']:.0%}" in page
+
+
+def test_a_face_stands_in_its_second_though_the_picture_ends_early(model):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    sound = rng.normal(0, 0.1, 4 * SAMPLE_RATE).astype(np.float32)
+    (window,) = explain(model, clip_from_arrays(frames, sound, fps=2.0)).windows
+    shown = [picture(window.crops[at].transpose(1, 2, 0), f"second {second}") for second, at in enumerate((0, 2))]
+    assert list(faces(window, 4)) == [f"<td>{cell}</td>" for cell in (*shown, "–", "–")]
 
 
 def test_the_cost_and_the_notice_are_stated(found):

@@ -143,8 +143,7 @@ def when_section(found: ExplainedWindow) -> str:
 
 def faces(found: ExplainedWindow, seconds: int) -> Iterable[str]:
     """The first face that was seen in each second, in a cell."""
-    frames = len(found.seen)
-    second_of = second_of_steps(frames, (found.window.end_s - found.window.start_s) / frames, seconds)
+    second_of = second_of_steps(len(found.seen), 1 / found.fps, seconds)
     for second in range(seconds):
         there = np.flatnonzero(found.seen & (second_of == second))
         shown = picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
