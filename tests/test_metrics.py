@@ -112,6 +112,12 @@ def test_a_constant_prediction_has_no_correlation(metric, predicted_and_target):
     assert (metric(np.full_like(target, 0.55), target) == 0).all()
 
 
+def test_where_the_constant_makes_no_error_there_is_no_skill():
+    target = np.full((3, 5), 0.1)  # the mean of three 0.1 is not 0.1, so their variance is not 0
+    assert (skill(target + 0.4, target, np.full(5, 0.1)) == 0).all()
+    assert (r2(target + 0.4, target) == 0).all()
+
+
 @pytest.mark.parametrize("metric", [ccc, pcc, r2, spread_ratio], ids=["ccc", "pcc", "r2", "spread_ratio"])
 def test_a_constant_target_gives_zero_and_not_nan(metric, predicted_and_target):
     predicted, _ = predicted_and_target

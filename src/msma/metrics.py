@@ -20,9 +20,9 @@ Samples = Float[np.ndarray, "*samples traits"]
 
 METRICS = ("mean_accuracy", "mae", "skill", "ccc", "pcc", "r2", "spread_ratio", "bias")
 RESAMPLED = ("ccc", "mean_accuracy", "skill")
+"""The metrics that have an interval."""
 ROUNDING = 1e-6
 """Skill as near to 0 as this is that of the constant, but for rounding."""
-"""The metrics that have an interval."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def correlation(m: Moments) -> Samples:
 
 def r2(predicted: Scores, target: Scores) -> PerTrait:
     """Coefficient of determination against the mean of this very split; 0 where the target is constant."""
-    error = ((predicted - target) ** 2).mean(axis=0)
-    return np.where(target.var(axis=0) > 0, 1 - _ratio(error, target.var(axis=0)), 0.0)
+    return relative_gain(((predicted - target) ** 2).mean(axis=0), target.var(axis=0))
 
 
 def spread_ratio(predicted: Scores, target: Scores) -> PerTrait:
@@ -83,12 +82,16 @@ def spread_ratio(predicted: Scores, target: Scores) -> PerTrait:
 
 
 def skill(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> PerTrait:
-    """1 - MAE / MAE of the constant prediction (the mean of the training labels; clip by clip in cross-validation)."""
+    """1 - MAE / MAE of the constant prediction (the mean of the training labels; clip by clip in cross-validation).
+
+    0 where the constant makes no error, so that there is nothing to gain.
+    """
     return relative_gain(mae(predicted, target), mae(np.broadcast_to(constant, target.shape), target))
 
 
 def relative_gain(error: Samples, constant_error: Samples) -> Samples:
-    return 1 - _ratio(error, constant_error)
+    """1 - error / constant_error; 0 where the latter is (numerically) 0."""
+    return _ratio(constant_error - error, constant_error)
 
 
 def retained(skill: float | np.ndarray, clean: float | np.ndarray) -> np.ndarray:

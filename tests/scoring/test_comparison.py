@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
@@ -84,6 +86,24 @@ def test_traits_without_labels_are_not_compared():
     manifest = labelled_corpus(traits=("agreeableness",))
     first, second = (predictions_for(manifest, noise=noise) for noise in (0.05, 0.2))
     assert list(compare(first, second).differences["ccc"]) == ["agreeableness", "mean"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_only_traits_that_both_have_labels_of_are_compared(turned):
+    first = scored(0.1)
+    fewer = replace(scored(0.2), target=np.where(np.arange(5) == 3, first.target, np.nan))
+    pair = (fewer, first) if turned else (first, fewer)
+    assert list(compare(*pair).differences["ccc"]) == ["agreeableness", "mean"]
+    with pytest.raises(MsmaError, match="no trait in common"):
+        compare(fewer, replace(first, target=np.where(np.arange(5) == 2, first.target, np.nan)))
+
+
+def test_of_one_source_there_is_no_interval():
+    first, second = (replace(scored(noise), sources=["one"] * 160) for noise in (0.05, 0.25))
+    found = compare(first, second).differences["ccc"]["mean"]
+    assert found.difference > 0
+    assert np.isnan([found.low, found.high]).all()
+    assert not found.clear
 
 
 def test_predictions_without_a_common_clip_are_an_error():

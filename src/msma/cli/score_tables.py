@@ -220,4 +220,4 @@ def bounds(interval: Interval) -> str:
 
 
 def difference(value: Difference) -> str:
-    return f"{value.difference:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+    return f"{signed(value.difference)} [{signed(value.low)}, {signed(value.high)}]"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from msma.errors import MsmaError
-from msma.metrics import RESAMPLED, all_metrics, draw_sources, interval, labelled_traits, names_of, resampled_metrics
+from msma.metrics import (
+    RESAMPLED,
+    Interval,
+    all_metrics,
+    draw_sources,
+    interval,
+    labelled_traits,
+    names_of,
+    resampled_metrics,
+)
 from msma.scoring.gaps import Difference
 from msma.scoring.predictions import Predictions
 
@@ -27,24 +37,26 @@ class Comparison:
 def compare(
     first: Predictions, second: Predictions, constant: Float[np.ndarray, "clips 5"] | None = None
 ) -> Comparison:
-    """First minus second on the clips that both have, with 95 % intervals by bootstrap over sources.
+    """First minus second on the clips and traits that both have, with 95 % intervals by bootstrap over sources.
 
-    Paired: both are scored on the same sources in each sample. `constant` is the constant prediction for the clips of
-    `first`; without it there is no skill.
+    Paired: both are scored on the same sources in each sample; with one source the interval is NaN. `constant` is the
+    constant prediction for the clips of `first`; without it there is no skill.
 
     Raises:
-        MsmaError: they have no clip in common.
+        MsmaError: they have no clip or no trait in common.
     """
     at = {clip: index for index, clip in enumerate(second.clips)}
     pairs = [(index, at[clip]) for index, clip in enumerate(first.clips) if clip in at]
     if not pairs:
         raise MsmaError("the two predictions have no clip in common; give predictions for the same split")
     ours, theirs = np.array(pairs).T
-    target = first.target[ours]
+    target = np.where(np.isnan(second.target[theirs]), np.nan, first.target[ours])
     labelled = labelled_traits(target)
+    if not labelled.any():
+        raise MsmaError("the two predictions have no trait in common")
     base = target if constant is None else constant[ours]
     draws = draw_sources([first.sources[index] for index in ours])
-    everything = np.ones(len(ours), dtype=bool)
+    sources, everything = len(np.unique(draws.source_of)), np.ones(len(ours), dtype=bool)
     values, samples = [], []
     for predicted in (first.predicted[ours], second.predicted[theirs]):
         values.append(all_metrics(predicted, target, base))
@@ -57,7 +69,7 @@ def compare(
         columns = {**dict(zip(names_of(labelled), drawn.T, strict=True)), "mean": drawn.mean(axis=1)}
         differences[metric] = {}
         for name, column in columns.items():
-            bounds = interval(column)
+            bounds = interval(column) if sources > 1 else Interval(math.nan, math.nan)
             centre = values[0][metric][name] - values[1][metric][name]
             differences[metric][name] = Difference(centre, bounds.low, bounds.high)
-    return Comparison(len(ours), len(np.unique(draws.source_of)), differences)
+    return Comparison(len(ours), sources, differences)
