@@ -97,8 +97,8 @@ def run_folder(folder: Path) -> Path:
     head = {"model": "made up", "corpus": "labelled", "split": "test", "suite": "full"}
     write_json(folder / "full" / "summary.json", without_nan(summary_json(result, summarize(result), head)))
     write_json(folder / "ablation.json", ablated())
-    rows = [{"stage": "fusion", "parameters": 12345, "latency_ms": {"p50": 1.5, "p95": None}}, {"stage": "head"}]
-    write_json(folder / "profile.json", {"device": "cpu", "rows": rows})
+    rows = [{"stage": "fusion", "parameters": 12345, "p50_ms": 1.5, "peak_mib": None}, {"stage": "head"}]
+    write_json(folder / "profile.json", {"rows": rows})
     return folder
 
 

@@ -12,6 +12,7 @@ from exports import CLIP, SMALL
 from torch import nn
 from typer.testing import CliRunner
 
+from msma.checkpoint import load_weights
 from msma.cli import app
 from msma.complexity import (
     MEDIA_STAGES,
@@ -26,7 +27,7 @@ from msma.complexity import (
     parameters_of,
     variants_of,
 )
-from msma.config import ModelConfig
+from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
 
@@ -122,7 +123,9 @@ def test_the_command_shows_two_tables_and_writes_rows_of_plain_values(make_media
     assert ran.exit_code == 0, ran.output
     assert "audio, stage by stage" in ran.stdout
     assert "variants" in ran.stdout
-    rows = json.loads(out.read_text())
+    written = json.loads(out.read_text())
+    bundled, rows = load_weights(None).config, written["rows"]
+    assert (ModelConfig(**written["model"]), ClipConfig(**written["clip"])) == (bundled.model, bundled.clip)
     assert [row["stage"] for row in rows] == [*MEDIA_STAGES, *NETWORK_STAGES, NETWORK, WHOLE]
     assert {row["variant"] for row in rows} == {"audio"}
     assert all(

@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -237,22 +238,29 @@ def test_size_and_making_are_told(card, finished):
 
 def test_a_profile_is_shown_row_by_row(run):
     rows = [{"stage": "decode", "p50_ms": 12.345678, "gpu": None}, {"stage": "network|", "p50_ms": 3, "peak": True}]
-    (run / "profile.json").write_text(json.dumps(rows), encoding="utf-8")
+    write_profile(run, rows)
     text = section(model_card(load_weights(run), run), "Size and cost")
     assert "| `stage` | `p50_ms` | `gpu` | `peak` |" in text
     assert "| `decode` | 12.35 | – | – |" in text
     assert "| `network¦` | 3 | – | True |" in text
 
 
-def test_a_profile_with_a_head_and_with_rows_in_rows_is_shown_too(run):
-    (run / "profile.json").write_text(json.dumps({"cpu": "x", "rows": [{"a": {"p50": 1.5}}]}), encoding="utf-8")
-    assert "| `a.p50` |\n| --- |\n| 1.5 |" in section(model_card(load_weights(run), run), "Size and cost")
+@pytest.mark.parametrize("part", ["model", "clip"])
+def test_a_profile_of_another_network_is_refused(run, part):
+    write_profile(run, [], **{part: {}})
+    assert refusal(run).startswith(f"{run / 'profile.json'}: is of another network; make it again with `msma profile")
 
 
-@pytest.mark.parametrize("content", ["{}", "[1]", '[{"a": [1]}]', "[", '[{"a": NaN}]'])
+@pytest.mark.parametrize("content", ["{}", "[", '{"rows": []}', '{"model": {}, "clip": {}, "rows": [{"a": NaN}]}'])
 def test_a_profile_that_is_none_is_refused(run, content):
     (run / "profile.json").write_text(content, encoding="utf-8")
-    assert refusal(run).startswith(f"{run / 'profile.json'}: ")
+    assert refusal(run).startswith(str(run / "profile.json"))
+
+
+def write_profile(run: Path, rows: list[dict[str, Any]], **other: dict[str, Any]) -> None:
+    config = load_weights(run).config
+    of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
+    (run / "profile.json").write_text(json.dumps({**of, **other, "rows": rows}), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

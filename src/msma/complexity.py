@@ -257,7 +257,7 @@ def parameters_of(network: MsMANet) -> dict[str, int]:
 
 
 def linear_weights(path: nn.Module | None) -> list[Tensor]:
-    """Of the linear path, that of the reading of both modalities, or of the one that there is."""
+    """Of the linear path, those of all its readings: it holds each, as the network does what they are of."""
     if path is None:
         return []
     named = dict(path.named_buffers())

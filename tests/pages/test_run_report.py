@@ -74,7 +74,7 @@ def test_tables_have_traits_baselines_coverage_groups_retention_ablations_and_co
     rows = re.findall(r'<th scope="row">([^<]*)</th>', page)
     for name in (*TRAITS, "mean", "constant", "same source, no media", "all answers", "white_noise", "no_multiscale"):
         assert name in rows
-    for said in ("sound alone", "12,345", "latency ms.p50", "-0.050", "learning rate", "noise", "a warning"):
+    for said in ("sound alone", "12,345", "p50 ms", "-0.050", "learning rate", "noise", "a warning"):
         assert said in page
 
 

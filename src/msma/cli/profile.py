@@ -23,7 +23,12 @@ def profile(
     clip: Annotated[
         Path | None, typer.Option("--clip", help="A video to answer for; by default 15 s in 720p are rendered.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write all rows here, as JSON.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Write all rows here, as JSON, with the network and the clip configuration that they are of."
+        ),
+    ] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="One variant; may be given again.")] = None,
     device: Annotated[
         list[str] | None, typer.Option("--device", help="cpu or cuda; by default both, where there is a GPU.")
@@ -59,7 +64,8 @@ def profile(
             )
     if out is not None:
         with written_whole(out) as path:
-            values = [asdict(row) for row in rows]
+            of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
+            values = {**of, "rows": [asdict(row) for row in rows]}
             path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     show_costs(rows)
     tell("M: millions; RTF: time over the length of the clip; MACs of matrix products and convolutions alone")

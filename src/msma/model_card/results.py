@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from msma.checkpoint import Weights, calibration_sha256, weights_sha256
-from msma.config import Recipe, load_recipe, parse
+from msma.config import ClipConfig, ModelConfig, Recipe, load_recipe, parse
 from msma.errors import MsmaError
 from msma.weights_config import read_json
 
@@ -173,9 +173,15 @@ class Suite(Told):
 
 
 ResultT = TypeVar("ResultT", Evaluation, Suite)
-ProfileRows = Annotated[
-    list[dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None]], Field(max_length=1000)
-]
+ProfileRow = dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None]
+
+
+class Profile(Told):
+    """What `msma profile` wrote."""
+
+    model: ModelConfig
+    clip: ClipConfig
+    rows: Annotated[list[ProfileRow], Field(max_length=1000)]
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ class Results:
     evaluation: Evaluation
     suites: tuple[Suite, ...]
     """The six scenarios first."""
-    profile: list[dict[str, Any]]
+    profile: list[ProfileRow]
     """Rows of `msma profile`; none where it was not run."""
     recipe: Recipe | None
     """None for weights that are not in the folder of their run."""
@@ -209,7 +215,7 @@ def read_results(weights: Weights, run: Path) -> Results:
     evaluation = result(run / EVALUATION, Evaluation, digests, make[EVALUATION])
     there = [name for name in SUITES if (run / name).is_file()]
     suites = tuple(result(run / name, Suite, digests, make[name]) for name in there)
-    return Results(weights, digests[0], evaluation, suites, profile_rows(run / "profile.json"), recipe_of(weights, run))
+    return Results(weights, digests[0], evaluation, suites, profile_rows(weights, run), recipe_of(weights, run))
 
 
 def commands(run: Path) -> dict[str, str]:
@@ -237,27 +243,16 @@ def result(path: Path, kind: type[ResultT], digests: tuple[str, str | None], mak
     return found
 
 
-def profile_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of names and plain values: a list of them, or `rows` of an object; an object in a row is laid flat."""
+def profile_rows(weights: Weights, run: Path) -> list[ProfileRow]:
+    """What a network like this one costs; times do not depend on what its weights hold."""
+    path = run / "profile.json"
     if not path.exists():
         return []
-    again = "make it again with `msma profile`, or delete it"
-    values = read_json(path, again, MAX_BYTES)
-    rows = values.get("rows") if isinstance(values, dict) else values
-    try:
-        return TypeAdapter(ProfileRows).validate_python([flat(row) for row in rows] if isinstance(rows, list) else rows)
-    except ValidationError as error:
-        raise MsmaError(f"{path}: holds no list of rows; {again}") from error
-
-
-def flat(row: Any, prefix: str = "") -> Any:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    if not isinstance(row, dict):
-        return row
-    found: dict[str, Any] = {}
-    for name, value in row.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+    again = f"make it again with `msma profile --model {run} --out {path}`, or delete it"
+    found = parse(Profile, read_json(path, again, MAX_BYTES), f"{path} ({again})")
+    if (found.model, found.clip) != (weights.config.model, weights.config.clip):
+        raise MsmaError(f"{path}: is of another network; {again}")
+    return found.rows
 
 
 def recipe_of(weights: Weights, run: Path) -> Recipe | None:

@@ -134,16 +134,13 @@ def difference(value: Any) -> str:
 
 
 def complexity(run: RunFiles) -> str:
-    """Whatever columns the rows have."""
     if run.profile is None:
         return missing("No parameters, operations, latency or memory:", f"msma profile --model {run.folder}")
     with understood(run.profile) as profile:
-        about = {} if isinstance(profile, list) else {name: v for name, v in profile.items() if name != "rows"}
-        rows = [flat(row) for row in (profile if isinstance(profile, list) else profile["rows"])]
+        rows = profile["rows"]
         heads = list(dict.fromkeys(name for row in rows for name in row))
         shown = [[cell(row.get(name)) for name in heads] for row in rows]
-        measured = facts({name: cell(value) for name, value in flat(about).items()})
-    return measured + table(list(map(plain, heads)), shown, "As measured by msma profile")
+    return table(list(map(plain, heads)), shown, "As measured by msma profile")
 
 
 def flat(values: Any, before: str = "") -> dict[str, Any]:
