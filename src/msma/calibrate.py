@@ -61,7 +61,7 @@ def calibrate(
     errors, quality, source_of = [], [], []
     labels = targets(rows)[:, columns]
     for done, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
-        windows = list(read_windows(entries[row.clip]))
+        windows = [window.of(row.clip) for window in read_windows(entries[row.clip])]
         for cell in conditions(model.weights.network.reads, mixed_seed(seed, done)):
             answers = [answer(model, window, cell) for window in windows]
             pooled = pooled_traits(answers)

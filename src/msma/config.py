@@ -147,6 +147,7 @@ class TrainConfig(Frozen):
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """`auto`: bf16 on a GPU that has it, else full precision."""
     workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that prepare clips beside the one that trains; 0: it prepares them itself. They change no result."""
     tune_stages: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
     """How many of the last stages of each pretrained backbone are trained; 0 freezes it."""
     tune_rate: Share = 0.1
@@ -205,13 +206,34 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
     Raises:
         ConfigError: unreadable file, broken YAML, or no mapping; `what` says what it should be.
     """
-    try:
-        values: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as a YAML recipe ({first_line(error)})") from error
+    values = read_yaml(path) or {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: {what}")
     return values
+
+
+class EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that comes twice in a mapping; of such keys YAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} comes twice")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Plain values of a YAML file, each key of a mapping once.
+
+    Raises:
+        ConfigError: unreadable file or broken YAML.
+    """
+    try:
+        return EachKeyOnce(Path(path).read_text(encoding="utf-8")).get_single_data()
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML ({first_line(error)})") from error
 
 
 def with_changes(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from planted import planted_window
 
+from msma.config import ClipConfig
 from msma.corruptions import scenarios
 from msma.corruptions.corruption import corrupt
-from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Step, corrupt_all, full, read_suite, six
+from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_all, full, read_suite, six
 from msma.corruptions.table import HELD_OUT, ROWS, named
-from msma.types import MsmaError
+from msma.media.faces import WHOLE_FRAME
+from msma.types import Clip, MsmaError
 
 WINDOW = planted_window("a.mp4", np.full(5, 0.5), np.random.default_rng(0))
 
@@ -112,19 +114,22 @@ def test_severities_of_the_command_are_for_scenarios_that_name_none(tmp_path):
     ("text", "said"),
     [
         ("name: a", "a suite is a list of scenarios"),
-        ("[", "cannot be read as a YAML suite"),
+        ("[", "cannot be read as YAML"),
         ("[]", "scenarios"),
-        ("- {name: a}", "scenarios.0.corruptions"),
-        ("- {name: a, corruptions: []}", "scenarios.0.corruptions"),
+        ("- {name: a}", "a: corruptions"),
+        ("- {name: a, corruptions: []}", "a: corruptions"),
         ("- {name: a, corruptions: [hiss]}", "hiss: no such corruption"),
-        ("- {name: a, corruptions: [{white_noise: 6}]}", "scenarios.0.corruptions.0"),
-        ("- {name: a, corruptions: [{white_noise: true}]}", "scenarios.0.corruptions.0"),
+        ("- {name: a, corruptions: [{white_noise: 6}]}", "a: corruptions.0"),
+        ("- {name: a, corruptions: [{white_noise: true}]}", "a: corruptions.0"),
         ("- {name: a, corruptions: [[white_noise]]}", "write a name"),
         ("- {name: a, corruptions: [{no_audio: 3}]}", "a: no_audio: has no severity 3"),
-        ("- {name: a, corruptions: [white_noise], severities: [0]}", "scenarios.0.severities.0"),
-        ("- {name: ../a, corruptions: [white_noise]}", "scenarios.0.name"),
+        ("- {name: a, corruptions: [white_noise], severities: [0]}", "a: severities.0"),
+        ("- {name: ../a, corruptions: [white_noise]}", "../a: name"),
         ("- {name: clean, corruptions: [white_noise]}", "choose another name"),
-        ("- {name: a, corruptions: [white_noise], level: 3}", "scenarios.0.level"),
+        ("- {name: a, corruptions: [white_noise], level: 3}", "a: level"),
+        ("- {name: a, corruptions: [white_noise], corruptions: [music]}", "corruptions comes twice"),
+        ("- {name: a, corruptions: white_noise}", "a: corruptions: write a list, as [white_noise]"),
+        ("- {name: a, corruptions: [white_noise]}\n-", "a suite is a list of scenarios"),
         ("- &a {name: a, corruptions: [white_noise]}\n- *a", "a comes twice"),
     ],
 )
@@ -137,7 +142,7 @@ def test_a_suite_that_does_not_fit_is_one_line_that_names_file_and_key(tmp_path,
 
 
 def test_a_suite_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(MsmaError, match="cannot be read as a YAML suite"):
+    with pytest.raises(MsmaError, match="cannot be read as YAML"):
         read_suite(tmp_path / "none.yaml")
 
 
@@ -145,12 +150,12 @@ def test_a_suite_that_is_not_there_is_one_line(tmp_path):
 
 
 def test_the_clean_cell_gives_the_very_clip():
-    assert corrupt_all(WINDOW.clip, CLEAN, WINDOW.face) is WINDOW.clip
+    assert corrupted(CLEAN) is WINDOW.clip
 
 
 def test_the_corruptions_of_a_cell_are_applied_each_as_if_alone():
     (cell,) = [cell for cell in six() if cell.scenario == "audio_missing_visual_noise"]
-    found = corrupt_all(WINDOW.clip, cell, WINDOW.face)
+    found = corrupted(cell)
     assert len(found.waveform) == 0
     expected = corrupt(WINDOW.clip, named("gaussian_noise"), 3)
     np.testing.assert_array_equal(found.frames, expected.frames)
@@ -158,11 +163,13 @@ def test_the_corruptions_of_a_cell_are_applied_each_as_if_alone():
 
 def test_nothing_leaves_neither_sound_nor_picture():
     (cell,) = scenarios.scenario_cells(NOTHING, (1, 2))
-    found = corrupt_all(WINDOW.clip, cell, WINDOW.face)
+    found = corrupted(cell)
     assert (len(found.waveform), len(found.frames), len(found.frame_times_s)) == (0, 0, 0)
 
 
-def test_the_face_of_the_clean_clip_is_given_until_the_picture_changes(monkeypatch):
+def test_the_face_is_sought_again_after_the_picture_changed_and_stays_where_it_was_if_it_is_lost(monkeypatch):
+    moved = replace(WINDOW.face, boxes=WINDOW.face.boxes + 1, detector="another")
+    lost = replace(moved, detector=WHOLE_FRAME)
     given = []
 
     def recorded(clip, corruption, severity, *, face=None, donor=None):
@@ -170,6 +177,13 @@ def test_the_face_of_the_clean_clip_is_given_until_the_picture_changes(monkeypat
         return replace(clip, frames=clip.frames.copy()) if corruption.acts_on == "frames" else replace(clip)
 
     monkeypatch.setattr(scenarios, "corrupt", recorded)
-    cell = replace(CLEAN, steps=tuple(Step(name, 3) for name in ("white_noise", "gaussian_noise", "white_noise")))
-    corrupt_all(WINDOW.clip, cell, WINDOW.face)
-    assert given == [WINDOW.face, WINDOW.face, None]
+    steps = tuple(Step(name, 3) for name in ("white_noise", "face_mask", "face_mask"))
+    for sought, expected in ((moved, moved), (lost, WINDOW.face)):
+        monkeypatch.setattr(scenarios, "track_face", lambda *_, sought=sought: sought)
+        corrupted(replace(CLEAN, steps=steps))
+        assert given[1:] == [WINDOW.face, expected]
+        given.clear()
+
+
+def corrupted(cell: Cell) -> Clip:
+    return corrupt_all(WINDOW.clip, WINDOW.face, cell, ClipConfig(), None)

@@ -40,6 +40,7 @@ def made_up(
         traits=SPREAD + moved,
         quality=np.broadcast_to(quality, shape).astype(np.float64),
         distortion=np.broadcast_to(distortion, shape).astype(np.float64),
+        used=np.ones(shape),
         face_lost=0.0,
     )
 

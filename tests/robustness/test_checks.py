@@ -12,6 +12,7 @@ from msma.corruptions.scenarios import NOTHING, scenario_cells
 from msma.robustness.checks import modality_check, nothing_check, severity_check
 
 SKILLS = (0.3,) * 5
+CLEAN = suite().clean
 NOTHING_CELL = scenario_cells(NOTHING, ())[0]
 
 
@@ -31,33 +32,45 @@ def distorting(values, spread: float = 0.0):
 
 @pytest.mark.parametrize("values", [(0.1, 0.2, 0.3, 0.4, 0.5), (0.1, 0.11, 0.12, 0.12, 0.12), (0, 0, 0, 0, 0.3)])
 def test_distortion_that_rises_is_right(values):
-    assert severity_check(distorting(values)) == {"verdict": "ok", "found": []}
+    assert severity_check(CLEAN, distorting(values)) == {"verdict": "ok", "found": []}
 
 
 @pytest.mark.parametrize("values", [(0.3,) * 5, (0.5, 0.4, 0.3, 0.2, 0.1), (0.3, 0.3, 0.3, 0.3, 0.31)])
 def test_distortion_that_does_not_rise_is_named(values):
-    found = severity_check(distorting(values))
+    found = severity_check(CLEAN, distorting(values))
     assert found["verdict"] == "warning"
     assert found["found"][0].startswith("white_noise: does not distort more at a higher severity (1: 0.")
 
 
 def test_chance_is_not_taken_for_a_rise():
-    assert severity_check(distorting((0.3,) * 5, spread=0.1))["verdict"] == "warning"
-    assert severity_check(distorting((0.3, 0.4, 0.5, 0.6, 0.7), spread=0.05))["verdict"] == "ok"
+    assert severity_check(CLEAN, distorting((0.3,) * 5, spread=0.1))["verdict"] == "warning"
+    assert severity_check(CLEAN, distorting((0.3, 0.4, 0.5, 0.6, 0.7), spread=0.05))["verdict"] == "ok"
 
 
 def test_a_single_step_that_falls_is_named():
-    assert severity_check(distorting((0.1, 0.2, 0.1, 0.4, 0.5)))["found"] == [
+    assert severity_check(CLEAN, distorting((0.1, 0.2, 0.1, 0.4, 0.5)))["found"] == [
         "white_noise: distorts less at severity 3"
     ]
 
 
 def test_a_corruption_that_changes_nothing_is_named():
-    assert severity_check(distorting((0.0,) * 5))["found"] == ["white_noise: changes nothing in these clips"]
+    assert severity_check(CLEAN, distorting((0.0,) * 5))["found"] == ["white_noise: changes nothing in these clips"]
+
+
+def test_clips_without_sound_tell_nothing_of_what_spoils_it():
+    """Half of the clips are deaf: no severity changes them."""
+    deaf = np.arange(8) < 4
+    clean = replace(CLEAN, used=np.column_stack([~deaf, np.ones(8)]).astype(float))
+    rising = distorting((0.1, 0.2, 0.3, 0.4, 0.5))["white_noise"]
+    results = [replace(one, distortion=one.distortion * ~deaf[:, None]) for one in rising]
+    assert severity_check(clean, {"white_noise": results}) == {"verdict": "ok", "found": []}
+    nobody = replace(CLEAN, used=np.column_stack([np.zeros(8), np.ones(8)]))
+    assert severity_check(nobody, {"white_noise": rising})["verdict"] == "not checked"
+    assert modality_check(replace(suite(one("no_audio", 0.3, moved=0.0)), clean=nobody))["verdict"] == "not checked"
 
 
 def test_what_is_all_or_nothing_is_not_checked():
-    assert severity_check({"no_audio": [one("no_audio", 0.1)]}) == {"verdict": "not checked", "found": []}
+    assert severity_check(CLEAN, {"no_audio": [one("no_audio", 0.1)]}) == {"verdict": "not checked", "found": []}
 
 
 # modalities

@@ -35,7 +35,7 @@ def answered(rows: Sequence[Row], cell: Cell, kept: np.ndarray | float, seed: in
     traits = CONSTANT + np.broadcast_to(kept, len(rows))[:, None] * (target - CONSTANT) + noise
     pairs = np.full((len(rows), 2), 0.9)
     clips = tuple(row.clip for row in rows)
-    return replace(made_up(cell, 0.2), clips=clips, traits=traits, quality=pairs, distortion=pairs)
+    return replace(made_up(cell, 0.2), clips=clips, traits=traits, quality=pairs, used=pairs, distortion=pairs)
 
 
 def suite_on(rows: Sequence[Row], cells: dict[Cell, np.ndarray | float], clean: float = 0.8, seed: int = 0):
@@ -147,7 +147,7 @@ def suite_on_subset(suite: SuiteResult, first: int) -> SuiteResult:
 
 
 def without_first(result: CellResult, first: int) -> CellResult:
-    arrays = {name: getattr(result, name)[first:] for name in ("clips", "traits", "quality", "distortion")}
+    arrays = {name: getattr(result, name)[first:] for name in ("clips", "traits", "quality", "used", "distortion")}
     return replace(result, **arrays)
 
 

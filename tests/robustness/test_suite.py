@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from planted import CACHED, RECIPE, changed, planted_corpus
 
@@ -23,7 +24,7 @@ from msma.model.msma_net import MsMANet
 from msma.predict import load
 from msma.robustness import cells as cells_module
 from msma.robustness import suite as suite_module
-from msma.robustness.cells import donor_for, loaded
+from msma.robustness.cells import clip_answer, donor_for, loaded
 from msma.robustness.suite import run_suite
 from msma.robustness.summary import summarize
 from msma.scoring.files import evaluation_json
@@ -234,6 +235,21 @@ def test_a_donor_is_a_clip_of_another_source_and_always_the_same(planted):
     assert len({donor_for(row, rows, entries).name for row in rows}) > 1
 
 
+def test_a_donor_has_sound(planted, tmp_path):
+    _, manifest, entries = planted
+    rows, silent = manifest.split("test"), dict(entries)
+    speaks = next(row for row in rows if row.source != rows[0].source)
+    for row in rows:
+        if row != speaks:
+            (window,) = read_entry(entries[row.clip])
+            silent[row.clip] = tmp_path / entries[row.clip].name
+            quiet = np.zeros_like(window.clip.waveform)
+            write_entry(silent[row.clip], [replace(window, clip=replace(window.clip, waveform=quiet))])
+    assert donor_for(rows[0], rows, silent).name == speaks.clip
+    with pytest.raises(MsmaError, match="there is none"):
+        donor_for(speaks, rows, silent)
+
+
 def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(planted, tmp_path, monkeypatch):
     monkeypatch.setitem(CORRUPTIONS, "swap", SWAP)
     folder, manifest, entries = planted
@@ -244,7 +260,8 @@ def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(pl
     own = replace(manifest, rows=tuple(r for r in manifest.rows if r.split != "test" or r.source == source))
     result = run((folder, own, entries), tmp_path / "alone", [*alone("swap"), *NOISE])
     (one,) = result.not_run
-    assert (one.cell.name, one.reason) == ("swap_5", f"needs a clip of another source, and all are of {source}")
+    assert one.cell.name == "swap_5"
+    assert "it takes a clip of another source with sound, and there is none" in one.reason
     assert len(result.cells) == 2
 
 
@@ -265,6 +282,36 @@ def test_a_clip_that_fails_in_a_cell_is_told_there_and_stops_nothing(planted, un
     assert lost not in values["answers"]
     assert result.clean_skill == pytest.approx(result.skill)  # of the same five clips
     assert result.clean_skill != unbroken[1].clean.skill
+
+
+@pytest.mark.parametrize("where", ["clean", "no_audio"])
+def test_a_clip_that_failed_is_asked_again(planted, tmp_path, monkeypatch, where):
+    broken = True
+    lost = planted[1].split("test")[2].clip
+
+    def answer(model, row, job):
+        if broken and row.clip == lost and job.cell.scenario == where:
+            raise MsmaError("a disk that was away")
+        return clip_answer(model, row, job)
+
+    monkeypatch.setattr(cells_module, "clip_answer", answer)
+    cells = [*alone("no_audio"), *NOISE[:1]]
+    run(planted, tmp_path / "out", cells)
+    broken = False
+    run(planted, tmp_path / "out", cells)
+    run(planted, tmp_path / "whole", cells)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_is_random_depends_on_the_clips_name_in_the_manifest_and_not_on_its_files(planted, tmp_path):
+    folder, manifest, entries = planted
+    for name in ("one", "other"):
+        (tmp_path / f"cache_{name}").mkdir()
+        renamed = {clip: tmp_path / f"cache_{name}" / path.name for clip, path in entries.items()}
+        for clip, path in renamed.items():
+            write_entry(path, [window.of(f"{name}.mp4") for window in read_entry(entries[clip])])
+        run((folder, manifest, renamed), tmp_path / name, NOISE[:1])
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
 def test_a_defect_of_a_corruption_is_told_as_one(planted, tmp_path, monkeypatch):

@@ -146,6 +146,16 @@ def test_only_the_quality_of_what_is_spoiled_and_read_counts():
     assert math.isnan(quality_spearman(suite().clean, told, ["audio"]))
 
 
+def test_clips_without_what_is_spoiled_do_not_count():
+    """Half of the clips have no sound, so that its quality is 0 at every severity."""
+    deaf = np.arange(8) < 4
+    results = with_quality(graded("white_noise", FALLING), [np.full(8, 1 - s / 6) * ~deaf for s in range(1, 6)])
+    clean = replace(suite().clean, quality=np.column_stack([~deaf, np.ones(8)]).astype(float))
+    assert quality_spearman(clean, results) < 0.9
+    assert quality_spearman(replace(clean, used=clean.quality), results) == pytest.approx(1.0)
+    assert math.isnan(quality_spearman(replace(clean, used=np.zeros((8, 2))), results))
+
+
 def test_what_is_all_or_nothing_or_several_at_once_has_no_quality_correlation():
     assert math.isnan(quality_spearman(suite().clean, [one("no_audio", 0.2)]))
     both = [made_up(cell, 0.2) for cell in six((1, 3)) if cell.scenario == "audio_missing_visual_noise"]

@@ -96,7 +96,8 @@ def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed
     measured: dict[str, list[np.ndarray]] = {}
     scales: dict[str, list[list[np.ndarray]]] = {}
     for index, row in enumerate(rows):
-        (window,) = read_windows(entries[row.clip], [0])
+        (kept,) = read_windows(entries[row.clip], [0])
+        window = kept.of(row.clip)
         clean = look(model, window.clip, window.face)
         if not all(clean.inputs.present[MODALITIES.index(modality)] for modality in model.weights.network.reads):
             continue

@@ -51,7 +51,7 @@ def ablate(
     from msma.scoring.baselines import split_baselines
 
     check_choice("--format", format, ("table", "json"))
-    names = [name for name in (only or "").split(",") if name]
+    names = [name.strip() for name in (only or "").split(",") if name.strip()]
     plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", names)
     for name, why in plan.left_out.items():
         tell(f"{name}: left out, it {why}")

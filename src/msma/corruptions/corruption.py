@@ -51,8 +51,8 @@ class Corruption:
         MsmaError: a severity that it does not have.
         """
         if severity not in self.severities:
-            known = ", ".join(str(known) for known in (0, *self.severities))
-            raise MsmaError(f"{self.name}: has no severity {severity}; choose among {known}")
+            known = ", ".join(map(str, self.severities))
+            raise MsmaError(f"{self.name}: has no severity {severity}; it has {known}")
         return self.levels[self.severities.index(severity)]
 
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from msma.config import ClipConfig, ConfigError, Frozen, first_line, parse
+from msma.config import ClipConfig, ConfigError, Frozen, parse, read_yaml
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.table import HELD_OUT, ROWS, named
-from msma.media.faces import Detector, track_face
+from msma.media.faces import WHOLE_FRAME, Detector, track_face
 from msma.types import Clip, FaceTrack, MsmaError
 
 REMOVES = {"no_audio": "audio", "no_picture": "visual"}
@@ -145,10 +144,16 @@ class AppliedFile(Frozen):
             raise ValueError(str(error)) from error
 
 
+def a_list(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError(f"write a list, as [{'white_noise' if value is None else value}]")
+    return value
+
+
 class ScenarioFile(Frozen):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     """Names files too."""
-    corruptions: Annotated[tuple[AppliedFile, ...], Field(min_length=1)]
+    corruptions: Annotated[tuple[AppliedFile, ...], Field(min_length=1), BeforeValidator(a_list)]
     severities: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1)] | None = None
 
     @field_validator("name")
@@ -162,19 +167,6 @@ class ScenarioFile(Frozen):
     @classmethod
     def each_once(cls, severities: tuple[int, ...] | None) -> tuple[int, ...] | None:
         return None if severities is None else tuple(sorted(set(severities)))
-
-
-class SuiteFile(Frozen):
-    scenarios: Annotated[tuple[ScenarioFile, ...], Field(min_length=1)]
-
-    @field_validator("scenarios")
-    @classmethod
-    def each_name_once(cls, scenarios: tuple[ScenarioFile, ...]) -> tuple[ScenarioFile, ...]:
-        names = [scenario.name for scenario in scenarios]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{name} comes twice; each scenario has a name of its own")
-        return scenarios
 
 
 def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]:
@@ -192,15 +184,16 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
     Raises:
         ConfigError: not readable, or a key or value that is unknown; one line that names the key.
     """
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read as a YAML suite ({first_line(error)})") from error
-    if not isinstance(values, list):
+    values = read_yaml(path)
+    if not isinstance(values, list) or not values or not all(isinstance(value, dict) for value in values):
         raise ConfigError(f"{path}: a suite is a list of scenarios, each with a name and corruptions")
-    suite = parse(SuiteFile, {"scenarios": values}, str(path))
     cells: list[Cell] = []
-    for scenario in suite.scenarios:
+    taken: set[str] = set()
+    for place, value in enumerate(values, start=1):
+        scenario = parse(ScenarioFile, value, f"{path}: {value.get('name') or f'scenario {place}'}")
+        if scenario.name in taken:
+            raise ConfigError(f"{path}: {scenario.name} comes twice; each scenario has a name of its own")
+        taken.add(scenario.name)
         steps = [(one.corruption, one.severity) for one in scenario.corruptions]
         try:
             cells += cells_of(scenario.name, steps, scenario.severities or severities)
@@ -213,19 +206,26 @@ def needs_donor(cell: Cell) -> bool:
     return any(named(step.corruption).needs == "donor" for step in cell.steps)
 
 
-def corrupt_all(clip: Clip, cell: Cell, face: FaceTrack | None = None, donor: Clip | None = None) -> Clip:
+def corrupt_all(
+    clip: Clip, face: FaceTrack, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
+) -> Clip:
     """The clip with every corruption of the cell; with those of the clean cell, the clip itself.
 
     Args:
-        face: where the face is in `clip`; a corruption that comes after one of the picture has it sought again.
+        face: where the face is in `clip`. A corruption of the face that comes after one of the picture has it sought
+            again; it stays where it was if it is not found any more.
 
     Raises:
         MsmaError: see `corrupt`.
     """
     corrupted = clip
     for step in cell.steps:
-        known = face if same_pictures(corrupted, clip) else None
-        corrupted = corrupt(corrupted, named(step.corruption), step.severity, face=known, donor=donor)
+        row, at = named(step.corruption), face
+        if row.needs == "face":
+            sought = face_after(corrupted, clip, face, config, detector)
+            lost = sought.detector == WHOLE_FRAME and len(sought.boxes) == len(face.boxes)
+            at = face if lost else sought
+        corrupted = corrupt(corrupted, row, step.severity, face=at, donor=donor)
     return corrupted
 
 
@@ -237,7 +237,7 @@ def corrupted_with_face(
     Raises:
         MsmaError: see `corrupt`.
     """
-    corrupted = corrupt_all(clip, cell, face, donor)
+    corrupted = corrupt_all(clip, face, cell, config, detector, donor)
     return corrupted, face_after(corrupted, clip, face, config, detector)
 
 

@@ -126,6 +126,8 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
     Raises:
         MsmaError: the donor cannot be heard.
     """
+    if not len(clip.waveform):
+        return clip
     donor_db = level_db(donor.waveform)
     if donor_db < SILENT_DB:
         raise MsmaError(f"{donor.name}: has no sound to put into {clip.name}; give a donor that speaks")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ class KeptWindow:
 
     clip: Clip
     face: FaceTrack
+
+    def of(self, name: str) -> KeptWindow:
+        """The same, of the clip that a manifest calls `name`: what is random in a corruption depends on it, and the
+        entry only knows how the file was called when it was decoded."""
+        return replace(self, clip=replace(self.clip, name=name))
 
 
 def write_entry(path: Path, windows: Iterable[KeptWindow]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from msma.corruptions.table import named
-from msma.robustness.result import CellResult
+from msma.robustness.result import CellResult, with_modality
 from msma.robustness.suite import SuiteResult
 from msma.traits import MODALITIES
 
@@ -33,7 +33,7 @@ Check = dict[str, Any]
 def checks(suite: SuiteResult, by_scenario: Mapping[str, Sequence[CellResult]]) -> dict[str, Check]:
     """Each with a `verdict` (`ok`, `warning` or `not checked`) and one line for each thing that was found."""
     return {
-        "severity": severity_check(by_scenario),
+        "severity": severity_check(suite.clean, by_scenario),
         "modalities": modality_check(suite),
         "nothing": nothing_check(suite),
     }
@@ -43,15 +43,19 @@ def verdict(found: list[str], checked: bool) -> Check:
     return {"verdict": "not checked" if not checked else "warning" if found else "ok", "found": found}
 
 
-def severity_check(by_scenario: Mapping[str, Sequence[CellResult]]) -> Check:
+def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellResult]]) -> Check:
     """Does each graded corruption change the clips more at a higher severity?"""
     found, checked = [], False
     for name, results in by_scenario.items():
         graded = sorted(results, key=lambda result: result.cell.severity)
-        if len(graded) < 2 or len(graded[0].cell.steps) > 1:
+        if len(graded) < 2 or len(graded[0].cell.steps) != 1:
+            continue
+        (step,) = graded[0].cell.steps
+        there = with_modality(clean, named(step.corruption).spoils or MODALITIES)
+        distortion = on_common_clips(graded, there)
+        if not distortion.size:
             continue
         checked = True
-        distortion = on_common_clips(graded)
         means = distortion.mean(axis=1)
         severities = [result.cell.severity for result in graded]
         if not means.any():
@@ -65,9 +69,9 @@ def severity_check(by_scenario: Mapping[str, Sequence[CellResult]]) -> Check:
     return verdict(found, checked)
 
 
-def on_common_clips(results: Sequence[CellResult]) -> Float64[np.ndarray, "severities clips"]:
-    """Distortion of sound and picture together."""
-    common = set.intersection(*(set(result.clips) for result in results))
+def on_common_clips(results: Sequence[CellResult], clips: frozenset[str]) -> Float64[np.ndarray, "severities clips"]:
+    """Distortion of sound and picture together, of those of `clips` that all cells have."""
+    common = clips.intersection(*(result.clips for result in results))
     return np.array(
         [
             [pair.sum() for clip, pair in zip(result.clips, result.distortion, strict=True) if clip in common]
@@ -92,8 +96,10 @@ def modality_check(suite: SuiteResult) -> Check:
     found, checked = [], False
     spread = float(suite.clean.traits.std(axis=0).mean())
     for modality in suite.reads:
-        removed = [moved(suite.clean, one) for one in suite.cells if one.cell.removed == {modality}]
-        spoiled = [moved(suite.clean, one) for one in suite.cells if spoils_only(one, modality)]
+        clips = with_modality(suite.clean, [modality])
+        removed = [moved(suite.clean, one, clips) for one in suite.cells if one.cell.removed == {modality}]
+        spoiled = [moved(suite.clean, one, clips) for one in suite.cells if spoils_only(one, modality)]
+        removed, spoiled = ([move for move in moves if not math.isnan(move)] for moves in (removed, spoiled))
         checked |= bool(removed or spoiled)
         # Half of the ways to spoil it must tell: one that shortens a stream is seen without looking at what is in it.
         typical = [float(np.median(moves)) for moves in (removed, spoiled) if moves]
@@ -112,10 +118,13 @@ def spoils_only(result: CellResult, modality: str) -> bool:
     return spoiled == {modality} and not result.cell.removed and result.cell.severity >= BAD
 
 
-def moved(clean: CellResult, result: CellResult) -> float:
-    """Mean absolute change of the answers from those for the same clips when clean."""
-    at = {clip: index for index, clip in enumerate(clean.clips)}
-    return float(np.abs(result.traits - clean.traits[[at[clip] for clip in result.clips]]).mean())
+def moved(clean: CellResult, result: CellResult, clips: frozenset[str]) -> float:
+    """Mean absolute change of the answers for `clips` from those when clean; NaN where none of them was answered."""
+    before = dict(zip(clean.clips, clean.traits, strict=True))
+    changes = [
+        np.abs(traits - before[clip]) for clip, traits in zip(result.clips, result.traits, strict=True) if clip in clips
+    ]
+    return float(np.mean(changes)) if changes else math.nan
 
 
 def nothing_check(suite: SuiteResult) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class CellResult:
     traits: Float64[np.ndarray, "clips k"]
     quality: Float64[np.ndarray, "clips 2"]
     """Audio, visual."""
+    used: Float64[np.ndarray, "clips 2"]
+    """Share of the time in which there was sound, and a picture, to be used."""
     distortion: Float64[np.ndarray, "clips 2"]
     face_lost: float
     """Share of the clips."""
@@ -44,6 +47,12 @@ class CellResult:
     """Of the prediction intervals; NaN where there are none."""
     width: float = math.nan
     """Mean of the prediction intervals."""
+
+
+def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str]:
+    """The clips that have one of these modalities when clean: of others, nothing that spoils it can be seen."""
+    there = clean.used[:, [MODALITIES.index(modality) for modality in modalities]].any(axis=1)
+    return frozenset(np.array(clean.clips)[there].tolist())
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,7 @@ def result_of(cell: Cell, values: dict[str, Any]) -> CellResult:
         clean_late_skill=None if clean_late is None else clean_late["skill"]["mean"],
         traits=np.array([list(answer["traits"].values()) for answer in answers.values()], dtype=np.float64),
         quality=shares("quality"),
+        used=shares("used"),
         distortion=shares("distortion"),
         face_lost=values["face_lost"],
         skill_interval=(number(bounds["low"]), number(bounds["high"])),

@@ -24,7 +24,7 @@ from msma.scoring.baselines import split_baselines
 from msma.traits import TRAITS
 from msma.types import MsmaError
 
-FORMAT = 2
+FORMAT = 3
 """Counts up where the same cell would give another result."""
 
 
@@ -96,12 +96,11 @@ def run_suite(
     own = {row.clip: entries[row.clip] for row in rows}
     first = CellJob(CLEAN, rows, own, base, folder, sha256, model.device, cell_path(out, CLEAN), None)
     wanted = [CLEAN, *cells]
-    there = {cell for cell in wanted if is_done(out, cell)}
-    done = sum(cell in there for cell in wanted)
+    done = sum(is_done(out, cell, rows) for cell in wanted)
     progress(done, len(wanted))
-    for _ in each_done(run_cell, [] if CLEAN in there else [first], workers):
-        done += 1
-        progress(done, len(wanted))
+    if not is_done(out, CLEAN, rows):
+        for _ in each_done(run_cell, [first], workers):
+            progress(done := done + 1, len(wanted))
     clean = read_result(first.path)
     if isinstance(clean, NotRun):
         first.path.unlink()
@@ -109,9 +108,8 @@ def run_suite(
     answers: dict[str, dict[str, Any]] = json.loads(first.path.read_text(encoding="utf-8"))["answers"]
     rows = tuple(row for row in rows if row.clip in answers)
     later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=answers)
-    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell not in there]
-    for _ in each_done(run_cell, jobs, workers):
-        done += 1
+    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if not is_done(out, cell, rows)]
+    for done, _ in enumerate(each_done(run_cell, jobs, workers), start=len(wanted) - len(jobs) + 1):
         progress(done, len(wanted))
     results = [read_result(cell_path(out, cell)) for cell in cells]
     prior: dict[str, float] = dict(zip(TRAITS, model.weights.network.head.prior.tolist(), strict=True))
@@ -128,8 +126,8 @@ def cell_path(out: Path, cell: Cell) -> Path:
     return out / "cells" / f"{cell.name}.json"
 
 
-def is_done(out: Path, cell: Cell) -> bool:
-    """Is the very same cell there, with a result?
+def is_done(out: Path, cell: Cell, rows: Sequence[Row]) -> bool:
+    """Is the very same cell there, with an answer for each clip? One that failed is asked again.
 
     Raises:
         MsmaError: it is damaged.
@@ -137,6 +135,7 @@ def is_done(out: Path, cell: Cell) -> bool:
     path = cell_path(out, cell)
     if not path.exists():
         return False
-    if isinstance(read_result(path), NotRun):
+    found = read_result(path)
+    if isinstance(found, NotRun) or set(found.clips) != {row.clip for row in rows}:
         return False
     return json.loads(path.read_text(encoding="utf-8"))["cell"] == json.loads(json.dumps(cell_json(cell)))

@@ -21,7 +21,7 @@ from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import named
 from msma.metrics import ROUNDING, retained
 from msma.robustness.checks import checks
-from msma.robustness.result import CellResult
+from msma.robustness.result import CellResult, with_modality
 from msma.robustness.suite import SuiteResult
 from msma.traits import MODALITIES
 
@@ -73,7 +73,7 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
     """Of one graded corruption, over all clips clean and at all its severities; mean over the modalities it spoils.
 
     1 where predicted quality falls whenever severity rises, 0 for a quality that never changes. NaN for what is all or
-    nothing, spoils nothing that the network reads, or is one of several at once.
+    nothing, spoils nothing that the network reads, is one of several at once, or where no clip has what it spoils.
     """
     cell = results[0].cell
     spoiled = [m for m in named(cell.steps[0].corruption).spoils if m in reads] if len(cell.steps) == 1 else []
@@ -81,12 +81,19 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
         return math.nan
     found = []
     for modality in spoiled:
-        column = MODALITIES.index(modality)
-        quality = np.concatenate([result.quality[:, column] for result in (clean, *results)])
-        left = np.concatenate([np.full(len(result.clips), -result.cell.severity) for result in (clean, *results)])
+        column, there = MODALITIES.index(modality), with_modality(clean, [modality])
+        pairs = [
+            (-result.cell.severity, quality)
+            for result in (clean, *results)
+            for clip, quality in zip(result.clips, result.quality[:, column].tolist(), strict=True)
+            if clip in there
+        ]
+        if not pairs:
+            continue
+        left, quality = np.array(pairs).T
         ranked: Any = spearmanr(left, quality) if np.ptp(quality) > 0 else None
         found.append(0.0 if ranked is None else float(ranked.statistic))
-    return float(np.mean(found))
+    return mean(found)
 
 
 def scenario_group(clean: CellResult, results: Sequence[CellResult], reads: Sequence[str]) -> Group:

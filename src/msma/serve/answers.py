@@ -66,7 +66,8 @@ class Answers:
         model = self.model
         with self.lock, named_after(path):
             clip = load_clip(path, model.clip, model.limits)
-            spoilt = corrupt_all(clip, cell, track_face(clip, model.clip, model.detector))
+            face = track_face(clip, model.clip, model.detector)
+            spoilt = corrupt_all(clip, face, cell, model.clip, model.detector)
             clean, answer = (model.predict(version, keep_media=True) for version in (clip, spoilt))
         return Compared(cell, clip, clean, spoilt, answer)
 
