@@ -57,6 +57,7 @@ def make_media(tmp_path: Path) -> MakeMedia:
         picture: Callable[[int, int, int], np.ndarray] = grey,
         times: list[int] | None = None,
         rotation: int = 0,
+        mirrored: bool = False,
         aspect: Fraction | None = None,
         rate: int | None = 16000,
         layout: str = "mono",
@@ -79,8 +80,8 @@ def make_media(tmp_path: Path) -> MakeMedia:
                 video.codec_context.time_base = Fraction(1, 1000) if times else Fraction(1, fps)
                 if aspect:
                     video.codec_context.sample_aspect_ratio = aspect
-                if rotation:
-                    video.set_display_rotation(rotation)
+                if rotation or mirrored:
+                    video.set_display_rotation(rotation, hflip=mirrored)
             if rate is not None:
                 audio = container.add_stream(codecs[1], rate=rate, layout=layout)
             container.start_encoding()

@@ -216,6 +216,15 @@ def test_the_command_writes_the_calibration_that_answers_then_have(run, corpus, 
     assert load_weights(tmp_path / "run").calibration == load_weights(run).calibration
 
 
+def test_a_calibration_that_fails_leaves_the_one_that_is_there(run, corpus, tmp_path):
+    manifest, _ = corpus
+    shutil.copytree(run, tmp_path / "run")
+    write_manifest(tmp_path / "manifest.csv", "planted", manifest.rows, {})
+    arguments = ["--model", str(tmp_path / "run"), "--manifest", str(tmp_path / "manifest.csv"), "--split", "vla"]
+    assert CliRunner().invoke(app, ["calibrate", *arguments]).exit_code == 1
+    assert load_weights(tmp_path / "run").calibration == load_weights(run).calibration
+
+
 def test_planted_intervals_hold_the_labels(run, corpus):
     """Few clips: a loose band; the exact one is that of the synthetic corpus (benchmarks/intervals.py)."""
     manifest, entries = corpus

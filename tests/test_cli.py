@@ -121,6 +121,15 @@ def test_the_exit_code_is_not_zero_where_nothing_worked(run, tmp_path):
     assert run("predict", tmp_path / "empty.mp4").exit_code == 1
 
 
+@pytest.mark.parametrize("command", ["predict", "explain"])
+def test_a_clip_is_not_overwritten_by_its_answer(run, make_media, command):
+    clip = make_media()
+    before = clip.read_bytes()
+    result = run(command, clip, "--out", clip)
+    assert "is read, and would be overwritten; name another --out" in str(result.exception)
+    assert clip.read_bytes() == before
+
+
 def test_a_folder_without_media_is_an_error(run, tmp_path):
     result = run("predict", tmp_path)
     assert result.exit_code == 1

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from msma.cli import app
 from msma.data.manifest import Row, write_manifest
+from msma.errors import MsmaError
 from msma.traits import TRAITS
 
 CORPUS = labelled_corpus(test=160, sources=90)
@@ -139,6 +140,39 @@ def test_a_comparison_of_different_clips_is_refused(run, manifest, predictions, 
     result = run("compare", tmp_path / "a", tmp_path / "b")
     assert result.exit_code == 1
     assert "not of the same clips" in str(result.exception)
+
+
+def test_a_comparison_of_other_labels_is_refused(run, manifest, predictions, tmp_path):
+    turned = [replace(row, target=tuple(1 - score for score in row.target)) for row in CORPUS.rows]
+    write_manifest(tmp_path / "turned.csv", "labelled", turned, {})
+    for name in ("manifest", "turned"):
+        run("score", predictions, "--manifest", tmp_path / f"{name}.csv", "--out", tmp_path / name)
+    result = run("compare", tmp_path / "manifest", tmp_path / "turned")
+    assert "of other labels than" in str(result.exception)
+
+
+@pytest.mark.parametrize(("name", "content"), [("evaluation.json", '{"clips": 160}'), ("predictions.csv", None)])
+def test_a_damaged_evaluation_is_one_line(run, manifest, predictions, tmp_path, name, content):
+    for folder in ("a", "b"):
+        run("score", predictions, "--manifest", manifest, "--out", tmp_path / folder)
+    path = tmp_path / "b" / name
+    path.write_text(path.read_text()[:5000] if content is None else content)
+    result = run("compare", tmp_path / "a", tmp_path / "b")
+    assert isinstance(result.exception, MsmaError)
+    assert str(tmp_path / "b") in str(result.exception)
+
+
+def test_predictions_are_not_overwritten_by_what_is_made_of_them(run, manifest, predictions, tmp_path):
+    mine = predictions.rename(tmp_path / "predictions.csv")
+    before = mine.read_bytes()
+    result = run("score", mine, "--manifest", manifest, "--out", tmp_path)
+    assert "is read, and would be overwritten; name another --out" in str(result.exception)
+    assert mine.read_bytes() == before
+
+
+def test_a_manifest_that_a_spreadsheet_saved_is_read(run, manifest, predictions):
+    manifest.write_text("\ufeff" + manifest.read_text())
+    assert run("score", predictions, "--manifest", manifest).exit_code == 0
 
 
 def test_what_a_manifest_says_cannot_steer_the_terminal(run, predictions, tmp_path):

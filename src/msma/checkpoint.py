@@ -53,7 +53,9 @@ class Weights:
 
 
 def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
-    """Write `config.json` and `model.safetensors`; each file appears whole or not at all."""
+    """Write `config.json` and `model.safetensors`; each file appears whole or not at all. A calibration that was of
+    other weights goes."""
+    (folder / "calibration.json").unlink(missing_ok=True)
     with written_whole(folder / "config.json") as path:
         path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     with written_whole(folder / "model.safetensors") as path:
@@ -63,14 +65,15 @@ def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]
 def save_pretrained(folder: Path, weights: Weights) -> None:
     """Write weights, with their calibration where they have one, so that `load_weights` gives them back to the bit."""
     save_weights(folder, weights.config, weights.network.state_dict())
-    if weights.calibration is None:
-        (folder / "calibration.json").unlink(missing_ok=True)  # of whatever was here before
-    else:
+    if weights.calibration is not None:
         save_calibration(folder, weights.calibration)
 
 
 def find_weights(
-    name: str | Path | None = None, revision: str | None = None, device: str | torch.device = "cpu"
+    name: str | Path | None = None,
+    revision: str | None = None,
+    device: str | torch.device = "cpu",
+    calibrated: bool = True,
 ) -> Weights:
     """Load a folder, else the model of the Hugging Face hub that `name` is the name of; None loads the bundled weights.
 
@@ -86,17 +89,17 @@ def find_weights(
     if named is None:
         if revision is not None:
             raise MsmaError(f"{text or 'the bundled weights'}: a folder has no revisions; name a model of the hub")
-        return load_weights(None if text is None else Path(text), device)
+        return load_weights(None if text is None else Path(text), device, calibrated)
     if revision is not None and named.revision is not None:
         raise MsmaError(f"{text}: names a revision already; leave out {revision!r}")
     fetched = fetch(named.repository, revision or named.revision)
     try:
-        return replace(load_weights(fetched.folder, device), hub=fetched.name)
+        return replace(load_weights(fetched.folder, device, calibrated), hub=fetched.name)
     except MsmaError as error:
         raise MsmaError(f"{fetched.name}: {error}") from error
 
 
-def load_weights(folder: Path | None = None, device: str | torch.device = "cpu") -> Weights:
+def load_weights(folder: Path | None = None, device: str | torch.device = "cpu", calibrated: bool = True) -> Weights:
     """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
 
     Raises:
@@ -105,7 +108,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     """
     if folder is None:
         with as_file(files("msma") / "weights" / "synthetic") as bundled:
-            return replace(load_weights(bundled, device), folder=None)
+            return replace(load_weights(bundled, device, calibrated), folder=None)
     config = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:
@@ -117,6 +120,8 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu")
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
     weights = Weights(network.to(device).eval(), config, folder=folder)
+    if not calibrated:
+        return weights
     return replace(weights, calibration=read_calibration(folder / "calibration.json", weights_sha256(weights)))
 
 

@@ -257,7 +257,7 @@ def parameters_of(network: MsMANet) -> dict[str, int]:
 
 
 def linear_weights(path: nn.Module | None) -> list[Tensor]:
-    """Of the linear path, those of all its readings: it holds each, as the network does what they are of."""
+    """Weights and biases of every reading of the linear path; empty without one."""
     if path is None:
         return []
     named = dict(path.named_buffers())

@@ -197,7 +197,7 @@ def evaluation_of(
         clips_in_split=len(manifest.rows),
         degraded=len(cache.degraded),
         failed=cache.failed,
-        warnings=warnings_of(scored),
+        warnings=warnings_of(scored.whole.sources),
         ceiling=ceiling_of(manifest, fusion),
         unsliced=unsliced,
         scored=scored,

@@ -124,7 +124,7 @@ def evaluate(
         failed={clip: reason for clip, reason in cache.failed.items() if clip in in_split},
         warnings=[
             *([f"{unanswered}: not answered by this model and not scored"] if unanswered else []),
-            *warnings_of(scored),
+            *warnings_of(scored.whole.sources),
         ],
         ceiling=ceiling_of(manifest, fusion),
         unsliced=unsliced,

@@ -254,6 +254,7 @@ def load(
     alpha: float = round(1 - COVERAGE, 2),
     least_quality: float = LEAST_QUALITY,
     runtime: Runtime = "torch",
+    calibrated: bool = True,
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -269,6 +270,7 @@ def load(
         least_quality: a modality of a lower predicted quality is poor; where both are, there is no answer. 0: always
             one.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
+        calibrated: whether to read the intervals that are with the weights.
 
     Raises:
         MsmaError: weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
@@ -276,7 +278,11 @@ def load(
     """
     coverage = COVERAGES[level_of(1 - alpha)]
     onnx = runtime == "onnx"
-    weights = network_of_onnx(folder, revision, device) if onnx else network_of_torch(folder, revision, device)
+    weights: Network
+    if onnx:
+        weights = network_of_onnx(folder, revision, device)
+    else:
+        weights = network_of_torch(folder, revision, device, calibrated)
     clip = weights.config.clip
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
@@ -285,11 +291,11 @@ def load(
     return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, least_quality)
 
 
-def network_of_torch(name: str | Path | None, revision: str | None, device: str) -> Network:
+def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool) -> Network:
     from msma.checkpoint import find_weights
 
     try:
-        return find_weights(name, revision, device)
+        return find_weights(name, revision, device, calibrated)
     except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
         raise MsmaError(f"device {device!r} cannot be used here; try --device cpu") from error
 

@@ -32,7 +32,7 @@ from msma.metrics import all_metrics, labelled_traits
 from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
-from msma.weights_config import WeightsConfig
+from msma.weights_config import WeightsConfig, read_json
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
@@ -220,7 +220,7 @@ def claim_run(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -
         return
     # The number of loader workers changes no result.
     was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])
-    if was != recipe or json.loads((run / "corpus.json").read_text(encoding="utf-8")) != corpus:
+    if was != recipe or read_json(run / "corpus.json", "train anew into another --out") != corpus:
         raise MsmaError(f"{run}: is a run of another recipe, corpus or weights; name another --out")
 
 

@@ -68,7 +68,7 @@ def test_jobs_are_done_here_or_in_processes_with_the_same_results():
 
 def test_a_job_that_dies_twice_is_one_line_that_names_its_file():
     with pytest.raises(
-        MsmaError, match=r"^a\.json: the process died twice, out of memory; run again with --workers 1$"
+        MsmaError, match=r"^a\.json: the process died twice, crashed or out of memory; run again with --workers 1$"
     ):
         list(each_done(named_or_die, [Job(Path("a.json"))], 1))
 

@@ -200,6 +200,16 @@ def test_rotation_is_applied(make_media, rotation, corner):
     assert brightest_corner(clip.frames[0]) == corner
 
 
+@pytest.mark.parametrize(
+    ("rotation", "corner"),
+    [(0, ("top", "right")), (90, ("bottom", "right")), (180, ("bottom", "left")), (-90, ("top", "left"))],
+)
+def test_a_picture_is_mirrored_where_the_file_asks_for_it(make_media, rotation, corner):
+    clip = load_clip(make_media(rotation=rotation, mirrored=True, picture=quadrants, rate=None))
+    assert clip.frames.shape[1:3] == ((48, 64) if rotation % 180 == 0 else (64, 48))
+    assert brightest_corner(clip.frames[0]) == corner
+
+
 @pytest.mark.parametrize(("aspect", "shape"), [(Fraction(2), (24, 64)), (Fraction(1, 2), (48, 32))])
 def test_pixels_that_are_not_square(make_media, aspect, shape):
     assert load_clip(make_media(aspect=aspect, rate=None)).frames.shape[1:3] == shape

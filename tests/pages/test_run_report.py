@@ -116,7 +116,9 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(copied, gone, co
 @pytest.mark.usefixtures("plain")
 def test_a_suite_without_its_summary_is_told(copied):
     (copied / "six" / "cells").mkdir(parents=True)
-    assert "six: cells of a suite without its summary" in run_report(read_run(copied))
+    page = run_report(read_run(copied))
+    assert "six: cells of a suite without its summary" in page
+    assert f"--suite six --out {copied / 'six'}" in page
 
 
 def test_the_study_of_a_run_is_found_above_it(copied):

@@ -128,7 +128,7 @@ def test_written_predictions_score_to_the_same_numbers(tmp_path, traits):
 def test_scores_of_traits_without_labels_are_empty_cells(tmp_path):
     manifest = labelled_corpus(traits=("openness",))
     predictions = predictions_for(manifest)
-    write_evaluation(tmp_path, {}, predictions)
+    write_evaluation(tmp_path, {"clips": len(predictions.clips)}, predictions)
     assert "nan" not in (tmp_path / "predictions.csv").read_text()
     assert np.array_equal(read_evaluation(tmp_path)[1].target, predictions.target, equal_nan=True)
 
@@ -141,5 +141,5 @@ def test_scores_of_traits_without_labels_are_empty_cells(tmp_path):
 def test_a_folder_without_an_evaluation_is_an_error(tmp_path: Path, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(MsmaError, match="holds no evaluation"):
+    with pytest.raises(MsmaError, match="holds no whole evaluation"):
         read_evaluation(tmp_path)

@@ -45,9 +45,12 @@ def over_seeds(drawn: Float[np.ndarray, "seeds draws"], seed: int = 0) -> Float[
 
 
 def estimate(by_seed: Sequence[float], drawn: Float[np.ndarray, "seeds draws"]) -> Difference:
-    """The mean over seeds with its 95 % interval; NaN where the statistic is not defined for a seed."""
+    """The mean over seeds with its 95 % interval.
+
+    NaN where the statistic is not defined for a seed; no interval where it is not for some sample.
+    """
     mean, samples = float(np.mean(by_seed)), over_seeds(drawn)
-    if math.isnan(mean) or np.isnan(samples).all():
+    if math.isnan(mean) or np.isnan(samples).any():
         return Difference(mean, math.nan, math.nan)
     bounds = interval(samples)
     return Difference(mean, bounds.low, bounds.high)

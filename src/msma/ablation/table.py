@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,7 +137,8 @@ def cell_statistics(
     values = all_metrics(predictions.predicted, predictions.target, constant)
     everything = np.ones(len(predictions.clips), dtype=bool)
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
-    return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1)) for name in OF_CLEAN}
+    unknown = 0.0 if draws.counts.shape[1] > 1 else math.nan  # of one source, all samples are the same clips
+    return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
 
 
 def paired(own: Sequence[Mapping[str, Sampled]], full: Sequence[Mapping[str, Sampled]], key: str) -> Difference:

@@ -32,6 +32,7 @@ from msma.cli.options import (
     check_choice,
     check_face,
     prepared_clips,
+    refuse_input,
 )
 from msma.cli.prepare import prepare_app
 from msma.cli.profile import profile
@@ -218,6 +219,7 @@ def predict(
         raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
     check_face(face)
     files = media_files(paths)
+    refuse_input(out, *files)
     loaded = load(
         model,
         device=device,

@@ -36,14 +36,13 @@ def calibrate(
 
 
 def uncalibrated(run: Path, device: str) -> Model:
-    """A calibration that is there is of no more use, least of all one of other weights."""
+    """A run without the intervals that it may have; their file stays until there are new ones."""
     from msma.errors import MsmaError
     from msma.predict import load
 
     if not run.is_dir():  # nor is it looked for on the hub: the calibration goes into it
         raise MsmaError(f"{run}: no such folder; name a run written by `msma train`")
-    (run / "calibration.json").unlink(missing_ok=True)
-    return load(run, device=device)
+    return load(run, device=device, calibrated=False)
 
 
 def calibrate_run(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import check_choice
+from msma.cli.options import check_choice, refuse_input
 
 if TYPE_CHECKING:
     from msma.corruptions.corruption import Corruption
@@ -76,6 +76,7 @@ def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...]
     from msma.files import written_whole
     from msma.pages.contact_sheet import contact_sheet
 
+    refuse_input(out, *paths)
     clip, donor = clips(paths)
     with progress_bar("corrupting", "corruptions") as report:
         page = contact_sheet(clip, rows, severities, donor=donor, progress=report)

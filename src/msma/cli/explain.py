@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import DeviceOption, ModelOption
+from msma.cli.options import DeviceOption, ModelOption, refuse_input
 
 
 def explain(
@@ -27,6 +27,7 @@ def explain(
     from msma.pages.explanation import explanation_page
     from msma.predict import load
 
+    refuse_input(out, clip)
     loaded = load(model, device=device)
     with progress_bar("explaining", "seconds") as report:
         found = explain_clip(loaded, clip, most_windows=windows, progress=report)

@@ -55,6 +55,21 @@ def prepared_clips(
     return filled
 
 
+def refuse_input(out: Path | None, *inputs: str | Path) -> None:
+    """Raises:
+    MsmaError: `out` is one of the files that are to be read, and would take its place.
+    """
+    from msma.errors import MsmaError
+
+    for one in inputs:
+        try:
+            is_read = out is not None and out.samefile(one)
+        except (OSError, ValueError):  # one of them is not there, or can be no file's name
+            continue
+        if is_read:
+            raise MsmaError(f"{out}: is read, and would be overwritten; name another --out")
+
+
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msma.cli.messages import tell
+from msma.cli.options import refuse_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ def prepare_chalearn(
     from msma.data.manifest import check_manifest_path
 
     check_manifest_path(out)
+    refuse_input(out, *(columns or ()))
     keys = [*(key or ()), *os.environ.get(KEYS_VARIABLE, "").splitlines()]
     with ExitStack() as bars:
         bar: list[Callable[[int, int], None]] = []
@@ -107,6 +109,7 @@ def prepare_table(
     from msma.data.table import Layout, find_table
 
     check_manifest_path(out)
+    refuse_input(out, table)
     if split is not None and split_column is not None:
         raise typer.BadParameter("--split draws the splits, --split-column reads them: give one of the two")
     train, val, test = numbers("--split", split or "60,20,20", 3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import check_choice
+from msma.cli.options import check_choice, refuse_input
 
 if TYPE_CHECKING:
     from msma.complexity import StageCost
@@ -53,6 +53,8 @@ def profile(
     devices = device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for name in devices:
         check_choice("--device", name, ("cpu", "cuda"))
+    if clip is not None:
+        refuse_input(out, clip)
     config = load_weights(model).config
     with TemporaryDirectory() as folder:
         if clip is None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from msma.cli.messages import tell
+from msma.cli.options import refuse_input
 
 
 def report(
@@ -24,6 +25,7 @@ def report(
     """Write a page of answers, or of a run. Reads result files only: no media, no weights."""
     from msma.files import written_whole
 
+    refuse_input(out, source)
     if source.is_dir():
         from msma.pages.run_files import read_run
         from msma.pages.run_report import run_report

@@ -55,7 +55,7 @@ def robustness(
     from msma.robustness.suite import rows_of_split, run_suite
     from msma.robustness.summary import summarize, summary_json
     from msma.scoring.baselines import split_baselines
-    from msma.scoring.evaluation import slice_columns
+    from msma.scoring.evaluation import slice_columns, warnings_of
     from msma.scoring.files import without_nan
     from msma.types import MsmaError
 
@@ -98,6 +98,8 @@ def robustness(
     else:
         show_summary(result, summary, f"{weights.name} on {corpus.corpus}, split {split}")
         show_slices(columns)
+    for warning in warnings_of(len({row.source for row in scored})):
+        tell(warning)
     for one in result.not_run:
         tell(f"not run: {one.cell.name}: {one.reason}")
     for column, reason in unsliced.items():

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, ModelOption, check_choice, prepared_clips
+from msma.cli.options import (
+    CacheOption,
+    DeviceOption,
+    ManifestOption,
+    ModelOption,
+    check_choice,
+    prepared_clips,
+    refuse_input,
+)
 
 if TYPE_CHECKING:
     from msma.scoring.comparison import Comparison
@@ -90,6 +98,8 @@ def score(
     from msma.scoring.predictions import read_predictions
 
     check_choice("--format", format, ("table", "json"))
+    for name in ("predictions.csv", "evaluation.json"):
+        refuse_input(out and out / name, manifest, file, *([against] if against else []))
     columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
     reading, corpus = Reading(clip_column, columns, clamp, strict), read_manifest(manifest)
     read = read_predictions(file, corpus, split, reading)

@@ -28,6 +28,10 @@ SHOWN = 20
 """Values of a column in the table; the JSON has all."""
 
 
+SAME_LABEL = 1e-6
+"""Labels that differ by less are the same, but for rounding."""
+
+
 def show_json(values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
@@ -167,10 +171,11 @@ def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]])
     """One row an evaluation; differences are of the first to each other one.
 
     Raises:
-        MsmaError: the evaluations are not of the same clips.
+        MsmaError: the evaluations are not of the same clips and labels, or one is damaged.
     """
+    import numpy as np
+
     from msma.errors import MsmaError
-    from msma.metrics import Interval
     from msma.scoring.comparison import compare
 
     (first_name, (_, first)), *_ = evaluations.items()
@@ -180,22 +185,31 @@ def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]])
     for name, (evaluation, predictions) in evaluations.items():
         if predictions.clips != first.clips:
             raise MsmaError(f"{name}: not of the same clips as {first_name}; evaluate both on one manifest and split")
-        metrics, constant = evaluation["metrics"], evaluation["baselines"]["constant"]
-        ccc, ceiling = known(metrics["ccc"]["mean"]), (evaluation["ceiling"] or {}).get("ccc", {}).get("mean")
-        interval = Interval(*(known(evaluation["intervals"]["ccc"][end]) for end in ("low", "high")))
+        if np.nanmax(np.abs(predictions.target - first.target), initial=0.0) > SAME_LABEL:
+            raise MsmaError(f"{name}: of other labels than {first_name}; evaluate both on one manifest")
         paired = "" if name == first_name else difference(compare(first, predictions).differences["ccc"]["mean"])
-        table.add_row(
-            name,
-            evaluation["fusion"] or "",
-            str(evaluation["clips"]),
-            f"{number(ccc)} {bounds(interval)}",
-            "" if ceiling is None else f"{ceiling:.3f}",
-            "" if ceiling is None else f"{ccc / ceiling:.2f}",
-            number(metrics["mean_accuracy"]["mean"]),
-            number(constant["mean_accuracy"]["mean"]),
-            paired,
-        )
+        try:
+            table.add_row(name, *evaluation_cells(evaluation), paired)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MsmaError(f"{name}: evaluation.json is damaged; make it again with `msma evaluate`") from error
     stdout().print(table)
+
+
+def evaluation_cells(evaluation: dict[str, Any]) -> list[str]:
+    from msma.metrics import Interval
+
+    metrics, constant = evaluation["metrics"], evaluation["baselines"]["constant"]
+    ccc, ceiling = known(metrics["ccc"]["mean"]), (evaluation["ceiling"] or {}).get("ccc", {}).get("mean")
+    interval = Interval(*(known(evaluation["intervals"]["ccc"][end]) for end in ("low", "high")))
+    return [
+        evaluation["fusion"] or "",
+        str(evaluation["clips"]),
+        f"{number(ccc)} {bounds(interval)}",
+        "" if ceiling is None else f"{ceiling:.3f}",
+        "" if ceiling is None else f"{ccc / ceiling:.2f}",
+        number(metrics["mean_accuracy"]["mean"]),
+        number(constant["mean_accuracy"]["mean"]),
+    ]
 
 
 def shown(value: str) -> str:

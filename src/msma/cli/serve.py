@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from msma.cli.messages import tell
-from msma.cli.options import AlphaOption, DeviceOption, FaceOption, LeastQualityOption, YunetOption, check_face
+from msma.cli.options import (
+    AlphaOption,
+    DeviceOption,
+    FaceOption,
+    LeastQualityOption,
+    ModelOption,
+    YunetOption,
+    check_face,
+)
 
 SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
 """Than for files of one's own: a clip of somebody else should not keep others waiting."""
 
 
 def serve(
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: ModelOption = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to answer at; 0.0.0.0 opens it to the network, without a password.")
     ] = "127.0.0.1",

@@ -57,7 +57,7 @@ def show_cache_report(report: CacheReport) -> None:
 
 def stdout() -> Console:
     """As wide as the terminal, or PIPED_WIDTH. File names are not markup."""
-    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    return Console(markup=False, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def stderr() -> Console:

@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> Manifest:
             a clip lacks a score that others have.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             present = reader.fieldnames or []
             missing = [column for column in COLUMNS if column not in present]

@@ -44,7 +44,7 @@ def each_done(work: Callable[[WrittenT], ResultT], jobs: Sequence[WrittenT], wor
         return
     for job, done in in_processes(work, jobs, workers):
         if isinstance(done.exception(), BrokenProcessPool):
-            raise MsmaError(f"{job.path}: the process died twice, out of memory; run again with --workers 1")
+            raise MsmaError(f"{job.path}: the process died twice, crashed or out of memory; run again with --workers 1")
         yield done.result()
 
 

@@ -161,6 +161,8 @@ def choose_streams(
     ]
     origin_s = min(starts, default=(container.start_time or 0) / 1e6)
     whole_s = container.duration / 1e6 if container.duration else None
+    if whole_s is not None and demuxer == "matroska":  # it tells when it ends: the length only of what starts at 0
+        whole_s = max(0.0, whole_s - origin_s)
     stream_s = max(ends) - origin_s if len(ends) == len(used) else None
     claimed_s = whole_s if stream_s is None else stream_s
     for seconds in (whole_s, stream_s):

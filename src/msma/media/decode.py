@@ -122,17 +122,33 @@ class Geometry:
     width: int
     """Before the turn, in square pixels."""
     height: int
-    quarter_turns: int
-    """To the left."""
+    transposed: bool
+    """Rows are shown as columns, before the flips."""
+    flipped: tuple[bool, bool]
+    """Top to bottom, left to right."""
 
 
 def geometry(media: Media, frame: VideoFrame, longest_side: int) -> Geometry:
-    """Scale to `longest_side` (never up), make pixels square, and turn as the file's display matrix asks."""
+    """Scale to `longest_side` (never up), make pixels square, turn and mirror as the file's display matrix asks."""
     ratio = media.video.sample_aspect_ratio if media.video is not None else None
     pixel = float(ratio) if isinstance(ratio, Fraction) and ratio > 0 else 1.0
     width, height = frame.width * min(pixel, 1.0), frame.height / max(pixel, 1.0)
     scale = min(1.0, longest_side / max(width, height))
-    return Geometry(max(1, round(width * scale)), max(1, round(height * scale)), round(frame.rotation / 90) % 4)
+    return Geometry(max(1, round(width * scale)), max(1, round(height * scale)), *display(frame))
+
+
+def display(frame: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
+    """By the display matrix, as FFmpeg's players do: a place (x, y) is shown at (a x + c y, b x + d y).
+
+    A turn by another angle than a quarter is taken as the nearest.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, (False, False)
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, (d < 0, a < 0)
+    return True, (b < 0, c < 0)
 
 
 def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray, "h w 3"]:
@@ -142,7 +158,10 @@ def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray
         )
     except (FFmpegError, ValueError) as error:
         raise MsmaError(f"{media.name}: pixel format {frame.format.name} cannot be read; convert it to mp4") from error
-    return np.ascontiguousarray(np.rot90(pixels, shape.quarter_turns))
+    if shape.transposed:
+        pixels = pixels.swapaxes(0, 1)
+    axes = tuple(axis for axis, flipped in enumerate(shape.flipped) if flipped)
+    return np.ascontiguousarray(np.flip(pixels, axes))
 
 
 def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarray, " n"]]:

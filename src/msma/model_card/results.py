@@ -260,8 +260,6 @@ def recipe_of(weights: Weights, run: Path) -> Recipe | None:
     if not path.exists():
         return None
     recipe = load_recipe(path)
-    # What an hf: backbone is built from is filled in by training.
-    filled = {"visual_architecture": None, "audio_architecture": None}
-    if recipe.clip != built.clip or recipe.model != built.model.model_copy(update=filled):
+    if (recipe.clip, recipe.model) != (built.clip, built.model):
         raise MsmaError(f"{path}: is not the recipe of these weights; put theirs in its place, or delete it")
     return recipe

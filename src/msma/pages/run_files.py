@@ -72,7 +72,7 @@ def read_run(folder: Path) -> RunFiles:
         suites=tuple(suite for at in (folder, *inside) if (suite := summary(at)) is not None),
         cells_only=tuple(at for at in inside if (at / "cells").is_dir() and not (at / "summary.json").exists()),
         ablation=None if study is None else read(study, "make it with `msma ablate`"),
-        profile=read(folder / "profile.json", "make it with `msma profile`"),
+        profile=read(folder / "profile.json", "make it with `msma profile --out`"),
     )
     if not any((found.recipe, found.config, found.log, found.evaluations, found.suites, found.ablation, found.profile)):
         raise MsmaError(f"{folder}: holds nothing to report; name a folder that `msma train` or `msma evaluate` wrote")

@@ -135,7 +135,10 @@ def difference(value: Any) -> str:
 
 def complexity(run: RunFiles) -> str:
     if run.profile is None:
-        return missing("No parameters, operations, latency or memory:", f"msma profile --model {run.folder}")
+        return missing(
+            "No parameters, operations, latency or memory:",
+            f"msma profile --model {run.folder} --out {run.folder / 'profile.json'}",
+        )
     with understood(run.profile) as profile:
         rows = profile["rows"]
         heads = list(dict.fromkeys(name for row in rows for name in row))

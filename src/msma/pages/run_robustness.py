@@ -20,9 +20,10 @@ BY_SEVERITY = ("retention", "skill", "coverage", "width")
 def robustness(run: RunFiles) -> str:
     told = "".join(suite(found) for found in run.suites)
     for folder in run.cells_only:
+        suite_of = folder.name if folder.name in ("six", "full") else "SUITE"
         told += missing(
             f"{folder.name}: cells of a suite without its summary; to have one:",
-            f"msma robustness --model {run.folder} --manifest CSV --suite six --out {run.folder / 'robustness'}",
+            f"msma robustness --model {run.folder} --manifest CSV --suite {suite_of} --out {folder}",
         )
     command = f"msma robustness --model {run.folder} --manifest CSV --suite six --out {run.folder / 'six'}"
     return told or missing("Not tried on corrupted clips:", command)

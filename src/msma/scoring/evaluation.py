@@ -125,7 +125,7 @@ def evaluate_read(
         clips_in_split=len(manifest.split(split)),
         degraded=None,
         failed=read.failed,
-        warnings=[*read.warnings, *warnings_of(scored)],
+        warnings=[*read.warnings, *warnings_of(scored.whole.sources)],
         ceiling=ceiling_of(manifest, None),
         unsliced=unsliced,
         scored=scored,
@@ -144,9 +144,8 @@ def ceiling_of(manifest: Manifest, fusion: str | None) -> dict[str, dict[str, fl
     return manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both")
 
 
-def warnings_of(scored: Scored) -> list[str]:
-    """Why the numbers should be read with care."""
-    sources = scored.whole.sources
+def warnings_of(sources: int) -> list[str]:
+    """Why numbers of clips of so many sources should be read with care."""
     if sources < MIN_SOURCES:
         return [f"the clips come from {sources} sources; intervals from fewer than {MIN_SOURCES} are too narrow"]
     return []

@@ -129,10 +129,12 @@ def read_evaluation(folder: Path) -> tuple[dict[str, Any], Predictions]:
             raise ValueError("no object of JSON")
         with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+        if len(rows) != evaluation["clips"] or any(None in row.values() for row in rows):
+            raise ValueError("predictions.csv does not have all clips")
         predicted, target = (
             np.array([[float(row[prefix + trait] or "nan") for trait in TRAITS] for row in rows])
             for prefix in ("", "target_")
         )
         return evaluation, Predictions([r["clip"] for r in rows], [r["source"] for r in rows], predicted, target)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MsmaError(f"{folder}: holds no evaluation; make one with `msma evaluate --out {folder}`") from error
+        raise MsmaError(f"{folder}: holds no whole evaluation; make one with `msma evaluate --out {folder}`") from error
