@@ -109,12 +109,15 @@ def test_ctrl_c_saves_and_says_how_to_go_on(corpus):
     arguments = ["train", str(RECIPE), "--manifest", str(corpus / "manifest.csv"), "--out", str(out), *SMALL]
     arguments += ["--set", "train.steps=2000"]
     command = [sys.executable, "-c", "from msma.cli import main; main()", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     while not (out / "state.pt").exists() and process.poll() is None:
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loader's processes, too
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in errors
+    assert "Traceback" not in errors
     step = len((out / "metrics.jsonl").read_text().splitlines())
     assert step >= 1

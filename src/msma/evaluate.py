@@ -18,6 +18,7 @@ from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.manifest import Manifest, Row, targets
+from msma.data.processes import leave_interrupts
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model
 from msma.scoring.coverage import Bounds
@@ -50,7 +51,9 @@ def predict_split(
     target = answered_targets(model, rows)
     entries: Any = [cache.entries[row.clip] for row in rows]  # a list will do for a Dataset
     read = partial(read_entries, config=model.clip)
-    loader = DataLoader(entries, batch_size=batch_size, num_workers=workers, collate_fn=read)
+    loader = DataLoader(
+        entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_interrupts
+    )
     predicted: list[list[float]] = []
     quality: list[dict[str, float]] = []
     for batch in each_batch(loader):

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from msma.config import Recipe, TrainConfig
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.data.features import FeatureDataset
+from msma.data.processes import leave_interrupts
 from msma.losses import halves, training_loss
 from msma.model.msma_net import MsMANet
 from msma.pretrained import load_backbone
@@ -155,7 +156,13 @@ def steps(
         MsmaError: training diverged.
     """
     batches = StepBatches(len(training), config, first_step=state.step)
-    loader = DataLoader(training, batch_sampler=batches, collate_fn=collate_items, num_workers=config.workers)
+    loader = DataLoader(
+        training,
+        batch_sampler=batches,
+        collate_fn=collate_items,
+        num_workers=config.workers,
+        worker_init_fn=leave_interrupts,
+    )
     model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)
     model.train()
     for part in frozen_parts(state.network):
@@ -233,7 +240,13 @@ def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: 
     network.eval()
     batches: Any = [[(0, index) for index in batch] for batch in batched(len(clips), config.batch_size)]
     workers = 0 if isinstance(clips, FeatureDataset) else config.workers  # features are in memory by and by
-    loader = DataLoader(clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers)
+    loader = DataLoader(
+        clips,
+        batch_sampler=batches,
+        collate_fn=collate_items,
+        num_workers=workers,
+        worker_init_fn=leave_interrupts,
+    )
     traits, firsts = [], []
     with torch.inference_mode():
         for inputs, *_ in each_batch(loader):

@@ -10,6 +10,7 @@ import os
 import sys
 
 from msma.cli.app import app
+from msma.cli.messages import printable
 from msma.errors import MsmaError
 
 
@@ -23,5 +24,5 @@ def main() -> None:
     try:
         app(prog_name="msma")
     except (MsmaError, OSError) as error:
-        sys.stderr.write(f"msma: {error}\n")
+        sys.stderr.write(f"msma: {printable(str(error))}\n")
         sys.exit(1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from msma.cli.messages import printable
 from msma.cli.tables import PIPED_WIDTH, stdout
 from msma.traits import MODALITIES, TRAITS
 
@@ -92,12 +93,12 @@ def table_writer(file: TextIO) -> Iterator[Write]:
 
     def write(answer: Prediction) -> None:
         table.add_row(
-            Path(answer.path).name,
+            printable(Path(answer.path).name),
             answer.status,
             *(score_of(answer, trait) for trait in TRAITS),
             "/".join(f"{answer.quality[modality]:.2f}" for modality in MODALITIES),
             "/".join(f"{answer.used[modality]:.2f}" for modality in MODALITIES),
-            "; ".join(answer.reasons),
+            printable("; ".join(answer.reasons)),
         )
 
     try:

@@ -38,7 +38,7 @@ __all__ = [
     "write_entry",
 ]
 
-FORMAT = 2
+FORMAT = 3
 KEPT_BY = {"window_s", "min_window_s", "fps", "frame_side", "face"}
 """The fields of ClipConfig that decide what is kept; the others act on what is read from the cache."""
 INDEX = "media.jsonl"

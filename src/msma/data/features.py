@@ -24,6 +24,7 @@ from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_feature
 from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.data.entry import read_windows
 from msma.data.manifest import Row
+from msma.data.processes import leave_interrupts
 from msma.files import written_whole
 from msma.media.windows import prepared
 from msma.model.msma_net import MsMANet
@@ -104,7 +105,7 @@ def fill_features(
     }
     missing = [clip for clip in sorted(files)[share[0] :: share[1]] if not files[clip].exists()]
     pieces = InputVariants([entries[clip] for clip in missing], recipe, variants)
-    loader = DataLoader(pieces, batch_size=None, num_workers=config.workers)
+    loader = DataLoader(pieces, batch_size=None, num_workers=config.workers, worker_init_fn=leave_interrupts)
     device = next(network.parameters()).device
     network.eval()
     progress(len(files) - len(missing), len(files))

@@ -104,11 +104,19 @@ def new_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
 
 
+def leave_interrupts(_worker: int = 0) -> None:
+    """Ctrl-C reaches every process of a terminal; it is for the one that waits, which ends the others when it is ready.
+
+    Also the `worker_init_fn` of DataLoaders.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def begin() -> None:
     """What a process does first: one thread each, and no life without the process that waits for it."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    leave_interrupts()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=end_after, args=(parent.sentinel,), daemon=True).start()
