@@ -156,13 +156,7 @@ def steps(
         MsmaError: training diverged.
     """
     batches = StepBatches(len(training), config, first_step=state.step)
-    loader = DataLoader(
-        training,
-        batch_sampler=batches,
-        collate_fn=collate_items,
-        num_workers=config.workers,
-        worker_init_fn=leave_interrupts,
-    )
+    loader = loader_of(training, batches, config.workers)
     model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)
     model.train()
     for part in frozen_parts(state.network):
@@ -174,6 +168,12 @@ def steps(
         if not math.isfinite(loss) or not finite(state.network):
             raise MsmaError(f"training diverged at step {state.step}; lower train.learning_rate")
         yield loss
+
+
+def loader_of(clips: LabelledClips, batches: Any, workers: int) -> DataLoader:
+    return DataLoader(
+        clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers, worker_init_fn=leave_interrupts
+    )
 
 
 def frozen_parts(network: MsMANet) -> Iterator[nn.Module]:
@@ -240,13 +240,7 @@ def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: 
     network.eval()
     batches: Any = [[(0, index) for index in batch] for batch in batched(len(clips), config.batch_size)]
     workers = 0 if isinstance(clips, FeatureDataset) else config.workers  # features are in memory by and by
-    loader = DataLoader(
-        clips,
-        batch_sampler=batches,
-        collate_fn=collate_items,
-        num_workers=workers,
-        worker_init_fn=leave_interrupts,
-    )
+    loader = loader_of(clips, batches, workers)
     traits, firsts = [], []
     with torch.inference_mode():
         for inputs, *_ in each_batch(loader):

@@ -159,6 +159,11 @@ class Draws:
     counts: Float64[np.ndarray, "draws sources"]
     """How often each sample takes each source."""
 
+    @property
+    def sources(self) -> int:
+        """How many there are; of one, every sample is the same clips."""
+        return self.counts.shape[1]
+
 
 def draw_sources(sources: Sequence[str], *, draws: int = 2000, seed: int = 0) -> Draws:
     """Seeded: the same sources give the same samples."""

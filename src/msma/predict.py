@@ -254,7 +254,6 @@ def load(
     alpha: float = round(1 - COVERAGE, 2),
     least_quality: float = LEAST_QUALITY,
     runtime: Runtime = "torch",
-    calibrated: bool = True,
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -270,7 +269,6 @@ def load(
         least_quality: a modality of a lower predicted quality is poor; where both are, there is no answer. 0: always
             one.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
-        calibrated: whether to read the intervals that are with the weights.
 
     Raises:
         MsmaError: weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
@@ -278,11 +276,7 @@ def load(
     """
     coverage = COVERAGES[level_of(1 - alpha)]
     onnx = runtime == "onnx"
-    weights: Network
-    if onnx:
-        weights = network_of_onnx(folder, revision, device)
-    else:
-        weights = network_of_torch(folder, revision, device, calibrated)
+    weights = network_of_onnx(folder, revision, device) if onnx else network_of_torch(folder, revision, device)
     clip = weights.config.clip
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
@@ -291,7 +285,7 @@ def load(
     return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, least_quality)
 
 
-def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool) -> Network:
+def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:
     from msma.checkpoint import find_weights
 
     try:

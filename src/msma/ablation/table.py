@@ -100,7 +100,7 @@ def ablation_table(
         seeds=len(answers[FULL]),
         clips=len(places),
         unanswered=len(rows) - len(places),
-        sources=draws.counts.shape[1],
+        sources=draws.sources,
         constant_mean_accuracy=all_metrics(base, target, base)["mean_accuracy"]["mean"],
     )
 
@@ -137,7 +137,7 @@ def cell_statistics(
     values = all_metrics(predictions.predicted, predictions.target, constant)
     everything = np.ones(len(predictions.clips), dtype=bool)
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
-    unknown = 0.0 if draws.counts.shape[1] > 1 else math.nan  # of one source, all samples are the same clips
+    unknown = 0.0 if draws.sources > 1 else math.nan
     return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
 
 

@@ -39,7 +39,6 @@ def profile(
 
     Times are of this machine as it is now: their shares are more telling than the milliseconds.
     """
-    import json
     from dataclasses import asdict
 
     import torch
@@ -48,7 +47,7 @@ def profile(
     from msma.cli.progress import progress_bar
     from msma.complexity import profile as profile_variants
     from msma.complexity import render_talking_head
-    from msma.files import written_whole
+    from msma.files import write_json
 
     devices = device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for name in devices:
@@ -65,10 +64,8 @@ def profile(
                 config.model, config.clip, media, devices, only=only or (), rounds=rounds, progress=report
             )
     if out is not None:
-        with written_whole(out) as path:
-            of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
-            values = {**of, "rows": [asdict(row) for row in rows]}
-            path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
+        write_json(out, {**of, "rows": [asdict(row) for row in rows]})
     show_costs(rows)
     tell("M: millions; RTF: time over the length of the clip; MACs of matrix products and convolutions alone")
 

@@ -72,8 +72,7 @@ class CellJob:
 
 def run_cell(job: CellJob) -> None:
     """Write the result of a cell to `job.path`. Clips that fail in it are told there, with the reason."""
-    values: dict[str, Any] = {"cell": cell_json(job.cell)}
-    values |= cell_results(job)
+    values = {"cell": cell_json(job.cell), **cell_results(job)}
     with written_whole(job.path) as unfinished:
         unfinished.write_text(json.dumps(without_nan(values), allow_nan=False) + "\n", encoding="utf-8")
 
@@ -151,8 +150,7 @@ def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
     weights: list[list[float]] = []
     changed: list[dict[str, float]] = []
     had_face = has_face = False
-    for window_kept in read_windows(job.entries[row.clip]):
-        kept = window_kept.of(row.clip)
+    for kept in (window.of(row.clip) for window in read_windows(job.entries[row.clip])):
         clip, face = corrupted_with_face(kept.clip, kept.face, job.cell, model.clip, model.detector, donor)
         window = prepared(clip, face, model.clip)
         output = model.output(window, return_intermediates=True)

@@ -95,12 +95,10 @@ def run_suite(
     claim(out / "robustness.yaml", about, "of another model, corpus or split")
     own = {row.clip: entries[row.clip] for row in rows}
     first = CellJob(CLEAN, rows, own, base, folder, sha256, model.device, cell_path(out, CLEAN), None)
-    wanted = [CLEAN, *cells]
-    done = sum(is_done(out, cell, rows) for cell in wanted)
-    progress(done, len(wanted))
+    total = 1 + len(cells)
     if not is_done(out, CLEAN, rows):
-        for _ in each_done(run_cell, [first], workers):
-            progress(done := done + 1, len(wanted))
+        progress(0, total)
+        list(each_done(run_cell, [first], workers))
     clean = read_result(first.path)
     if isinstance(clean, NotRun):
         first.path.unlink()
@@ -109,8 +107,9 @@ def run_suite(
     rows = tuple(row for row in rows if row.clip in answers)
     later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=answers)
     jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if not is_done(out, cell, rows)]
-    for done, _ in enumerate(each_done(run_cell, jobs, workers), start=len(wanted) - len(jobs) + 1):
-        progress(done, len(wanted))
+    progress(total - len(jobs), total)
+    for left, _ in enumerate(each_done(run_cell, jobs, workers), start=1 - len(jobs)):
+        progress(total + left, total)
     results = [read_result(cell_path(out, cell)) for cell in cells]
     prior: dict[str, float] = dict(zip(TRAITS, model.weights.network.head.prior.tolist(), strict=True))
     return SuiteResult(

@@ -56,7 +56,7 @@ def compare(
         raise MsmaError("the two predictions have no trait in common")
     base = target if constant is None else constant[ours]
     draws = draw_sources([first.sources[index] for index in ours])
-    sources, everything = len(np.unique(draws.source_of)), np.ones(len(ours), dtype=bool)
+    everything = np.ones(len(ours), dtype=bool)
     values, samples = [], []
     for predicted in (first.predicted[ours], second.predicted[theirs]):
         values.append(all_metrics(predicted, target, base))
@@ -69,7 +69,7 @@ def compare(
         columns = {**dict(zip(names_of(labelled), drawn.T, strict=True)), "mean": drawn.mean(axis=1)}
         differences[metric] = {}
         for name, column in columns.items():
-            bounds = interval(column) if sources > 1 else Interval(math.nan, math.nan)
+            bounds = interval(column) if draws.sources > 1 else Interval(math.nan, math.nan)
             centre = values[0][metric][name] - values[1][metric][name]
             differences[metric][name] = Difference(centre, bounds.low, bounds.high)
-    return Comparison(len(ours), sources, differences)
+    return Comparison(len(ours), draws.sources, differences)
