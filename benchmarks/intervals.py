@@ -31,7 +31,7 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.predict import load
     from msma.robustness.suite import cell_path
     from msma.scoring.coverage import Bounds, coverage_of
-    from msma.traits import TRAITS
+    from msma.types import TRAITS
 
     model, manifest = load(run), read_manifest(manifest_path)
     assert model.weights.calibration is not None, "these weights have no intervals"

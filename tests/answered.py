@@ -23,8 +23,7 @@ from msma.scoring.coverage import Bounds
 from msma.scoring.evaluation import coverage_on, evaluate_read
 from msma.scoring.files import evaluation_json, without_nan, write_evaluation
 from msma.scoring.predictions import Read
-from msma.traits import TRAITS
-from msma.types import KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
+from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
 from msma.weights_config import WeightsConfig, save_calibration
 
 LABELS = LabelDistribution("planted", "val", 40, {trait: np.linspace(0.0, 1.0, 21).tolist() for trait in TRAITS})

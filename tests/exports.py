@@ -11,7 +11,7 @@ from msma.checkpoint import Weights, load_weights, save_weights, weights_sha256
 from msma.config import ClipConfig, ModelConfig
 from msma.conformal import CalibratedOn, Calibration, calibration_of
 from msma.model.msma_net import MsMANet
-from msma.traits import TRAITS
+from msma.types import TRAITS
 from msma.weights_config import WeightsConfig, save_calibration
 
 CLIP = ClipConfig(crop_size=16, mels=20, window_s=4.0)

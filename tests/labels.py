@@ -9,7 +9,7 @@ import numpy as np
 
 from msma.data.manifest import Manifest, Row, targets
 from msma.scoring.predictions import Predictions
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 
 def labelled_corpus(

@@ -15,8 +15,7 @@ from msma.data.cache import KeptWindow, write_entry
 from msma.data.manifest import Manifest, Row
 from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
 from msma.media.faces import WHOLE_FRAME
-from msma.traits import TRAITS
-from msma.types import SAMPLE_RATE, Clip, FaceTrack, MediaInfo
+from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo
 
 CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)

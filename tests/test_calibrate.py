@@ -23,8 +23,7 @@ from msma.data.manifest import write_manifest
 from msma.evaluate import evaluate, predict_split
 from msma.predict import Model, load
 from msma.train import train
-from msma.traits import TRAITS
-from msma.types import Clip, MsmaError
+from msma.types import TRAITS, Clip, MsmaError
 from msma.weights_config import save_calibration
 
 HELD_OUT = 40

@@ -21,7 +21,7 @@ from msma.cli.answers import writer_of
 from msma.cli.progress import RateColumn
 from msma.cli.tables import show_cache_report
 from msma.data.cache import CacheReport
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from msma.cli import app
 from msma.data.manifest import Row, write_manifest
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 CORPUS = labelled_corpus(test=160, sources=90)
 

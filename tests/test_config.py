@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from msma.config import ClipConfig, ConfigError, ModelConfig, Recipe, TrainConfig, load_recipe
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 

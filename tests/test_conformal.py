@@ -23,8 +23,7 @@ from msma.conformal import (
     level_of,
     used_quality,
 )
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 errors_of = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

@@ -20,8 +20,7 @@ from msma.loop import logit
 from msma.metrics import ccc
 from msma.ridge import source_folds
 from msma.scoring.comparison import compare
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 TINY = changed(CACHED, train={"steps": 3})
 TUNED = changed(RECIPE, train={"steps": 2})

@@ -18,8 +18,7 @@ from msma.media.inputs import prepare
 from msma.media.windows import prepare_windows
 from msma.predict import Model
 from msma.tensors import collate, inputs_of
-from msma.traits import MODALITIES, TRAITS
-from msma.types import SAMPLE_RATE, Clip
+from msma.types import MODALITIES, SAMPLE_RATE, TRAITS, Clip
 from msma.weights_config import WeightsConfig
 
 SECONDS = 4

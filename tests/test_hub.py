@@ -26,8 +26,7 @@ from msma.conformal import CalibratedOn, calibration_of
 from msma.hub import MOST_BYTES, push, repository_in
 from msma.model.msma_net import MsMANet
 from msma.predict import Model, load
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 from msma.weights_config import WeightsConfig, save_calibration
 
 NAME = "someone/msma-net"

@@ -28,7 +28,7 @@ from msma.metrics import (
     skill,
     spread_ratio,
 )
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 scores = arrays(np.float64, st.tuples(st.integers(2, 30), st.just(5)), elements=st.floats(0, 1, width=32))
 

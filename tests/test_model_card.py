@@ -33,8 +33,7 @@ from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table
 from msma.predict import load
 from msma.train import train
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 from msma.weights_config import save_calibration
 
 NAME = "someone/msma-net"

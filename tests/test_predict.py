@@ -16,8 +16,7 @@ from msma.media.clip import load_clip
 from msma.media.listing import media_files
 from msma.pooling import pooled_reasons, pooled_traits
 from msma.predict import failed, predict_each
-from msma.traits import TRAITS
-from msma.types import MsmaError, Window
+from msma.types import TRAITS, MsmaError, Window
 
 
 @pytest.fixture(scope="module")

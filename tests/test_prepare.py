@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from msma.cli import app
 from msma.data.chalearn import ANNOTATIONS, TRANSCRIPTIONS
 from msma.data.manifest import read_manifest
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 KEY = "a secret key"
 

@@ -18,8 +18,7 @@ from msma.evaluate import evaluate, predict_split
 from msma.predict import load
 from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
 from msma.train import train
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 SOME = ("extraversion", "neuroticism")
 LABELLED = [trait in SOME for trait in TRAITS]

@@ -25,8 +25,7 @@ from msma.metrics import all_metrics, ccc
 from msma.predict import load
 from msma.tensors import collate, collate_features, inputs_of
 from msma.train import train
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "batch_size": 7})
 PATCHES = {"image_size": 16, "patch_size": 8}

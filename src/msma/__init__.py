@@ -12,8 +12,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from msma.errors import MsmaError
-from msma.traits import MODALITIES, TRAITS
+from msma.types import MODALITIES, TRAITS, MsmaError
 
 if TYPE_CHECKING:
     from msma.predict import Model

@@ -23,8 +23,7 @@ from msma.data.manifest import Manifest, Row, targets
 from msma.media.windows import prepared
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model
-from msma.traits import TRAITS
-from msma.types import MsmaError, Window
+from msma.types import TRAITS, MsmaError, Window
 
 MOST_CLIPS = 400
 CORRUPTED = 2

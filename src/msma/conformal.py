@@ -17,8 +17,7 @@ from jaxtyping import Float, Float64
 from pydantic import Field, model_validator
 
 from msma.config import Frozen
-from msma.errors import MsmaError
-from msma.traits import MODALITIES, TRAITS
+from msma.types import MODALITIES, TRAITS, MsmaError
 
 COVERAGES = tuple(hundredths / 100 for hundredths in range(50, 100))
 """The coverages that a calibration knows."""

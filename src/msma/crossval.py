@@ -31,8 +31,7 @@ from msma.scoring.files import evaluation_json
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import score
 from msma.train import with_architectures
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 CCC_CLIPS = 10
 """Clips of a fold that has a CCC of its own."""

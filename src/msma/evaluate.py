@@ -24,8 +24,7 @@ from msma.predict import Model
 from msma.scoring.coverage import Bounds
 from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
 from msma.scoring.predictions import Predictions
-from msma.traits import TRAITS
-from msma.types import MsmaError, Prepared
+from msma.types import TRAITS, MsmaError, Prepared
 
 
 def predict_split(

@@ -26,8 +26,7 @@ from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.predict import Model, name_of
 from msma.tensors import ModelOutput
-from msma.traits import MODALITIES, TRAITS
-from msma.types import SILENCE, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
+from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
 
 MOST_WINDOWS = 4
 """Of a long video, the first so many are explained: a minute."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msma.corruptions.corruption import SEVERITIES
-from msma.errors import MsmaError
 from msma.files import written_whole
+from msma.types import MsmaError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

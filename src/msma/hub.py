@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from msma.config import first_line
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 MOST_BYTES = {
     "config.json": 1024**2,

@@ -25,9 +25,9 @@ from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, ea
 from msma.data.features import FeatureDataset
 from msma.data.processes import leave_interrupts
 from msma.losses import halves, training_loss
+from msma.metrics import logit
 from msma.model.msma_net import MsMANet
 from msma.pretrained import load_backbone
-from msma.ridge import logit
 from msma.types import MsmaError
 
 QUALITY_RATE = 10.0

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from msma.config import TrainConfig
 from msma.tensors import ModelOutput
-from msma.traits import MODALITIES
+from msma.types import MODALITIES
 
 TRAINED = (
     "summaries",

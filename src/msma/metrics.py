@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 Scores = Float[np.ndarray, "clips traits"]
 PerTrait = Float[np.ndarray, " traits"]
@@ -228,3 +228,8 @@ def _ratio(above: Samples, below: Samples) -> Samples:
     """above / below, 0 where below is (numerically) 0: a constant has no correlation."""
     safe = below > 1e-12
     return np.where(safe, above / np.where(safe, below, 1.0), 0.0)
+
+
+def logit(share: np.ndarray) -> np.ndarray:
+    clipped = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped))

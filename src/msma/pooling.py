@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from msma.traits import MODALITIES
-from msma.types import Window
+from msma.types import MODALITIES, Window
 
 
 def durations(windows: Sequence[Window]) -> np.ndarray:

@@ -19,8 +19,18 @@ from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_dete
 from msma.media.kept import Keeping
 from msma.media.windows import prepare_windows
 from msma.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
-from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, InputArrays, LabelDistribution, MediaInfo, MsmaError, Prediction, Prepared, Window
+from msma.types import (
+    MODALITIES,
+    TRAITS,
+    Clip,
+    InputArrays,
+    LabelDistribution,
+    MediaInfo,
+    MsmaError,
+    Prediction,
+    Prepared,
+    Window,
+)
 from msma.weights_config import WeightsConfig
 
 if TYPE_CHECKING:

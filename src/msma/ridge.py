@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from msma.metrics import ccc
+from msma.metrics import ccc, logit
 
 FOLDS = 5
 REPEATS = 4
@@ -159,8 +159,3 @@ def choose_shrinkage(first: Scores, steps: Scores, target: Scores, mean: Float[n
 
 def shrunk(first: Scores, steps: Scores, mean: Float[np.ndarray, " traits"], by: Shrinkage) -> Scores:
     return 1 / (1 + np.exp(-logit(mean + by.spread * (first - mean)) - by.step * steps))
-
-
-def logit(share: np.ndarray) -> np.ndarray:
-    clipped = np.clip(share, 1e-4, 1 - 1e-4)
-    return np.log(clipped / (1 - clipped))

@@ -21,24 +21,15 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from msma.errors import MsmaError
-from msma.traits import MODALITIES, TRAITS
+TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+"""Apparent Big Five in OCEAN order. In First Impressions V2 `neuroticism` is stored as emotional stability."""
 
-__all__ = [
-    "MODALITIES",
-    "TRAITS",
-    "Clip",
-    "FaceTrack",
-    "InputArrays",
-    "KeptFace",
-    "KeptMedia",
-    "LabelDistribution",
-    "MediaInfo",
-    "MsmaError",
-    "Prediction",
-    "Prepared",
-    "Window",
-]
+MODALITIES = ("audio", "visual")
+
+
+class MsmaError(Exception):
+    """A failure that the user can mend: one line that names the file and the remedy."""
+
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""

@@ -14,8 +14,7 @@ from pydantic import Field, field_validator
 from msma.config import ClipConfig, Frozen, ModelConfig, parse
 from msma.conformal import Calibration
 from msma.files import written_whole
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 FORMAT = "msma-net/1"
 MAX_JSON_BYTES = 1024**2

@@ -13,7 +13,7 @@ from msma.ablation.intervals import Spread
 from msma.ablation.table import AblationRow, AblationTable
 from msma.data.manifest import Row
 from msma.scoring.gaps import Difference
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 CLIPS = 30
 RNG = np.random.default_rng(0)

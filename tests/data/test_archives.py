@@ -19,7 +19,7 @@ from packed import Entry, Files, aes_zipped, encrypted, entry, locked_zipped, wr
 
 from msma.data import archives, zips
 from msma.data.archives import Gathered, gather
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 # pycryptodome warns of the key derivation of the format, which is as it is.
 pytestmark = pytest.mark.filterwarnings("ignore:PBKDF2:DeprecationWarning")

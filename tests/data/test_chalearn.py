@@ -18,8 +18,7 @@ from packed import Files, aes_zipped, locked_zipped, zipped
 
 from msma.data.chalearn import ANNOTATIONS, TRANSCRIPTIONS, find_chalearn, read_annotation, read_transcription
 from msma.data.label_pickle import read_label_pickle
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 STORED = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 CLIPS = ("J4GQm9j0JZ0.003.mp4", "zEyRyTnIw5I.005.mp4", "-nwJ2R8.x-0.001.mp4")

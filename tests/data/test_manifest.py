@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.data.manifest import COLUMNS, SPLITS, Row, read_manifest, targets, write_manifest
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 HEADER = [*COLUMNS, *TRAITS]
 

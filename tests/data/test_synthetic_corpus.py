@@ -16,8 +16,7 @@ from msma.data.synthetic.corpus import Corpus, render_corpus
 from msma.data.synthetic.cues import CUE_NAMES
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 CLIPS, SEED, SECONDS = 6, 3, 1.0
 

@@ -8,7 +8,7 @@ import pytest
 from msma.data.synthetic import cues as model
 from msma.data.synthetic.people import cast
 from msma.metrics import ccc
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 
 def population(people: int) -> tuple[np.ndarray, np.ndarray]:

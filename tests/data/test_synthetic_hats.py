@@ -25,8 +25,7 @@ from msma.data.synthetic.voice import speak
 from msma.metrics import ccc, draw_sources, labelled_traits
 from msma.ridge import ridge_baseline
 from msma.scoring.gaps import Gap, gaps
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 BIAS = {"agreeableness": 0.2}
 TWO = shift_of({"conscientiousness": -0.1, "agreeableness": 0.2})

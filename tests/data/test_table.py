@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from msma.data import table_file
 from msma.data.manifest import read_manifest, write_manifest
 from msma.data.table import Layout, find_table, split_by_source
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 LAYOUT = Layout(path="file", split="set")
 HEADER = "file,set,openness,extraversion"

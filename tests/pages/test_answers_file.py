@@ -9,9 +9,8 @@ from dataclasses import asdict
 import pytest
 from answered import answer, picture, written
 
-from msma.errors import MsmaError
 from msma.pages.answers_file import MOST_ANSWERS, read_answers
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 STATUSES = ("ok", "degraded", "abstained", "failed")
 

@@ -13,10 +13,9 @@ import pytest
 from answered import run_folder
 from parsed_page import Page
 
-from msma.errors import MsmaError
 from msma.pages.run_files import read_run
 from msma.pages.run_report import SECTIONS, run_report
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 
 @pytest.fixture(scope="module")

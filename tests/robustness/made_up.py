@@ -9,7 +9,7 @@ import numpy as np
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of
 from msma.robustness.result import CellResult
 from msma.robustness.suite import SuiteResult
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 CLIPS = tuple("abcdefgh")
 SPREAD = np.linspace(0.3, 0.7, len(CLIPS))[:, None] * np.ones(5)

@@ -19,8 +19,7 @@ from msma.robustness.result import CellResult
 from msma.robustness.slices import ColumnLeft, slice_suite, slices_json
 from msma.robustness.suite import SuiteResult
 from msma.scoring.files import without_nan
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))
 DEAF = cells_of("no_audio", [("no_audio", None)], ())

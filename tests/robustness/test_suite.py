@@ -29,8 +29,7 @@ from msma.robustness.suite import run_suite
 from msma.robustness.summary import summarize
 from msma.scoring.files import evaluation_json
 from msma.train import train
-from msma.traits import MODALITIES, TRAITS
-from msma.types import MsmaError
+from msma.types import MODALITIES, TRAITS, MsmaError
 
 PLAIN = ("white_noise", "gaussian_noise", "no_audio", "no_picture", "nothing")
 """Scenarios that act on these clips, of 16 pixels and half a second of sound, as they do on real ones."""

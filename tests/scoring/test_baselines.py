@@ -10,8 +10,8 @@ import pytest
 from labels import labelled_corpus
 
 from msma.data.manifest import Manifest, Row, targets
-from msma.errors import MsmaError
 from msma.scoring.baselines import baselines, split_baselines
+from msma.types import MsmaError
 
 
 def row(clip: str, source: str, score: float) -> Row:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
-from msma.errors import MsmaError
 from msma.metrics import all_metrics
 from msma.scoring.baselines import split_baselines
 from msma.scoring.comparison import compare
 from msma.scoring.predictions import Predictions
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 MANIFEST = labelled_corpus(test=160, sources=90)
 CONSTANT = split_baselines(MANIFEST, MANIFEST.split("test")).constant

@@ -10,13 +10,12 @@ import pytest
 from labels import labelled_corpus, predictions_for
 
 from msma.data.manifest import Manifest
-from msma.errors import MsmaError
 from msma.metrics import METRICS
 from msma.scoring.comparison import compare
 from msma.scoring.evaluation import Evaluation, evaluate_read
 from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
 from msma.scoring.predictions import Predictions, Read, read_predictions
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 MANIFEST = labelled_corpus()
 ROWS = [*TRAITS, "mean"]

@@ -11,10 +11,9 @@ import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 
 from msma.data.manifest import Manifest, Row
-from msma.errors import MsmaError
 from msma.scoring.prediction_file import MAX_LINE, Reading, parse_trait_columns
 from msma.scoring.predictions import Read, read_predictions
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 SMALL = labelled_corpus(train=6, test=4, sources=3)
 CLIPS = [row.clip for row in SMALL.split("test")]

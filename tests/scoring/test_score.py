@@ -10,13 +10,12 @@ import pytest
 from labels import labelled_corpus, predictions_for
 
 from msma.data.manifest import Manifest, targets
-from msma.errors import MsmaError
 from msma.metrics import METRICS, RESAMPLED, all_metrics
 from msma.scoring.baselines import Baselines, baselines, split_baselines
 from msma.scoring.evaluation import score_split, slice_columns
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import Part, Scored, score
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 
 @pytest.fixture(scope="module")

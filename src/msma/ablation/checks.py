@@ -21,7 +21,7 @@ from msma.metrics import (
     names_of,
     resampled_metrics,
 )
-from msma.traits import MODALITIES
+from msma.types import MODALITIES
 
 SEVERITY = np.arange(len(SEVERITIES) + 1, dtype=np.float64)
 BY_CONSTRUCTION = (

@@ -29,8 +29,7 @@ from msma.media.windows import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.predict import Model
 from msma.tensors import ModelOutput
-from msma.traits import MODALITIES
-from msma.types import Clip, FaceTrack, InputArrays, MsmaError
+from msma.types import MODALITIES, Clip, FaceTrack, InputArrays, MsmaError
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""

@@ -28,8 +28,7 @@ from msma.robustness.summary import summarize, summary_json
 from msma.scoring.files import without_nan
 from msma.scoring.predictions import Predictions
 from msma.train import train
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 WITHOUT_STRATEGY = "no_modal_enhancement"
 PROBED = (FULL, WITHOUT_STRATEGY)

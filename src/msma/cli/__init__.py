@@ -11,7 +11,7 @@ import sys
 
 from msma.cli.app import app
 from msma.cli.messages import printable
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from msma.cli.messages import printable
 from msma.cli.tables import PIPED_WIDTH, stdout
-from msma.traits import MODALITIES, TRAITS
+from msma.types import MODALITIES, TRAITS
 
 if TYPE_CHECKING:
     from msma.types import Prediction

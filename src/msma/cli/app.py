@@ -42,7 +42,7 @@ from msma.cli.score import compare, evaluate, score
 from msma.cli.serve import serve
 from msma.cli.share import card, share
 from msma.cli.weights import weights_app
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 app = typer.Typer(
     help="Apparent Big Five personality from audiovisual clips that are not perfect.",

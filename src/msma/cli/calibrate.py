@@ -38,9 +38,9 @@ def calibrate(
 def uncalibrated(run: Path, device: str) -> Model:
     """A run without the intervals that it may have; their file stays until there are new ones."""
     from msma.config import Limits
-    from msma.errors import MsmaError
     from msma.media.faces import default_detector
     from msma.predict import Model, network_of_torch
+    from msma.types import MsmaError
 
     if not run.is_dir():  # nor is it looked for on the hub: the calibration goes into it
         raise MsmaError(f"{run}: no such folder; name a run written by `msma train`")

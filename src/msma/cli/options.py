@@ -59,7 +59,7 @@ def refuse_input(out: Path | None, *inputs: str | Path) -> None:
     """Raises:
     MsmaError: `out` is one of the files that are to be read, and would take its place.
     """
-    from msma.errors import MsmaError
+    from msma.types import MsmaError
 
     for one in inputs:
         try:

@@ -144,7 +144,7 @@ def finish(place: Path, out: Path, found: Found) -> None:
     """
     from msma.cli.tables import show_found
     from msma.data.manifest import facts_path, write_manifest
-    from msma.errors import MsmaError
+    from msma.types import MsmaError
 
     show_found(found)
     if not found.rows:

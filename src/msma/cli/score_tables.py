@@ -175,8 +175,8 @@ def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]])
     """
     import numpy as np
 
-    from msma.errors import MsmaError
     from msma.scoring.comparison import compare
+    from msma.types import MsmaError
 
     (first_name, (_, first)), *_ = evaluations.items()
     table = Table(

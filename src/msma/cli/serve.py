@@ -42,7 +42,7 @@ def serve(
     import importlib.util
 
     from msma.config import Limits, with_overrides
-    from msma.errors import MsmaError
+    from msma.types import MsmaError
 
     if importlib.util.find_spec("gradio") is None:
         raise MsmaError("the page needs gradio: pip install 'msma[serve]'")

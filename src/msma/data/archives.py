@@ -17,8 +17,8 @@ from pathlib import Path
 
 from msma.data.unpacked import claim, finished, is_whole, mark_finished, size_of
 from msma.data.zips import Damaged, Locked, Member, Zip, open_zip, refused, shown, unpack_member
-from msma.errors import MsmaError
 from msma.files import written_whole
+from msma.types import MsmaError
 
 MAX_DEPTH = 3
 """Zips in zips in zips."""

@@ -23,8 +23,7 @@ from msma.media.faces import default_detector
 from msma.media.windows import prepared
 from msma.model.partials import sample_mask
 from msma.tensors import Features, Inputs, inputs_of
-from msma.traits import MODALITIES
-from msma.types import Clip
+from msma.types import MODALITIES, Clip
 
 SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""

@@ -16,8 +16,7 @@ from msma.data.archives import Progress, gather
 from msma.data.columns import read_columns
 from msma.data.label_pickle import read_label_pickle
 from msma.data.manifest import Found, Row
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 TRANSCRIPTIONS = ("transcription_training.pkl", "transcription_validation.pkl", "transcription_test.pkl")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from msma.data.manifest import COLUMNS
 from msma.data.table_file import Table, read_table
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 
 def read_columns(

@@ -18,8 +18,7 @@ from msma.data.cache import read_notes, read_windows
 from msma.data.manifest import Row
 from msma.media.windows import prepared
 from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
-from msma.traits import MODALITIES
-from msma.types import MsmaError, Prepared
+from msma.types import MODALITIES, MsmaError, Prepared
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
 """Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is

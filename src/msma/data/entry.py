@@ -25,8 +25,7 @@ from msma.config import first_line
 from msma.files import written_whole
 from msma.media.inputs import degradations
 from msma.media.jpeg import to_jpeg
-from msma.traits import MODALITIES
-from msma.types import Clip, FaceTrack, MediaInfo, MsmaError
+from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError
 
 MAGIC = b"msma clip 2\n"
 DIGEST_BYTES = 32

@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.errors import MsmaError
 from msma.files import written_whole
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("clip", "path", "source", "split")

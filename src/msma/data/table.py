@@ -17,8 +17,7 @@ import numpy as np
 
 from msma.data.manifest import COLUMNS, SPLITS, Found, Row
 from msma.data.table_file import Table, read_table
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

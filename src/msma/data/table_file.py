@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 MAX_BYTES = 256 * 1024**2
 MAX_UNPACKED_BYTES = 1024**3

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from msma.data.zips import CHUNK_BYTES, Member
-from msma.errors import MsmaError
 from msma.files import written_whole
+from msma.types import MsmaError
 
 MARK = ".archive.json"
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from stream_unzip import IncorrectPasswordError, stream_unzip
 
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 MAX_DIRECTORY_BYTES = 8 * 1024**2
 MAX_MEMBERS = 50_000

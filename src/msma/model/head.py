@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 
 class TraitHead(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from msma.model.layers import masked_mean
 from msma.tensors import Features
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 READINGS = {"both": (0, 1), "audio": (0,), "visual": (1,)}
 """What is present → the modalities that are read (indices into MODALITIES)."""

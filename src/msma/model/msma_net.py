@@ -17,8 +17,7 @@ from msma.model.layers import AttentiveStatistics
 from msma.model.linear_path import BOX, LinearPath, answer_of
 from msma.model.modal import Imputer, MissingToken, QualityHead, modality_weights
 from msma.tensors import Features, Inputs, ModelOutput
-from msma.traits import MODALITIES
-from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
+from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
 
 
 @dataclass(frozen=True)

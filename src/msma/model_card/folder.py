@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from msma.checkpoint import Weights, calibration_sha256, load_weights, save_pretrained, weights_sha256
-from msma.errors import MsmaError
 from msma.files import written_whole
 from msma.model_card.card import model_card
+from msma.types import MsmaError
 
 
 def written_folder(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from msma.errors import MsmaError
 from msma.model_card.text import prose, quoted
+from msma.types import MsmaError
 from msma.weights_config import WeightsConfig
 
 RENDERED = "synthetic"

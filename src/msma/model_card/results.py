@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from msma.checkpoint import Weights, calibration_sha256, weights_sha256
 from msma.config import ClipConfig, ModelConfig, Recipe, load_recipe, parse
-from msma.errors import MsmaError
+from msma.types import MsmaError
 from msma.weights_config import read_json
 
 MAX_BYTES = 64 * 1024**2

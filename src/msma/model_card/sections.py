@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msma.model_card.origin import RENDERED
 from msma.model_card.results import Evaluation, Gap, Metrics, Ranges, Results, Suite
 from msma.model_card.text import bullets, number, prose, quoted, ranged, table
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 MOST_NAMES = 12
 

@@ -12,10 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from msma.config import first_line
-from msma.errors import MsmaError
 from msma.media.kept import MOST_FACES, MOST_STEPS
-from msma.traits import MODALITIES, TRAITS
-from msma.types import KeptMedia, LabelDistribution, Prediction
+from msma.types import MODALITIES, TRAITS, KeptMedia, LabelDistribution, MsmaError, Prediction
 
 MOST_BYTES = 256 * 1024**2
 MOST_ANSWERS = 2000

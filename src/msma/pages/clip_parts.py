@@ -14,8 +14,7 @@ from jaxtyping import Float
 
 from msma.figures import COLOURS
 from msma.pages.page import data_uri, text
-from msma.traits import MODALITIES
-from msma.types import Prediction
+from msma.types import MODALITIES, Prediction
 
 BLUE, ORANGE = COLOURS[:2]
 WAVE_HEIGHT = 48

@@ -17,8 +17,7 @@ from msma.media.faces import default_detector, track_face
 from msma.media.jpeg import shrunk
 from msma.pages.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
 from msma.pages.page import data_uri, page, text
-from msma.traits import MODALITIES
-from msma.types import SAMPLE_RATE, Clip
+from msma.types import MODALITIES, SAMPLE_RATE, Clip
 
 PICTURES = 4
 """Of each version of the clip, evenly spread over its time."""

@@ -12,8 +12,7 @@ from msma.pages.clip_parts import BLUE, ORANGE, answer_chart, clock, percent, qu
 from msma.pages.clip_parts import STYLE as PARTS_STYLE
 from msma.pages.media import drawing, full_scale_of, picture
 from msma.pages.page import page, text
-from msma.traits import MODALITIES
-from msma.types import Prediction
+from msma.types import MODALITIES, Prediction
 
 CALLED = {"audio": "sound", "visual": "picture"}
 LEAST_FULL = 0.02

@@ -24,8 +24,7 @@ from msma.pages.clip_parts import (
 from msma.pages.page import page, text
 from msma.pages.tables import STYLE as TABLES
 from msma.pages.tables import facts, missing, notice, number, table
-from msma.traits import MODALITIES, TRAITS
-from msma.types import KeptMedia, MediaInfo, Prediction, Status, Window
+from msma.types import MODALITIES, TRAITS, KeptMedia, MediaInfo, Prediction, Status, Window
 
 MOST_WINDOWS = 40
 """In the table of windows; the drawing has all."""

@@ -12,7 +12,7 @@ from msma.pages.run_figures import half_width_curves, image, plots, scatter
 from msma.pages.run_files import Found, RunFiles, understood
 from msma.pages.tables import missing, number, signed, span, table
 from msma.scoring.predictions import Predictions
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 WITH_INTERVAL = ("ccc", "mean_accuracy", "skill")
 SHOWN_COVERAGE = 0.9

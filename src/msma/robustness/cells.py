@@ -41,8 +41,7 @@ from msma.scoring.files import part_json, without_nan
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import part_of
 from msma.tensors import ModelOutput
-from msma.traits import MODALITIES, TRAITS
-from msma.types import Clip, MsmaError, Window
+from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
 
 NEVER, ALWAYS = 1e-6, 1 - 1e-6
 """Between these the logit of a score is taken."""

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from msma.corruptions.table import named
 from msma.robustness.result import CellResult, with_modality
 from msma.robustness.suite import SuiteResult
-from msma.traits import MODALITIES
+from msma.types import MODALITIES
 
 RISE = 1.05
 """From the lowest to the highest severity, distortion grows by this factor at least."""

@@ -14,8 +14,7 @@ from jaxtyping import Float64
 
 from msma.config import first_line
 from msma.corruptions.scenarios import Cell, Step
-from msma.traits import MODALITIES
-from msma.types import MsmaError
+from msma.types import MODALITIES, MsmaError
 
 
 @dataclass(frozen=True)

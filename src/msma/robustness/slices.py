@@ -21,7 +21,7 @@ from msma.robustness.result import CellResult
 from msma.robustness.suite import SuiteResult
 from msma.scoring.evaluation import slice_columns
 from msma.scoring.gaps import Difference, clips_with, half_widths, large_groups, looks_at
-from msma.traits import MODALITIES, TRAITS
+from msma.types import MODALITIES, TRAITS
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from msma.predict import Model
 from msma.robustness.cells import CellJob, cell_json, run_cell
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.scoring.baselines import split_baselines
-from msma.traits import TRAITS
-from msma.types import MsmaError
+from msma.types import TRAITS, MsmaError
 
 FORMAT = 3
 """Counts up where the same cell would give another result."""

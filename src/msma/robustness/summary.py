@@ -23,7 +23,7 @@ from msma.metrics import ROUNDING, retained
 from msma.robustness.checks import checks
 from msma.robustness.result import CellResult, with_modality
 from msma.robustness.suite import SuiteResult
-from msma.traits import MODALITIES
+from msma.types import MODALITIES
 
 MODERATE = 3
 """Up to this severity no cell should be below the constant."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from msma.data.manifest import Manifest, Row, targets
-from msma.errors import MsmaError
+from msma.types import MsmaError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from msma.errors import MsmaError
 from msma.metrics import (
     RESAMPLED,
     Interval,
@@ -21,6 +20,7 @@ from msma.metrics import (
 )
 from msma.scoring.gaps import Difference
 from msma.scoring.predictions import Predictions
+from msma.types import MsmaError
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msma.data.manifest import SPLITS, Manifest, Row
-from msma.errors import MsmaError
 from msma.scoring.baselines import split_baselines
 from msma.scoring.coverage import CoverageReport, coverage_report
 from msma.scoring.gaps import MIN_SOURCES
 from msma.scoring.predictions import Predictions, Read
 from msma.scoring.score import Scored, score
-from msma.traits import MODALITIES
+from msma.types import MODALITIES, MsmaError
 
 MAX_VALUES = 20
 """A column with more values is no grouping unless it is asked for."""

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from msma.errors import MsmaError
 from msma.files import write_json, written_whole
 from msma.scoring.comparison import Comparison
 from msma.scoring.evaluation import Evaluation
 from msma.scoring.gaps import Gap
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import Part, Scored
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 
 def evaluation_json(evaluation: Evaluation, against: tuple[str, Comparison] | None = None) -> dict[str, Any]:

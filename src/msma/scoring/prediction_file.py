@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from msma.errors import MsmaError
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 MAX_LINE = 1 << 20
 """Characters. A longer line is no line of a table with five scores."""

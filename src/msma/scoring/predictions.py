@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.data.manifest import Manifest, Row, targets
-from msma.errors import MsmaError
 from msma.scoring.coverage import Bounds
 from msma.scoring.prediction_file import Reading, Record, open_records
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 NAMED = 3
 """Clips or columns that a warning names."""

@@ -22,9 +22,8 @@ from msma.data.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import Part, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
-from msma.errors import MsmaError
 from msma.files import written_whole
-from msma.traits import TRAITS
+from msma.types import TRAITS, MsmaError
 
 GENERATOR_VERSION = 1
 """Raise it with every change that alters the files of a seed."""

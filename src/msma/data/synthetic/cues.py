@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from msma.metrics import by_trait, ccc
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 Reading = Literal["audio", "visual", "both"]
 READINGS: tuple[Reading, ...] = ("audio", "visual", "both")

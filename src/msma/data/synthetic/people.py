@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from msma.data.manifest import SPLITS
 from msma.data.synthetic.cues import CUES, scores, shift_of, show, trait_correlation
-from msma.traits import TRAITS
+from msma.types import TRAITS
 
 CLIPS_PER_SOURCE = 4
 SOURCE_SHARE = 0.5
