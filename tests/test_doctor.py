@@ -8,8 +8,8 @@ from collections import namedtuple
 import pytest
 from typer.testing import CliRunner
 
-from msma import doctor
 from msma.cli import app
+from msma.cli import machine as doctor
 from msma.media.codecs import DECODERS, lacking
 from msma.types import MsmaError
 

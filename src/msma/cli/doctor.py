@@ -14,8 +14,8 @@ def doctor(format: Annotated[str, typer.Option("--format", help="table or json."
     """What this machine has, and what is missing for which command. Exit code 1 only where nothing would work."""
     from dataclasses import asdict
 
+    from msma.cli.machine import examine
     from msma.cli.score_tables import show_json
-    from msma.doctor import examine
 
     check_choice("--format", format, ("table", "json"))
     findings = list(examine())

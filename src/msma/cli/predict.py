@@ -1,0 +1,87 @@
+"""`msma predict`: apparent traits of the person in each video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import (
+    AlphaOption,
+    DeviceOption,
+    FaceOption,
+    LeastQualityOption,
+    ModelOption,
+    YunetOption,
+    check_choice,
+    check_face,
+    refuse_input,
+)
+
+
+def predict(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Video files, folders or glob patterns.")],
+    model: ModelOption = None,
+    format: Annotated[str, typer.Option("--format", help="table, json, jsonl or csv.")] = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the answers here instead of to stdout.")] = None,
+    face: FaceOption = None,
+    yunet: YunetOption = None,
+    limits: Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200.")] = None,
+    alpha: AlphaOption = 0.1,
+    least_quality: LeastQualityOption = 0.1,
+    device: DeviceOption = "cpu",
+    keep_media: Annotated[
+        bool,
+        typer.Option(
+            "--keep-media",
+            help="For `msma report`: some face crops and the outline of the sound too; the file then holds pictures of "
+            "the person. With json and jsonl.",
+        ),
+    ] = False,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="torch, or onnx for a folder written by `msma export onnx`.")
+    ] = "torch",
+) -> None:
+    """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
+    from msma.cli.answers import writer_of
+    from msma.cli.progress import progress_bar
+    from msma.config import Limits, with_overrides
+    from msma.media.listing import media_files
+    from msma.predict import load, predict_each
+    from msma.types import Status
+
+    check_choice("--format", format, ("table", "json", "jsonl", "csv"))
+    check_choice("--runtime", runtime, ("torch", "onnx"))
+    if keep_media and format not in ("json", "jsonl"):
+        raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
+    check_face(face)
+    files = media_files(paths)
+    refuse_input(out, *files)
+    loaded = load(
+        model,
+        device=device,
+        face=face,
+        yunet=yunet,
+        limits=with_overrides(Limits, limits or ()),
+        alpha=alpha,
+        least_quality=least_quality,
+        runtime="onnx" if runtime == "onnx" else "torch",
+    )
+    answers = []
+    with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
+        for answer in predict_each(loaded, files, keep_media=keep_media):
+            answers.append(answer)
+            write(answer)
+            report(len(answers), len(files))
+    counts = {status: sum(answer.status == status for answer in answers) for status in get_args(Status)}
+    tell(f"{len(answers)} files: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    for answer in answers:
+        if answer.status == "failed":
+            tell(f"failed: {answer.reasons[0]}")
+    if loaded.weights.calibration is None:
+        tell("no intervals: these weights have none; make them with `msma calibrate`")
+    tell(loaded.weights.config.notice)
+    if counts["failed"] == len(answers):
+        raise typer.Exit(1)

@@ -1,0 +1,51 @@
+"""`msma synth`: a corpus of rendered talking heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msma.cli.messages import tell
+from msma.cli.options import (
+    WorkersOption,
+)
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(help="A new folder for the corpus.")],
+    clips: Annotated[int, typer.Option(min=6, help="Clips to render, over all splits.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=60.0, help="Length of each clip.")] = 4.0,
+    hats: Annotated[bool, typer.Option("--hats", help="Half of the people wear a hat, whatever their traits.")] = False,
+    label_bias: Annotated[
+        str | None,
+        typer.Option(help="Labels of people with a hat are higher by so much: agreeableness=0.2. Needs --hats."),
+    ] = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Render a synthetic corpus: talking heads with voices, in the layout of First Impressions V2."""
+    from msma.cli.progress import progress_bar
+    from msma.data.synthetic.corpus import ATTRIBUTES, render_corpus
+
+    bias = {} if label_bias is None else shifts_by_trait(label_bias)
+    with progress_bar("rendering", "clips") as report:
+        render_corpus(out, clips, seed, seconds=seconds, hats=hats, label_bias=bias, workers=workers, progress=report)
+    tell(
+        f"{clips} clips, labels and oracle.json are in {out}; "
+        f"next: msma prepare chalearn {out} --out {out}/manifest.csv"
+        + (f" --columns {out}/annotation/{ATTRIBUTES}" if hats else "")
+    )
+
+
+def shifts_by_trait(text: str) -> dict[str, float]:
+    """`agreeableness=0.2,openness=-0.1` -> by trait."""
+    pairs = [pair.strip().partition("=") for pair in text.split(",")]
+    try:
+        shifts = {trait.strip(): float(shift) for trait, _, shift in pairs}
+    except ValueError as error:
+        raise typer.BadParameter(f"--label-bias is TRAIT=NUMBER, such as agreeableness=0.2, not {text!r}") from error
+    if len(shifts) < len(pairs):
+        raise typer.BadParameter("--label-bias names a trait twice")
+    return shifts
