@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 import msma
 from msma.cli import app, main
-from msma.cli.answers import writer_of
-from msma.cli.progress import RateColumn
-from msma.cli.tables import show_cache_report
+from msma.cli.show.predictions import writer_of
+from msma.cli.show.progress import RateColumn
+from msma.cli.show.tables import show_cache_report
 from msma.data.cache import CacheReport
 from msma.types import TRAITS
 

@@ -10,7 +10,7 @@ import os
 import sys
 
 from msma.cli.app import app
-from msma.cli.messages import printable
+from msma.cli.show.tables import printable
 from msma.types import MsmaError
 
 

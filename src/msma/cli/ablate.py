@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import CacheOption, ManifestOption, at_once, check_choice, prepared_clips
+from msma.cli.show.tables import tell
 
 
 def ablate(
@@ -43,9 +43,9 @@ def ablate(
     from msma.ablation.plan import plan_ablations
     from msma.ablation.runs import study
     from msma.ablation.table import ablation_table
-    from msma.cli.ablation_tables import show_checks, show_differences, show_table
-    from msma.cli.progress import progress_bar
-    from msma.cli.score_tables import show_json
+    from msma.cli.show.ablation import show_checks, show_differences, show_table
+    from msma.cli.show.progress import progress_bar
+    from msma.cli.show.scores import show_json
     from msma.config import load_recipe
     from msma.data.manifest import read_manifest
     from msma.scoring.baselines import split_baselines

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, prepared_clips
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.conformal import Bin, Calibration
@@ -52,7 +52,7 @@ def calibrate_run(
     run: Path, model: Model, corpus: Manifest, split: str, entries: dict[str, Path], most_clips: int
 ) -> None:
     from msma.calibrate import calibrate as calibrate_model
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.weights_config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
@@ -65,7 +65,7 @@ def calibrate_run(
 def show_calibration(calibration: Calibration) -> None:
     from rich.table import Table
 
-    from msma.cli.tables import stderr
+    from msma.cli.show.tables import stderr
     from msma.conformal import QUALITY_EDGES
 
     lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import check_choice, refuse_input
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.corruptions.corruption import Corruption
@@ -47,7 +47,7 @@ def corruptions(
     if severity is not None or clip:
         raise typer.BadParameter("--severity and --clip are for the page; name it with --preview")
     if format == "json":
-        from msma.cli.score_tables import show_json
+        from msma.cli.show.scores import show_json
 
         show_json({"corruptions": [described(row) for row in rows]})
     elif format == "markdown":
@@ -72,7 +72,7 @@ def severities_of(text: str) -> tuple[int, ...]:
 
 
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.files import written_whole
     from msma.pages.contact_sheet import contact_sheet
 
@@ -122,7 +122,7 @@ def cells(row: Corruption) -> list[str]:
 def show_table(rows: Sequence[Corruption]) -> None:
     from rich.table import Table
 
-    from msma.cli.tables import stdout
+    from msma.cli.show.tables import stdout
 
     table = Table(*COLUMNS)
     for row in rows:

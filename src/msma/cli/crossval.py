@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import CacheOption, ManifestOption, at_once, check_choice, prepared_clips
 from msma.cli.score import tell_warnings
+from msma.cli.show.tables import tell
 
 
 def crossval(
@@ -31,8 +31,8 @@ def crossval(
     cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Cross-validate a recipe by source over all clips, whatever their split. Called again, it goes on where it was."""
-    from msma.cli.progress import progress_bar
-    from msma.cli.score_tables import show_comparison, show_evaluation, show_folds, show_json
+    from msma.cli.show.progress import progress_bar
+    from msma.cli.show.scores import show_comparison, show_evaluation, show_folds, show_json
     from msma.config import load_recipe
     from msma.crossval import cross_validate, crossval_json, evaluation_of
     from msma.data.manifest import read_manifest

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import check_choice
+from msma.cli.show.tables import tell
 
 
 def doctor(format: Annotated[str, typer.Option("--format", help="table or json.")] = "table") -> None:
@@ -15,7 +15,7 @@ def doctor(format: Annotated[str, typer.Option("--format", help="table or json."
     from dataclasses import asdict
 
     from msma.cli.machine import examine
-    from msma.cli.score_tables import show_json
+    from msma.cli.show.scores import show_json
 
     check_choice("--format", format, ("table", "json"))
     findings = list(examine())
@@ -24,7 +24,7 @@ def doctor(format: Annotated[str, typer.Option("--format", help="table or json."
     else:
         from rich.table import Table
 
-        from msma.cli.tables import stdout
+        from msma.cli.show.tables import stdout
 
         table = Table("", "state", "found", "remedy")
         for finding in findings:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import DeviceOption, ModelOption, refuse_input
+from msma.cli.show.tables import tell
 
 
 def explain(
@@ -21,7 +21,7 @@ def explain(
     device: DeviceOption = "cpu",
 ) -> None:
     """Which modality and which seconds carried an answer, where the network looked, and what each scale adds."""
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.explain import explain as explain_clip
     from msma.files import written_whole
     from msma.pages.explanation import explanation_page

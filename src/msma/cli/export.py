@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
+from msma.cli.show.tables import tell
 
 export_app = typer.Typer(help="Write weights in a form that other programs run.", no_args_is_help=True)
 

@@ -43,8 +43,8 @@ DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu
 def prepared_clips(
     rows: Sequence[Row], config: ClipConfig, manifest: Path, cache: Path | None, workers: int | None
 ) -> CacheReport:
-    from msma.cli.progress import progress_bar
-    from msma.cli.tables import show_cache_report
+    from msma.cli.show.progress import progress_bar
+    from msma.cli.show.tables import show_cache_report
     from msma.config import Limits
     from msma.data.cache import fill_cache
 

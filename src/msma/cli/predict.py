@@ -7,7 +7,6 @@ from typing import Annotated, get_args
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import (
     AlphaOption,
     DeviceOption,
@@ -19,6 +18,7 @@ from msma.cli.options import (
     check_face,
     refuse_input,
 )
+from msma.cli.show.tables import tell
 
 
 def predict(
@@ -45,8 +45,8 @@ def predict(
     ] = "torch",
 ) -> None:
     """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
-    from msma.cli.answers import writer_of
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.predictions import writer_of
+    from msma.cli.show.progress import progress_bar
     from msma.config import Limits, with_overrides
     from msma.media.listing import media_files
     from msma.predict import load, predict_each

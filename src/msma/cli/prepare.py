@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import refuse_input
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def prepare_chalearn(
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of First Impressions V2 (archives, folders or both) or of a corpus made by `msma synth`."""
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.data.chalearn import find_chalearn
     from msma.data.manifest import check_manifest_path
 
@@ -142,7 +142,7 @@ def finish(place: Path, out: Path, found: Found) -> None:
     Raises:
         MsmaError: nothing was.
     """
-    from msma.cli.tables import show_found
+    from msma.cli.show.tables import show_found
     from msma.data.manifest import facts_path, write_manifest
     from msma.types import MsmaError
 

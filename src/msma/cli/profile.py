@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import check_choice, refuse_input
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.complexity import StageCost
@@ -44,7 +44,7 @@ def profile(
     import torch
 
     from msma.checkpoint import load_weights
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.complexity import profile as profile_variants
     from msma.complexity import render_talking_head
     from msma.files import write_json
@@ -74,7 +74,7 @@ def show_costs(rows: Sequence[StageCost]) -> None:
     """Every stage of the first variant on each device, then what the network and all stages of every variant take."""
     from rich.table import Table
 
-    from msma.cli.tables import stdout
+    from msma.cli.show.tables import stdout
     from msma.complexity import NETWORK, WHOLE
 
     first, console = rows[0].variant, stdout()

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import refuse_input
+from msma.cli.show.tables import tell
 
 
 def report(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import (
     CacheOption,
     DeviceOption,
@@ -18,6 +17,7 @@ from msma.cli.options import (
     prepared_clips,
 )
 from msma.cli.score import SlicesOption, names_in
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.corruptions.scenarios import Cell
@@ -44,9 +44,9 @@ def robustness(
 ) -> None:
     """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
     from msma.checkpoint import calibration_sha256, weights_sha256
-    from msma.cli.progress import progress_bar
-    from msma.cli.robustness_tables import show_slices, show_summary
-    from msma.cli.score_tables import show_json
+    from msma.cli.show.progress import progress_bar
+    from msma.cli.show.robustness import show_slices, show_summary
+    from msma.cli.show.scores import show_json
     from msma.data.manifest import read_manifest
     from msma.figures import draw_figures
     from msma.files import write_json

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import (
     CacheOption,
     DeviceOption,
@@ -18,6 +17,7 @@ from msma.cli.options import (
     prepared_clips,
     refuse_input,
 )
+from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.scoring.comparison import Comparison
@@ -47,7 +47,7 @@ def evaluate(
     device: DeviceOption = "cpu",
 ) -> None:
     """Score a model on a split: beside what is possible without media, by source and by group, with intervals."""
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.data.manifest import read_manifest
     from msma.evaluate import evaluate as evaluate_model
     from msma.evaluate import predict_split
@@ -118,7 +118,7 @@ def compare(
     ],
 ) -> None:
     """Set evaluations of the same split side by side, with paired differences from the first."""
-    from msma.cli.score_tables import show_evaluations
+    from msma.cli.show.scores import show_evaluations
     from msma.scoring.files import read_evaluation
 
     show_evaluations({str(folder): read_evaluation(folder) for folder in folders})
@@ -132,7 +132,7 @@ def answer(
     comparison: tuple[str, Comparison] | None = None,
 ) -> None:
     """Tell the warnings, write the files, and show the table or the JSON."""
-    from msma.cli.score_tables import show_comparison, show_evaluation, show_json
+    from msma.cli.show.scores import show_comparison, show_evaluation, show_json
     from msma.scoring.files import evaluation_json, write_evaluation
 
     tell_warnings(evaluation)

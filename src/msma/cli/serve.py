@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import (
     AlphaOption,
     DeviceOption,
@@ -16,6 +15,7 @@ from msma.cli.options import (
     YunetOption,
     check_face,
 )
+from msma.cli.show.tables import tell
 
 SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
 """Than for files of one's own: a clip of somebody else should not keep others waiting."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
+from msma.cli.show.tables import tell
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
 LicenceOption = Annotated[

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
 from msma.cli.options import (
     WorkersOption,
 )
+from msma.cli.show.tables import tell
 
 
 def synth(
@@ -26,7 +26,7 @@ def synth(
     workers: WorkersOption = None,
 ) -> None:
     """Render a synthetic corpus: talking heads with voices, in the layout of First Impressions V2."""
-    from msma.cli.progress import progress_bar
+    from msma.cli.show.progress import progress_bar
     from msma.data.synthetic.corpus import ATTRIBUTES, render_corpus
 
     bias = {} if label_bias is None else shifts_by_trait(label_bias)

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from msma.cli.calibrate import calibrate_run, uncalibrated
-from msma.cli.messages import tell
 from msma.cli.options import (
     CacheOption,
     ManifestOption,
     WorkersOption,
     prepared_clips,
 )
+from msma.cli.show.tables import tell
 from msma.types import MsmaError
 
 
@@ -40,7 +40,7 @@ def train(
     """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out, with their intervals."""
     from accelerate import PartialState
 
-    from msma.cli.progress import progress_bar, training_bar
+    from msma.cli.show.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.manifest import read_manifest
     from msma.train import train as run_training

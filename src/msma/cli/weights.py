@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.messages import tell
+from msma.cli.show.tables import tell
 
 weights_app = typer.Typer(help="Weights of the pretrained encoders.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ def list_weights() -> None:
     """Every packaged encoder: licence, size, source, and whether its weights are in the weights folder."""
     from rich.table import Table
 
-    from msma.cli.tables import stdout
+    from msma.cli.show.tables import stdout
     from msma.pretrained import PACKAGED, weights_file, weights_folder
 
     table = Table("name", "licence", "wheel", "source", "here")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from msma.cli.messages import printable
-from msma.cli.tables import PIPED_WIDTH, stdout
+from msma.cli.show.tables import PIPED_WIDTH, printable, stdout
 from msma.types import MODALITIES, TRAITS
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from msma.cli.messages import printable
-from msma.cli.score_tables import difference, number
-from msma.cli.tables import stdout
+from msma.cli.show.scores import difference, number
+from msma.cli.show.tables import printable, stdout
 
 if TYPE_CHECKING:
     from msma.ablation.intervals import Spread

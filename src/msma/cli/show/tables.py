@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
-
-from msma.cli.messages import printable
 
 if TYPE_CHECKING:
     from msma.data.cache import CacheReport
@@ -62,3 +61,13 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     return Console(stderr=True, markup=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Control characters of a file name do not reach the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def tell(text: str) -> None:
+    """One line on stderr."""
+    typer.echo(printable(text), err=True)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from msma.cli.messages import printable
-from msma.cli.score_tables import SHOWN, bounds, difference, number, shown
-from msma.cli.tables import stdout
+from msma.cli.show.scores import SHOWN, bounds, difference, number, shown
+from msma.cli.show.tables import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

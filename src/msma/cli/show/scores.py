@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from msma.cli.messages import printable
-from msma.cli.tables import stdout
+from msma.cli.show.tables import printable, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
