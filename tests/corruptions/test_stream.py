@@ -14,8 +14,7 @@ from scipy.signal import correlate, correlation_lags, welch
 from specimens import picture_distance, specimen
 
 from msma.corruptions import stream
-from msma.corruptions.corruption import corrupt
-from msma.corruptions.stretches import in_stretches
+from msma.corruptions.corruption import corrupt, in_stretches
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
 from msma.types import SAMPLE_RATE, Clip, MsmaError

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Bool
 
 from msma.config import ClipConfig
 from msma.media.faces import default_detector, track_face
@@ -107,3 +108,19 @@ def corrupt_at_random(
             return clip
         return replace(clip, frames=corruption.apply(clip.frames, rng, level, **needed))
     return corruption.apply(clip, rng, level, **needed)
+
+
+def in_stretches(rng: np.random.Generator, count: int, share: float, most: int = 3) -> Bool[np.ndarray, " count"]:
+    """True in `share` of `count` places (rounded, at least one), which lie together in 1 to `most` stretches.
+
+    Stretches do not touch each other; how long each is and where it lies is random.
+    """
+    covered = min(count, max(1, round(share * count)))
+    free = count - covered
+    if not free:
+        return np.ones(count, bool)
+    number = int(rng.integers(1, min(most, covered, free + 1), endpoint=True))
+    cuts = 1 + np.sort(rng.choice(covered - 1, number - 1, replace=False)) if number > 1 else np.zeros(0, int)
+    lengths = np.diff([0, *cuts, covered])
+    starts = np.sort(rng.choice(free + 1, number, replace=False))
+    return np.insert(np.zeros(free, bool), np.repeat(starts, lengths), True)

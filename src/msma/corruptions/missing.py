@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.corruptions.audio import Waveform
-from msma.corruptions.corruption import AUDIO, BOTH, VISUAL, Corruption
-from msma.corruptions.stretches import in_stretches
+from msma.corruptions.corruption import AUDIO, BOTH, VISUAL, Corruption, in_stretches
 from msma.corruptions.visual import Frames
 from msma.types import SAMPLE_RATE, Clip, FaceTrack
 

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from msma.corruptions.audio import band_limit, packet_loss
-from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption
-from msma.corruptions.stretches import in_stretches
+from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption, in_stretches
 from msma.corruptions.visual import Frames
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.frames import resize
