@@ -18,7 +18,7 @@ from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache import CacheReport
-from msma.data.entry import read_windows
+from msma.data.cache_entry import read_windows
 from msma.data.manifest import write_manifest
 from msma.evaluate import evaluate, predict_split
 from msma.predict import Model, load

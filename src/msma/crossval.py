@@ -16,10 +16,10 @@ import numpy as np
 from msma.config import Recipe, first_line
 from msma.data.cache import CacheReport
 from msma.data.features import fill_features
+from msma.data.identity import claim, identity
 from msma.data.manifest import Manifest, Row, mean_target, targets
 from msma.data.processes import each_done
 from msma.fold import FoldJob, FoldResult, run_fold
-from msma.identity import claim, identity
 from msma.linear_fit import Pooled, pooled_features
 from msma.loop import new_accelerator, new_network
 from msma.metrics import all_metrics

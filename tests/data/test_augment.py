@@ -28,7 +28,7 @@ from msma.data.augment import (
     masked,
     masked_features,
 )
-from msma.data.entry import KeptWindow
+from msma.data.cache_entry import KeptWindow
 from msma.media.audio import hop_samples, log_mel
 from msma.media.windows import prepared
 from msma.tensors import Features, Inputs, inputs_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from msma.config import ClipConfig, Limits
 from msma.data.cache import KeptWindow, read_entry, read_notes, read_windows, write_entry
-from msma.data.entry import to_int16
+from msma.data.cache_entry import to_int16
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.clip import clip_from_arrays, load_windows
 from msma.media.faces import Detector, track_face

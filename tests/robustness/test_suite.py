@@ -17,7 +17,7 @@ from msma.corruptions.corruption import Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, named
 from msma.data.cache import CacheReport
-from msma.data.entry import read_entry, write_entry
+from msma.data.cache_entry import read_entry, write_entry
 from msma.evaluate import evaluate, predict_split
 from msma.media.faces import WHOLE_FRAME
 from msma.model.msma_net import MsMANet

@@ -18,7 +18,7 @@ from msma.corruptions.audio_noise import coloured, with_noise
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt_at_random
 from msma.corruptions.scenarios import face_after, same_pictures
 from msma.corruptions.table import HELD_OUT, ROWS
-from msma.data.entry import KeptWindow
+from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
 from msma.media.windows import prepared
 from msma.model.partials import sample_mask
