@@ -61,7 +61,7 @@ def fill(folder: Path, fps: float) -> int:
     """Fill a cache with the clips in `folder`; returns bytes a clip."""
     from msma.config import ClipConfig, Limits
     from msma.data.cache import fill_cache
-    from msma.data.manifest import Row
+    from msma.data.corpora.manifest import Row
 
     rows = [Row(path.name, path, path.stem, "train", (0.5,) * 5) for path in sorted(folder.glob("*.mp4"))]
     return fill_cache(rows, ClipConfig(fps=fps), Limits(), folder / f"{fps:g}", workers=THREADS).total_bytes // CLIPS

@@ -26,7 +26,7 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.conformal import bounds as interval
     from msma.conformal import conformal_quantiles
     from msma.corruptions.scenarios import CLEAN, six
-    from msma.data.manifest import mean_target, read_manifest, targets
+    from msma.data.corpora.manifest import mean_target, read_manifest, targets
     from msma.evaluate import bounds_of
     from msma.predict import load
     from msma.robustness.suite import cell_path

@@ -32,8 +32,8 @@ def main(clips: int) -> None:
     from msma.config import Limits
     from msma.corruptions.scenarios import CLEAN, Cell, full
     from msma.data.cache import fill_cache
-    from msma.data.chalearn import find_chalearn
-    from msma.data.manifest import Manifest
+    from msma.data.corpora.chalearn import find_chalearn
+    from msma.data.corpora.manifest import Manifest
     from msma.data.synthetic.corpus import render_corpus
     from msma.predict import load
     from msma.robustness.suite import run_suite

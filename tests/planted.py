@@ -12,7 +12,7 @@ import numpy as np
 
 from msma.config import ClipConfig, ModelConfig, Recipe, TrainConfig
 from msma.data.cache import KeptWindow, write_entry
-from msma.data.manifest import Manifest, Row
+from msma.data.corpora.manifest import Manifest, Row
 from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
 from msma.media.faces import WHOLE_FRAME
 from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo

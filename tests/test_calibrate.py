@@ -19,7 +19,7 @@ from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_windows
-from msma.data.manifest import write_manifest
+from msma.data.corpora.manifest import write_manifest
 from msma.evaluate import evaluate, predict_split
 from msma.predict import Model, load
 from msma.train import train

@@ -15,7 +15,7 @@ from msma.cli import app, options
 from msma.cli.robustness import severities_in
 from msma.data import cache
 from msma.data.cache import CacheReport
-from msma.data.manifest import write_manifest
+from msma.data.corpora.manifest import write_manifest
 from msma.train import train
 
 

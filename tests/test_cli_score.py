@@ -13,7 +13,7 @@ from labels import labelled_corpus, predictions_for, write_csv, write_prediction
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.data.manifest import Row, write_manifest
+from msma.data.corpora.manifest import Row, write_manifest
 from msma.types import TRAITS, MsmaError
 
 CORPUS = labelled_corpus(test=160, sources=90)

@@ -13,7 +13,7 @@ from planted import CACHED
 from typer.testing import CliRunner, Result
 
 from msma.cli import app
-from msma.data.manifest import Row, write_manifest
+from msma.data.corpora.manifest import Row, write_manifest
 from msma.types import MsmaError
 
 SOME = ("openness", "neuroticism")

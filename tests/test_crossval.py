@@ -15,7 +15,7 @@ from msma import crossval, fold
 from msma.config import Recipe
 from msma.crossval import OutOfFold, cross_validate, crossval_json, evaluation_of
 from msma.data.cache import CacheReport
-from msma.data.manifest import Manifest, targets
+from msma.data.corpora.manifest import Manifest, targets
 from msma.loop import logit
 from msma.metrics import ccc
 from msma.ridge import source_folds

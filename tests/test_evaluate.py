@@ -8,7 +8,7 @@ import pytest
 from planted import RECIPE, planted_corpus
 
 from msma.data.cache import CacheReport
-from msma.data.manifest import Manifest
+from msma.data.corpora.manifest import Manifest
 from msma.evaluate import evaluate, predict_split
 from msma.predict import load
 from msma.train import train

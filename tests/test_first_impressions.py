@@ -12,7 +12,7 @@ from packed import Files, aes_zipped, locked_zipped, zipped
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.data.manifest import read_manifest
+from msma.data.corpora.manifest import read_manifest
 
 pytestmark = pytest.mark.slow
 

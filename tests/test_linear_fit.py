@@ -9,8 +9,8 @@ import pytest
 import torch
 from planted import CACHED, planted_corpus
 
+from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.features import fill_features, read_features
-from msma.data.manifest import Row, mean_target, targets
 from msma.linear_fit import Pooled, fit_linear_path, pooled_features, shrunk_tensors
 from msma.loop import logit, new_network
 from msma.metrics import ccc

@@ -26,8 +26,8 @@ from msma.checkpoint import calibration_sha256, load_weights, weights_sha256
 from msma.cli import app
 from msma.data import cache
 from msma.data.cache import CacheReport
-from msma.data.chalearn import SYNTHETIC_NOTICE
-from msma.data.manifest import Manifest, write_manifest
+from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
+from msma.data.corpora.manifest import Manifest, write_manifest
 from msma.hub import MOST_BYTES
 from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table

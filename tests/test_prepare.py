@@ -10,8 +10,8 @@ from packed import locked_zipped, zipped
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.data.chalearn import ANNOTATIONS, TRANSCRIPTIONS
-from msma.data.manifest import read_manifest
+from msma.data.corpora.chalearn import ANNOTATIONS, TRANSCRIPTIONS
+from msma.data.corpora.manifest import read_manifest
 from msma.types import TRAITS
 
 KEY = "a secret key"

@@ -17,9 +17,9 @@ from msma import loop
 from msma.checkpoint import load_weights
 from msma.config import load_recipe
 from msma.data.cache import CacheReport, read_entry, write_entry
+from msma.data.corpora.manifest import targets
 from msma.data.dataset import read_prepared
 from msma.data.features import read_features
-from msma.data.manifest import targets
 from msma.evaluate import predict_split
 from msma.metrics import all_metrics, ccc
 from msma.predict import load

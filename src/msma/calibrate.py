@@ -18,8 +18,8 @@ from msma.corruptions.corruption import SEVERITIES, WORST
 from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupted_with_face
 from msma.data.augment import SEEN
 from msma.data.cache_entry import KeptWindow, read_windows
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import mixed_seed
-from msma.data.manifest import Manifest, Row, targets
 from msma.media.windows import prepared
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model

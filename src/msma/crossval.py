@@ -15,9 +15,9 @@ import numpy as np
 
 from msma.config import Recipe, first_line
 from msma.data.cache import CacheReport
+from msma.data.corpora.manifest import Manifest, Row, mean_target, targets
 from msma.data.features import fill_features
 from msma.data.identity import claim, identity
-from msma.data.manifest import Manifest, Row, mean_target, targets
 from msma.data.processes import each_done
 from msma.fold import FoldJob, FoldResult, run_fold
 from msma.linear_fit import Pooled, pooled_features

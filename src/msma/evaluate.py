@@ -16,8 +16,8 @@ from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.config import ClipConfig
 from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import each_batch, read_prepared
-from msma.data.manifest import Manifest, Row, targets
 from msma.data.processes import leave_interrupts
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msma.config import Recipe
+from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset
-from msma.data.manifest import Row, mean_target, targets
 from msma.files import written_whole
 from msma.linear_fit import Pooled, fit_linear_path
 from msma.loop import Answers, LabelledClips, answer, fresh_network, new_accelerator, new_network, start, steps

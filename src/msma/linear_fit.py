@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from msma.data.corpora.manifest import Row, targets
 from msma.data.features import read_features
-from msma.data.manifest import Row, targets
 from msma.metrics import labelled_traits
 from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet

@@ -21,10 +21,10 @@ from torch import Tensor
 from msma import provenance
 from msma.checkpoint import save_weights
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
+from msma.data.corpora.manifest import Manifest, mean_target, targets
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
 from msma.data.identity import identity
-from msma.data.manifest import Manifest, mean_target, targets
 from msma.files import written_whole
 from msma.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
 from msma.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps

@@ -17,7 +17,7 @@ from msma.ablation.plan import Ablation
 from msma.ablation.table import CLEAN, AblationTable, ablation_table
 from msma.config import ModelConfig, Recipe
 from msma.corruptions.scenarios import SIX
-from msma.data.manifest import Row, targets
+from msma.data.corpora.manifest import Row, targets
 from msma.metrics import all_metrics, draw_sources
 from msma.scoring.comparison import compare
 from msma.scoring.predictions import Predictions

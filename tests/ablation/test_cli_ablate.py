@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from msma.cli import app
 from msma.config import ConfigError
-from msma.data.manifest import Row, write_manifest
+from msma.data.corpora.manifest import Row, write_manifest
 
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4
 TINY = changed(RECIPE, model={"fusion": "audio"}, train={"steps": 2})

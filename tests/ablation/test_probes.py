@@ -14,7 +14,7 @@ from msma.ablation.probes import probe, read_probed, with_noise_in, write_probed
 from msma.checkpoint import Weights
 from msma.config import Limits, Recipe
 from msma.data.cache import KeptWindow, write_entry
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 from msma.loop import fresh_network
 from msma.predict import Model
 from msma.types import MsmaError

@@ -15,7 +15,7 @@ from msma.ablation.runs import Studied, study
 from msma.ablation.table import CLEAN
 from msma.checkpoint import load_weights
 from msma.corruptions.scenarios import SIX
-from msma.data.manifest import Manifest
+from msma.data.corpora.manifest import Manifest
 from msma.train import train
 from msma.types import MsmaError
 

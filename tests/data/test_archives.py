@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from packed import Entry, Files, aes_zipped, encrypted, entry, locked_zipped, written, zeros, zipped
 
 from msma.data import archives, zips
-from msma.data.archives import Gathered, gather
+from msma.data.corpora.archives import Gathered, gather
 from msma.types import MsmaError
 
 # pycryptodome warns of the key derivation of the format, which is as it is.

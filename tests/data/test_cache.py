@@ -20,8 +20,8 @@ import msma
 from msma.config import ClipConfig, Limits
 from msma.data import cache, processes
 from msma.data.cache import CacheReport, fill_cache, read_entry
+from msma.data.corpora.manifest import Row
 from msma.data.dataset import read_prepared
-from msma.data.manifest import Row
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
 from msma.media.faces import default_detector
@@ -333,7 +333,7 @@ from pathlib import Path
 from msma.config import ClipConfig, Limits
 from msma.data.cache import fill_cache
 from msma.data.dataset import ClipDataset
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 
 def fill_and_read(paths, folder, pause_s):
     config = ClipConfig(fps=2.0, crop_size=16, mels=16)

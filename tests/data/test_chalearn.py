@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed import Files, aes_zipped, locked_zipped, zipped
 
-from msma.data.chalearn import ANNOTATIONS, TRANSCRIPTIONS, find_chalearn, read_annotation, read_transcription
-from msma.data.label_pickle import read_label_pickle
+from msma.data.corpora.chalearn import ANNOTATIONS, TRANSCRIPTIONS, find_chalearn, read_annotation, read_transcription
+from msma.data.corpora.label_pickle import read_label_pickle
 from msma.types import TRAITS, MsmaError
 
 STORED = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")

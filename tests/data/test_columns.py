@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msma.data.columns import read_columns
+from msma.data.corpora.columns import read_columns
 from msma.types import MsmaError
 
 CLIPS = ("a.001.mp4", "a.002.mp4", "b.001.mp4")

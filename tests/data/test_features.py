@@ -17,9 +17,9 @@ from tiny_hf import TINY, saved
 
 from msma.config import Recipe
 from msma.data.cache import write_entry
+from msma.data.corpora.manifest import Row
 from msma.data.dataset import read_prepared
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
-from msma.data.manifest import Row
 from msma.loop import new_network
 from msma.model.msma_net import MsMANet
 from msma.tensors import Features, Inputs, collate, inputs_of

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msma.data.manifest import COLUMNS, SPLITS, Row, read_manifest, targets, write_manifest
+from msma.data.corpora.manifest import COLUMNS, SPLITS, Row, read_manifest, targets, write_manifest
 from msma.types import TRAITS, MsmaError
 
 HEADER = [*COLUMNS, *TRAITS]

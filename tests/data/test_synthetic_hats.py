@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from msma.data.chalearn import find_chalearn
+from msma.data.corpora.chalearn import find_chalearn
 from msma.data.synthetic import cues as model
 from msma.data.synthetic.corpus import Corpus, render_corpus, write_cues
 from msma.data.synthetic.cues import behaviour, oracle, shift_of

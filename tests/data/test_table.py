@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msma.data import table_file
-from msma.data.manifest import read_manifest, write_manifest
-from msma.data.table import Layout, find_table, split_by_source
+from msma.data.corpora import table_file
+from msma.data.corpora.manifest import read_manifest, write_manifest
+from msma.data.corpora.table import Layout, find_table, split_by_source
 from msma.types import TRAITS, MsmaError
 
 LAYOUT = Layout(path="file", split="set")

@@ -13,7 +13,7 @@ from labels import labelled_corpus
 from made_up import made_up
 
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, six
-from msma.data.manifest import Row, targets
+from msma.data.corpora.manifest import Row, targets
 from msma.metrics import all_metrics
 from msma.robustness.result import CellResult
 from msma.robustness.slices import ColumnLeft, slice_suite, slices_json

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from labels import labelled_corpus
 
-from msma.data.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.scoring.baselines import baselines, split_baselines
 from msma.types import MsmaError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
-from msma.data.manifest import Manifest
+from msma.data.corpora.manifest import Manifest
 from msma.metrics import METRICS
 from msma.scoring.comparison import compare
 from msma.scoring.evaluation import Evaluation, evaluate_read

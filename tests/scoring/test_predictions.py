@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 
-from msma.data.manifest import Manifest, Row
+from msma.data.corpora.manifest import Manifest, Row
 from msma.scoring.prediction_file import MAX_LINE, Reading, parse_trait_columns
 from msma.scoring.predictions import Read, read_predictions
 from msma.types import TRAITS, MsmaError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
-from msma.data.manifest import Manifest, targets
+from msma.data.corpora.manifest import Manifest, targets
 from msma.metrics import METRICS, RESAMPLED, all_metrics
 from msma.scoring.baselines import Baselines, baselines, split_baselines
 from msma.scoring.evaluation import score_split, slice_columns

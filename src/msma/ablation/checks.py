@@ -13,7 +13,7 @@ from msma.ablation.measures import mean_of_known, slope, spearman
 from msma.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
 from msma.ablation.table import AblationTable
 from msma.corruptions.corruption import SEVERITIES
-from msma.data.manifest import Row, targets
+from msma.data.corpora.manifest import Row, targets
 from msma.metrics import (
     all_metrics,
     draw_sources,

@@ -22,7 +22,7 @@ from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import Cell, cells_of, corrupted_with_face
 from msma.corruptions.table import named
 from msma.data.cache import KeptWindow, read_windows
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 from msma.files import written_whole
 from msma.media.inputs import frame_slots
 from msma.media.windows import prepared

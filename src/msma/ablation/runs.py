@@ -18,7 +18,7 @@ from msma.ablation.probes import Probed, probe, read_probed, write_probed
 from msma.ablation.table import Answers
 from msma.config import Recipe
 from msma.corruptions.scenarios import CLEAN, six
-from msma.data.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.processes import each_done
 from msma.files import write_json
 from msma.predict import load

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from msma.ablation.intervals import Spread, estimate, spread
 from msma.ablation.plan import FULL, Ablation
-from msma.data.manifest import Row, targets
+from msma.data.corpora.manifest import Row, targets
 from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
 from msma.scoring.gaps import Difference
 from msma.scoring.predictions import Predictions

@@ -47,7 +47,7 @@ def ablate(
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.scores import show_json
     from msma.config import load_recipe
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
     from msma.scoring.baselines import split_baselines
 
     check_choice("--format", format, ("table", "json"))

@@ -12,7 +12,7 @@ from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.conformal import Bin, Calibration
-    from msma.data.manifest import Manifest
+    from msma.data.corpora.manifest import Manifest
     from msma.predict import Model
 
 SHOWN_COVERAGE = 0.9
@@ -28,7 +28,7 @@ def calibrate(
     device: DeviceOption = "cpu",
 ) -> None:
     """How wrong a model is on clips that it did not learn from, clean and worse: the intervals of its answers."""
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
 
     corpus, loaded = read_manifest(manifest), uncalibrated(model, device)
     filled = prepared_clips(corpus.split(split), loaded.clip, manifest, cache, workers)

@@ -35,7 +35,7 @@ def crossval(
     from msma.cli.show.scores import show_comparison, show_evaluation, show_folds, show_json
     from msma.config import load_recipe
     from msma.crossval import cross_validate, crossval_json, evaluation_of
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
     from msma.scoring.comparison import compare
     from msma.scoring.files import write_evaluation
 

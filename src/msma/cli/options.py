@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from msma.config import ClipConfig
     from msma.data.cache import CacheReport
-    from msma.data.manifest import Row
+    from msma.data.corpora.manifest import Row
 
 ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
 ModelOption = Annotated[

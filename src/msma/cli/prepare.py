@@ -15,7 +15,7 @@ from msma.cli.show.tables import tell
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from msma.data.manifest import Found
+    from msma.data.corpora.manifest import Found
 
 KEYS_VARIABLE = "MSMA_KEYS"
 
@@ -51,8 +51,8 @@ def prepare_chalearn(
 ) -> None:
     """Make a manifest of First Impressions V2 (archives, folders or both) or of a corpus made by `msma synth`."""
     from msma.cli.show.progress import progress_bar
-    from msma.data.chalearn import find_chalearn
-    from msma.data.manifest import check_manifest_path
+    from msma.data.corpora.chalearn import find_chalearn
+    from msma.data.corpora.manifest import check_manifest_path
 
     check_manifest_path(out)
     refuse_input(out, *(columns or ()))
@@ -105,8 +105,8 @@ def prepare_table(
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of any corpus that has a table of its clips and their scores."""
-    from msma.data.manifest import check_manifest_path
-    from msma.data.table import Layout, find_table
+    from msma.data.corpora.manifest import check_manifest_path
+    from msma.data.corpora.table import Layout, find_table
 
     check_manifest_path(out)
     refuse_input(out, table)
@@ -143,7 +143,7 @@ def finish(place: Path, out: Path, found: Found) -> None:
         MsmaError: nothing was.
     """
     from msma.cli.show.tables import show_found
-    from msma.data.manifest import facts_path, write_manifest
+    from msma.data.corpora.manifest import facts_path, write_manifest
     from msma.types import MsmaError
 
     show_found(found)

@@ -47,7 +47,7 @@ def robustness(
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.robustness import show_slices, show_summary
     from msma.cli.show.scores import show_json
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
     from msma.figures import draw_figures
     from msma.files import write_json
     from msma.predict import load

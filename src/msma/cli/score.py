@@ -48,7 +48,7 @@ def evaluate(
 ) -> None:
     """Score a model on a split: beside what is possible without media, by source and by group, with intervals."""
     from msma.cli.show.progress import progress_bar
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
     from msma.evaluate import evaluate as evaluate_model
     from msma.evaluate import predict_split
     from msma.predict import load
@@ -90,7 +90,7 @@ def score(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
 ) -> None:
     """Score the predictions of any tool as `msma evaluate` scores a model. Needs labels only, no media."""
-    from msma.data.manifest import read_manifest
+    from msma.data.corpora.manifest import read_manifest
     from msma.scoring.baselines import split_baselines
     from msma.scoring.comparison import compare as compare_predictions
     from msma.scoring.evaluation import evaluate_read, rows_of

@@ -21,7 +21,7 @@ from typing import Any
 
 from msma.config import ClipConfig, Limits, first_line
 from msma.data.cache_entry import KeptWindow, read_entry, read_notes, read_windows, write_entry
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 from msma.data.processes import in_processes
 from msma.media.clip import load_windows
 from msma.media.container import open_file

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 from msma.config import Recipe, TrainConfig
 from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
 from msma.data.cache_entry import read_windows
+from msma.data.corpora.manifest import Row
 from msma.data.dataset import Item, each_batch, mixed_seed
-from msma.data.manifest import Row
 from msma.data.processes import leave_interrupts
 from msma.files import written_whole
 from msma.media.windows import prepared

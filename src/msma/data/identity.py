@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 from msma.files import written_whole
 from msma.types import MsmaError
 

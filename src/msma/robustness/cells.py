@@ -24,7 +24,7 @@ from msma.corruptions.scenarios import Cell, corrupted_with_face, needs_donor
 from msma.corruptions.table import named
 from msma.data.cache import why_failed
 from msma.data.cache_entry import read_windows
-from msma.data.manifest import Row
+from msma.data.corpora.manifest import Row
 from msma.evaluate import answered_targets, bounds_of
 from msma.files import written_whole
 from msma.media.audio import SILENT_DB, level_db

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from msma.data.manifest import Row, targets
+from msma.data.corpora.manifest import Row, targets
 from msma.metrics import Draws, draw_sources, relative_gain, resampled_means, retained
 from msma.robustness.result import CellResult
 from msma.robustness.suite import SuiteResult

@@ -13,8 +13,8 @@ from typing import Any
 
 from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.corruptions.scenarios import CLEAN, Cell
+from msma.data.corpora.manifest import Manifest, Row
 from msma.data.identity import claim, corpus_identity
-from msma.data.manifest import Manifest, Row
 from msma.data.processes import each_done
 from msma.evaluate import answered_targets
 from msma.predict import Model

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from msma.data.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.types import MsmaError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from msma.data.manifest import SPLITS, Manifest, Row
+from msma.data.corpora.manifest import SPLITS, Manifest, Row
 from msma.scoring.baselines import split_baselines
 from msma.scoring.coverage import CoverageReport, coverage_report
 from msma.scoring.gaps import MIN_SOURCES

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from msma.data.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.scoring.coverage import Bounds
 from msma.scoring.prediction_file import Reading, Record, open_records
 from msma.types import TRAITS, MsmaError

@@ -12,7 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from msma.data.cache import CacheReport
-    from msma.data.manifest import Found
+    from msma.data.corpora.manifest import Found
 
 SHOWN = 20
 """Lines for each kind of problem of a corpus."""

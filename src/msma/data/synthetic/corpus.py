@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from msma.data.chalearn import ANNOTATIONS
-from msma.data.manifest import SPLITS
+from msma.data.corpora.chalearn import ANNOTATIONS
+from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import Part, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from msma.data.manifest import SPLITS
+from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUES, scores, shift_of, show, trait_correlation
 from msma.types import TRAITS
 

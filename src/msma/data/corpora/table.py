@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from msma.data.manifest import COLUMNS, SPLITS, Found, Row
-from msma.data.table_file import Table, read_table
+from msma.data.corpora.manifest import COLUMNS, SPLITS, Found, Row
+from msma.data.corpora.table_file import Table, read_table
 from msma.types import TRAITS, MsmaError
 
 SPLIT_NAMES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from msma.data.manifest import COLUMNS
-from msma.data.table_file import Table, read_table
+from msma.data.corpora.manifest import COLUMNS
+from msma.data.corpora.table_file import Table, read_table
 from msma.types import TRAITS, MsmaError
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from msma.data.archives import Progress, gather
-from msma.data.columns import read_columns
-from msma.data.label_pickle import read_label_pickle
-from msma.data.manifest import Found, Row
+from msma.data.corpora.archives import Progress, gather
+from msma.data.corpora.columns import read_columns
+from msma.data.corpora.label_pickle import read_label_pickle
+from msma.data.corpora.manifest import Found, Row
 from msma.types import TRAITS, MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
