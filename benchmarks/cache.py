@@ -36,7 +36,7 @@ def measure(side: str, folder: Path, fps: float) -> float:
     from msma.config import ClipConfig, Limits
     from msma.data.dataset import read_prepared
     from msma.media.faces import default_detector
-    from msma.media.windows import prepare_windows
+    from msma.media.prepare import prepare_windows
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])  # also where there are more cores
     torch.set_num_threads(THREADS)

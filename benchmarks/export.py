@@ -51,7 +51,7 @@ def main() -> None:
     from msma.checkpoint import load_weights
     from msma.config import Limits
     from msma.export import export_onnx
-    from msma.media.windows import prepare_windows
+    from msma.media.prepare import prepare_windows
 
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as name:

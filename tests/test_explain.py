@@ -14,8 +14,7 @@ from msma.config import Limits, Recipe
 from msma.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.loop import fresh_network
 from msma.media.clip import clip_from_arrays
-from msma.media.inputs import prepare
-from msma.media.windows import prepare_windows
+from msma.media.prepare import prepare, prepare_windows
 from msma.predict import Model
 from msma.tensors import collate, inputs_of
 from msma.types import MODALITIES, SAMPLE_RATE, TRAITS, Clip

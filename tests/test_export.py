@@ -33,7 +33,7 @@ from msma.config import ModelConfig
 from msma.export import answers_of_torch, difference, export_onnx, random_batch
 from msma.exported import MOST_BYTES, OUTPUTS, ExportedWeights, load_exported
 from msma.media.clip import clip_from_arrays
-from msma.media.inputs import prepare
+from msma.media.prepare import prepare
 from msma.types import Clip, MsmaError
 
 RUN, EXPORT = "run", "export"

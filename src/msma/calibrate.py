@@ -20,7 +20,7 @@ from msma.data.augment import SEEN
 from msma.data.cache_entry import KeptWindow, read_windows
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import mixed_seed
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model
 from msma.types import TRAITS, MsmaError, Window

@@ -28,7 +28,7 @@ from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
 from msma.media.clip import load_windows
 from msma.media.faces import Detector, default_detector, track_face
-from msma.media.inputs import prepare
+from msma.media.prepare import prepare
 from msma.model.linear_path import READINGS
 from msma.model.msma_net import MsMANet, features_of
 from msma.tensors import collate, inputs_of

@@ -20,7 +20,7 @@ from msma.checkpoint import Weights
 from msma.config import ClipConfig
 from msma.media.clip import load_windows
 from msma.media.faces import track_face
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales

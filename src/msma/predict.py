@@ -17,7 +17,7 @@ from msma.exported import load_exported
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.kept import Keeping
-from msma.media.windows import prepare_windows
+from msma.media.prepare import prepare_windows
 from msma.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
 from msma.types import (
     MODALITIES,

@@ -29,7 +29,7 @@ class Inputs:
     present: Bool[Tensor, "*b 2"]
     """Audio, visual: is there anything to use at all?"""
     audio_statistics: Float[Tensor, "*b k2"]
-    """Of the signal itself, for the quality head (`msma.media.signal_statistics`); zeros where it is missing."""
+    """Of the signal itself, for the quality head (`msma.media.quality_statistics`); zeros where it is missing."""
     visual_statistics: Float[Tensor, "*b k3"]
 
     def to(self, device: torch.device | str) -> Inputs:

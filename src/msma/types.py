@@ -35,7 +35,7 @@ SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 
 AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
-"""Numbers that tell of the quality of sound and picture: see `msma.media.signal_statistics`."""
+"""Numbers that tell of the quality of sound and picture: see `msma.media.quality_statistics`."""
 
 SILENCE = -1.0
 """Value of log-mel steps that stand for nothing: padding, and a missing sound."""
@@ -111,7 +111,7 @@ class InputArrays:
     present: Bool[np.ndarray, "2"]
     """Audio, visual: is there anything to use at all?"""
     audio_statistics: Float32[np.ndarray, " k2"]
-    """Of the signal itself, for the quality head (`msma.media.signal_statistics`); zeros where it is missing."""
+    """Of the signal itself, for the quality head (`msma.media.quality_statistics`); zeros where it is missing."""
     visual_statistics: Float32[np.ndarray, " k3"]
 
 

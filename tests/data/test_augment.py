@@ -30,7 +30,7 @@ from msma.data.augment import (
 )
 from msma.data.cache_entry import KeptWindow
 from msma.media.audio import hop_samples, log_mel
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.tensors import Features, Inputs, inputs_of
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 

@@ -25,7 +25,7 @@ from msma.data.dataset import read_prepared
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
 from msma.media.faces import default_detector
-from msma.media.windows import prepare_windows
+from msma.media.prepare import prepare_windows
 from msma.types import MsmaError
 
 CONFIG = ClipConfig(fps=2.0, crop_size=16, mels=16)

@@ -16,7 +16,7 @@ from msma.data.cache_entry import to_int16
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.clip import clip_from_arrays, load_windows
 from msma.media.faces import Detector, track_face
-from msma.media.inputs import prepare
+from msma.media.prepare import prepare
 from msma.types import MsmaError
 
 CONFIG = ClipConfig(fps=2.0, window_s=2.0)

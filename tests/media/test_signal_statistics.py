@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig
 from msma.media.audio import hop_samples, log_mel
-from msma.media.signal_statistics import (
+from msma.media.quality_statistics import (
     LEAST_MOTION,
     apparent_motion,
     block_means,

@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import correlate, correlation_lags
 from specimens import specimen
 
-from msma.media.sound_codec import decode, encode, recode_sound
+from msma.media.encode import decode, encode, recode_sound
 from msma.types import MsmaError
 
 every_codec = pytest.mark.parametrize("codec", ["opus", "mp3"])

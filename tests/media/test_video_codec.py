@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from specimens import specimen
 
-from msma.media.video_codec import decode_pictures, encode_pictures, recode_pictures
+from msma.media.encode import decode_pictures, encode_pictures, recode_pictures
 
 CRFS = (20.0, 30.0, 40.0, 51.0)
 

@@ -14,7 +14,7 @@ from planted import CLIP, planted_window
 from tiny_hf import TINY
 
 from msma.config import ModelConfig
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.model.linear_path import READINGS, answer_of, pool
 from msma.model.msma_net import MsMANet
 from msma.tensors import Features, Inputs, collate, collate_features, inputs_of

@@ -24,8 +24,7 @@ from msma.corruptions.table import named
 from msma.data.cache import KeptWindow, read_windows
 from msma.data.corpora.manifest import Row
 from msma.files import written_whole
-from msma.media.inputs import frame_slots
-from msma.media.windows import prepared
+from msma.media.prepare import frame_slots, prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.predict import Model
 from msma.tensors import ModelOutput

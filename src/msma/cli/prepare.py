@@ -131,7 +131,7 @@ def media_checker(wanted: bool) -> Callable[[Path], None] | None:
     if not wanted:
         return None
     from msma.config import Limits
-    from msma.media.windows import check_media
+    from msma.media.prepare import check_media
 
     return lambda path: check_media(path, Limits())
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32
 from scipy.signal import butter, fftconvolve, sosfilt, sosfiltfilt
 
 from msma.corruptions.corruption import AUDIO, Corruption
-from msma.media.sound_codec import recode_sound
+from msma.media.encode import recode_sound
 from msma.types import SAMPLE_RATE
 
 Waveform = Float32[np.ndarray, " n"]

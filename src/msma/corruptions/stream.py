@@ -15,8 +15,8 @@ from msma.corruptions.audio import band_limit, packet_loss
 from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption, in_stretches
 from msma.corruptions.visual import Frames
 from msma.media.audio import SILENT_DB, level_db
+from msma.media.encode import recode_pictures
 from msma.media.frames import resize
-from msma.media.video_codec import recode_pictures
 from msma.types import SAMPLE_RATE, Clip, MsmaError
 
 COLLAPSED_STEPS = 100

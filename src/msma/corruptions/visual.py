@@ -15,8 +15,8 @@ from jaxtyping import Float64, UInt8
 from scipy.special import ndtri, pdtr
 
 from msma.corruptions.corruption import VISUAL, Corruption
+from msma.media.encode import to_jpeg
 from msma.media.frames import resize
-from msma.media.jpeg import to_jpeg
 
 Frames = UInt8[np.ndarray, "t h w 3"]
 Outcomes = UInt8[np.ndarray, "256 256"]

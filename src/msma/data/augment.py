@@ -20,7 +20,7 @@ from msma.corruptions.scenarios import face_after, same_pictures
 from msma.corruptions.table import HELD_OUT, ROWS
 from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.model.partials import sample_mask
 from msma.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip

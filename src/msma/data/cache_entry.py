@@ -23,8 +23,8 @@ from safetensors.numpy import load, save
 
 from msma.config import first_line
 from msma.files import written_whole
-from msma.media.inputs import degradations
-from msma.media.jpeg import to_jpeg
+from msma.media.encode import to_jpeg
+from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError
 
 MAGIC = b"msma clip 2\n"

@@ -16,7 +16,7 @@ from msma.config import ClipConfig, TrainConfig
 from msma.data.augment import at_progress, degraded_inputs, masked
 from msma.data.cache import read_notes, read_windows
 from msma.data.corpora.manifest import Row
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
 from msma.types import MODALITIES, MsmaError, Prepared
 

@@ -26,7 +26,7 @@ from msma.data.corpora.manifest import Row
 from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.data.processes import leave_interrupts
 from msma.files import written_whole
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.model.msma_net import MsMANet
 from msma.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MsmaError

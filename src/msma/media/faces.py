@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,6 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.config import ClipConfig
-from msma.media.threads import one_thread
 from msma.types import Clip, FaceTrack, MsmaError
 
 MIN_SCORE = 0.6
@@ -240,3 +242,25 @@ def smooth(boxes: Float32[np.ndarray, "found 4"]) -> Float32[np.ndarray, "found 
     """Running median of three, which removes single jumps and keeps the pace of a moving head."""
     padded = np.concatenate([boxes[:1], boxes, boxes[-1:]])
     return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0).astype(np.float32)
+
+
+_LOCK = threading.RLock()  # so that two callers do not restore each other's 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes with a single thread, and so does what was loaded after it and shares its OpenMP.
+
+    Where torch was not loaded there is nothing to share, and it is not loaded for this.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    with _LOCK:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from base64 import b64encode
 import numpy as np
 from jaxtyping import UInt8
 
-from msma.media.jpeg import shrunk, to_jpeg
+from msma.media.encode import shrunk, to_jpeg
 from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, Prepared
 
 MOST_FACES = 8

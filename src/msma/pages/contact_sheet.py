@@ -12,9 +12,8 @@ import numpy as np
 from msma.config import ClipConfig
 from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
-from msma.media.encode import write_mp4
+from msma.media.encode import shrunk, write_mp4
 from msma.media.faces import default_detector, track_face
-from msma.media.jpeg import shrunk
 from msma.pages.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
 from msma.pages.page import data_uri, page, text
 from msma.types import MODALITIES, SAMPLE_RATE, Clip

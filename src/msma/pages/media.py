@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.media.audio import FLOOR_DB, level_db
-from msma.media.jpeg import shrunk, to_jpeg
-from msma.media.sound_codec import encode
+from msma.media.encode import encode, shrunk, to_jpeg
 from msma.pages.clip_parts import full_scale, wave
 from msma.pages.page import data_uri, text
 from msma.types import SAMPLE_RATE

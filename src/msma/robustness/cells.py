@@ -29,7 +29,7 @@ from msma.evaluate import answered_targets, bounds_of
 from msma.files import written_whole
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
-from msma.media.windows import prepared
+from msma.media.prepare import prepared
 from msma.metrics import all_metrics, draw_sources, labelled_traits
 from msma.pooling import durations, pooled, pooled_traits
 from msma.predict import Model, load

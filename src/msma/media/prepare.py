@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 
-from msma.config import ClipConfig
+from msma.config import ClipConfig, Limits
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
+from msma.media.clip import load_windows
+from msma.media.container import open_media
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.frames import face_crops, whole_pictures
-from msma.media.signal_statistics import SCENE_SIDE, picture_statistics, sound_statistics
-from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, InputArrays, MsmaError
+from msma.media.quality_statistics import SCENE_SIDE, picture_statistics, sound_statistics
+from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, InputArrays, MsmaError, Prepared
 
 
 def prepare(
@@ -91,3 +96,43 @@ def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
     return dict(zip(MODALITIES, (coverage(clip, sound_s), min(1.0, seen)), strict=True))
+
+
+def prepare_windows(
+    source: str | Path | bytes | Clip, config: ClipConfig, limits: Limits, detector: Detector | None
+) -> Iterator[Prepared]:
+    """Read, find the face and prepare, window by window; memory does not grow with the length.
+
+    Raises:
+        MsmaError: the source cannot be read or is refused.
+    """
+    for clip in load_windows(source, config, limits):
+        yield prepared(clip, track_face(clip, config, detector), config)
+
+
+def prepared(clip: Clip, face: FaceTrack, config: ClipConfig) -> Prepared:
+    """One window whose face is known, from a file or from the cache.
+
+    Raises:
+        MsmaError: pictures that come faster than `config.fps`.
+    """
+    inputs = prepare(clip, config, face)
+    return Prepared(
+        inputs=inputs,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        reasons=degradations(clip, face),
+        used=used_shares(clip, inputs, config),
+        face_detector=face.detector,
+        media=clip.media,
+    )
+
+
+def check_media(path: Path, limits: Limits) -> None:
+    """Open a file and read its headers.
+
+    Raises:
+        MsmaError: it cannot be read or is refused.
+    """
+    with open_media(path, limits, str(path)):
+        pass
