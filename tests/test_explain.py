@@ -15,8 +15,8 @@ from msma.explain import ExplainedWindow, Explanation, attention_by_second, expl
 from msma.loop import fresh_network
 from msma.media.clip import clip_from_arrays
 from msma.media.prepare import prepare, prepare_windows
+from msma.model.tensors import collate, inputs_of
 from msma.predict import Model
-from msma.tensors import collate, inputs_of
 from msma.types import MODALITIES, SAMPLE_RATE, TRAITS, Clip
 from msma.weights_config import WeightsConfig
 

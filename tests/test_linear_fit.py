@@ -16,8 +16,8 @@ from msma.loop import logit, new_network
 from msma.metrics import ccc
 from msma.model.linear_path import BOX, READINGS, LinearPath
 from msma.model.msma_net import MsMANet
+from msma.model.tensors import Features, collate_features
 from msma.ridge import MIN_ROWS, Shrinkage, shrunk
-from msma.tensors import Features, collate_features
 
 AUDIO, VISUAL, CLIPS = 3, 2, 60
 PRIOR = np.array([0.3, 0.4, 0.5, 0.6, 0.7])

@@ -22,8 +22,8 @@ from msma.data.dataset import read_prepared
 from msma.data.features import read_features
 from msma.evaluate import predict_split
 from msma.metrics import all_metrics, ccc
+from msma.model.tensors import collate, collate_features, inputs_of
 from msma.predict import load
-from msma.tensors import collate, collate_features, inputs_of
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 

@@ -21,7 +21,7 @@ from msma.conformal import Calibration
 from msma.files import written_whole
 from msma.hub import fetch, repository_in
 from msma.model.msma_net import MsMANet
-from msma.tensors import ModelOutput, collate, inputs_of
+from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
 from msma.weights_config import WeightsConfig, read_calibration, read_config, save_calibration
 

@@ -31,7 +31,7 @@ from msma.media.faces import Detector, default_detector, track_face
 from msma.media.prepare import prepare
 from msma.model.linear_path import READINGS
 from msma.model.msma_net import MsMANet, features_of
-from msma.tensors import collate, inputs_of
+from msma.model.tensors import collate, inputs_of
 from msma.types import MsmaError
 
 VARIANTS: dict[str, dict[str, Any]] = {

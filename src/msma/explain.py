@@ -24,8 +24,8 @@ from msma.media.prepare import prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
+from msma.model.tensors import ModelOutput
 from msma.predict import Model, name_of
-from msma.tensors import ModelOutput
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
 
 MOST_WINDOWS = 4

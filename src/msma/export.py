@@ -28,7 +28,7 @@ from msma.exported import EXPORT_FILE, INPUTS, NETWORK_FILE, OUTPUTS, Export, Ex
 from msma.files import written_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones import HF
-from msma.tensors import Inputs
+from msma.model.tensors import Inputs
 from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, MsmaError
 from msma.weights_config import save_calibration
 

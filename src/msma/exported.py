@@ -50,7 +50,7 @@ class Export(Frozen):
 
 @dataclass(frozen=True)
 class OutputArrays:
-    """The answer of an exported network for a batch, as `msma.tensors.ModelOutput` holds it."""
+    """The answer of an exported network for a batch, as `msma.model.tensors.ModelOutput` holds it."""
 
     traits: Float32[np.ndarray, "b 5"]
     quality: Float32[np.ndarray, "b 2"]

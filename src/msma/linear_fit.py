@@ -16,8 +16,8 @@ from msma.data.features import read_features
 from msma.metrics import labelled_traits
 from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
+from msma.model.tensors import collate_features
 from msma.ridge import MIN_ROWS, Shrinkage, fit_linear
-from msma.tensors import collate_features
 
 MARGIN = 0.5
 """By this share of its width the range of a feature is widened at both ends: among many features, any clip is a little

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import TrainConfig
-from msma.tensors import ModelOutput
+from msma.model.tensors import ModelOutput
 from msma.types import MODALITIES
 
 TRAINED = (

@@ -236,7 +236,7 @@ class Model(Generic[NetworkT]):
         return self.told(window, self.output(window))
 
     def output(self, window: Prepared, *, return_intermediates: bool = False) -> Any:
-        """What the network gives for a batch of this window alone: a `msma.tensors.ModelOutput`, or OutputArrays."""
+        """What the network gives for a batch of this window alone: a `msma.model.tensors.ModelOutput`, or OutputArrays."""
         return self.weights.output(window.inputs, return_intermediates=return_intermediates)
 
     def told(self, window: Prepared, output: Any) -> Window:

@@ -2,7 +2,7 @@
 
     file ── media ──▶ Clip ── corruptions ──▶ Clip ── prepare ──▶ InputArrays ── model ──▶ Prediction
 
-No torch here: what is made of tensors is in `msma.tensors`.
+No torch here: what is made of tensors is in `msma.model.tensors`.
 
 Shape letters, used in every annotation of the package:
 
@@ -96,7 +96,7 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class InputArrays:
-    """What the network sees of one window, as arrays; `msma.tensors.inputs_of` gives the same memory as tensors."""
+    """What the network sees of one window, as arrays; `msma.model.tensors.inputs_of` gives the same memory as tensors."""
 
     frames: UInt8[np.ndarray, "t 3 s s"]
     """Face crops, RGB."""

@@ -31,7 +31,7 @@ from msma.data.augment import (
 from msma.data.cache_entry import KeptWindow
 from msma.media.audio import hop_samples, log_mel
 from msma.media.prepare import prepared
-from msma.tensors import Features, Inputs, inputs_of
+from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
 FRAMES, SIDE, STEPS = 6, 8, 120

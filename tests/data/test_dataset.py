@@ -21,7 +21,7 @@ from msma.data.corpora.manifest import Row
 from msma.data.dataset import ClipDataset, StepBatches, collate_items, each_batch, mixed_seed, read_prepared
 from msma.media.faces import whole_frame
 from msma.media.prepare import prepared
-from msma.tensors import Inputs, inputs_of
+from msma.model.tensors import Inputs, inputs_of
 from msma.types import Clip, MediaInfo, MsmaError
 
 CLIPS, WINDOWS = 5, 3

@@ -22,7 +22,7 @@ from msma.data.dataset import read_prepared
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
 from msma.loop import new_network
 from msma.model.msma_net import MsMANet
-from msma.tensors import Features, Inputs, collate, inputs_of
+from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.train import with_architectures
 from msma.types import MsmaError
 

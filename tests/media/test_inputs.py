@@ -15,7 +15,7 @@ from msma.media.audio import log_mel
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
 from msma.media.prepare import degradations, prepare, used_shares
-from msma.tensors import Features, collate, collate_features, inputs_of
+from msma.model.tensors import Features, collate, collate_features, inputs_of
 from msma.types import Clip, InputArrays, MediaInfo, MsmaError
 
 CONFIG = ClipConfig(crop_size=16, mels=8)

@@ -17,7 +17,7 @@ from msma.config import ModelConfig
 from msma.media.prepare import prepared
 from msma.model.linear_path import READINGS, answer_of, pool
 from msma.model.msma_net import MsMANet
-from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
+from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
 
 CONFIG = CLIP.model_copy(update={"mels": 20})
 VIT = {"config": {"model_type": "vit", "image_size": 16, "patch_size": 8, **TINY}}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msma.model.layers import AttentiveStatistics, masked_mean, time_embedding
-from msma.model.modal import MissingToken, QualityHead, modality_weights
+from msma.model.modal_enhancement import MissingToken, QualityHead, modality_weights
 
 WIDTH = 8
 

@@ -22,7 +22,7 @@ from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
 from msma.media.prepare import prepared
 from msma.model.partials import sample_mask
-from msma.tensors import Features, Inputs, inputs_of
+from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip
 
 SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)

@@ -17,7 +17,7 @@ from msma.data.augment import at_progress, degraded_inputs, masked
 from msma.data.cache import read_notes, read_windows
 from msma.data.corpora.manifest import Row
 from msma.media.prepare import prepared
-from msma.tensors import Features, Inputs, collate, collate_features, inputs_of
+from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
 from msma.types import MODALITIES, MsmaError, Prepared
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]

@@ -28,7 +28,7 @@ from msma.data.processes import leave_interrupts
 from msma.files import written_whole
 from msma.media.prepare import prepared
 from msma.model.msma_net import MsMANet
-from msma.tensors import Features, Inputs, collate, inputs_of
+from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MsmaError
 
 FORMAT = 3

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from msma.model.layers import masked_mean
-from msma.tensors import Features
+from msma.model.tensors import Features
 from msma.types import TRAITS
 
 READINGS = {"both": (0, 1), "audio": (0,), "visual": (1,)}

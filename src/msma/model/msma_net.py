@@ -15,8 +15,8 @@ from msma.model.fusion import CrossAttentionFusion
 from msma.model.head import TraitHead
 from msma.model.layers import AttentiveStatistics
 from msma.model.linear_path import BOX, LinearPath, answer_of
-from msma.model.modal import Imputer, MissingToken, QualityHead, modality_weights
-from msma.tensors import Features, Inputs, ModelOutput
+from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
+from msma.model.tensors import Features, Inputs, ModelOutput
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
 
 

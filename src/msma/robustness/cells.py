@@ -31,6 +31,7 @@ from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepared
 from msma.metrics import all_metrics, draw_sources, labelled_traits
+from msma.model.tensors import ModelOutput
 from msma.pooling import durations, pooled, pooled_traits
 from msma.predict import Model, load
 from msma.robustness.distortion import distortion
@@ -40,7 +41,6 @@ from msma.scoring.coverage import coverage_of
 from msma.scoring.files import part_json, without_nan
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import part_of
-from msma.tensors import ModelOutput
 from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
 
 NEVER, ALWAYS = 1e-6, 1 - 1e-6
