@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from msma.config import ClipConfig
-from msma.model.backbones import Stacked, audio_backbone, visual_backbone
-from msma.model.efficientnet import EfficientNetLite0
-from msma.model.ge2e import Ge2e
+from msma.model.backbones.by_name import Stacked, audio_backbone, visual_backbone
+from msma.model.backbones.efficientnet import EfficientNetLite0
+from msma.model.backbones.ge2e import Ge2e
 from msma.pretrained import PACKAGED, load_backbone, packaged, pull
 from msma.pretrained.wheels import convert_wheel, tensors_sha256
 from msma.pretrained.wheels import weights_folder as where_weights_are

@@ -27,7 +27,7 @@ from msma.config import ClipConfig, first_line
 from msma.exported import EXPORT_FILE, INPUTS, NETWORK_FILE, OUTPUTS, Export, ExportedWeights, digest_of, load_exported
 from msma.files import written_whole
 from msma.media.audio import hop_samples, mel_steps
-from msma.model.backbones import HF
+from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
 from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, MsmaError
 from msma.weights_config import save_calibration

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones import audio_backbone, visual_backbone
-from msma.model.seam import AudioBackbone, VisualBackbone
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.by_name import audio_backbone, visual_backbone
 
 CLIP = ClipConfig()
 HOP = 256

@@ -14,7 +14,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from msma.model.efficientnet import EfficientNetLite0
+from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.pretrained import PACKAGED, load_backbone
 
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967

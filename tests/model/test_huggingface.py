@@ -17,8 +17,8 @@ from tiny_hf import CONVOLUTIONS, RESNET, TINY, saved
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones import audio_backbone, visual_backbone
-from msma.model.huggingface import MODEL_TYPES, HfAudio, HfVisual, build
+from msma.model.backbones.by_name import audio_backbone, visual_backbone
+from msma.model.backbones.transformers import MODEL_TYPES, HfAudio, HfVisual, build
 from msma.pretrained import architecture, load_backbone
 from msma.types import MsmaError
 

@@ -8,7 +8,7 @@ import scipy.fft
 import torch
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.mfcc import COEFFICIENTS, Mfcc
+from msma.model.backbones.mfcc import COEFFICIENTS, Mfcc
 
 CLIP = ClipConfig()
 HOP = 256

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msma.model.partials import STEP, WINDOW, kept_windows, sample_mask, window_count
+from msma.model.backbones.utterance_windows import STEP, WINDOW, kept_windows, sample_mask, window_count
 
 SECOND = 16000
 

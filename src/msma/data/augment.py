@@ -21,7 +21,7 @@ from msma.corruptions.table import HELD_OUT, ROWS
 from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
 from msma.media.prepare import prepared
-from msma.model.partials import sample_mask
+from msma.model.backbones.utterance_windows import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip
 

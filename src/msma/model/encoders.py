@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ModelConfig
-from msma.model.backbones import audio_backbone, visual_backbone
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.by_name import audio_backbone, visual_backbone
 from msma.model.layers import ChannelNorm, time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
-from msma.model.seam import AudioBackbone, VisualBackbone
 
 BANDS = 8
 """A sound's map is pooled to this many bands, if it has more."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from msma.model.backbones import HF, Stacked
-from msma.model.huggingface import HfAudio, HfVisual
+from msma.model.backbones.by_name import HF, Stacked
+from msma.model.backbones.transformers import HfAudio, HfVisual
 from msma.pretrained.hub import load_model, read_architecture
 from msma.pretrained.wheels import (
     FOLDER_VARIABLE,

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from msma.config import ConfigError, first_line
-from msma.model.backbones import HF
-from msma.model.huggingface import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
+from msma.model.backbones.by_name import HF
+from msma.model.backbones.transformers import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
 from msma.pretrained.wheels import tensors_sha256
 from msma.types import MsmaError
 

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from msma.config import first_line
 from msma.files import written_whole
-from msma.model.efficientnet import GROUPS
-from msma.model.ge2e import LAYERS
+from msma.model.backbones.efficientnet import GROUPS
+from msma.model.backbones.ge2e import LAYERS
 from msma.types import MsmaError
 
 FOLDER_VARIABLE = "MSMA_WEIGHTS"

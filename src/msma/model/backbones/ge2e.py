@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from msma.model.partials import STEP, STEP_S, WINDOW, kept_windows, sample_mask, window_count
-from msma.model.seam import AudioBackbone
+from msma.model.backbones.backbone import AudioBackbone
+from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, kept_windows, sample_mask, window_count
 from msma.types import SAMPLE_RATE
 
 MELS, WIDTH, LAYERS = 40, 256, 3

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.efficientnet import EfficientNetLite0
-from msma.model.ge2e import Ge2e
-from msma.model.huggingface import HfAudio, HfVisual
-from msma.model.mfcc import Mfcc
-from msma.model.seam import AudioBackbone, VisualBackbone
-from msma.model.small import SmallAudioBackbone, SmallVisualBackbone
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.efficientnet import EfficientNetLite0
+from msma.model.backbones.ge2e import Ge2e
+from msma.model.backbones.mfcc import Mfcc
+from msma.model.backbones.small import SmallAudioBackbone, SmallVisualBackbone
+from msma.model.backbones.transformers import HfAudio, HfVisual
 
 HF = "hf:"
 """What the names of models of the transformers library begin with; a repository or a folder follows."""

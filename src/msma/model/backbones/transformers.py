@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.config import ConfigError, first_line
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.utterance_windows import sample_mask
 from msma.model.layers import keep_norm_statistics
-from msma.model.partials import sample_mask
-from msma.model.seam import AudioBackbone, VisualBackbone
 from msma.types import SAMPLE_RATE, MsmaError
 
 # An architecture may come with weights from elsewhere: what decides sizes has a ceiling.

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.partials import STEP, STEP_S, WINDOW, kept_windows, sample_mask
-from msma.model.seam import AudioBackbone
+from msma.model.backbones.backbone import AudioBackbone
+from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, kept_windows, sample_mask
 from msma.types import SAMPLE_RATE
 
 COEFFICIENTS = 20

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.layers import ChannelNorm, ConvBlock, keep
-from msma.model.seam import AudioBackbone, VisualBackbone
 
 
 class SmallVisualBackbone(VisualBackbone):

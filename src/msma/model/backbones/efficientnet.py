@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from msma.model.backbones.backbone import VisualBackbone
 from msma.model.layers import keep_norm_statistics
-from msma.model.seam import VisualBackbone
 
 STEM, HEAD = 32, 1280
 GROUPS = (
