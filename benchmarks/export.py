@@ -48,10 +48,10 @@ def main() -> None:
     import torch
 
     import msma
-    from msma.checkpoint import load_weights
     from msma.config import Limits
-    from msma.export import export_onnx
     from msma.media.prepare import prepare_windows
+    from msma.weights.checkpoint import load_weights
+    from msma.weights.onnx_export import export_onnx
 
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as name:

@@ -23,8 +23,6 @@ WIDEST = 0.2
 def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from scipy.stats import betabinom
 
-    from msma.conformal import bounds as interval
-    from msma.conformal import conformal_quantiles
     from msma.corruptions.scenarios import CLEAN, six
     from msma.data.corpora.manifest import mean_target, read_manifest, targets
     from msma.evaluate import bounds_of
@@ -32,6 +30,8 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.robustness.suite import cell_path
     from msma.scoring.coverage import Bounds, coverage_of
     from msma.types import TRAITS
+    from msma.weights.calibration import bounds as interval
+    from msma.weights.calibration import conformal_quantiles
 
     model, manifest = load(run), read_manifest(manifest_path)
     assert model.weights.calibration is not None, "these weights have no intervals"

@@ -16,7 +16,6 @@ from planted import CLIP, MODEL, RECIPE
 from robustness.made_up import graded, one, suite
 
 from msma import provenance
-from msma.conformal import CalibratedOn, calibration_of
 from msma.files import write_json
 from msma.robustness.summary import summarize, summary_json
 from msma.scoring.coverage import Bounds
@@ -24,7 +23,8 @@ from msma.scoring.evaluation import coverage_on, evaluate_read
 from msma.scoring.files import evaluation_json, without_nan, write_evaluation
 from msma.scoring.predictions import Read
 from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
-from msma.weights_config import WeightsConfig, save_calibration
+from msma.weights.calibration import CalibratedOn, calibration_of
+from msma.weights.config import WeightsConfig, save_calibration
 
 LABELS = LabelDistribution("planted", "val", 40, {trait: np.linspace(0.0, 1.0, 21).tolist() for trait in TRAITS})
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from msma.checkpoint import Weights, load_weights, save_weights, weights_sha256
 from msma.config import ClipConfig, ModelConfig
-from msma.conformal import CalibratedOn, Calibration, calibration_of
 from msma.model.msma_net import MsMANet
 from msma.types import TRAITS
-from msma.weights_config import WeightsConfig, save_calibration
+from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
+from msma.weights.checkpoint import Weights, load_weights, save_weights, weights_sha256
+from msma.weights.config import WeightsConfig, save_calibration
 
 CLIP = ClipConfig(crop_size=16, mels=20, window_s=4.0)
 SMALL = ModelConfig(width=16, heads=2, spatial_scales=(1, 3), temporal_scales=(1, 2))

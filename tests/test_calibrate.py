@@ -13,7 +13,6 @@ from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner
 
 from msma.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
-from msma.checkpoint import calibration_sha256, load_weights
 from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
@@ -24,7 +23,8 @@ from msma.evaluate import evaluate, predict_split
 from msma.predict import Model, load
 from msma.train import train
 from msma.types import TRAITS, Clip, MsmaError
-from msma.weights_config import save_calibration
+from msma.weights.checkpoint import calibration_sha256, load_weights
+from msma.weights.config import save_calibration
 
 HELD_OUT = 40
 """Clips of validation, two a source."""

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from msma.checkpoint import load_weights, save_weights, weights_sha256
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
-from msma.weights_config import WeightsConfig
+from msma.weights.checkpoint import load_weights, save_weights, weights_sha256
+from msma.weights.config import WeightsConfig
 
 CONFIG = WeightsConfig(
     name="tiny",

@@ -12,7 +12,6 @@ from exports import CLIP, SMALL
 from torch import nn
 from typer.testing import CliRunner
 
-from msma.checkpoint import load_weights
 from msma.cli import app
 from msma.complexity import (
     MEDIA_STAGES,
@@ -30,6 +29,7 @@ from msma.complexity import (
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
+from msma.weights.checkpoint import load_weights
 
 
 def network_of(**changes: object) -> MsMANet:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mapie.regression import SplitConformalRegressor
 from sklearn.dummy import DummyRegressor
 
-from msma.conformal import (
+from msma.types import TRAITS, MsmaError
+from msma.weights.calibration import (
     COVERAGES,
     CalibratedOn,
     Calibration,
@@ -23,7 +24,6 @@ from msma.conformal import (
     level_of,
     used_quality,
 )
-from msma.types import TRAITS, MsmaError
 
 errors_of = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

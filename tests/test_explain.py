@@ -9,7 +9,6 @@ import pytest
 import torch
 from planted import CLIP, RECIPE, changed
 
-from msma.checkpoint import Weights
 from msma.config import Limits, Recipe
 from msma.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.loop import fresh_network
@@ -18,7 +17,8 @@ from msma.media.prepare import prepare, prepare_windows
 from msma.model.tensors import collate, inputs_of
 from msma.predict import Model
 from msma.types import MODALITIES, SAMPLE_RATE, TRAITS, Clip
-from msma.weights_config import WeightsConfig
+from msma.weights.checkpoint import Weights
+from msma.weights.config import WeightsConfig
 
 SECONDS = 4
 HIGH, LOW = 0.8, 0.2

@@ -26,15 +26,15 @@ from tiny_hf import CONVOLUTIONS, TINY
 from typer.testing import CliRunner
 
 import msma
-from msma import export as export_module
-from msma.checkpoint import Weights, load_weights
 from msma.cli import app
 from msma.config import ModelConfig
-from msma.export import answers_of_torch, difference, export_onnx, random_batch
-from msma.exported import MOST_BYTES, OUTPUTS, ExportedWeights, load_exported
 from msma.media.clip import clip_from_arrays
 from msma.media.prepare import prepare
 from msma.types import Clip, MsmaError
+from msma.weights import onnx_export as export_module
+from msma.weights.checkpoint import Weights, load_weights
+from msma.weights.onnx import MOST_BYTES, OUTPUTS, ExportedWeights, load_exported
+from msma.weights.onnx_export import answers_of_torch, difference, export_onnx, random_batch
 
 RUN, EXPORT = "run", "export"
 

@@ -18,16 +18,16 @@ from safetensors.torch import load_file, save
 from typer.testing import CliRunner
 
 import msma
-from msma.checkpoint import calibration_sha256, find_weights, save_weights
-from msma.checkpoint import weights_sha256 as sha256
 from msma.cli import app
 from msma.config import ClipConfig, ModelConfig
-from msma.conformal import CalibratedOn, calibration_of
-from msma.hub import MOST_BYTES, push, repository_in
 from msma.model.msma_net import MsMANet
 from msma.predict import Model, load
 from msma.types import TRAITS, MsmaError
-from msma.weights_config import WeightsConfig, save_calibration
+from msma.weights.calibration import CalibratedOn, calibration_of
+from msma.weights.checkpoint import calibration_sha256, find_weights, save_weights
+from msma.weights.checkpoint import weights_sha256 as sha256
+from msma.weights.config import WeightsConfig, save_calibration
+from msma.weights.hub import MOST_BYTES, push, repository_in
 
 NAME = "someone/msma-net"
 CONFIG = WeightsConfig(

@@ -22,19 +22,19 @@ from typer.testing import CliRunner, Result
 
 import msma
 from msma.calibrate import calibrate
-from msma.checkpoint import calibration_sha256, load_weights, weights_sha256
 from msma.cli import app
 from msma.data import cache
 from msma.data.cache import CacheReport
 from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
-from msma.hub import MOST_BYTES
 from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table
 from msma.predict import load
 from msma.train import train
 from msma.types import TRAITS, MsmaError
-from msma.weights_config import save_calibration
+from msma.weights.checkpoint import calibration_sha256, load_weights, weights_sha256
+from msma.weights.config import save_calibration
+from msma.weights.hub import MOST_BYTES
 
 NAME = "someone/msma-net"
 CEILING = {"ccc": dict.fromkeys([*TRAITS, "mean"], 0.9), "mean_accuracy": dict.fromkeys([*TRAITS, "mean"], 0.95)}

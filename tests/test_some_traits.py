@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from planted import CACHED, RECIPE, only, planted_corpus
 
-from msma.checkpoint import load_weights
 from msma.data.cache import CacheReport
 from msma.data.dataset import read_prepared
 from msma.evaluate import evaluate, predict_split
@@ -19,6 +18,7 @@ from msma.predict import load
 from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
 from msma.train import train
 from msma.types import TRAITS, MsmaError
+from msma.weights.checkpoint import load_weights
 
 SOME = ("extraversion", "neuroticism")
 LABELLED = [trait in SOME for trait in TRAITS]

@@ -14,7 +14,6 @@ from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
 from msma import loop
-from msma.checkpoint import load_weights
 from msma.config import load_recipe
 from msma.data.cache import CacheReport, read_entry, write_entry
 from msma.data.corpora.manifest import targets
@@ -26,6 +25,7 @@ from msma.model.tensors import collate, collate_features, inputs_of
 from msma.predict import load
 from msma.train import train
 from msma.types import TRAITS, MsmaError
+from msma.weights.checkpoint import load_weights
 
 VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "batch_size": 7})
 PATCHES = {"image_size": 16, "patch_size": 8}

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msma.checkpoint import weights_sha256
-from msma.conformal import CalibratedOn, Calibration, calibration_of
 from msma.corruptions.corruption import SEVERITIES, WORST
 from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupted_with_face
 from msma.data.augment import SEEN
@@ -24,6 +22,8 @@ from msma.media.prepare import prepared
 from msma.pooling import pooled_quality, pooled_traits
 from msma.predict import Model
 from msma.types import TRAITS, MsmaError, Window
+from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
+from msma.weights.checkpoint import weights_sha256
 
 MOST_CLIPS = 400
 CORRUPTED = 2

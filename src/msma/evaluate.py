@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.config import ClipConfig
-from msma.conformal import bounds, used_quality
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import each_batch, read_prepared
@@ -25,6 +23,8 @@ from msma.scoring.coverage import Bounds
 from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
 from msma.scoring.predictions import Predictions
 from msma.types import TRAITS, MsmaError, Prepared
+from msma.weights.calibration import bounds, used_quality
+from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
 
 def predict_split(

@@ -16,7 +16,6 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
-from msma.checkpoint import Weights
 from msma.config import ClipConfig
 from msma.media.clip import load_windows
 from msma.media.faces import track_face
@@ -27,6 +26,7 @@ from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import ModelOutput
 from msma.predict import Model, name_of
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
+from msma.weights.checkpoint import Weights
 
 MOST_WINDOWS = 4
 """Of a long video, the first so many are explained: a minute."""

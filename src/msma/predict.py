@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runt
 import numpy as np
 
 from msma.config import ClipConfig, Limits, first_line
-from msma.conformal import COVERAGES, Calibration, bounds, level_of
-from msma.exported import load_exported
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.kept import Keeping
@@ -31,10 +29,12 @@ from msma.types import (
     Prepared,
     Window,
 )
-from msma.weights_config import WeightsConfig
+from msma.weights.calibration import COVERAGES, Calibration, bounds, level_of
+from msma.weights.config import WeightsConfig
+from msma.weights.onnx import load_exported
 
 if TYPE_CHECKING:
-    from msma.checkpoint import Weights
+    from msma.weights.checkpoint import Weights
 
 LEAST_QUALITY = 0.1
 """A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the answer is `degraded`, and
@@ -47,7 +47,7 @@ Runtime = Literal["torch", "onnx"]
 
 @runtime_checkable
 class Network(Protocol):
-    """What answers for a window: `msma.checkpoint.Weights`, or `msma.exported.ExportedWeights`."""
+    """What answers for a window: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
 
     @property
     def name(self) -> str: ...
@@ -93,7 +93,7 @@ class Model(Generic[NetworkT]):
 
         What was chosen when they were loaded (device, face, limits, alpha) is not part of them.
         """
-        from msma.checkpoint import save_pretrained
+        from msma.weights.checkpoint import save_pretrained
 
         save_pretrained(Path(folder), self.tensors())
 
@@ -117,8 +117,8 @@ class Model(Generic[NetworkT]):
             MsmaError: without results of these weights there is no card, and nothing is shared; the hub does not allow
                 it.
         """
-        from msma.hub import push
         from msma.model_card import written_folder
+        from msma.weights.hub import push
 
         home = None if run is None else Path(run)
         with TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ class Model(Generic[NetworkT]):
         Raises:
             MsmaError: this is an exported network.
         """
-        from msma.checkpoint import Weights
+        from msma.weights.checkpoint import Weights
 
         if not isinstance(self.weights, Weights):
             raise MsmaError(f"{self.weights.name}: an exported network; load the run that it was exported from")
@@ -296,7 +296,7 @@ def load(
 
 
 def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:
-    from msma.checkpoint import find_weights
+    from msma.weights.checkpoint import find_weights
 
     try:
         return find_weights(name, revision, device, calibrated)

@@ -19,7 +19,6 @@ import yaml
 from torch import Tensor
 
 from msma import provenance
-from msma.checkpoint import save_weights
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.corpora.manifest import Manifest, mean_target, targets
 from msma.data.dataset import ClipDataset
@@ -32,7 +31,8 @@ from msma.metrics import all_metrics, labelled_traits
 from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
-from msma.weights_config import WeightsConfig, read_json
+from msma.weights.checkpoint import save_weights
+from msma.weights.config import WeightsConfig, read_json
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 

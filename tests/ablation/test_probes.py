@@ -11,14 +11,14 @@ from planted import CLIP, RECIPE, changed, planted_window
 
 from msma.ablation import probes
 from msma.ablation.probes import probe, read_probed, with_noise_in, write_probed
-from msma.checkpoint import Weights
 from msma.config import Limits, Recipe
 from msma.data.cache import KeptWindow, write_entry
 from msma.data.corpora.manifest import Row
 from msma.loop import fresh_network
 from msma.predict import Model
 from msma.types import MsmaError
-from msma.weights_config import WeightsConfig
+from msma.weights.checkpoint import Weights
+from msma.weights.config import WeightsConfig
 
 WHOLE = changed(RECIPE, clip={"face": "whole"})
 

@@ -13,11 +13,11 @@ from planted import RECIPE, StopAfter, changed, planted_corpus
 from msma.ablation.plan import Ablation
 from msma.ablation.runs import Studied, study
 from msma.ablation.table import CLEAN
-from msma.checkpoint import load_weights
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Manifest
 from msma.train import train
 from msma.types import MsmaError
+from msma.weights.checkpoint import load_weights
 
 TINY = changed(RECIPE, clip={"face": "whole"}, train={"steps": 4, "batch_size": 4})
 FULL = Ablation("full", TINY, {})

@@ -10,7 +10,6 @@ import pytest
 from parsed_page import Page
 from planted import RECIPE, changed, planted_window
 
-from msma.checkpoint import Weights
 from msma.config import Limits
 from msma.explain import Explanation, explain
 from msma.loop import fresh_network
@@ -19,7 +18,8 @@ from msma.pages.explanation import explanation_page, faces, hundredths, shaded
 from msma.pages.media import picture
 from msma.predict import Model
 from msma.types import SAMPLE_RATE
-from msma.weights_config import WeightsConfig
+from msma.weights.checkpoint import Weights
+from msma.weights.config import WeightsConfig
 
 WHOLE = changed(RECIPE, clip={"face": "whole"})
 

@@ -11,9 +11,9 @@ from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersO
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.conformal import Bin, Calibration
     from msma.data.corpora.manifest import Manifest
     from msma.predict import Model
+    from msma.weights.calibration import Bin, Calibration
 
 SHOWN_COVERAGE = 0.9
 
@@ -53,7 +53,7 @@ def calibrate_run(
 ) -> None:
     from msma.calibrate import calibrate as calibrate_model
     from msma.cli.show.progress import progress_bar
-    from msma.weights_config import save_calibration
+    from msma.weights.config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
         found = calibrate_model(model, corpus, split, entries, most_clips=most_clips, progress=report)
@@ -66,7 +66,7 @@ def show_calibration(calibration: Calibration) -> None:
     from rich.table import Table
 
     from msma.cli.show.tables import stderr
-    from msma.conformal import QUALITY_EDGES
+    from msma.weights.calibration import QUALITY_EDGES
 
     lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)
     traits = list(next(iter(calibration.bins.values()))[0].half_widths)
@@ -81,7 +81,7 @@ def show_calibration(calibration: Calibration) -> None:
 
 
 def half_width(found: Bin, trait: str) -> str:
-    from msma.conformal import level_of
+    from msma.weights.calibration import level_of
 
     width = found.half_widths[trait][level_of(SHOWN_COVERAGE)]
     return "unknown" if width is None else f"{width:.3f}"

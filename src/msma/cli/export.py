@@ -22,8 +22,8 @@ def export_to_onnx(
     model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
 ) -> None:
     """Write the network as ONNX, for `msma predict --runtime onnx`, and check its answers against those of torch."""
-    from msma.checkpoint import load_weights
-    from msma.export import export_onnx
+    from msma.weights.checkpoint import load_weights
+    from msma.weights.onnx_export import export_onnx
 
     found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
     tell(

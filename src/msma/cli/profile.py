@@ -43,11 +43,11 @@ def profile(
 
     import torch
 
-    from msma.checkpoint import load_weights
     from msma.cli.show.progress import progress_bar
     from msma.complexity import profile as profile_variants
     from msma.complexity import render_talking_head
     from msma.files import write_json
+    from msma.weights.checkpoint import load_weights
 
     devices = device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for name in devices:

@@ -43,7 +43,6 @@ def robustness(
     device: DeviceOption = "cpu",
 ) -> None:
     """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
-    from msma.checkpoint import calibration_sha256, weights_sha256
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.robustness import show_slices, show_summary
     from msma.cli.show.scores import show_json
@@ -58,6 +57,7 @@ def robustness(
     from msma.scoring.evaluation import slice_columns, warnings_of
     from msma.scoring.files import without_nan
     from msma.types import MsmaError
+    from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
     check_choice("--format", format, ("table", "json"))
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)

@@ -28,9 +28,9 @@ def card(
     origin: OriginOption = None,
 ) -> None:
     """Make the card of a model from its results: evaluation, calibration, robustness; refused where one is missing."""
-    from msma.checkpoint import load_weights
     from msma.files import written_whole
     from msma.model_card import model_card
+    from msma.weights.checkpoint import load_weights
 
     text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
     with written_whole(out or run / "README.md") as path:
@@ -48,9 +48,9 @@ def share(
     origin: OriginOption = None,
 ) -> None:
     """Share a model on the Hugging Face hub: weights, configuration, calibration and card, and nothing else."""
-    from msma.checkpoint import load_weights
-    from msma.hub import MOST_BYTES, named_repository, push
     from msma.model_card import written_folder
+    from msma.weights.checkpoint import load_weights
+    from msma.weights.hub import MOST_BYTES, named_repository, push
 
     named_repository(repository)
     folder = out or run / "share"

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from msma.checkpoint import Weights
 from msma.model_card.origin import NOT_FOR, RENDERED_USE, USE, Origin, origin_of
 from msma.model_card.results import Results, read_results
 from msma.model_card.sections import failures, groups, held_labels, robustness, scores, splits
 from msma.model_card.text import bullets, clean, number, prose, quoted, table
+from msma.weights.checkpoint import Weights
 
 HERE = "path/to/this/folder"
 """Shown as the name of a model that is not shared."""

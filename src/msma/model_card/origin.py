@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msma.model_card.text import prose, quoted
 from msma.types import MsmaError
-from msma.weights_config import WeightsConfig
+from msma.weights.config import WeightsConfig
 
 RENDERED = "synthetic"
 """The corpus of `msma synth`."""

@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from msma.checkpoint import Weights, calibration_sha256, weights_sha256
 from msma.config import ClipConfig, ModelConfig, Recipe, load_recipe, parse
 from msma.types import MsmaError
-from msma.weights_config import read_json
+from msma.weights.checkpoint import Weights, calibration_sha256, weights_sha256
+from msma.weights.config import read_json
 
 MAX_BYTES = 64 * 1024**2
 EVALUATION = "test/evaluation.json"

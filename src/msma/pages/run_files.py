@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msma.config import first_line, read_mapping
-from msma.conformal import Calibration
 from msma.provenance import FILE as PROVENANCE
 from msma.scoring.files import read_evaluation
 from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
+from msma.weights.calibration import Calibration
 
 MOST_BYTES = 256 * 1024**2
 T = TypeVar("T")

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from msma.checkpoint import weights_sha256
 from msma.corruptions.corruption import AUDIO
 from msma.corruptions.scenarios import Cell, corrupted_with_face, needs_donor
 from msma.corruptions.table import named
@@ -42,6 +41,7 @@ from msma.scoring.files import part_json, without_nan
 from msma.scoring.predictions import Predictions
 from msma.scoring.score import part_of
 from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
+from msma.weights.checkpoint import weights_sha256
 
 NEVER, ALWAYS = 1e-6, 1 - 1e-6
 """Between these the logit of a score is taken."""

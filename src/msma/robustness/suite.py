@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from msma.checkpoint import calibration_sha256, weights_sha256
 from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.identity import claim, corpus_identity
@@ -22,6 +21,7 @@ from msma.robustness.cells import CellJob, cell_json, run_cell
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.scoring.baselines import split_baselines
 from msma.types import TRAITS, MsmaError
+from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
 FORMAT = 3
 """Counts up where the same cell would give another result."""

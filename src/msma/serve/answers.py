@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from msma.checkpoint import Weights
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
 from msma.corruptions.table import ROWS, named
@@ -17,6 +16,7 @@ from msma.media.clip import load_clip
 from msma.media.faces import track_face
 from msma.predict import Model, Progress, predict_each
 from msma.types import Clip, MsmaError, Prediction
+from msma.weights.checkpoint import Weights
 
 OFFERED = tuple(row for row in ROWS if row.needs != "donor")
 """Corruptions that need no clip of another person."""

@@ -17,13 +17,13 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from msma.checkpoint import Weights
 from msma.predict import Model
 from msma.serve.answers import Answers
 from msma.serve.app import HEAD, THEME, page
 from msma.serve.guard import CLIP, UPLOAD, Guard
 from msma.serve.uploads import FORGOTTEN_AFTER_S, Uploads
 from msma.types import MsmaError
+from msma.weights.checkpoint import Weights
 
 CONNECTIONS = 256
 """At once; a page holds three or four."""

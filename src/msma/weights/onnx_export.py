@@ -22,15 +22,24 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from msma.checkpoint import Weights, weights_sha256
 from msma.config import ClipConfig, first_line
-from msma.exported import EXPORT_FILE, INPUTS, NETWORK_FILE, OUTPUTS, Export, ExportedWeights, digest_of, load_exported
 from msma.files import written_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
 from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, MsmaError
-from msma.weights_config import save_calibration
+from msma.weights.checkpoint import Weights, weights_sha256
+from msma.weights.config import save_calibration
+from msma.weights.onnx import (
+    EXPORT_FILE,
+    INPUTS,
+    NETWORK_FILE,
+    OUTPUTS,
+    Export,
+    ExportedWeights,
+    digest_of,
+    load_exported,
+)
 
 LARGEST_DIFFERENCE = 1e-4
 BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))

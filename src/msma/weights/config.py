@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from msma.config import ClipConfig, Frozen, ModelConfig, parse
-from msma.conformal import Calibration
 from msma.files import written_whole
 from msma.types import TRAITS, MsmaError
+from msma.weights.calibration import Calibration
 
 FORMAT = "msma-net/1"
 MAX_JSON_BYTES = 1024**2

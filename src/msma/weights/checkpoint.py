@@ -17,13 +17,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ConfigError
-from msma.conformal import Calibration
 from msma.files import written_whole
-from msma.hub import fetch, repository_in
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
-from msma.weights_config import WeightsConfig, read_calibration, read_config, save_calibration
+from msma.weights.calibration import Calibration
+from msma.weights.config import WeightsConfig, read_calibration, read_config, save_calibration
+from msma.weights.hub import fetch, repository_in
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from msma.config import Frozen, first_line, parse
-from msma.conformal import Calibration
 from msma.types import InputArrays, MsmaError
-from msma.weights_config import WeightsConfig, read_calibration, read_config, read_json
+from msma.weights.calibration import Calibration
+from msma.weights.config import WeightsConfig, read_calibration, read_config, read_json
 
 NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
 INPUTS = tuple(field.name for field in fields(InputArrays))
@@ -39,7 +39,7 @@ class Export(Frozen):
 
     format: Literal["msma-onnx/1"]
     weights_sha256: Digest
-    """Of the weights that were exported: `msma.checkpoint.weights_sha256`."""
+    """Of the weights that were exported: `msma.weights.checkpoint.weights_sha256`."""
     config_sha256: Digest
     """Of what `config.json` says: `digest_of`."""
     onnx_sha256: Digest
