@@ -18,10 +18,10 @@ from msma.config import ClipConfig
 from msma.model.backbones.by_name import Stacked, audio_backbone, visual_backbone
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
-from msma.pretrained import PACKAGED, load_backbone, packaged, pull
-from msma.pretrained.wheels import convert_wheel, tensors_sha256
-from msma.pretrained.wheels import weights_folder as where_weights_are
 from msma.types import MsmaError
+from msma.weights.pretrained import PACKAGED, load_backbone, packaged, pull
+from msma.weights.pretrained.wheels import convert_wheel, tensors_sha256
+from msma.weights.pretrained.wheels import weights_folder as where_weights_are
 
 NETWORKS = {"efficientnet_lite0": EfficientNetLite0, "ge2e": Ge2e}
 every_weights = pytest.mark.parametrize("name", PACKAGED)
@@ -73,13 +73,13 @@ def test_pull_installs_nothing(wheels, empty_folder, monkeypatch):
 
 @every_weights
 def test_a_wheel_that_the_user_has_needs_no_index(name, wheels, empty_folder, monkeypatch):
-    monkeypatch.setattr("msma.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
+    monkeypatch.setattr("msma.weights.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
     pull(name, wheels[name])
     load_backbone(NETWORKS[name](), name)
 
 
 def test_what_is_there_is_not_fetched_again(own_folder, monkeypatch):
-    monkeypatch.setattr("msma.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
+    monkeypatch.setattr("msma.weights.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
     assert pull("ge2e") == own_folder / "ge2e.safetensors"
 
 
@@ -213,7 +213,7 @@ def test_the_record_of_stacked_backbones_tells_of_every_part(monkeypatch):
         parts = [Ge2e(), audio_backbone("mfcc", None, ClipConfig()), Ge2e()]
         return load_backbone(Stacked(parts, "ge2e+mfcc+other"), "ge2e+mfcc+other")
 
-    monkeypatch.setattr("msma.pretrained.read_weights", lambda _: Ge2e().state_dict())
+    monkeypatch.setattr("msma.weights.pretrained.read_weights", lambda _: Ge2e().state_dict())
     one, changed = record(version="7", licence="MIT"), record(version="7", licence="MIT", sha256="0" * 64)
     assert (one["name"], one["version"], one["licence"]) == ("ge2e+other", "0.1.4+7", "Apache-2.0+MIT")
     assert len(one["sha256"]) == 64

