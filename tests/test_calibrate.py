@@ -20,7 +20,7 @@ from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_windows
 from msma.data.corpora.manifest import write_manifest
 from msma.evaluate import evaluate, predict_split
-from msma.predict import Model, load
+from msma.prediction.model import Model, load
 from msma.train import train
 from msma.types import TRAITS, Clip, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights

@@ -10,7 +10,7 @@ from planted import RECIPE, planted_corpus
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest
 from msma.evaluate import evaluate, predict_split
-from msma.predict import load
+from msma.prediction.model import load
 from msma.train import train
 from msma.types import MsmaError
 

@@ -21,7 +21,7 @@ import msma
 from msma.cli import app
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
-from msma.predict import Model, load
+from msma.prediction.model import Model, load
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import CalibratedOn, calibration_of
 from msma.weights.checkpoint import calibration_sha256, find_weights, save_weights

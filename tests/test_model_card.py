@@ -29,7 +29,7 @@ from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
 from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table
-from msma.predict import load
+from msma.prediction.model import load
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights, weights_sha256

@@ -13,9 +13,9 @@ import pytest
 import msma
 from msma.config import Limits
 from msma.media.clip import load_clip
-from msma.media.listing import media_files
-from msma.pooling import pooled_reasons, pooled_traits
-from msma.predict import failed, predict_each
+from msma.prediction.listing import media_files
+from msma.prediction.model import failed, predict_each
+from msma.prediction.pooling import pooled_reasons, pooled_traits
 from msma.types import TRAITS, MsmaError, Window
 
 

@@ -14,7 +14,7 @@ from planted import CACHED, RECIPE, only, planted_corpus
 from msma.data.cache import CacheReport
 from msma.data.dataset import read_prepared
 from msma.evaluate import evaluate, predict_split
-from msma.predict import load
+from msma.prediction.model import load
 from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
 from msma.train import train
 from msma.types import TRAITS, MsmaError

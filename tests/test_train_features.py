@@ -22,7 +22,7 @@ from msma.data.features import read_features
 from msma.evaluate import predict_split
 from msma.metrics import all_metrics, ccc
 from msma.model.tensors import collate, collate_features, inputs_of
-from msma.predict import load
+from msma.prediction.model import load
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import load_weights

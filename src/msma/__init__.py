@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from msma.types import MODALITIES, TRAITS, MsmaError
 
 if TYPE_CHECKING:
-    from msma.predict import Model
+    from msma.prediction.model import Model
 
 __all__ = ["MODALITIES", "TRAITS", "Model", "MsmaError", "load"]
 __version__ = version("msma")
 
 
 def load(folder: Any = None, **options: Any) -> Model:
-    """Load weights for prediction; see `msma.predict.load` for the options. Imports torch on the first call."""
-    from msma.predict import load as load_model
+    """Load weights for prediction; see `msma.prediction.model.load` for the options. Imports torch on the first call."""
+    from msma.prediction.model import load as load_model
 
     return load_model(folder, **options)
 
@@ -32,6 +32,6 @@ def __getattr__(name: str) -> Any:
     """`msma.Model`; imports torch when it is first asked for."""
     if name != "Model":
         raise AttributeError(f"module 'msma' has no attribute {name!r}")
-    from msma.predict import Model
+    from msma.prediction.model import Model
 
     return Model

@@ -19,8 +19,8 @@ from msma.data.cache_entry import KeptWindow, read_windows
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import mixed_seed
 from msma.media.prepare import prepared
-from msma.pooling import pooled_quality, pooled_traits
-from msma.predict import Model
+from msma.prediction.model import Model
+from msma.prediction.pooling import pooled_quality, pooled_traits
 from msma.types import TRAITS, MsmaError, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.checkpoint import weights_sha256

@@ -15,7 +15,7 @@ from msma.config import Limits, Recipe
 from msma.data.cache import KeptWindow, write_entry
 from msma.data.corpora.manifest import Row
 from msma.loop import fresh_network
-from msma.predict import Model
+from msma.prediction.model import Model
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights
 from msma.weights.config import WeightsConfig

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import msma
 from msma.config import ClipConfig
-from msma.media.kept import FACE_SIDE, FINEST_STEP, MOST_FACES, MOST_STEPS, Keeping
 from msma.media.prepare import prepare
+from msma.prediction.kept_media import FACE_SIDE, FINEST_STEP, MOST_FACES, MOST_STEPS, Keeping
 from msma.types import SAMPLE_RATE, Clip, FaceTrack, KeptMedia, MediaInfo, Prepared
 
 FPS = 2.0

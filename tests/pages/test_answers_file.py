@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from answered import answer, picture, written
 
-from msma.pages.answers_file import MOST_ANSWERS, read_answers
+from msma.prediction.predictions_json import MOST_ANSWERS, read_answers
 from msma.types import TRAITS, MsmaError
 
 STATUSES = ("ok", "degraded", "abstained", "failed")

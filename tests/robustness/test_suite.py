@@ -21,7 +21,7 @@ from msma.data.cache_entry import read_entry, write_entry
 from msma.evaluate import evaluate, predict_split
 from msma.media.faces import WHOLE_FRAME
 from msma.model.msma_net import MsMANet
-from msma.predict import load
+from msma.prediction.model import load
 from msma.robustness import cells as cells_module
 from msma.robustness import suite as suite_module
 from msma.robustness.cells import clip_answer, donor_for, loaded

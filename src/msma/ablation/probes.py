@@ -27,7 +27,7 @@ from msma.files import written_whole
 from msma.media.prepare import frame_slots, prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
-from msma.predict import Model
+from msma.prediction.model import Model
 from msma.types import MODALITIES, Clip, FaceTrack, InputArrays, MsmaError
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}

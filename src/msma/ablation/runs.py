@@ -21,7 +21,7 @@ from msma.corruptions.scenarios import CLEAN, six
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.processes import each_done
 from msma.files import write_json
-from msma.predict import load
+from msma.prediction.model import load
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.robustness.suite import cell_path, run_suite
 from msma.robustness.summary import summarize, summary_json

@@ -12,7 +12,7 @@ from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
     from msma.data.corpora.manifest import Manifest
-    from msma.predict import Model
+    from msma.prediction.model import Model
     from msma.weights.calibration import Bin, Calibration
 
 SHOWN_COVERAGE = 0.9
@@ -39,7 +39,7 @@ def uncalibrated(run: Path, device: str) -> Model:
     """A run without the intervals that it may have; their file stays until there are new ones."""
     from msma.config import Limits
     from msma.media.faces import default_detector
-    from msma.predict import Model, network_of_torch
+    from msma.prediction.model import Model, network_of_torch
     from msma.types import MsmaError
 
     if not run.is_dir():  # nor is it looked for on the hub: the calibration goes into it

@@ -22,7 +22,7 @@ from msma.media.clip import load_clip
 from msma.media.codecs import DECODERS, ENCODERS, ffmpeg_versions, lacking
 from msma.media.encode import write_mp4
 from msma.media.faces import default_detector
-from msma.predict import load
+from msma.prediction.model import load
 from msma.types import SAMPLE_RATE, MsmaError
 from msma.weights.pretrained import PACKAGED, weights_file, weights_folder
 

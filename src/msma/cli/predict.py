@@ -48,8 +48,8 @@ def predict(
     from msma.cli.show.predictions import writer_of
     from msma.cli.show.progress import progress_bar
     from msma.config import Limits, with_overrides
-    from msma.media.listing import media_files
-    from msma.predict import load, predict_each
+    from msma.prediction.listing import media_files
+    from msma.prediction.model import load, predict_each
     from msma.types import Status
 
     check_choice("--format", format, ("table", "json", "jsonl", "csv"))

@@ -32,8 +32,8 @@ def report(
 
         page = run_report(read_run(source))
     else:
-        from msma.pages.answers_file import read_answers
         from msma.pages.predictions_report import predictions_report
+        from msma.prediction.predictions_json import read_answers
 
         page = predictions_report(read_answers(source), source.name)
     with written_whole(out) as unfinished:

@@ -49,7 +49,7 @@ def robustness(
     from msma.data.corpora.manifest import read_manifest
     from msma.figures import draw_figures
     from msma.files import write_json
-    from msma.predict import load
+    from msma.prediction.model import load
     from msma.robustness.slices import slice_suite, slices_json
     from msma.robustness.suite import rows_of_split, run_suite
     from msma.robustness.summary import summarize, summary_json

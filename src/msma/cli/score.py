@@ -51,7 +51,7 @@ def evaluate(
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluate import evaluate as evaluate_model
     from msma.evaluate import predict_split
-    from msma.predict import load
+    from msma.prediction.model import load
 
     check_choice("--format", format, ("table", "json"))
     corpus, loaded = read_manifest(manifest), load(model, device=device)

@@ -48,7 +48,7 @@ def serve(
         raise MsmaError("the page needs gradio: pip install 'msma[serve]'")
     check_face(face)
 
-    from msma.predict import load
+    from msma.prediction.model import load
     from msma.serve.server import is_loopback
     from msma.serve.server import serve as run
 

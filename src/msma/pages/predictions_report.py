@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import get_args
 
-from msma.pages.answers_file import jpeg_bytes
 from msma.pages.clip_parts import (
     BLUE,
     MARKS,
@@ -24,6 +23,7 @@ from msma.pages.clip_parts import (
 from msma.pages.page import page, text
 from msma.pages.tables import STYLE as TABLES
 from msma.pages.tables import facts, missing, notice, number, table
+from msma.prediction.predictions_json import jpeg_bytes
 from msma.types import MODALITIES, TRAITS, KeptMedia, MediaInfo, Prediction, Status, Window
 
 MOST_WINDOWS = 40

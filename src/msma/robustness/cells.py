@@ -31,8 +31,8 @@ from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepared
 from msma.metrics import all_metrics, draw_sources, labelled_traits
 from msma.model.tensors import ModelOutput
-from msma.pooling import durations, pooled, pooled_traits
-from msma.predict import Model, load
+from msma.prediction.model import Model, load
+from msma.prediction.pooling import durations, pooled, pooled_traits
 from msma.robustness.distortion import distortion
 from msma.scoring.baselines import Baselines
 from msma.scoring.comparison import compare

@@ -16,7 +16,7 @@ from msma.data.corpora.manifest import Manifest, Row
 from msma.data.identity import claim, corpus_identity
 from msma.data.processes import each_done
 from msma.evaluate import answered_targets
-from msma.predict import Model
+from msma.prediction.model import Model
 from msma.robustness.cells import CellJob, cell_json, run_cell
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.scoring.baselines import split_baselines

@@ -11,10 +11,10 @@ from threading import Lock
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
 from msma.corruptions.table import ROWS, named
-from msma.explain import Explanation, explain
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
-from msma.predict import Model, Progress, predict_each
+from msma.prediction.explain import Explanation, explain
+from msma.prediction.model import Model, Progress, predict_each
 from msma.types import Clip, MsmaError, Prediction
 from msma.weights.checkpoint import Weights
 

@@ -12,7 +12,7 @@ from gradio.events import api
 from gradio.themes import Default, colors
 
 from msma.pages import clip_parts
-from msma.predict import Progress
+from msma.prediction.model import Progress
 from msma.serve import views
 from msma.serve.answers import OFFERED, Answers, spoiling
 from msma.serve.uploads import Uploads

@@ -24,7 +24,7 @@ from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import ModelOutput
-from msma.predict import Model, name_of
+from msma.prediction.model import Model, name_of
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
 from msma.weights.checkpoint import Weights
 

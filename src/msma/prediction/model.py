@@ -14,9 +14,9 @@ import numpy as np
 from msma.config import ClipConfig, Limits, first_line
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
-from msma.media.kept import Keeping
 from msma.media.prepare import prepare_windows
-from msma.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
+from msma.prediction.kept_media import Keeping
+from msma.prediction.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
 from msma.types import (
     MODALITIES,
     TRAITS,

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from msma.config import first_line
-from msma.media.kept import MOST_FACES, MOST_STEPS
+from msma.prediction.kept_media import MOST_FACES, MOST_STEPS
 from msma.types import MODALITIES, TRAITS, KeptMedia, LabelDistribution, MsmaError, Prediction
 
 MOST_BYTES = 256 * 1024**2
