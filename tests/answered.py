@@ -16,12 +16,12 @@ from planted import CLIP, MODEL, RECIPE
 from robustness.made_up import graded, one, suite
 
 from msma import provenance
+from msma.evaluation.coverage import Bounds
+from msma.evaluation.evaluation import coverage_on, evaluate_read
+from msma.evaluation.predictions import Read
+from msma.evaluation.result_file import evaluation_json, without_nan, write_evaluation
 from msma.files import write_json
 from msma.robustness.summary import summarize, summary_json
-from msma.scoring.coverage import Bounds
-from msma.scoring.evaluation import coverage_on, evaluate_read
-from msma.scoring.files import evaluation_json, without_nan, write_evaluation
-from msma.scoring.predictions import Read
 from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
 from msma.weights.calibration import CalibratedOn, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration

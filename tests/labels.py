@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from msma.data.corpora.manifest import Manifest, Row, targets
-from msma.scoring.predictions import Predictions
+from msma.evaluation.predictions import Predictions
 from msma.types import TRAITS
 
 

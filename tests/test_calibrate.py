@@ -12,14 +12,14 @@ import pytest
 from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner
 
-from msma.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
 from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_windows
 from msma.data.corpora.manifest import write_manifest
-from msma.evaluate import evaluate, predict_split
+from msma.evaluation.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
+from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import Model, load
 from msma.train import train
 from msma.types import TRAITS, Clip, MsmaError

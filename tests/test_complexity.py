@@ -13,7 +13,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.complexity import (
+from msma.config import ClipConfig, ModelConfig
+from msma.evaluation.complexity import (
     MEDIA_STAGES,
     NETWORK,
     NETWORK_STAGES,
@@ -26,7 +27,6 @@ from msma.complexity import (
     parameters_of,
     variants_of,
 )
-from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
 from msma.weights.checkpoint import load_weights

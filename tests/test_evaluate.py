@@ -9,7 +9,7 @@ from planted import RECIPE, planted_corpus
 
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest
-from msma.evaluate import evaluate, predict_split
+from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import load
 from msma.train import train
 from msma.types import MsmaError

@@ -21,12 +21,12 @@ from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
 import msma
-from msma.calibrate import calibrate
 from msma.cli import app
 from msma.data import cache
 from msma.data.cache import CacheReport
 from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
+from msma.evaluation.calibrate import calibrate
 from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table
 from msma.prediction.model import load

@@ -13,9 +13,9 @@ from planted import CACHED, RECIPE, only, planted_corpus
 
 from msma.data.cache import CacheReport
 from msma.data.dataset import read_prepared
-from msma.evaluate import evaluate, predict_split
+from msma.evaluation.evaluate import evaluate, predict_split
+from msma.evaluation.result_file import evaluation_json, read_evaluation, write_evaluation
 from msma.prediction.model import load
-from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import load_weights

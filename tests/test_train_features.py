@@ -19,7 +19,7 @@ from msma.data.cache import CacheReport, read_entry, write_entry
 from msma.data.corpora.manifest import targets
 from msma.data.dataset import read_prepared
 from msma.data.features import read_features
-from msma.evaluate import predict_split
+from msma.evaluation.evaluate import predict_split
 from msma.metrics import all_metrics, ccc
 from msma.model.tensors import collate, collate_features, inputs_of
 from msma.prediction.model import load

@@ -19,17 +19,17 @@ from msma.data.corpora.manifest import Manifest, Row, mean_target, targets
 from msma.data.features import fill_features
 from msma.data.identity import claim, identity
 from msma.data.processes import each_done
+from msma.evaluation.baselines import Baselines, baselines
+from msma.evaluation.comparison import Comparison
+from msma.evaluation.evaluation import Evaluation, ceiling_of, rows_of, slice_columns, warnings_of
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import evaluation_json
+from msma.evaluation.score import score
 from msma.fold import FoldJob, FoldResult, run_fold
 from msma.linear_fit import Pooled, pooled_features
 from msma.loop import new_accelerator, new_network
 from msma.metrics import all_metrics
 from msma.ridge import Fold, source_folds
-from msma.scoring.baselines import Baselines, baselines
-from msma.scoring.comparison import Comparison
-from msma.scoring.evaluation import Evaluation, ceiling_of, rows_of, slice_columns, warnings_of
-from msma.scoring.files import evaluation_json
-from msma.scoring.predictions import Predictions
-from msma.scoring.score import score
 from msma.train import with_architectures
 from msma.types import TRAITS, MsmaError
 

@@ -18,9 +18,9 @@ from msma.ablation.table import CLEAN, AblationTable, ablation_table
 from msma.config import ModelConfig, Recipe
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Row, targets
+from msma.evaluation.comparison import compare
+from msma.evaluation.predictions import Predictions
 from msma.metrics import all_metrics, draw_sources
-from msma.scoring.comparison import compare
-from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
 
 SCENARIOS = tuple(scenario.name for scenario in SIX)

@@ -12,7 +12,7 @@ from msma.ablation.checks import checks_of, quick_checks
 from msma.ablation.intervals import Spread
 from msma.ablation.table import AblationRow, AblationTable
 from msma.data.corpora.manifest import Row
-from msma.scoring.gaps import Difference
+from msma.evaluation.gaps import Difference
 from msma.types import TRAITS
 
 CLIPS = 30

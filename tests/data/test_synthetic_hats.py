@@ -22,9 +22,9 @@ from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, Part, cast
 from msma.data.synthetic.voice import speak
+from msma.evaluation.gaps import Gap, gaps
 from msma.metrics import ccc, draw_sources, labelled_traits
 from msma.ridge import ridge_baseline
-from msma.scoring.gaps import Gap, gaps
 from msma.types import TRAITS, MsmaError
 
 BIAS = {"agreeableness": 0.2}

@@ -18,7 +18,8 @@ from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, named
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_entry, write_entry
-from msma.evaluate import evaluate, predict_split
+from msma.evaluation.evaluate import evaluate, predict_split
+from msma.evaluation.result_file import evaluation_json
 from msma.media.faces import WHOLE_FRAME
 from msma.model.msma_net import MsMANet
 from msma.prediction.model import load
@@ -27,7 +28,6 @@ from msma.robustness import suite as suite_module
 from msma.robustness.cells import clip_answer, donor_for, loaded
 from msma.robustness.suite import run_suite
 from msma.robustness.summary import summarize
-from msma.scoring.files import evaluation_json
 from msma.train import train
 from msma.types import MODALITIES, TRAITS, MsmaError
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from made_up import graded, made_up, one, suite
 
 from msma.corruptions.scenarios import six
+from msma.evaluation.result_file import without_nan
 from msma.robustness.summary import (
     area,
     effective_robustness,
@@ -22,7 +23,6 @@ from msma.robustness.summary import (
     summarize,
     summary_json,
 )
-from msma.scoring.files import without_nan
 
 SKILLS = st.lists(st.floats(-0.5, 0.9), min_size=5, max_size=5)
 FALLING = (0.4, 0.3, 0.2, 0.1, 0.0)

@@ -10,7 +10,7 @@ import pytest
 from labels import labelled_corpus
 
 from msma.data.corpora.manifest import Manifest, Row, targets
-from msma.scoring.baselines import baselines, split_baselines
+from msma.evaluation.baselines import baselines, split_baselines
 from msma.types import MsmaError
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
+from msma.evaluation.baselines import split_baselines
+from msma.evaluation.comparison import compare
+from msma.evaluation.predictions import Predictions
 from msma.metrics import all_metrics
-from msma.scoring.baselines import split_baselines
-from msma.scoring.comparison import compare
-from msma.scoring.predictions import Predictions
 from msma.types import TRAITS, MsmaError
 
 MANIFEST = labelled_corpus(test=160, sources=90)

@@ -10,11 +10,11 @@ import pytest
 from labels import labelled_corpus, predictions_for
 
 from msma.data.corpora.manifest import Manifest
+from msma.evaluation.comparison import compare
+from msma.evaluation.evaluation import Evaluation, evaluate_read
+from msma.evaluation.predictions import Predictions, Read, read_predictions
+from msma.evaluation.result_file import evaluation_json, read_evaluation, write_evaluation
 from msma.metrics import METRICS
-from msma.scoring.comparison import compare
-from msma.scoring.evaluation import Evaluation, evaluate_read
-from msma.scoring.files import evaluation_json, read_evaluation, write_evaluation
-from msma.scoring.predictions import Predictions, Read, read_predictions
 from msma.types import TRAITS, MsmaError
 
 MANIFEST = labelled_corpus()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
+from msma.evaluation.gaps import MIN_SOURCES, Gap, gaps
+from msma.evaluation.predictions import Predictions
 from msma.metrics import draw_sources, labelled_traits
-from msma.scoring.gaps import MIN_SOURCES, Gap, gaps
-from msma.scoring.predictions import Predictions
 
 
 def gaps_of(predictions: Predictions, columns: dict[str, list[str]], draws: int = 400) -> dict[str, Gap]:

@@ -11,8 +11,8 @@ import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 
 from msma.data.corpora.manifest import Manifest, Row
-from msma.scoring.prediction_file import MAX_LINE, Reading, parse_trait_columns
-from msma.scoring.predictions import Read, read_predictions
+from msma.evaluation.predictions import Read, read_predictions
+from msma.evaluation.predictions_csv import MAX_LINE, Reading, parse_trait_columns
 from msma.types import TRAITS, MsmaError
 
 SMALL = labelled_corpus(train=6, test=4, sources=3)

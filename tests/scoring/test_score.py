@@ -10,11 +10,11 @@ import pytest
 from labels import labelled_corpus, predictions_for
 
 from msma.data.corpora.manifest import Manifest, targets
+from msma.evaluation.baselines import Baselines, baselines, split_baselines
+from msma.evaluation.evaluation import score_split, slice_columns
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.score import Part, Scored, score
 from msma.metrics import METRICS, RESAMPLED, all_metrics
-from msma.scoring.baselines import Baselines, baselines, split_baselines
-from msma.scoring.evaluation import score_split, slice_columns
-from msma.scoring.predictions import Predictions
-from msma.scoring.score import Part, Scored, score
 from msma.types import TRAITS, MsmaError
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from msma.evaluation.gaps import Difference
 from msma.metrics import interval
-from msma.scoring.gaps import Difference
 
 
 @dataclass(frozen=True)

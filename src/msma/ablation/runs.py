@@ -20,13 +20,13 @@ from msma.config import Recipe
 from msma.corruptions.scenarios import CLEAN, six
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.processes import each_done
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import without_nan
 from msma.files import write_json
 from msma.prediction.model import load
 from msma.robustness.result import CellResult, NotRun, read_result
 from msma.robustness.suite import cell_path, run_suite
 from msma.robustness.summary import summarize, summary_json
-from msma.scoring.files import without_nan
-from msma.scoring.predictions import Predictions
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 

@@ -48,7 +48,7 @@ def ablate(
     from msma.cli.show.scores import show_json
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
-    from msma.scoring.baselines import split_baselines
+    from msma.evaluation.baselines import split_baselines
 
     check_choice("--format", format, ("table", "json"))
     names = [name.strip() for name in (only or "").split(",") if name.strip()]

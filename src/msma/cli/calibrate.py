@@ -51,8 +51,8 @@ def uncalibrated(run: Path, device: str) -> Model:
 def calibrate_run(
     run: Path, model: Model, corpus: Manifest, split: str, entries: dict[str, Path], most_clips: int
 ) -> None:
-    from msma.calibrate import calibrate as calibrate_model
     from msma.cli.show.progress import progress_bar
+    from msma.evaluation.calibrate import calibrate as calibrate_model
     from msma.weights.config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:

@@ -36,8 +36,8 @@ def crossval(
     from msma.config import load_recipe
     from msma.crossval import cross_validate, crossval_json, evaluation_of
     from msma.data.corpora.manifest import read_manifest
-    from msma.scoring.comparison import compare
-    from msma.scoring.files import write_evaluation
+    from msma.evaluation.comparison import compare
+    from msma.evaluation.result_file import write_evaluation
 
     check_choice("--format", format, ("table", "json"))
     if not (folds == "source" or folds.isdecimal()):

@@ -13,7 +13,7 @@ from msma.cli.options import check_choice, refuse_input
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.complexity import StageCost
+    from msma.evaluation.complexity import StageCost
 
 
 def profile(
@@ -44,8 +44,8 @@ def profile(
     import torch
 
     from msma.cli.show.progress import progress_bar
-    from msma.complexity import profile as profile_variants
-    from msma.complexity import render_talking_head
+    from msma.evaluation.complexity import profile as profile_variants
+    from msma.evaluation.complexity import render_talking_head
     from msma.files import write_json
     from msma.weights.checkpoint import load_weights
 
@@ -75,7 +75,7 @@ def show_costs(rows: Sequence[StageCost]) -> None:
     from rich.table import Table
 
     from msma.cli.show.tables import stdout
-    from msma.complexity import NETWORK, WHOLE
+    from msma.evaluation.complexity import NETWORK, WHOLE
 
     first, console = rows[0].variant, stdout()
     head = ("device", "parameters M", "MACs M", "p50 ms", "p95 ms", "share", "RTF", "peak MiB")

@@ -20,9 +20,9 @@ from msma.cli.options import (
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.scoring.comparison import Comparison
-    from msma.scoring.evaluation import Evaluation
-    from msma.scoring.predictions import Predictions
+    from msma.evaluation.comparison import Comparison
+    from msma.evaluation.evaluation import Evaluation
+    from msma.evaluation.predictions import Predictions
 
 SplitOption = Annotated[str, typer.Option("--split", help="train, val or test.")]
 FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
@@ -49,8 +49,8 @@ def evaluate(
     """Score a model on a split: beside what is possible without media, by source and by group, with intervals."""
     from msma.cli.show.progress import progress_bar
     from msma.data.corpora.manifest import read_manifest
-    from msma.evaluate import evaluate as evaluate_model
-    from msma.evaluate import predict_split
+    from msma.evaluation.evaluate import evaluate as evaluate_model
+    from msma.evaluation.evaluate import predict_split
     from msma.prediction.model import load
 
     check_choice("--format", format, ("table", "json"))
@@ -91,11 +91,11 @@ def score(
 ) -> None:
     """Score the predictions of any tool as `msma evaluate` scores a model. Needs labels only, no media."""
     from msma.data.corpora.manifest import read_manifest
-    from msma.scoring.baselines import split_baselines
-    from msma.scoring.comparison import compare as compare_predictions
-    from msma.scoring.evaluation import evaluate_read, rows_of
-    from msma.scoring.prediction_file import Reading, parse_trait_columns
-    from msma.scoring.predictions import read_predictions
+    from msma.evaluation.baselines import split_baselines
+    from msma.evaluation.comparison import compare as compare_predictions
+    from msma.evaluation.evaluation import evaluate_read, rows_of
+    from msma.evaluation.predictions import read_predictions
+    from msma.evaluation.predictions_csv import Reading, parse_trait_columns
 
     check_choice("--format", format, ("table", "json"))
     for name in ("predictions.csv", "evaluation.json"):
@@ -119,7 +119,7 @@ def compare(
 ) -> None:
     """Set evaluations of the same split side by side, with paired differences from the first."""
     from msma.cli.show.scores import show_evaluations
-    from msma.scoring.files import read_evaluation
+    from msma.evaluation.result_file import read_evaluation
 
     show_evaluations({str(folder): read_evaluation(folder) for folder in folders})
 
@@ -133,7 +133,7 @@ def answer(
 ) -> None:
     """Tell the warnings, write the files, and show the table or the JSON."""
     from msma.cli.show.scores import show_comparison, show_evaluation, show_json
-    from msma.scoring.files import evaluation_json, write_evaluation
+    from msma.evaluation.result_file import evaluation_json, write_evaluation
 
     tell_warnings(evaluation)
     values = evaluation_json(evaluation, comparison)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msma.config import first_line, read_mapping
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import read_evaluation
 from msma.provenance import FILE as PROVENANCE
-from msma.scoring.files import read_evaluation
-from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
 from msma.weights.calibration import Calibration
 

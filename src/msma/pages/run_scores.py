@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from msma.evaluation.predictions import Predictions
 from msma.pages.page import text
 from msma.pages.run_figures import half_width_curves, image, plots, scatter
 from msma.pages.run_files import Found, RunFiles, understood
 from msma.pages.tables import missing, number, signed, span, table
-from msma.scoring.predictions import Predictions
 from msma.types import TRAITS
 from msma.weights.calibration import BINS, COVERAGES, QUALITY_EDGES, Bin, level_of
 

@@ -24,7 +24,13 @@ from msma.corruptions.table import named
 from msma.data.cache import why_failed
 from msma.data.cache_entry import read_windows
 from msma.data.corpora.manifest import Row
-from msma.evaluate import answered_targets, bounds_of
+from msma.evaluation.baselines import Baselines
+from msma.evaluation.comparison import compare
+from msma.evaluation.coverage import coverage_of
+from msma.evaluation.evaluate import answered_targets, bounds_of
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import part_json, without_nan
+from msma.evaluation.score import part_of
 from msma.files import written_whole
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
@@ -34,12 +40,6 @@ from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, load
 from msma.prediction.pooling import durations, pooled, pooled_traits
 from msma.robustness.distortion import distortion
-from msma.scoring.baselines import Baselines
-from msma.scoring.comparison import compare
-from msma.scoring.coverage import coverage_of
-from msma.scoring.files import part_json, without_nan
-from msma.scoring.predictions import Predictions
-from msma.scoring.score import part_of
 from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
 from msma.weights.checkpoint import weights_sha256
 

@@ -13,10 +13,10 @@ from msma.cli.show.tables import printable, stdout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from msma.evaluation.gaps import Difference
     from msma.robustness.slices import ColumnLeft
     from msma.robustness.suite import SuiteResult
     from msma.robustness.summary import Group, Summary
-    from msma.scoring.gaps import Difference
 
 CHECKED = {
     "severity": "corruptions distort more at a higher severity",

@@ -15,13 +15,13 @@ from msma.cli.show.tables import printable, stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from msma.evaluation.comparison import Comparison
+    from msma.evaluation.coverage import CoverageReport
+    from msma.evaluation.evaluation import Evaluation
+    from msma.evaluation.gaps import Difference, Gap
+    from msma.evaluation.predictions import Predictions
+    from msma.evaluation.score import Part
     from msma.metrics import Interval
-    from msma.scoring.comparison import Comparison
-    from msma.scoring.coverage import CoverageReport
-    from msma.scoring.evaluation import Evaluation
-    from msma.scoring.gaps import Difference, Gap
-    from msma.scoring.predictions import Predictions
-    from msma.scoring.score import Part
 
 SHOWN = 20
 """Values of a column in the table; the JSON has all."""
@@ -174,7 +174,7 @@ def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]])
     """
     import numpy as np
 
-    from msma.scoring.comparison import compare
+    from msma.evaluation.comparison import compare
     from msma.types import MsmaError
 
     (first_name, (_, first)), *_ = evaluations.items()

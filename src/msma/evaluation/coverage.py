@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from msma.evaluation.gaps import clips_with
 from msma.metrics import by_trait, labelled_traits, names_of
-from msma.scoring.gaps import clips_with
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.data.corpora.manifest import Manifest, Row, targets
-from msma.scoring.coverage import Bounds
-from msma.scoring.prediction_file import Reading, Record, open_records
+from msma.evaluation.coverage import Bounds
+from msma.evaluation.predictions_csv import Reading, Record, open_records
 from msma.types import TRAITS, MsmaError
 
 NAMED = 3

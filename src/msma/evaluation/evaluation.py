@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msma.data.corpora.manifest import SPLITS, Manifest, Row
-from msma.scoring.baselines import split_baselines
-from msma.scoring.coverage import CoverageReport, coverage_report
-from msma.scoring.gaps import MIN_SOURCES
-from msma.scoring.predictions import Predictions, Read
-from msma.scoring.score import Scored, score
+from msma.evaluation.baselines import split_baselines
+from msma.evaluation.coverage import CoverageReport, coverage_report
+from msma.evaluation.gaps import MIN_SOURCES
+from msma.evaluation.predictions import Predictions, Read
+from msma.evaluation.score import Scored, score
 from msma.types import MODALITIES, MsmaError
 
 MAX_VALUES = 20

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from msma.evaluation.baselines import Baselines
+from msma.evaluation.gaps import MIN_SOURCES, Gap, clips_with, gaps
 from msma.metrics import (
     METRICS,
     RESAMPLED,
@@ -21,8 +23,6 @@ from msma.metrics import (
     names_of,
     resampled_metrics,
 )
-from msma.scoring.baselines import Baselines
-from msma.scoring.gaps import MIN_SOURCES, Gap, clips_with, gaps
 
 OF_TWO = ("ccc", "pcc", "r2", "spread_ratio")
 """Metrics that say nothing of a single clip: NaN there."""

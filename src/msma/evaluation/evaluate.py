@@ -17,11 +17,11 @@ from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import each_batch, read_prepared
 from msma.data.processes import leave_interrupts
+from msma.evaluation.coverage import Bounds
+from msma.evaluation.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
+from msma.evaluation.predictions import Predictions
 from msma.prediction.model import Model
 from msma.prediction.pooling import pooled_quality, pooled_traits
-from msma.scoring.coverage import Bounds
-from msma.scoring.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
-from msma.scoring.predictions import Predictions
 from msma.types import TRAITS, MsmaError, Prepared
 from msma.weights.calibration import bounds, used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from msma.evaluation.comparison import Comparison
+from msma.evaluation.evaluation import Evaluation
+from msma.evaluation.gaps import Gap
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.score import Part, Scored
 from msma.files import write_json, written_whole
-from msma.scoring.comparison import Comparison
-from msma.scoring.evaluation import Evaluation
-from msma.scoring.gaps import Gap
-from msma.scoring.predictions import Predictions
-from msma.scoring.score import Part, Scored
 from msma.types import TRAITS, MsmaError
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from msma.evaluation.gaps import Difference
+from msma.evaluation.predictions import Predictions
 from msma.metrics import (
     RESAMPLED,
     Interval,
@@ -18,8 +20,6 @@ from msma.metrics import (
     names_of,
     resampled_metrics,
 )
-from msma.scoring.gaps import Difference
-from msma.scoring.predictions import Predictions
 from msma.types import MsmaError
 
 
