@@ -27,8 +27,8 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.data.corpora.manifest import mean_target, read_manifest, targets
     from msma.evaluation.coverage import Bounds, coverage_of
     from msma.evaluation.evaluate import bounds_of
+    from msma.evaluation.robustness.suite import cell_path
     from msma.prediction.model import load
-    from msma.robustness.suite import cell_path
     from msma.types import TRAITS
     from msma.weights.calibration import bounds as interval
     from msma.weights.calibration import conformal_quantiles

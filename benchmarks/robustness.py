@@ -35,8 +35,8 @@ def main(clips: int) -> None:
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import Manifest
     from msma.data.synthetic.corpus import render_corpus
+    from msma.evaluation.robustness.suite import run_suite
     from msma.prediction.model import load
-    from msma.robustness.suite import run_suite
 
     model = load()
     with tempfile.TemporaryDirectory() as folder:

@@ -20,8 +20,8 @@ from msma.evaluation.coverage import Bounds
 from msma.evaluation.evaluation import coverage_on, evaluate_read
 from msma.evaluation.predictions import Read
 from msma.evaluation.result_file import evaluation_json, without_nan, write_evaluation
+from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
-from msma.robustness.summary import summarize, summary_json
 from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
 from msma.weights.calibration import CalibratedOn, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration

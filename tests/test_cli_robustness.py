@@ -80,7 +80,9 @@ def test_a_suite_of_the_users_own_is_run(run, tmp_path):
 
 def test_called_again_it_shows_the_same_without_running_a_cell(run, tmp_path, monkeypatch):
     before = run(tmp_path).stdout
-    monkeypatch.setattr("msma.robustness.suite.run_cell", lambda job: pytest.fail(f"{job.cell.name} is run again"))
+    monkeypatch.setattr(
+        "msma.evaluation.robustness.suite.run_cell", lambda job: pytest.fail(f"{job.cell.name} is run again")
+    )
     assert run(tmp_path).stdout == before
 
 
@@ -118,7 +120,7 @@ def test_without_matplotlib_all_else_is_done(run, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on_and_keeps_what_is_done(run, tmp_path, monkeypatch):
-    from msma.robustness import suite
+    from msma.evaluation.robustness import suite
 
     plain = suite.run_cell
 

@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from msma.evaluation.robustness.summary import Group
 from msma.figures import curves, draw_figures, heat_map
-from msma.robustness.summary import Group
 from msma.types import MsmaError
 
 

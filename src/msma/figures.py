@@ -20,7 +20,7 @@ from msma.types import MsmaError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from msma.robustness.summary import Group
+    from msma.evaluation.robustness.summary import Group
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers tell apart."""

@@ -110,7 +110,7 @@ def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbr
 def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monkeypatch):
     out, expected = unbroken
     before = contents(out)
-    for work in ("msma.robustness.suite.run_cell", "msma.ablation.runs.probe", "msma.loop.train_step"):
+    for work in ("msma.evaluation.robustness.suite.run_cell", "msma.ablation.runs.probe", "msma.loop.train_step"):
         monkeypatch.setattr(work, lambda *_, work=work: pytest.fail(f"{work} again"))
     told = []
     again = run(corpus, out, progress=lambda *event: told.append(event))

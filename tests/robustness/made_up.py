@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of
-from msma.robustness.result import CellResult
-from msma.robustness.suite import SuiteResult
+from msma.evaluation.robustness.cell_result import CellResult
+from msma.evaluation.robustness.suite import SuiteResult
 from msma.types import TRAITS
 
 CLIPS = tuple("abcdefgh")

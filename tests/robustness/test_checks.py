@@ -9,7 +9,7 @@ import pytest
 from made_up import graded, made_up, one, suite
 
 from msma.corruptions.scenarios import NOTHING, scenario_cells
-from msma.robustness.checks import modality_check, nothing_check, severity_check
+from msma.evaluation.robustness.checks import modality_check, nothing_check, severity_check
 
 SKILLS = (0.3,) * 5
 CLEAN = suite().clean

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted import CLIP, planted_window
 
-from msma.robustness.distortion import distortion, nearest
+from msma.evaluation.robustness.distortion import distortion, nearest
 
 CLEAN = planted_window("a.mp4", np.full(5, 0.5), np.random.default_rng(0)).clip
 

@@ -15,10 +15,10 @@ from made_up import made_up
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, six
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.result_file import without_nan
+from msma.evaluation.robustness.cell_result import CellResult
+from msma.evaluation.robustness.slices import ColumnLeft, slice_suite, slices_json
+from msma.evaluation.robustness.suite import SuiteResult
 from msma.metrics import all_metrics
-from msma.robustness.result import CellResult
-from msma.robustness.slices import ColumnLeft, slice_suite, slices_json
-from msma.robustness.suite import SuiteResult
 from msma.types import TRAITS, MsmaError
 
 NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))

@@ -20,14 +20,14 @@ from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_entry, write_entry
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.result_file import evaluation_json
+from msma.evaluation.robustness import cells as cells_module
+from msma.evaluation.robustness import suite as suite_module
+from msma.evaluation.robustness.cells import clip_answer, donor_for, loaded
+from msma.evaluation.robustness.suite import run_suite
+from msma.evaluation.robustness.summary import summarize
 from msma.media.faces import WHOLE_FRAME
 from msma.model.msma_net import MsMANet
 from msma.prediction.model import load
-from msma.robustness import cells as cells_module
-from msma.robustness import suite as suite_module
-from msma.robustness.cells import clip_answer, donor_for, loaded
-from msma.robustness.suite import run_suite
-from msma.robustness.summary import summarize
 from msma.train import train
 from msma.types import MODALITIES, TRAITS, MsmaError
 

@@ -15,7 +15,7 @@ from made_up import graded, made_up, one, suite
 
 from msma.corruptions.scenarios import six
 from msma.evaluation.result_file import without_nan
-from msma.robustness.summary import (
+from msma.evaluation.robustness.summary import (
     area,
     effective_robustness,
     quality_spearman,

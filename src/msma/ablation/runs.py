@@ -22,11 +22,11 @@ from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.processes import each_done
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import without_nan
+from msma.evaluation.robustness.cell_result import CellResult, NotRun, read_result
+from msma.evaluation.robustness.suite import cell_path, run_suite
+from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
 from msma.prediction.model import load
-from msma.robustness.result import CellResult, NotRun, read_result
-from msma.robustness.suite import cell_path, run_suite
-from msma.robustness.summary import summarize, summary_json
 from msma.train import train
 from msma.types import TRAITS, MsmaError
 

@@ -50,12 +50,12 @@ def robustness(
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.evaluation import slice_columns, warnings_of
     from msma.evaluation.result_file import without_nan
+    from msma.evaluation.robustness.slices import slice_suite, slices_json
+    from msma.evaluation.robustness.suite import rows_of_split, run_suite
+    from msma.evaluation.robustness.summary import summarize, summary_json
     from msma.figures import draw_figures
     from msma.files import write_json
     from msma.prediction.model import load
-    from msma.robustness.slices import slice_suite, slices_json
-    from msma.robustness.suite import rows_of_split, run_suite
-    from msma.robustness.summary import summarize, summary_json
     from msma.types import MsmaError
     from msma.weights.checkpoint import calibration_sha256, weights_sha256
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from msma.evaluation.gaps import Difference
-    from msma.robustness.slices import ColumnLeft
-    from msma.robustness.suite import SuiteResult
-    from msma.robustness.summary import Group, Summary
+    from msma.evaluation.robustness.slices import ColumnLeft
+    from msma.evaluation.robustness.suite import SuiteResult
+    from msma.evaluation.robustness.summary import Group, Summary
 
 CHECKED = {
     "severity": "corruptions distort more at a higher severity",

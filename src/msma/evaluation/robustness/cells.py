@@ -30,6 +30,7 @@ from msma.evaluation.coverage import coverage_of
 from msma.evaluation.evaluate import answered_targets, bounds_of
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import part_json, without_nan
+from msma.evaluation.robustness.distortion import distortion
 from msma.evaluation.score import part_of
 from msma.files import written_whole
 from msma.media.audio import SILENT_DB, level_db
@@ -39,7 +40,6 @@ from msma.metrics import all_metrics, draw_sources, labelled_traits
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, load
 from msma.prediction.pooling import durations, pooled, pooled_traits
-from msma.robustness.distortion import distortion
 from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
 from msma.weights.checkpoint import weights_sha256
 

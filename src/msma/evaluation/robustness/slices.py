@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float, Float64
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.evaluation import slice_columns
 from msma.evaluation.gaps import Difference, clips_with, half_widths, large_groups, looks_at
+from msma.evaluation.robustness.cell_result import CellResult
+from msma.evaluation.robustness.suite import SuiteResult
 from msma.metrics import Draws, draw_sources, relative_gain, resampled_means, retained
-from msma.robustness.result import CellResult
-from msma.robustness.suite import SuiteResult
 from msma.types import MODALITIES, TRAITS
 
 

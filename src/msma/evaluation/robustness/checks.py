@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from msma.corruptions.table import named
-from msma.robustness.result import CellResult, with_modality
-from msma.robustness.suite import SuiteResult
+from msma.evaluation.robustness.cell_result import CellResult, with_modality
+from msma.evaluation.robustness.suite import SuiteResult
 from msma.types import MODALITIES
 
 RISE = 1.05

@@ -19,10 +19,10 @@ from scipy.stats import spearmanr
 from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import named
+from msma.evaluation.robustness.cell_result import CellResult, with_modality
+from msma.evaluation.robustness.checks import checks
+from msma.evaluation.robustness.suite import SuiteResult
 from msma.metrics import ROUNDING, retained
-from msma.robustness.checks import checks
-from msma.robustness.result import CellResult, with_modality
-from msma.robustness.suite import SuiteResult
 from msma.types import MODALITIES
 
 MODERATE = 3

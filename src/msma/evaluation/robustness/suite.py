@@ -17,9 +17,9 @@ from msma.data.identity import claim, corpus_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
 from msma.evaluation.evaluate import answered_targets
+from msma.evaluation.robustness.cell_result import CellResult, NotRun, read_result
+from msma.evaluation.robustness.cells import CellJob, cell_json, run_cell
 from msma.prediction.model import Model
-from msma.robustness.cells import CellJob, cell_json, run_cell
-from msma.robustness.result import CellResult, NotRun, read_result
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
