@@ -15,13 +15,13 @@ from labels import labelled_corpus, predictions_for
 from planted import CLIP, MODEL, RECIPE
 from robustness.made_up import graded, one, suite
 
-from msma import provenance
 from msma.evaluation.coverage import Bounds
 from msma.evaluation.evaluation import coverage_on, evaluate_read
 from msma.evaluation.predictions import Read
 from msma.evaluation.result_file import evaluation_json, without_nan, write_evaluation
 from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
+from msma.training import provenance
 from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
 from msma.weights.calibration import CalibratedOn, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration

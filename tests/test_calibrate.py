@@ -21,7 +21,7 @@ from msma.data.corpora.manifest import write_manifest
 from msma.evaluation.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import Model, load
-from msma.train import train
+from msma.training.run import train
 from msma.types import TRAITS, Clip, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights
 from msma.weights.config import save_calibration

@@ -16,7 +16,7 @@ from msma.cli.robustness import severities_in
 from msma.data import cache
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import write_manifest
-from msma.train import train
+from msma.training.run import train
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_crossval_called_again_shows_the_same_table_without_doing_anything_again
     before = crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge")
     assert "minus ridge" in before.stdout
     assert "msma, mean_accuracy of 8 single folds" in before.stdout
-    monkeypatch.setattr("msma.crossval.run_fold", lambda job: pytest.fail(f"{job.path} is done again"))
+    monkeypatch.setattr("msma.training.crossval.run_fold", lambda job: pytest.fail(f"{job.path} is done again"))
     assert crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge").stdout == before.stdout
 
 

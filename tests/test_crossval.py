@@ -13,13 +13,13 @@ from planted import CACHED, RECIPE, changed, only, planted_corpus
 
 from msma import crossval, fold
 from msma.config import Recipe
-from msma.crossval import OutOfFold, cross_validate, crossval_json, evaluation_of
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest, targets
 from msma.evaluation.comparison import compare
-from msma.loop import logit
 from msma.metrics import ccc
-from msma.ridge import source_folds
+from msma.training.crossval import OutOfFold, cross_validate, crossval_json, evaluation_of
+from msma.training.loop import logit
+from msma.training.ridge import source_folds
 from msma.types import TRAITS, MsmaError
 
 TINY = changed(CACHED, train={"steps": 3})

@@ -11,7 +11,7 @@ from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import load
-from msma.train import train
+from msma.training.run import train
 from msma.types import MsmaError
 
 

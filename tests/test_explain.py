@@ -10,12 +10,12 @@ import torch
 from planted import CLIP, RECIPE, changed
 
 from msma.config import Limits, Recipe
-from msma.loop import fresh_network
 from msma.media.clip import clip_from_arrays
 from msma.media.prepare import prepare, prepare_windows
 from msma.model.tensors import collate, inputs_of
 from msma.prediction.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.prediction.model import Model
+from msma.training.loop import fresh_network
 from msma.types import MODALITIES, SAMPLE_RATE, TRAITS, Clip
 from msma.weights.checkpoint import Weights
 from msma.weights.config import WeightsConfig

@@ -11,13 +11,13 @@ from planted import CACHED, planted_corpus
 
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.features import fill_features, read_features
-from msma.linear_fit import Pooled, fit_linear_path, pooled_features, shrunk_tensors
-from msma.loop import logit, new_network
 from msma.metrics import ccc
 from msma.model.linear_path import BOX, READINGS, LinearPath
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, collate_features
-from msma.ridge import MIN_ROWS, Shrinkage, shrunk
+from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features, shrunk_tensors
+from msma.training.loop import logit, new_network
+from msma.training.ridge import MIN_ROWS, Shrinkage, shrunk
 
 AUDIO, VISUAL, CLIPS = 3, 2, 60
 PRIOR = np.array([0.3, 0.4, 0.5, 0.6, 0.7])

@@ -12,7 +12,7 @@ from tiny_hf import CONVOLUTIONS, RESNET, TINY, saved
 
 from msma.config import Recipe
 from msma.data.dataset import ClipDataset
-from msma.loop import (
+from msma.training.loop import (
     QUALITY_RATE,
     State,
     answer,
@@ -25,7 +25,7 @@ from msma.loop import (
     start,
     steps,
 )
-from msma.train import with_architectures
+from msma.training.run import with_architectures
 
 PRIOR = np.array([0.3, 0.4, 0.5, 0.6, 0.7])
 STAGES = 4
@@ -93,7 +93,7 @@ def test_a_backbone_without_parameters_has_nothing_to_freeze():
 
 
 def test_of_joined_backbones_the_last_stages_of_each_are_trained(monkeypatch):
-    monkeypatch.setattr("msma.loop.load_backbone", lambda *_: {})
+    monkeypatch.setattr("msma.training.loop.load_backbone", lambda *_: {})
     model = {"audio_backbone": "ge2e+mfcc", "fusion": "audio", "map_channels": 16}
     network, _ = new_network(changed(RECIPE, clip={"mels": 20}, model=model, train={"tune_stages": 1}), PRIOR)
     *frozen, last = network.audio_encoder.backbone.stages

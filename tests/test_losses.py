@@ -10,8 +10,8 @@ from torch import Tensor
 
 from msma import metrics
 from msma.config import TrainConfig
-from msma.losses import ccc_loss, halves, readings_loss, training_loss, trait_loss
 from msma.model.tensors import ModelOutput
+from msma.training.losses import ccc_loss, halves, readings_loss, training_loss, trait_loss
 
 CLIPS, WIDTH = 6, 8
 NAMED = ("audio_traits", "visual_traits", "summaries", "imputed_audio", "imputed_visual")

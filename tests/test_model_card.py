@@ -30,7 +30,7 @@ from msma.evaluation.calibrate import calibrate
 from msma.model_card import model_card
 from msma.model_card.text import LONGEST, number, prose, quoted, table
 from msma.prediction.model import load
-from msma.train import train
+from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights, weights_sha256
 from msma.weights.config import save_calibration

@@ -10,9 +10,9 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
-from msma import ridge
 from msma.metrics import ccc, pcc
-from msma.ridge import (
+from msma.training import ridge
+from msma.training.ridge import (
     SPREADS,
     STEPS,
     TOLERANCE,

@@ -16,7 +16,7 @@ from msma.data.dataset import read_prepared
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.result_file import evaluation_json, read_evaluation, write_evaluation
 from msma.prediction.model import load
-from msma.train import train
+from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import load_weights
 

@@ -14,8 +14,8 @@ from planted import RECIPE, StopAfter, planted_corpus
 from safetensors.torch import load_file
 
 from msma.config import Recipe, load_recipe
-from msma.loop import learning_rate, new_network
-from msma.train import train
+from msma.training.loop import learning_rate, new_network
+from msma.training.run import train
 from msma.types import MsmaError
 
 

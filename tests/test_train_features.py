@@ -13,7 +13,6 @@ import torch
 from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
-from msma import loop
 from msma.config import load_recipe
 from msma.data.cache import CacheReport, read_entry, write_entry
 from msma.data.corpora.manifest import targets
@@ -23,7 +22,8 @@ from msma.evaluation.evaluate import predict_split
 from msma.metrics import all_metrics, ccc
 from msma.model.tensors import collate, collate_features, inputs_of
 from msma.prediction.model import load
-from msma.train import train
+from msma.training import loop
+from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import load_weights
 
@@ -65,7 +65,7 @@ def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_hel
         given.update(network=state.network, clips=training)
         return plain(state, training, config, should_stop)
 
-    monkeypatch.setattr("msma.train.steps", recorded)
+    monkeypatch.setattr("msma.training.run.steps", recorded)
     train(CACHED, *corpus, tmp_path, cpu=True)
     clips = given["clips"]
     seen = torch.stack([clips[0, index][0].linear for index in range(len(clips))])[:, 1].numpy()

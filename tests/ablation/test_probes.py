@@ -14,8 +14,8 @@ from msma.ablation.probes import probe, read_probed, with_noise_in, write_probed
 from msma.config import Limits, Recipe
 from msma.data.cache import KeptWindow, write_entry
 from msma.data.corpora.manifest import Row
-from msma.loop import fresh_network
 from msma.prediction.model import Model
+from msma.training.loop import fresh_network
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights
 from msma.weights.config import WeightsConfig

@@ -15,7 +15,7 @@ from msma.ablation.runs import Studied, study
 from msma.ablation.table import CLEAN
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Manifest
-from msma.train import train
+from msma.training.run import train
 from msma.types import MsmaError
 from msma.weights.checkpoint import load_weights
 
@@ -110,7 +110,11 @@ def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbr
 def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monkeypatch):
     out, expected = unbroken
     before = contents(out)
-    for work in ("msma.evaluation.robustness.suite.run_cell", "msma.ablation.runs.probe", "msma.loop.train_step"):
+    for work in (
+        "msma.evaluation.robustness.suite.run_cell",
+        "msma.ablation.runs.probe",
+        "msma.training.loop.train_step",
+    ):
         monkeypatch.setattr(work, lambda *_, work=work: pytest.fail(f"{work} again"))
     told = []
     again = run(corpus, out, progress=lambda *event: told.append(event))

@@ -20,10 +20,10 @@ from msma.data.cache import write_entry
 from msma.data.corpora.manifest import Row
 from msma.data.dataset import read_prepared
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
-from msma.loop import new_network
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
-from msma.train import with_architectures
+from msma.training.loop import new_network
+from msma.training.run import with_architectures
 from msma.types import MsmaError
 
 CLIPS = 5

@@ -24,7 +24,7 @@ from msma.data.synthetic.people import CLIPS_PER_SOURCE, Part, cast
 from msma.data.synthetic.voice import speak
 from msma.evaluation.gaps import Gap, gaps
 from msma.metrics import ccc, draw_sources, labelled_traits
-from msma.ridge import ridge_baseline
+from msma.training.ridge import ridge_baseline
 from msma.types import TRAITS, MsmaError
 
 BIAS = {"agreeableness": 0.2}

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError, ModelConfig, TrainConfig
-from msma.losses import training_loss, trait_loss
 from msma.media.audio import hop_samples
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Inputs
+from msma.training.losses import training_loss, trait_loss
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
 WIDTH, CROP, MELS, FRAMES, STEPS = 32, 32, 16, 5, 60

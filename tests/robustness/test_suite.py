@@ -28,7 +28,7 @@ from msma.evaluation.robustness.summary import summarize
 from msma.media.faces import WHOLE_FRAME
 from msma.model.msma_net import MsMANet
 from msma.prediction.model import load
-from msma.train import train
+from msma.training.run import train
 from msma.types import MODALITIES, TRAITS, MsmaError
 
 PLAIN = ("white_noise", "gaussian_noise", "no_audio", "no_picture", "nothing")

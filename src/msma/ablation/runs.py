@@ -27,7 +27,7 @@ from msma.evaluation.robustness.suite import cell_path, run_suite
 from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
 from msma.prediction.model import load
-from msma.train import train
+from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 
 WITHOUT_STRATEGY = "no_modal_enhancement"
@@ -89,7 +89,7 @@ def study(
     thread each; without, in this one.
 
     Raises:
-        MsmaError: see `msma.train.train`; no test clip can be read; a run folder of another recipe or corpus; a
+        MsmaError: see `msma.training.run.train`; no test clip can be read; a run folder of another recipe or corpus; a
             damaged file in one.
     """
     jobs = [

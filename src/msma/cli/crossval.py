@@ -34,10 +34,10 @@ def crossval(
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.scores import show_comparison, show_evaluation, show_folds, show_json
     from msma.config import load_recipe
-    from msma.crossval import cross_validate, crossval_json, evaluation_of
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.comparison import compare
     from msma.evaluation.result_file import write_evaluation
+    from msma.training.crossval import cross_validate, crossval_json, evaluation_of
 
     check_choice("--format", format, ("table", "json"))
     if not (folds == "source" or folds.isdecimal()):

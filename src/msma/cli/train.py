@@ -43,7 +43,7 @@ def train(
     from msma.cli.show.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
-    from msma.train import train as run_training
+    from msma.training.run import train as run_training
 
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     rows = corpus.split("train") + corpus.split("val")

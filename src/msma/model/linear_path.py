@@ -24,7 +24,7 @@ BOX = 4
 
 
 class LinearPath(nn.Module):
-    """One linear map for each reading, fitted in closed form (`msma.ridge`), not by gradient."""
+    """One linear map for each reading, fitted in closed form (`msma.training.ridge`), not by gradient."""
 
     both_weights: Tensor
     lowest: Tensor

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from msma.config import first_line, read_mapping
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_evaluation
-from msma.provenance import FILE as PROVENANCE
+from msma.training.provenance import FILE as PROVENANCE
 from msma.types import MsmaError
 from msma.weights.calibration import Calibration
 

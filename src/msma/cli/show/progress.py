@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from msma.train import Progress as TrainingProgress
+    from msma.training.run import Progress as TrainingProgress
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from msma.metrics import labelled_traits
 from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import collate_features
-from msma.ridge import MIN_ROWS, Shrinkage, fit_linear
+from msma.training.ridge import MIN_ROWS, Shrinkage, fit_linear
 
 MARGIN = 0.5
 """By this share of its width the range of a feature is widened at both ends: among many features, any clip is a little
@@ -103,7 +103,7 @@ def widened_range(
 
 
 def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
-    """The tensors of `network` with its step and spread shrunk: the answers are those of `msma.ridge.shrunk`."""
+    """The tensors of `network` with its step and spread shrunk: the answers are those of `msma.training.ridge.shrunk`."""
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     last = f"head.layers.{len(network.head.layers) - 1}"
     for leaf in ("weight", "bias"):

@@ -18,17 +18,17 @@ import torch
 import yaml
 from torch import Tensor
 
-from msma import provenance
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.corpora.manifest import Manifest, mean_target, targets
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
 from msma.data.identity import identity
 from msma.files import written_whole
-from msma.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
-from msma.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
 from msma.metrics import all_metrics, labelled_traits
-from msma.ridge import choose_shrinkage, shrunk
+from msma.training import provenance
+from msma.training.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
+from msma.training.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
+from msma.training.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
 from msma.weights.checkpoint import save_weights
 from msma.weights.config import WeightsConfig, read_json

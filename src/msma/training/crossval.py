@@ -1,4 +1,4 @@
-"""Cross-validation by source: every clip is answered by networks that saw no clip of its source (`msma.fold`).
+"""Cross-validation by source: every clip is answered by networks that saw no clip of its source (`msma.training.fold`).
 
 A fold is written when it is done, so a broken-off run goes on with the next one.
 """
@@ -25,12 +25,12 @@ from msma.evaluation.evaluation import Evaluation, ceiling_of, rows_of, slice_co
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import evaluation_json
 from msma.evaluation.score import score
-from msma.fold import FoldJob, FoldResult, run_fold
-from msma.linear_fit import Pooled, pooled_features
-from msma.loop import new_accelerator, new_network
 from msma.metrics import all_metrics
-from msma.ridge import Fold, source_folds
-from msma.train import with_architectures
+from msma.training.fold import FoldJob, FoldResult, run_fold
+from msma.training.linear_fit import Pooled, pooled_features
+from msma.training.loop import new_accelerator, new_network
+from msma.training.ridge import Fold, source_folds
+from msma.training.run import with_architectures
 from msma.types import TRAITS, MsmaError
 
 CCC_CLIPS = 10

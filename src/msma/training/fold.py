@@ -20,11 +20,11 @@ from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset
 from msma.files import written_whole
-from msma.linear_fit import Pooled, fit_linear_path
-from msma.loop import Answers, LabelledClips, answer, fresh_network, new_accelerator, new_network, start, steps
 from msma.metrics import labelled_traits
 from msma.model.linear_path import LinearPath
-from msma.ridge import Fold, Shrinkage, choose_shrinkage, ridge_baseline, shrunk, source_folds
+from msma.training.linear_fit import Pooled, fit_linear_path
+from msma.training.loop import Answers, LabelledClips, answer, fresh_network, new_accelerator, new_network, start, steps
+from msma.training.ridge import Fold, Shrinkage, choose_shrinkage, ridge_baseline, shrunk, source_folds
 
 INNER_FOLDS = 5
 """Into which the sources of a fold are parted, or more where there are more members."""

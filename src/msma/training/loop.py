@@ -24,9 +24,9 @@ from msma.config import Recipe, TrainConfig
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.data.features import FeatureDataset
 from msma.data.processes import leave_interrupts
-from msma.losses import halves, training_loss
 from msma.metrics import logit
 from msma.model.msma_net import MsMANet
+from msma.training.losses import halves, training_loss
 from msma.types import MsmaError
 from msma.weights.pretrained import load_backbone
 
