@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.ablation.files import study_json, write_csv
-from msma.ablation.intervals import estimate, over_seeds, spread
-from msma.ablation.plan import Ablation
-from msma.ablation.table import CLEAN, AblationTable, ablation_table
 from msma.config import ModelConfig, Recipe
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.comparison import compare
 from msma.evaluation.predictions import Predictions
 from msma.metrics import all_metrics, draw_sources
+from msma.training.ablation.intervals import estimate, over_seeds, spread
+from msma.training.ablation.plan import Ablation
+from msma.training.ablation.result_file import study_json, write_csv
+from msma.training.ablation.table import CLEAN, AblationTable, ablation_table
 from msma.types import MsmaError
 
 SCENARIOS = tuple(scenario.name for scenario in SIX)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from msma.ablation.measures import evenness, linear_cka, mass_on, mean_of_known, slope, spearman
+from msma.training.ablation.measures import evenness, linear_cka, mass_on, mean_of_known, slope, spearman
 
 ALL = np.ones(4, dtype=bool)
 

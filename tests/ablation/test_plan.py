@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from msma.ablation.plan import FULL, plan_ablations
 from msma.config import ConfigError, ModelConfig, Recipe, TrainConfig, load_recipe, merged
+from msma.training.ablation.plan import FULL, plan_ablations
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 FILES = sorted((RECIPES / "ablations").glob("*.yaml"))

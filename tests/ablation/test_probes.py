@@ -9,12 +9,12 @@ import pytest
 import torch
 from planted import CLIP, RECIPE, changed, planted_window
 
-from msma.ablation import probes
-from msma.ablation.probes import probe, read_probed, with_noise_in, write_probed
 from msma.config import Limits, Recipe
 from msma.data.cache import KeptWindow, write_entry
 from msma.data.corpora.manifest import Row
 from msma.prediction.model import Model
+from msma.training.ablation import probes
+from msma.training.ablation.probes import probe, read_probed, with_noise_in, write_probed
 from msma.training.loop import fresh_network
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights

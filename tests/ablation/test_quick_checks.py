@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.ablation.checks import checks_of, quick_checks
-from msma.ablation.intervals import Spread
-from msma.ablation.table import AblationRow, AblationTable
 from msma.data.corpora.manifest import Row
 from msma.evaluation.gaps import Difference
+from msma.training.ablation.checks import checks_of, quick_checks
+from msma.training.ablation.intervals import Spread
+from msma.training.ablation.table import AblationRow, AblationTable
 from msma.types import TRAITS
 
 CLIPS = 30

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from planted import RECIPE, StopAfter, changed, planted_corpus
 
-from msma.ablation.plan import Ablation
-from msma.ablation.runs import Studied, study
-from msma.ablation.table import CLEAN
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Manifest
+from msma.training.ablation.plan import Ablation
+from msma.training.ablation.runs import Studied, study
+from msma.training.ablation.table import CLEAN
 from msma.training.run import train
 from msma.types import MsmaError
 from msma.weights.checkpoint import load_weights
@@ -112,7 +112,7 @@ def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monk
     before = contents(out)
     for work in (
         "msma.evaluation.robustness.suite.run_cell",
-        "msma.ablation.runs.probe",
+        "msma.training.ablation.runs.probe",
         "msma.training.loop.train_step",
     ):
         monkeypatch.setattr(work, lambda *_, work=work: pytest.fail(f"{work} again"))

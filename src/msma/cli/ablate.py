@@ -38,17 +38,17 @@ def ablate(
 
     Called again, it goes on where it was.
     """
-    from msma.ablation.checks import quick_checks
-    from msma.ablation.files import study_json, write_study
-    from msma.ablation.plan import plan_ablations
-    from msma.ablation.runs import study
-    from msma.ablation.table import ablation_table
     from msma.cli.show.ablation import show_checks, show_differences, show_table
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.scores import show_json
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
+    from msma.training.ablation.checks import quick_checks
+    from msma.training.ablation.plan import plan_ablations
+    from msma.training.ablation.result_file import study_json, write_study
+    from msma.training.ablation.runs import study
+    from msma.training.ablation.table import ablation_table
 
     check_choice("--format", format, ("table", "json"))
     names = [name.strip() for name in (only or "").split(",") if name.strip()]

@@ -11,8 +11,8 @@ from msma.cli.show.scores import difference, number
 from msma.cli.show.tables import printable, stdout
 
 if TYPE_CHECKING:
-    from msma.ablation.intervals import Spread
-    from msma.ablation.table import AblationTable
+    from msma.training.ablation.intervals import Spread
+    from msma.training.ablation.table import AblationTable
 
 COMPARED = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from msma.ablation.table import AblationTable
 from msma.evaluation.result_file import without_nan
 from msma.files import write_json, written_whole
+from msma.training.ablation.table import AblationTable
 
 
 def study_json(about: dict[str, Any], table: AblationTable, checks: dict[str, Any]) -> dict[str, Any]:

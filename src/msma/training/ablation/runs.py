@@ -13,9 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from msma.ablation.plan import FULL, Ablation
-from msma.ablation.probes import Probed, probe, read_probed, write_probed
-from msma.ablation.table import Answers
 from msma.config import Recipe
 from msma.corruptions.scenarios import CLEAN, six
 from msma.data.corpora.manifest import Manifest, Row, targets
@@ -27,6 +24,9 @@ from msma.evaluation.robustness.suite import cell_path, run_suite
 from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
 from msma.prediction.model import load
+from msma.training.ablation.plan import FULL, Ablation
+from msma.training.ablation.probes import Probed, probe, read_probed, write_probed
+from msma.training.ablation.table import Answers
 from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 

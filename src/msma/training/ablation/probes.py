@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from msma.ablation.measures import evenness, linear_cka, mass_on
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import Cell, cells_of, corrupted_with_face
@@ -28,6 +27,7 @@ from msma.media.prepare import frame_slots, prepared
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model
+from msma.training.ablation.measures import evenness, linear_cka, mass_on
 from msma.types import MODALITIES, Clip, FaceTrack, InputArrays, MsmaError
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}

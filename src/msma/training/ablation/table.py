@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.ablation.intervals import Spread, estimate, spread
-from msma.ablation.plan import FULL, Ablation
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.gaps import Difference
 from msma.evaluation.predictions import Predictions
 from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
+from msma.training.ablation.intervals import Spread, estimate, spread
+from msma.training.ablation.plan import FULL, Ablation
 from msma.types import MsmaError
 
 CLEAN = "clean"

@@ -8,10 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.ablation.intervals import Spread, estimate, spread
-from msma.ablation.measures import mean_of_known, slope, spearman
-from msma.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
-from msma.ablation.table import AblationTable
 from msma.corruptions.corruption import SEVERITIES
 from msma.data.corpora.manifest import Row, targets
 from msma.metrics import (
@@ -21,6 +17,10 @@ from msma.metrics import (
     names_of,
     resampled_metrics,
 )
+from msma.training.ablation.intervals import Spread, estimate, spread
+from msma.training.ablation.measures import mean_of_known, slope, spearman
+from msma.training.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
+from msma.training.ablation.table import AblationTable
 from msma.types import MODALITIES
 
 SEVERITY = np.arange(len(SEVERITIES) + 1, dtype=np.float64)
