@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from msma.evaluation.robustness.summary import Group
-from msma.figures import curves, draw_figures, heat_map
+from msma.reports.figures import curves, draw_figures, heat_map
 from msma.types import MsmaError
 
 

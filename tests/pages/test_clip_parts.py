@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parsed_page import Page
 
-from msma.pages.clip_parts import clock, quality_bars, share_below, sound_strip, status_mark, trait_chart
+from msma.reports.charts import clock, quality_bars, share_below, sound_strip, status_mark, trait_chart
 
 TRAITS = {"openness": 0.5, "neuroticism": 0.25}
 

@@ -14,8 +14,8 @@ from parsed_page import Page
 
 from msma.corruptions.table import CORRUPTIONS, FAMILIES, named
 from msma.media.clip import clip_from_arrays, load_clip
-from msma.pages.contact_sheet import MOVING, contact_sheet
-from msma.pages.media import PICTURE_SIDE
+from msma.reports.contact_sheet import MOVING, contact_sheet
+from msma.reports.media import PICTURE_SIDE
 from msma.types import SAMPLE_RATE, Clip
 
 

@@ -12,10 +12,10 @@ from planted import RECIPE, changed, planted_window
 
 from msma.config import Limits
 from msma.media.clip import clip_from_arrays
-from msma.pages.explanation import explanation_page, faces, hundredths, shaded
-from msma.pages.media import picture
 from msma.prediction.explain import Explanation, explain
 from msma.prediction.model import Model
+from msma.reports.explanation import explanation_page, faces, hundredths, shaded
+from msma.reports.media import picture
 from msma.training.loop import fresh_network
 from msma.types import SAMPLE_RATE
 from msma.weights.checkpoint import Weights

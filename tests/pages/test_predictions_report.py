@@ -10,7 +10,7 @@ import pytest
 from answered import LABELS, answer
 from parsed_page import Page
 
-from msma.pages.predictions_report import MOST_WINDOWS, predictions_report
+from msma.reports.predictions import MOST_WINDOWS, predictions_report
 from msma.types import Prediction
 
 STATUSES = ("ok", "degraded", "abstained", "failed")

@@ -74,7 +74,7 @@ def severities_of(text: str) -> tuple[int, ...]:
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
     from msma.cli.show.progress import progress_bar
     from msma.files import written_whole
-    from msma.pages.contact_sheet import contact_sheet
+    from msma.reports.contact_sheet import contact_sheet
 
     refuse_input(out, *paths)
     clip, donor = clips(paths)

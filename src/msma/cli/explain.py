@@ -23,9 +23,9 @@ def explain(
     """Which modality and which seconds carried an answer, where the network looked, and what each scale adds."""
     from msma.cli.show.progress import progress_bar
     from msma.files import written_whole
-    from msma.pages.explanation import explanation_page
     from msma.prediction.explain import explain as explain_clip
     from msma.prediction.model import load
+    from msma.reports.explanation import explanation_page
 
     refuse_input(out, clip)
     loaded = load(model, device=device)

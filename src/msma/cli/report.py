@@ -32,8 +32,8 @@ def report(
 
         page = run_report(read_run(source))
     else:
-        from msma.pages.predictions_report import predictions_report
         from msma.prediction.predictions_json import read_answers
+        from msma.reports.predictions import predictions_report
 
         page = predictions_report(read_answers(source), source.name)
     with written_whole(out) as unfinished:

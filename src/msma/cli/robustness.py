@@ -53,9 +53,9 @@ def robustness(
     from msma.evaluation.robustness.slices import slice_suite, slices_json
     from msma.evaluation.robustness.suite import rows_of_split, run_suite
     from msma.evaluation.robustness.summary import summarize, summary_json
-    from msma.figures import draw_figures
     from msma.files import write_json
     from msma.prediction.model import load
+    from msma.reports.figures import draw_figures
     from msma.types import MsmaError
     from msma.weights.checkpoint import calibration_sha256, weights_sha256
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.figures import COLOURS, MARKERS, as_svg
-from msma.pages.page import data_uri, text
+from msma.reports.figures import COLOURS, MARKERS, as_svg
+from msma.reports.page import data_uri, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,16 +8,17 @@ from typing import Any
 
 import yaml
 
-from msma.figures import own_style
-from msma.pages.page import page, text
-from msma.pages.predictions_report import APPARENT
 from msma.pages.run_figures import STYLE as FIGURES
 from msma.pages.run_figures import image, learning_curve, plots
 from msma.pages.run_files import Found, RunFiles, understood
 from msma.pages.run_robustness import robustness
 from msma.pages.run_scores import evaluations, headline, intervals, slices
-from msma.pages.tables import STYLE as TABLES
-from msma.pages.tables import facts, missing, notice, number, signed, span, table
+from msma.reports.figures import own_style
+from msma.reports.numbers import number, signed, span
+from msma.reports.page import page, text
+from msma.reports.predictions import APPARENT
+from msma.reports.tables import STYLE as TABLES
+from msma.reports.tables import facts, missing, notice, table
 
 OWN = """
 section { break-inside: auto; }

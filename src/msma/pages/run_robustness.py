@@ -8,11 +8,12 @@ from typing import Any
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.evaluation.robustness.summary import Group
-from msma.figures import curves, heat_map
-from msma.pages.page import text
 from msma.pages.run_figures import large
 from msma.pages.run_files import Found, RunFiles, understood
-from msma.pages.tables import missing, number, signed, span, table
+from msma.reports.figures import curves, heat_map
+from msma.reports.numbers import number, signed, span
+from msma.reports.page import text
+from msma.reports.tables import missing, table
 
 BY_SEVERITY = ("retention", "skill", "coverage", "width")
 

@@ -11,8 +11,8 @@ import gradio as gr
 from gradio.events import api
 from gradio.themes import Default, colors
 
-from msma.pages import clip_parts
 from msma.prediction.model import Progress
+from msma.reports import charts as clip_parts
 from msma.serve import views
 from msma.serve.answers import OFFERED, Answers, spoiling
 from msma.serve.uploads import Uploads

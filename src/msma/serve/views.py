@@ -7,11 +7,11 @@ from base64 import b64decode
 from msma.config import Limits
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import named
-from msma.pages.clip_parts import answer_chart, face_strip, quality_bars, sound_strip, status_mark, trait_strip
-from msma.pages.explanation import explanation_page
-from msma.pages.media import player
-from msma.pages.page import text
 from msma.prediction.explain import Explanation
+from msma.reports.charts import answer_chart, face_strip, quality_bars, sound_strip, status_mark, trait_strip
+from msma.reports.explanation import explanation_page
+from msma.reports.media import player
+from msma.reports.page import text
 from msma.serve.answers import Compared
 from msma.types import MODALITIES, Clip, Prediction
 

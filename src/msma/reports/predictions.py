@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import get_args
 
-from msma.pages.clip_parts import (
+from msma.prediction.predictions_json import jpeg_bytes
+from msma.reports.charts import (
     BLUE,
     MARKS,
     STYLE,
@@ -20,10 +21,10 @@ from msma.pages.clip_parts import (
     status_mark,
     time_axis,
 )
-from msma.pages.page import page, text
-from msma.pages.tables import STYLE as TABLES
-from msma.pages.tables import facts, missing, notice, number, table
-from msma.prediction.predictions_json import jpeg_bytes
+from msma.reports.numbers import number
+from msma.reports.page import page, text
+from msma.reports.tables import STYLE as TABLES
+from msma.reports.tables import facts, missing, notice, table
 from msma.types import MODALITIES, TRAITS, KeptMedia, MediaInfo, Prediction, Status, Window
 
 MOST_WINDOWS = 40

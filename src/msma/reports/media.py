@@ -7,8 +7,8 @@ from jaxtyping import Float32, UInt8
 
 from msma.media.audio import FLOOR_DB, level_db
 from msma.media.encode import encode, shrunk, to_jpeg
-from msma.pages.clip_parts import full_scale, wave
-from msma.pages.page import data_uri, text
+from msma.reports.charts import full_scale, wave
+from msma.reports.page import data_uri, text
 from msma.types import SAMPLE_RATE
 
 PICTURE_SIDE = 240

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from jaxtyping import Float
 
-from msma.pages.clip_parts import BLUE, ORANGE, answer_chart, clock, percent, quality_bars, status_mark
-from msma.pages.clip_parts import STYLE as PARTS_STYLE
-from msma.pages.media import drawing, full_scale_of, picture
-from msma.pages.page import page, text
 from msma.prediction.explain import ExplainedWindow, Explanation, Scale, second_of_steps
+from msma.reports.charts import BLUE, ORANGE, answer_chart, clock, percent, quality_bars, status_mark
+from msma.reports.charts import STYLE as PARTS_STYLE
+from msma.reports.media import drawing, full_scale_of, picture
+from msma.reports.page import page, text
 from msma.types import MODALITIES, Prediction
 
 CALLED = {"audio": "sound", "visual": "picture"}

@@ -14,8 +14,8 @@ from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
 from msma.media.encode import shrunk, write_mp4
 from msma.media.faces import default_detector, track_face
-from msma.pages.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
-from msma.pages.page import data_uri, page, text
+from msma.reports.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
+from msma.reports.page import data_uri, page, text
 from msma.types import MODALITIES, SAMPLE_RATE, Clip
 
 PICTURES = 4

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from msma.figures import COLOURS
-from msma.pages.page import data_uri, text
+from msma.reports.figures import COLOURS
+from msma.reports.page import data_uri, text
 from msma.types import MODALITIES, Prediction
 
 BLUE, ORANGE = COLOURS[:2]

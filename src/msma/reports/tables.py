@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from msma.pages.page import text
+from msma.reports.page import text
 
 STYLE = """
 .wide { overflow-x: auto; margin: .5rem 0 1rem; }
@@ -98,19 +97,3 @@ def missing(what: str, command: str) -> str:
 def notice(lines: Iterable[str]) -> str:
     paragraphs = "".join(f"<p>{text(line)}</p>\n" for line in lines)
     return f'<aside class="notice" aria-label="What these scores are">\n{paragraphs}</aside>\n'
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A dash for what is not defined; never -0."""
-    if value is None or math.isnan(value):
-        return "\u2013"
-    return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def signed(value: float | None) -> str:
-    return "\u2013" if value is None or math.isnan(value) else f"{round(value, 3) + 0.0:+.3f}"
-
-
-def span(low: float | None, high: float | None) -> str:
-    """An interval."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
