@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msma.model_card.origin import RENDERED
-from msma.model_card.results import Evaluation, Gap, Metrics, Ranges, Results, Suite
-from msma.model_card.text import bullets, number, prose, quoted, ranged, table
+from msma.reports.card.markdown import bullets, number, prose, quoted, ranged, table
+from msma.reports.card.origin import RENDERED
+from msma.reports.card.results import Evaluation, Gap, Metrics, Ranges, Results, Suite
 from msma.types import TRAITS
 
 MOST_NAMES = 12

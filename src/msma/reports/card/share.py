@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from msma.files import written_whole
-from msma.model_card.card import model_card
+from msma.reports.card.card import model_card
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights, calibration_sha256, load_weights, save_pretrained, weights_sha256
 

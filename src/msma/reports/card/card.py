@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from msma.model_card.origin import NOT_FOR, RENDERED_USE, USE, Origin, origin_of
-from msma.model_card.results import Results, read_results
-from msma.model_card.sections import failures, groups, held_labels, robustness, scores, splits
-from msma.model_card.text import bullets, clean, number, prose, quoted, table
+from msma.reports.card.markdown import bullets, clean, number, prose, quoted, table
+from msma.reports.card.origin import NOT_FOR, RENDERED_USE, USE, Origin, origin_of
+from msma.reports.card.results import Results, read_results
+from msma.reports.card.sections import failures, groups, held_labels, robustness, scores, splits
 from msma.weights.checkpoint import Weights
 
 HERE = "path/to/this/folder"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from msma.model_card.text import prose, quoted
+from msma.reports.card.markdown import prose, quoted
 from msma.types import MsmaError
 from msma.weights.config import WeightsConfig
 
