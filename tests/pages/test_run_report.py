@@ -13,8 +13,8 @@ import pytest
 from answered import run_folder
 from parsed_page import Page
 
-from msma.pages.run_files import read_run
-from msma.pages.run_report import SECTIONS, run_report
+from msma.reports.run.files import read_run
+from msma.reports.run.report import SECTIONS, run_report
 from msma.types import TRAITS, MsmaError
 
 
@@ -31,7 +31,7 @@ def page(folder) -> str:
 @pytest.fixture
 def plain(monkeypatch) -> None:
     """Without drawing: half a second a figure."""
-    monkeypatch.setattr("msma.pages.run_figures.as_svg", lambda _: b"<svg/>")
+    monkeypatch.setattr("msma.reports.run.figures.as_svg", lambda _: b"<svg/>")
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ def report(
 
     refuse_input(out, source)
     if source.is_dir():
-        from msma.pages.run_files import read_run
-        from msma.pages.run_report import run_report
+        from msma.reports.run.files import read_run
+        from msma.reports.run.report import run_report
 
         page = run_report(read_run(source))
     else:

@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from msma.pages.run_figures import STYLE as FIGURES
-from msma.pages.run_figures import image, learning_curve, plots
-from msma.pages.run_files import Found, RunFiles, understood
-from msma.pages.run_robustness import robustness
-from msma.pages.run_scores import evaluations, headline, intervals, slices
 from msma.reports.figures import own_style
 from msma.reports.numbers import number, signed, span
 from msma.reports.page import page, text
 from msma.reports.predictions import APPARENT
+from msma.reports.run.figures import STYLE as FIGURES
+from msma.reports.run.figures import image, learning_curve, plots
+from msma.reports.run.files import Found, RunFiles, understood
+from msma.reports.run.robustness import robustness
+from msma.reports.run.scores import evaluations, headline, intervals, slices
 from msma.reports.tables import STYLE as TABLES
 from msma.reports.tables import facts, missing, notice, table
 

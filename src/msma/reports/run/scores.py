@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from msma.evaluation.predictions import Predictions
-from msma.pages.run_figures import half_width_curves, image, plots, scatter
-from msma.pages.run_files import Found, RunFiles, understood
 from msma.reports.numbers import number, signed, span
 from msma.reports.page import text
+from msma.reports.run.figures import half_width_curves, image, plots, scatter
+from msma.reports.run.files import Found, RunFiles, understood
 from msma.reports.tables import missing, table
 from msma.types import TRAITS
 from msma.weights.calibration import BINS, COVERAGES, QUALITY_EDGES, Bin, level_of

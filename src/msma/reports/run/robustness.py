@@ -8,11 +8,11 @@ from typing import Any
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.evaluation.robustness.summary import Group
-from msma.pages.run_figures import large
-from msma.pages.run_files import Found, RunFiles, understood
 from msma.reports.figures import curves, heat_map
 from msma.reports.numbers import number, signed, span
 from msma.reports.page import text
+from msma.reports.run.figures import large
+from msma.reports.run.files import Found, RunFiles, understood
 from msma.reports.tables import missing, table
 
 BY_SEVERITY = ("retention", "skill", "coverage", "width")
