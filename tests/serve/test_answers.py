@@ -11,7 +11,7 @@ from parsed_page import Page
 import msma
 from msma.corruptions.scenarios import CLEAN, Step
 from msma.serve import views
-from msma.serve.answers import OFFERED, Answers, spoiling
+from msma.serve.predictions import OFFERED, Answers, spoiling
 from msma.types import MsmaError
 
 

@@ -14,7 +14,7 @@ import msma
 from msma.corruptions.scenarios import corrupt_all
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
-from msma.serve.answers import spoiling
+from msma.serve.predictions import spoiling
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]

@@ -14,7 +14,7 @@ from gradio.themes import Default, colors
 from msma.prediction.model import Progress
 from msma.reports import charts as clip_parts
 from msma.serve import views
-from msma.serve.answers import OFFERED, Answers, spoiling
+from msma.serve.predictions import OFFERED, Answers, spoiling
 from msma.serve.uploads import Uploads
 from msma.types import MsmaError
 

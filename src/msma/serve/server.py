@@ -18,9 +18,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from msma.prediction.model import Model
-from msma.serve.answers import Answers
 from msma.serve.app import HEAD, THEME, page
 from msma.serve.guard import CLIP, UPLOAD, Guard
+from msma.serve.predictions import Answers
 from msma.serve.uploads import FORGOTTEN_AFTER_S, Uploads
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights

@@ -12,7 +12,7 @@ from msma.reports.charts import answer_chart, face_strip, quality_bars, sound_st
 from msma.reports.explanation import explanation_page
 from msma.reports.media import player
 from msma.reports.page import text
-from msma.serve.answers import Compared
+from msma.serve.predictions import Compared
 from msma.types import MODALITIES, Clip, Prediction
 
 MEANING = (
