@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import yaml
 from labels import labelled_corpus, predictions_for
+from made_up import graded, one, suite
 from planted import CLIP, MODEL, RECIPE
-from robustness.made_up import graded, one, suite
 
 from msma.evaluation.coverage import Bounds
 from msma.evaluation.evaluation import coverage_on, evaluate_read

@@ -22,7 +22,7 @@ __version__ = version("msma")
 
 
 def load(folder: Any = None, **options: Any) -> Model:
-    """Load weights for prediction; see `msma.prediction.model.load` for the options. Imports torch on the first call."""
+    """Load weights for prediction; the options are those of `msma.prediction.model.load`. Imports torch when called."""
     from msma.prediction.model import load as load_model
 
     return load_model(folder, **options)

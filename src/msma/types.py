@@ -96,7 +96,7 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class InputArrays:
-    """What the network sees of one window, as arrays; `msma.model.tensors.inputs_of` gives the same memory as tensors."""
+    """What the network sees of one window, as arrays; `model.tensors.inputs_of` gives the same memory as tensors."""
 
     frames: UInt8[np.ndarray, "t 3 s s"]
     """Face crops, RGB."""

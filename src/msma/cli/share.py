@@ -29,7 +29,7 @@ def card(
 ) -> None:
     """Make the card of a model from its results: evaluation, calibration, robustness; refused where one is missing."""
     from msma.files import written_whole
-    from msma.model_card import model_card
+    from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
 
     text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
@@ -48,7 +48,7 @@ def share(
     origin: OriginOption = None,
 ) -> None:
     """Share a model on the Hugging Face hub: weights, configuration, calibration and card, and nothing else."""
-    from msma.model_card import written_folder
+    from msma.reports.card.share import written_folder
     from msma.weights.checkpoint import load_weights
     from msma.weights.hub import MOST_BYTES, named_repository, push
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -117,13 +117,10 @@ class Model(Generic[NetworkT]):
             MsmaError: without results of these weights there is no card, and nothing is shared; the hub does not allow
                 it.
         """
-        from msma.model_card import written_folder
-        from msma.weights.hub import push
-
+        # From above, by name: predicting needs no page and no card.
+        share = import_module("msma.reports.card.share").share
         home = None if run is None else Path(run)
-        with TemporaryDirectory() as folder:
-            written_folder(Path(folder), self.tensors(), home, repository, licence=licence, origin=origin)
-            return push(repository, Path(folder), private=private)
+        return share(self.tensors(), repository, home, private=private, licence=licence, origin=origin)
 
     def tensors(self) -> Weights:
         """The weights themselves.
@@ -236,7 +233,7 @@ class Model(Generic[NetworkT]):
         return self.told(window, self.output(window))
 
     def output(self, window: Prepared, *, return_intermediates: bool = False) -> Any:
-        """What the network gives for a batch of this window alone: a `msma.model.tensors.ModelOutput`, or OutputArrays."""
+        """What the network gives for a batch of this window alone: a `ModelOutput`, or `OutputArrays`."""
         return self.weights.output(window.inputs, return_intermediates=return_intermediates)
 
     def told(self, window: Prepared, output: Any) -> Window:

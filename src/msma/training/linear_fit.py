@@ -103,7 +103,7 @@ def widened_range(
 
 
 def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
-    """The tensors of `network` with its step and spread shrunk: the answers are those of `msma.training.ridge.shrunk`."""
+    """The tensors of `network` with its step and spread shrunk: its predictions are those of `ridge.shrunk`."""
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     last = f"head.layers.{len(network.head.layers) - 1}"
     for leaf in ("weight", "bias"):

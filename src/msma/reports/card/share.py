@@ -1,13 +1,34 @@
-"""The folder of a model that can be shared: weights, configuration, calibration and card."""
+"""A model on the Hugging Face hub: weights, configuration, calibration and card, or nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from msma.files import written_whole
 from msma.reports.card.card import model_card
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights, calibration_sha256, load_weights, save_pretrained, weights_sha256
+from msma.weights.hub import push
+
+
+def share(
+    weights: Weights,
+    repository: str,
+    run: Path | None,
+    *,
+    private: bool = False,
+    licence: str | None = None,
+    origin: str | None = None,
+) -> str:
+    """Write what is shared of a model to the hub and return the address of the commit; see `written_folder`.
+
+    Raises:
+        MsmaError: see `written_folder` and `msma.weights.hub.push`.
+    """
+    with TemporaryDirectory() as folder:
+        written_folder(Path(folder), weights, run, repository, licence=licence, origin=origin)
+        return push(repository, Path(folder), private=private)
 
 
 def written_folder(

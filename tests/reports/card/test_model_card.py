@@ -27,8 +27,8 @@ from msma.data.cache import CacheReport
 from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
 from msma.evaluation.calibrate import calibrate
-from msma.model_card import model_card
 from msma.prediction.model import load
+from msma.reports.card.card import model_card
 from msma.reports.card.markdown import LONGEST, number, prose, quoted, table
 from msma.training.run import train
 from msma.types import TRAITS, MsmaError

@@ -10,7 +10,7 @@ import yaml
 from msma.config import ConfigError, ModelConfig, Recipe, TrainConfig, load_recipe, merged
 from msma.training.ablation.plan import FULL, plan_ablations
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[3] / "recipes"
 FILES = sorted((RECIPES / "ablations").glob("*.yaml"))
 FROM_SCRATCH = [RECIPES / name for name in ("synthetic.yaml", "demo.yaml", "chalearn_fi.yaml")]
 KEPT_FEATURES = [RECIPES / name for name in ("small_corpus.yaml", "chalearn_fi_cpu.yaml")]

@@ -16,7 +16,7 @@ from msma.media.clip import load_clip
 from msma.model.backbones.ge2e import EMBEDDING_SCALE, TARGET_DBFS, Ge2e, mel_power, normalise_volume
 from msma.weights.pretrained import PACKAGED, load_backbone
 
-CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
+CLIPS = Path(__file__).parents[4] / "shared" / "data" / "clips"
 HOP, RATE = 256, 16000
 
 RESEMBLYZER = {

@@ -1,1 +1,0 @@
-"""Pages of HTML that need nothing else: no other file, no script, no network."""
