@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import CodeType
 from typing import Any
+from unittest.mock import patch
 
-from jaxtyping import install_import_hook
+from jaxtyping import _import_hook, install_import_hook
 
 # Before torch loads: pytest runs one process a core, and OpenMP threads that wait for a core would spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,12 +22,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before msma is imported: every annotated shape and type is checked in every call of every test.
 install_import_hook("msma", "beartype.beartype")
 
+
+def get_code(loader: _import_hook._JaxtypingLoader, name: str) -> CodeType | None:
+    """The code of one of our modules, under the bytecode name of the hook."""
+    named = partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
+    with patch("importlib._bootstrap_external.cache_from_source", named):
+        return SourceFileLoader.get_code(loader, name)
+
+
+# The hook's own `exec_module` keeps that name while the module runs: every library that it imports (torch, scipy) then
+# misses its bytecode and is compiled again, in every process.
+_import_hook._JaxtypingLoader.get_code = get_code
+_import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module
+
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from filelock import FileLock  # noqa: E402
 
 MakeMedia = Callable[..., Path]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector: imports leave millions of objects that stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def grey(index: int, width: int, height: int) -> np.ndarray:
