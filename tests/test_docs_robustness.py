@@ -10,9 +10,9 @@ import pytest
 
 from msma.cli.corruptions import markdown
 from msma.corruptions import visual
-from msma.corruptions.corruption import SEVERITIES, VISUAL, Corruption, corrupt
+from msma.corruptions.corruption import SEVERITIES, VISUAL, Corruption, corrupt, row
 from msma.corruptions.scenarios import SIX, read_suite
-from msma.corruptions.table import ROWS
+from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
 
 DOC = (Path(__file__).parents[1] / "docs" / "robustness.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_table_of_corruptions_is_that_of_the_code():
-    assert table_after("The corruptions") == markdown(ROWS), (
+    assert table_after("The corruptions") == markdown(list(CORRUPTIONS.values())), (
         "the table of docs/robustness.md is not that of the code; put in its place what this command writes: "
         "msma corruptions --format markdown"
     )
@@ -54,11 +54,11 @@ def test_the_suite_that_is_shown_can_be_read(tmp_path):
 @pytest.fixture
 def example(monkeypatch) -> Corruption:
     """The corruption that the page adds, made of its function and its row."""
-    function, row = blocks("python")
+    function, line = blocks("python")
     names = {"np": np, "Frames": visual.Frames}
     exec(compile(function, "docs/robustness.md", "exec"), names)  # noqa: S102
     monkeypatch.setattr(visual, "posterise", names["posterise"], raising=False)
-    return eval(row, {"Corruption": Corruption, "posterise": visual.posterise, "VISUAL": VISUAL})  # noqa: S307
+    return eval(line, {"row": row, "posterise": visual.posterise, "VISUAL": VISUAL})  # noqa: S307
 
 
 def test_the_corruption_that_is_shown_works_and_rises_with_severity(example):

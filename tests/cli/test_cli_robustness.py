@@ -73,7 +73,7 @@ def test_json_is_the_file_and_nothing_else_is_on_stdout(run, tmp_path):
 
 
 def test_a_suite_of_the_users_own_is_run(run, tmp_path):
-    (tmp_path / "own.yaml").write_text("- {name: phone, corruptions: [no_picture, {white_noise: 2}]}")
+    (tmp_path / "own.yaml").write_text("- {name: phone, corruptions: [no_visual, {white_noise: 2}]}")
     values = json.loads(run(tmp_path / "out", "--suite", tmp_path / "own.yaml", "--format", "json").stdout)
     assert list(values["scenarios"]) == ["phone"]
 

@@ -15,7 +15,7 @@ import pytest
 import specimens
 from specimens import COUNT, all_digests, digest, distance, renamed, sound_lag_s, specimen
 
-from msma.corruptions.corruption import SEVERITIES, WORST, Corruption, corrupt, corrupt_at_random
+from msma.corruptions.corruption import SEVERITIES, WORST, Corruption, corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.types import SAMPLE_RATE, Clip
 
@@ -94,7 +94,7 @@ def test_the_worst_severity_does_something(row):
 @every_row
 def test_what_is_random_differs_from_clip_to_clip_and_nothing_else_does(row):
     one, rng, fresh = specimen(0), np.random.default_rng(0), np.random.default_rng(0)
-    corrupt_at_random(one.clip, row, WORST, rng, face=one.face, donor=one.donor)
+    corrupt(one.clip, row, WORST, rng, face=one.face, donor=one.donor)
     is_random = rng.bit_generator.state != fresh.bit_generator.state
     names = [f"{number}.mp4" for number in range(4)]
     found = {digest(corrupt(renamed(one.clip, name), row, WORST, face=one.face, donor=one.donor)) for name in names}

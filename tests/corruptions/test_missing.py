@@ -34,7 +34,7 @@ def white(pictures: int, seconds: float) -> Clip:
     [
         ("no_audio", [False, True]),
         ("silent_audio", [False, True]),
-        ("no_picture", [True, False]),
+        ("no_visual", [True, False]),
         ("black_frames", [True, True]),
     ],
 )
@@ -43,7 +43,7 @@ def test_what_is_left_to_use(name, left):
 
 
 def test_the_clip_without_its_only_stream_has_nothing_left():
-    clip = corrupt(white(8, 2.0), CORRUPTIONS["no_picture"], 5)
+    clip = corrupt(white(8, 2.0), CORRUPTIONS["no_visual"], 5)
     assert present(corrupt(clip, CORRUPTIONS["no_audio"], 5)) == [False, False]
 
 

@@ -12,7 +12,7 @@ from msma.config import ClipConfig
 from msma.corruptions import scenarios
 from msma.corruptions.corruption import corrupt
 from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_all, full, read_suite, six
-from msma.corruptions.table import HELD_OUT, ROWS, named
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
 from msma.media.faces import WHOLE_FRAME
 from msma.types import Clip, MsmaError
 
@@ -43,11 +43,11 @@ def test_the_six_are_those_of_the_design():
 def test_the_six_are_one_cell_each_at_severity_3_and_missing_is_all_or_nothing():
     found = {cell.scenario: (cell.severity, cell.steps) for cell in six()}
     assert found == {
-        "visual_missing": (5, (Step("no_picture", 5),)),
+        "visual_missing": (5, (Step("no_visual", 5),)),
         "audio_missing": (5, (Step("no_audio", 5),)),
         "visual_noise": (3, (Step("gaussian_noise", 3),)),
         "audio_noise": (3, (Step("white_noise", 3),)),
-        "visual_missing_audio_noise": (3, (Step("no_picture", 5), Step("white_noise", 3))),
+        "visual_missing_audio_noise": (3, (Step("no_visual", 5), Step("white_noise", 3))),
         "audio_missing_visual_noise": (3, (Step("no_audio", 5), Step("gaussian_noise", 3))),
     }
 
@@ -68,13 +68,16 @@ def test_no_family_of_the_six_is_held_out_of_training():
 def test_the_full_suite_has_every_corruption_at_every_severity_and_nothing_at_all():
     cells = full()
     assert {(cell.scenario, cell.severity) for cell in cells} == {
-        *((row.name, severity) for row in ROWS for severity in row.severities),
+        *((row.name, severity) for row in CORRUPTIONS.values() for severity in row.severities),
         ("nothing", 5),
     }
     assert len({cell.name for cell in cells}) == len(cells)
     for cell in cells[:-1]:
         assert cell.steps == (Step(cell.scenario, cell.severity),)
-        assert (cell.family, cell.held_out) == (named(cell.scenario).family, named(cell.scenario).family in HELD_OUT)
+        assert (cell.family, cell.held_out) == (
+            find_corruption(cell.scenario).family,
+            find_corruption(cell.scenario).family in HELD_OUT,
+        )
     assert cells[-1].removed == {"audio", "visual"}
 
 
@@ -91,14 +94,14 @@ def test_a_users_suite_fixes_severities_or_takes_those_that_are_asked_for(tmp_pa
         tmp_path,
         """
         - name: phone_call
-          corruptions: [no_picture, {white_noise: 2}]
+          corruptions: [no_visual, {white_noise: 2}]
         - name: both
           corruptions: [gaussian_noise, {white_noise: 1}]
           severities: [5, 1]
         """,
     )
     assert [(cell.name, cell.family, cell.steps) for cell in cells] == [
-        ("phone_call_5", "missing + noise", (Step("no_picture", 5), Step("white_noise", 2))),
+        ("phone_call_5", "missing + noise", (Step("no_visual", 5), Step("white_noise", 2))),
         ("both_1", "sensor noise + noise", (Step("gaussian_noise", 1), Step("white_noise", 1))),
         ("both_5", "sensor noise + noise", (Step("gaussian_noise", 5), Step("white_noise", 1))),
     ]
@@ -157,7 +160,7 @@ def test_the_corruptions_of_a_cell_are_applied_each_as_if_alone():
     (cell,) = [cell for cell in six() if cell.scenario == "audio_missing_visual_noise"]
     found = corrupted(cell)
     assert len(found.waveform) == 0
-    expected = corrupt(WINDOW.clip, named("gaussian_noise"), 3)
+    expected = corrupt(WINDOW.clip, find_corruption("gaussian_noise"), 3)
     np.testing.assert_array_equal(found.frames, expected.frames)
 
 

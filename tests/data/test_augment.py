@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from planted import CLIP, planted_window
 
 from msma.config import TrainConfig
-from msma.corruptions.table import HELD_OUT, ROWS
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.data import augment
 from msma.data.augment import (
     ROOM_DB,
@@ -84,7 +84,7 @@ def only(**values: float | bool) -> TrainConfig:
 
 def test_training_never_sees_a_family_that_is_held_out():
     assert {row.family for row in SEEN} & HELD_OUT == set()
-    assert {row.family for row in ROWS} >= HELD_OUT
+    assert {row.family for row in CORRUPTIONS.values()} >= HELD_OUT
 
 
 def test_every_corruption_of_training_spoils_a_modality_and_can_be_drawn():
@@ -149,7 +149,7 @@ def test_a_modality_is_corrupted_as_often_as_it_says():
 
 
 def test_quality_is_what_the_severity_leaves(monkeypatch):
-    noise = next(row for row in ROWS if row.name == "white_noise")
+    noise = next(row for row in CORRUPTIONS.values() if row.name == "white_noise")
     monkeypatch.setattr(augment, "SPOILERS", {"audio": {"noise": [noise]}})
     drawn = [corrupted(raw_window(), 1.0, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(60)]
     assert {round(float(quality[0]), 6) for quality in drawn} == {0.0, 0.2, 0.4, 0.6, 0.8}

@@ -75,7 +75,7 @@ def test_a_network_of_one_modality_is_asked_for_it_alone():
 
 
 def test_only_families_that_are_seen_in_training_are_used():
-    seen = {row.name for row in SEEN} | {"no_audio", "no_picture"}
+    seen = {row.name for row in SEEN} | {"no_audio", "no_visual"}
     used = {
         step.corruption for seed in range(200) for cell in conditions(("audio", "visual"), seed) for step in cell.steps
     }

@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import correlate, correlation_lags
 from specimens import specimen
 
-from msma.media.encode import decode, encode, recode_sound
+from msma.media.encode import decode, encode, recode_waveform
 from msma.types import MsmaError
 
 every_codec = pytest.mark.parametrize("codec", ["opus", "mp3"])
@@ -30,19 +30,19 @@ def lag(late: np.ndarray, early: np.ndarray) -> int:
 @every_codec
 @pytest.mark.parametrize("kbit_s", [16.0, 32.0, 64.0])
 def test_the_delay_of_the_codec_is_taken_back(codec, kbit_s):
-    assert lag(recode_sound(hiss(), codec, kbit_s), hiss()) == 0
+    assert lag(recode_waveform(hiss(), codec, kbit_s), hiss()) == 0
 
 
 @pytest.mark.parametrize(("codec", "kbit_s"), [("opus", 3.5), ("opus", 6.0), ("mp3", 8.0)])
 def test_a_voice_stays_in_time_at_the_lowest_rates(codec, kbit_s):
     voice = specimen(0).clip.waveform
-    assert abs(lag(recode_sound(voice, codec, kbit_s), voice)) <= 4
+    assert abs(lag(recode_waveform(voice, codec, kbit_s), voice)) <= 4
 
 
 @every_codec
 @pytest.mark.parametrize("samples", [0, 1, 7, 319, 320, 321, 1152, 16_001])
 def test_the_sound_is_as_long_as_before(codec, samples):
-    recoded = recode_sound(hiss()[:samples], codec, 16.0)
+    recoded = recode_waveform(hiss()[:samples], codec, 16.0)
     assert (recoded.shape, recoded.dtype) == ((samples,), np.float32)
 
 
@@ -70,7 +70,7 @@ def test_a_second_of_it_takes_the_bits_that_were_asked_for(codec, kbit_s):
 
 @every_codec
 def test_a_high_rate_leaves_the_sound_as_it_was_and_a_low_one_does_not(codec):
-    good, bad = (recode_sound(hiss(), codec, kbit_s) for kbit_s in (64.0, 8.0))
+    good, bad = (recode_waveform(hiss(), codec, kbit_s) for kbit_s in (64.0, 8.0))
     assert np.corrcoef(good, hiss())[0, 1] > 0.93
     assert np.corrcoef(bad, hiss())[0, 1] < 0.5
     assert not np.array_equal(good, hiss())
@@ -80,10 +80,10 @@ def test_a_high_rate_leaves_the_sound_as_it_was_and_a_low_one_does_not(codec):
 def test_full_scale_sound_stays_in_range(codec):
     loud = hiss(level=3.0)
     loud.flags.writeable = False
-    assert np.abs(recode_sound(loud, codec, 16.0)).max() <= 1
+    assert np.abs(recode_waveform(loud, codec, 16.0)).max() <= 1
 
 
 @pytest.mark.parametrize(("codec", "kbit_s"), [("opus", 0.1), ("opus", 300.0), ("mp3", 4.0), ("mp3", float("nan"))])
 def test_a_rate_that_the_codec_does_not_have_is_refused(codec, kbit_s):
     with pytest.raises(MsmaError, match=f"{codec}: no rate of"):
-        recode_sound(hiss(), codec, kbit_s)
+        recode_waveform(hiss(), codec, kbit_s)

@@ -113,7 +113,7 @@ def test_no_detector_is_told():
     assert track_face(clip_of(2), CONFIG, None).reasons == ("no face detector is installed; the whole picture is used",)
 
 
-def test_no_pictures():
+def test_no_visuals():
     clip = clip_from_arrays(None, np.zeros(16000, np.float32))
     track = track_face(clip, CONFIG, scripted([]))
     assert (track.boxes.shape, track.valid.shape, track.reasons) == ((0, 4), (0,), ())

@@ -64,7 +64,7 @@ def test_whole_frame_has_full_boxes_and_uncut_pictures():
     np.testing.assert_array_equal(crops[0, :, 25:75], frames[0].transpose(2, 0, 1))
 
 
-def test_no_pictures():
+def test_no_visuals():
     none = FaceTrack(np.zeros((0, 4), np.float32), np.zeros(0, bool), "whole frame")
     crops, boxes = face_crops(np.zeros((0, 0, 0, 3), np.uint8), none, ClipConfig())
     assert (crops.shape, boxes.shape) == ((0, 3, 64, 64), (0, 4))

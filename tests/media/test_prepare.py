@@ -66,7 +66,7 @@ def test_no_sound():
     assert used_shares(clip, inputs, CONFIG) == {"audio": 0.0, "visual": 1.0}
 
 
-def test_no_picture():
+def test_no_visual():
     clip = clip_of(frames=0)
     inputs = prepare(clip, CONFIG)
     assert (inputs.frames.shape, inputs.frame_mask.tolist()) == ((1, 3, 16, 16), [False])

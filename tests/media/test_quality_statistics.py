@@ -15,11 +15,11 @@ from msma.media.audio import hop_samples, log_mel
 from msma.media.quality_statistics import (
     LEAST_MOTION,
     apparent_motion,
+    audio_statistics,
     block_means,
     enlarged,
-    picture_statistics,
-    sound_statistics,
     span_means,
+    visual_statistics,
 )
 from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
 
@@ -36,7 +36,7 @@ def pictures(frames: int = 4, side: int = 32) -> np.ndarray:
 def of_pictures(frames: np.ndarray, mask: np.ndarray | None = None, scene: np.ndarray | None = None) -> np.ndarray:
     mask = np.ones(len(frames), bool) if mask is None else mask
     scene = pictures() if scene is None else scene
-    return picture_statistics(frames, np.full((len(frames), 4), 0.5, np.float32), mask, scene, coverage=1.0)
+    return visual_statistics(frames, np.full((len(frames), 4), 0.5, np.float32), mask, scene, coverage=1.0)
 
 
 def sound(steps: int = 60, level: float = 0.1) -> np.ndarray:
@@ -45,7 +45,7 @@ def sound(steps: int = 60, level: float = 0.1) -> np.ndarray:
 
 
 def of_sound(waveform: np.ndarray) -> np.ndarray:
-    return sound_statistics(log_mel(waveform, CLIP), waveform, coverage=1.0)
+    return audio_statistics(log_mel(waveform, CLIP), waveform, coverage=1.0)
 
 
 @given(frames=st.integers(1, 5), side=st.sampled_from([8, 17, 32, 64]), seed=st.integers(0, 1000))

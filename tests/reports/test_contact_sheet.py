@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from parsed_page import Page
 
-from msma.corruptions.table import CORRUPTIONS, FAMILIES, named
+from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.reports.contact_sheet import MOVING, contact_sheet
 from msma.reports.media import PICTURE_SIDE
@@ -28,7 +28,9 @@ def clip() -> Clip:
 
 
 def sheet(clip: Clip, *names: str, severities: tuple[int, ...] = (3,)) -> str:
-    return contact_sheet(clip, [named(name) for name in names], severities, donor=replace(clip, name="other.mp4"))
+    return contact_sheet(
+        clip, [find_corruption(name) for name in names], severities, donor=replace(clip, name="other.mp4")
+    )
 
 
 def test_the_page_asks_nobody_for_anything(clip):
@@ -66,17 +68,17 @@ def test_a_corruption_of_the_sound_is_heard_and_one_of_the_picture_is_seen(clip)
 
 
 def test_where_nothing_is_spoilt_both_are_there(clip):
-    apart = replace(named("no_audio"), spoils=(), apply=lambda clip, *_: clip)
+    apart = replace(find_corruption("no_audio"), modalities=(), apply=lambda clip, *_: clip)
     page = Page(contact_sheet(clip, [apart], (5,), donor=clip))
     assert (len(page.all("audio")), len(page.all("img"))) == (2, 8)
 
 
 def test_the_families_that_have_a_film_are_in_the_table():
-    assert set(FAMILIES) >= MOVING
+    assert {row.family for row in CORRUPTIONS.values()} >= MOVING
 
 
 def test_what_only_shows_in_motion_has_a_film_with_its_sound(clip, tmp_path):
-    still = replace(named("no_picture"), family="timing", apply=lambda clip, *_: clip)
+    still = replace(find_corruption("no_visual"), family="timing", apply=lambda clip, *_: clip)
     _, film = Page(contact_sheet(clip, [still], (5,), donor=clip)).all("video")
     path = tmp_path / "film.mp4"
     path.write_bytes(base64.b64decode((film["src"] or "").removeprefix("data:video/mp4;base64,")))
@@ -113,7 +115,7 @@ def test_a_time_without_a_picture_says_so(clip):
     def half(clip: Clip, rng: np.random.Generator, level: float) -> Clip:
         return replace(clip, frames=clip.frames[:4], frame_times_s=clip.frame_times_s[:4])
 
-    page = contact_sheet(clip, [replace(named("no_picture"), apply=half)], (5,), donor=clip)
+    page = contact_sheet(clip, [replace(find_corruption("no_visual"), apply=half)], (5,), donor=clip)
     assert page.count("no picture</div>") == 2
 
 
@@ -135,7 +137,7 @@ def test_every_picture_sound_and_drawing_has_a_name_for_those_who_cannot_see_it(
 
 @pytest.mark.parametrize("name", ['<script>alert("1")</script>.mp4', "a&b'\".mp4", "lone \udcff surrogate.mp4"])
 def test_names_of_files_are_escaped(clip, name):
-    row = replace(named("white_noise"), needs="donor", apply=lambda waveform, *_, **__: waveform)
+    row = replace(find_corruption("white_noise"), needs="donor", apply=lambda waveform, *_, **__: waveform)
     page = contact_sheet(replace(clip, name=name), [row], (3,), donor=replace(clip, name=name))
     shown = html.escape(name.encode("utf-8", "backslashreplace").decode())
     assert page.count(shown) == 2

@@ -23,7 +23,7 @@ SCENARIOS = {
     "white_noise": group("noise", {s: 0.4 - 0.07 * s for s in range(1, 6)}),
     "hum": group("interference", {s: 0.4 - 0.03 * s for s in range(1, 6)}, held_out=True),
     "no_audio": group("missing", {5: 0.1}),
-    "no_picture": group("missing", {5: -0.1}),
+    "no_visual": group("missing", {5: -0.1}),
 }
 
 
@@ -42,12 +42,12 @@ def test_each_family_has_a_panel_with_a_line_for_each_scenario_from_the_clean_cl
     np.testing.assert_allclose(line.get_xdata(), range(6))
     np.testing.assert_allclose(line.get_ydata(), [0.4 - 0.07 * s for s in range(6)])
     marks = {line.get_label(): list(line.get_ydata()) for line in panels["missing"].lines}
-    assert (marks["no_audio"], marks["no_picture"]) == ([0.1], [-0.1])
+    assert (marks["no_audio"], marks["no_visual"]) == ([0.1], [-0.1])
 
 
 def test_the_map_has_a_row_for_each_scenario_and_says_which_are_held_out():
     panel = heat_map("made up", SCENARIOS).axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["white_noise", "hum *", "no_audio", "no_picture"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["white_noise", "hum *", "no_audio", "no_visual"]
     told = [text.get_text() for text in panel.texts]
     assert len(told) == 5 + 5 + 1 + 1
     assert told[-2:] == ["0.25", "-0.25"]

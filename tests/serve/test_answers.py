@@ -30,8 +30,8 @@ def test_what_is_wrong_comes_before_silence_and_darkness():
 
 
 def test_what_is_all_or_nothing_acts_at_every_severity_but_0():
-    assert spoiling("no_picture", 1, mute=False, black_out=False).steps == (Step("no_picture", 5),)
-    assert spoiling("no_picture", 0, mute=False, black_out=False) == CLEAN
+    assert spoiling("no_visual", 1, mute=False, black_out=False).steps == (Step("no_visual", 5),)
+    assert spoiling("no_visual", 0, mute=False, black_out=False) == CLEAN
 
 
 @pytest.mark.parametrize("severity", [-1, 6])
@@ -46,9 +46,9 @@ def test_no_corruption_is_offered_that_needs_another_clip():
 
 
 def test_a_long_clip_is_compared_by_its_first_window_and_that_is_said(answers, make_media):
-    compared = answers.compare(make_media(seconds=34.0, fps=4), spoiling("no_picture", 5, mute=False, black_out=False))
+    compared = answers.compare(make_media(seconds=34.0, fps=4), spoiling("no_visual", 5, mute=False, black_out=False))
     assert (compared.clip.start_s, compared.clip.end_s) == (0.0, 15.0)
-    assert "The first 15 s with no_picture" in views.comparison(compared)
+    assert "The first 15 s with no_visual" in views.comparison(compared)
 
 
 def test_a_trait_without_an_answer_is_told_as_none(answers, make_media):

@@ -108,15 +108,15 @@ def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
 def test_another_corruption_mute_and_black_out_can_be_chosen(opened, clips):
     answered(opened, clips[0])
     opened.get_by_label("What is wrong").click()
-    opened.get_by_role("option", name="no_picture: no video track").click()
+    opened.get_by_role("option", name="no_visual: no video track").click()
     opened.get_by_label("number input for Severity").fill("2")
     heading = opened.locator("#comparison h3")
-    expect(heading).to_contain_text("The clip with no_picture")
+    expect(heading).to_contain_text("The clip with no_visual")
     opened.get_by_label("Mute: no sound track").check()
-    expect(heading).to_contain_text("no_picture, no_audio")
+    expect(heading).to_contain_text("no_visual, no_audio")
     expect(heading).to_contain_text("abstained")
     opened.get_by_label("Black out: every picture is black").check()
-    expect(heading).to_contain_text("no_picture, no_audio, black_frames (share 1)")
+    expect(heading).to_contain_text("no_visual, no_audio, black_frames (share 1)")
 
 
 @on_phone

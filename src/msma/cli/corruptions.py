@@ -35,10 +35,12 @@ def corruptions(
     format: Annotated[str, typer.Option("--format", help="Of the list: table, markdown or json.")] = "table",
 ) -> None:
     """Every corruption with its family, its levels at severity 1 to 5 and what it does."""
-    from msma.corruptions.table import ROWS, named
+    from msma.corruptions.table import CORRUPTIONS, find_corruption
 
     check_choice("--format", format, ("table", "markdown", "json"))
-    rows = [named(name.strip()) for name in only.split(",")] if only is not None else list(ROWS)
+    rows = (
+        [find_corruption(name.strip()) for name in only.split(",")] if only is not None else list(CORRUPTIONS.values())
+    )
     if preview is not None:
         if format != "table":
             raise typer.BadParameter("--format is for the list; a page is always HTML")
@@ -147,6 +149,6 @@ def described(row: Corruption) -> dict[str, Any]:
         "parameter": row.parameter,
         "levels": {str(severity): row.level(severity) for severity in row.severities},
         "about": row.about,
-        "spoils": list(row.spoils),
+        "modalities": list(row.modalities),
         "needs": row.needs,
     }

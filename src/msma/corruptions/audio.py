@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy.signal import butter, fftconvolve, sosfilt, sosfiltfilt
 
-from msma.corruptions.corruption import AUDIO, Corruption
-from msma.media.encode import recode_sound
+from msma.corruptions.corruption import AUDIO, row
+from msma.media.encode import recode_waveform
 from msma.types import SAMPLE_RATE
 
 Waveform = Float32[np.ndarray, " n"]
@@ -50,7 +50,7 @@ def room_response(rng: np.random.Generator, rt60_s: float) -> np.ndarray:
     return response
 
 
-def band_limit(waveform: Waveform, rng: np.random.Generator, upper_hz: float) -> Waveform:  # noqa: ARG001
+def band_limit(waveform: Waveform, rng: np.random.Generator, upper_hz: float) -> Waveform:
     """Tinny: only a band around 1 kHz passes, up to `upper_hz` and from as many octaves below 1 kHz; no delay."""
     edges_hz = (TINNY_CENTRE_HZ**2 / upper_hz, upper_hz)
     sections = butter(2, edges_hz, "bandpass", fs=SAMPLE_RATE, output="sos")
@@ -58,14 +58,14 @@ def band_limit(waveform: Waveform, rng: np.random.Generator, upper_hz: float) ->
     return fitted(sosfiltfilt(sections, waveform.astype(np.float64), padlen=padding))
 
 
-def opus(waveform: Waveform, rng: np.random.Generator, kbit_s: float) -> Waveform:  # noqa: ARG001
+def opus(waveform: Waveform, rng: np.random.Generator, kbit_s: float) -> Waveform:
     """Through Opus and back."""
-    return recode_sound(waveform, "opus", kbit_s)
+    return recode_waveform(waveform, "opus", kbit_s)
 
 
-def mp3(waveform: Waveform, rng: np.random.Generator, kbit_s: float) -> Waveform:  # noqa: ARG001
+def mp3(waveform: Waveform, rng: np.random.Generator, kbit_s: float) -> Waveform:
     """Through MP3 and back; its lowest rate, 8 kbit/s, still leaves speech that can be understood."""
-    return recode_sound(waveform, "mp3", kbit_s)
+    return recode_waveform(waveform, "mp3", kbit_s)
 
 
 def packet_loss(waveform: Waveform, rng: np.random.Generator, loss_share: float) -> Waveform:
@@ -119,14 +119,14 @@ def muted(waveform: Waveform, silent: Bool[np.ndarray, " n"]) -> Waveform:
 
 def audio_truncation(
     waveform: Waveform,
-    rng: np.random.Generator,  # noqa: ARG001
+    rng: np.random.Generator,
     missing_share: float,
 ) -> Float32[np.ndarray, " m"]:
     """The track breaks off: the waveform is shorter by the last `missing_share` of it."""
     return waveform[: round(len(waveform) * (1 - missing_share))].copy()
 
 
-def clipping(waveform: Waveform, rng: np.random.Generator, threshold_db: float) -> Waveform:  # noqa: ARG001
+def clipping(waveform: Waveform, rng: np.random.Generator, threshold_db: float) -> Waveform:
     """Overdriven: all beyond a threshold is cut off, and the rest turned up to the RMS level of before.
 
     `threshold_db` is relative to the RMS level of the whole waveform: quiet speech is clipped just as loud speech is.
@@ -137,7 +137,7 @@ def clipping(waveform: Waveform, rng: np.random.Generator, threshold_db: float) 
     return fitted(cut * (level / max(rms(cut), 1e-20)))
 
 
-def gain(waveform: Waveform, rng: np.random.Generator, gain_db: float) -> Waveform:  # noqa: ARG001
+def gain(waveform: Waveform, rng: np.random.Generator, gain_db: float) -> Waveform:
     """Recorded at a lower level, in 16 bit, so that turning it up does not bring back what was faint."""
     return (np.rint(waveform * (10 ** (gain_db / 20) * 32767)) / 32767).astype(np.float32)
 
@@ -152,87 +152,19 @@ def fitted(sound: np.ndarray) -> Waveform:
 
 
 ROWS = (
-    Corruption(
-        "reverberation",
-        "reverberation",
-        "waveform",
-        reverberation,
-        "rt60_s",
-        (0.3, 0.6, 1.0, 1.7, 3.0),
-        "a room in which the sound dies away slowly",
-        AUDIO,
-    ),
-    Corruption(
-        "band_limit",
-        "bandwidth",
-        "waveform",
+    row(reverberation, "reverberation", AUDIO, (0.3, 0.6, 1.0, 1.7, 3.0), "a room in which the sound dies away slowly"),
+    row(
         band_limit,
-        "upper_hz",
+        "bandwidth",
+        AUDIO,
         (6000.0, 4000.0, 3000.0, 2000.0, 1300.0),
         "tinny: only a band around 1 kHz passes",
-        AUDIO,
     ),
-    Corruption(
-        "opus",
-        "audio codec",
-        "waveform",
-        opus,
-        "kbit_s",
-        (16.0, 10.0, 7.0, 5.0, 3.5),
-        "Opus at a low rate",
-        AUDIO,
-    ),
-    Corruption(
-        "mp3", "audio codec", "waveform", mp3, "kbit_s", (40.0, 32.0, 24.0, 16.0, 8.0), "MP3 at a low rate", AUDIO
-    ),
-    Corruption(
-        "packet_loss",
-        "sound loss",
-        "waveform",
-        packet_loss,
-        "loss_share",
-        (0.05, 0.1, 0.2, 0.35, 0.6),
-        "packets of 20 ms lost in bursts",
-        AUDIO,
-    ),
-    Corruption(
-        "muted_gaps",
-        "sound loss",
-        "waveform",
-        muted_gaps,
-        "muted_share",
-        (0.1, 0.2, 0.35, 0.55, 0.8),
-        "gaps of 0.2 to 1 s without sound",
-        AUDIO,
-    ),
-    Corruption(
-        "audio_truncation",
-        "sound loss",
-        "waveform",
-        audio_truncation,
-        "missing_share",
-        (0.1, 0.25, 0.45, 0.65, 0.85),
-        "the sound track breaks off early",
-        AUDIO,
-    ),
-    Corruption(
-        "clipping",
-        "level",
-        "waveform",
-        clipping,
-        "threshold_db",
-        (6.0, 2.0, -2.0, -7.0, -14.0),
-        "overdriven, cut off at a level relative to the RMS",
-        AUDIO,
-    ),
-    Corruption(
-        "gain",
-        "level",
-        "waveform",
-        gain,
-        "gain_db",
-        (-6.0, -12.0, -18.0, -24.0, -30.0),
-        "recorded too quietly, in 16 bit",
-        AUDIO,
-    ),
+    row(opus, "audio codec", AUDIO, (16.0, 10.0, 7.0, 5.0, 3.5), "Opus at a low rate"),
+    row(mp3, "audio codec", AUDIO, (40.0, 32.0, 24.0, 16.0, 8.0), "MP3 at a low rate"),
+    row(packet_loss, "audio loss", AUDIO, (0.05, 0.1, 0.2, 0.35, 0.6), "packets of 20 ms lost in bursts"),
+    row(muted_gaps, "audio loss", AUDIO, (0.1, 0.2, 0.35, 0.55, 0.8), "gaps of 0.2 to 1 s without sound"),
+    row(audio_truncation, "audio loss", AUDIO, (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early"),
+    row(clipping, "level", AUDIO, (6.0, 2.0, -2.0, -7.0, -14.0), "overdriven, cut off at a level relative to the RMS"),
+    row(gain, "level", AUDIO, (-6.0, -12.0, -18.0, -24.0, -30.0), "recorded too quietly, in 16 bit"),
 )

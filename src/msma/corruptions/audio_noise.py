@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from msma.corruptions.audio import Waveform, fitted, rms
-from msma.corruptions.corruption import AUDIO, Corruption
+from msma.corruptions.corruption import AUDIO, row
 from msma.types import SAMPLE_RATE
 
 VOICES = 8
@@ -95,54 +95,9 @@ def music(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Wavefo
 
 
 ROWS = (
-    Corruption(
-        "white_noise",
-        "noise",
-        "waveform",
-        white_noise,
-        "snr_db",
-        (20.0, 15.0, 10.0, 5.0, 0.0),
-        "white noise",
-        AUDIO,
-    ),
-    Corruption(
-        "environment_noise",
-        "noise",
-        "waveform",
-        environment_noise,
-        "snr_db",
-        (20.0, 14.0, 8.0, 2.0, -4.0),
-        "a street or a busy room",
-        AUDIO,
-    ),
-    Corruption(
-        "mains_hum",
-        "noise",
-        "waveform",
-        mains_hum,
-        "snr_db",
-        (15.0, 8.0, 1.0, -6.0, -13.0),
-        "hum of 50 or 60 Hz mains and its harmonics",
-        AUDIO,
-    ),
-    Corruption(
-        "babble",
-        "interference",
-        "waveform",
-        babble,
-        "snr_db",
-        (15.0, 10.0, 5.0, 0.0, -5.0),
-        "other voices, made of the clip's own sound",
-        AUDIO,
-    ),
-    Corruption(
-        "music",
-        "interference",
-        "waveform",
-        music,
-        "snr_db",
-        (15.0, 10.0, 5.0, 0.0, -5.0),
-        "chords and a beat",
-        AUDIO,
-    ),
+    row(white_noise, "noise", AUDIO, (20.0, 15.0, 10.0, 5.0, 0.0), "white noise"),
+    row(environment_noise, "noise", AUDIO, (20.0, 14.0, 8.0, 2.0, -4.0), "a street or a busy room"),
+    row(mains_hum, "noise", AUDIO, (15.0, 8.0, 1.0, -6.0, -13.0), "hum of 50 or 60 Hz mains and its harmonics"),
+    row(babble, "interference", AUDIO, (15.0, 10.0, 5.0, 0.0, -5.0), "other voices, made of the clip's own sound"),
+    row(music, "interference", AUDIO, (15.0, 10.0, 5.0, 0.0, -5.0), "chords and a beat"),
 )

@@ -1,8 +1,9 @@
-"""A corruption: one named, graded way in which a clip is not perfect, and how it is applied."""
+"""A corruption: one named, graded way in which a clip is not ideal, and how it is applied."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,16 +19,15 @@ SEVERITIES = (1, 2, 3, 4, 5)
 """0 is the clean clip."""
 WORST = SEVERITIES[-1]
 AUDIO, VISUAL, BOTH, NEITHER = ("audio",), ("visual",), ("audio", "visual"), ()
-"""What a corruption spoils."""
 
 
 @dataclass(frozen=True)
 class Corruption:
     """One row of the table; its `apply` is a pure function whose randomness comes from the generator that it is given.
 
-    `apply(part, rng, level)` gets the part of the clip that it acts on and the level of its severity, and gives that
-    part back, never changed in place. With `needs`, it gets that too, by name: the FaceTrack of the clip, or a Clip of
-    another person.
+    `apply(part, rng, level)` gets the part of the clip that it acts on and the level of its severity, and returns that
+    part, never changed in place. With `needs`, it also gets, by name, the FaceTrack of the clip or a Clip of another
+    person.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Corruption:
     parameter: str
     """What a level is, with its unit."""
     levels: tuple[float, ...]
-    """Of severity 1 to 5; only one, of severity 5, where it is all or nothing."""
+    """One for each severity from 1 to 5; a single one, of severity 5, where it is all or nothing."""
     about: str
-    spoils: tuple[str, ...]
-    """The modalities whose quality it lowers; none where picture and sound are fine and only do not belong together."""
+    modalities: tuple[str, ...]
+    """Those whose quality it lowers; none where both are fine and only do not belong together."""
     needs: Literal["face", "donor"] | None = None
 
     @property
@@ -48,55 +48,53 @@ class Corruption:
         return SEVERITIES if len(self.levels) == len(SEVERITIES) else (WORST,)
 
     def level(self, severity: int) -> float:
-        """Raises:
-        MsmaError: a severity that it does not have.
-        """
+        """The level of a severity; MsmaError for one that it does not have."""
         if severity not in self.severities:
             known = ", ".join(map(str, self.severities))
             raise MsmaError(f"{self.name}: has no severity {severity}; it has {known}")
         return self.levels[self.severities.index(severity)]
 
 
+def row(
+    apply: Callable[..., Any], family: str, modalities: tuple[str, ...], levels: tuple[float, ...], about: str
+) -> Corruption:
+    """A corruption from its function: the names of `apply(acts_on, rng, parameter[, needs])` are those of the row."""
+    acts_on, _, parameter, *needs = inspect.signature(apply).parameters
+    fields: Any = {"acts_on": acts_on, "parameter": parameter, "needs": needs[0] if needs else None}
+    return Corruption(apply.__name__, family, apply=apply, levels=levels, about=about, modalities=modalities, **fields)
+
+
 def corrupt(
-    clip: Clip, corruption: Corruption, severity: int, *, face: FaceTrack | None = None, donor: Clip | None = None
+    clip: Clip,
+    corruption: Corruption,
+    severity: int,
+    rng: np.random.Generator | None = None,
+    *,
+    face: FaceTrack | None = None,
+    donor: Clip | None = None,
 ) -> Clip:
     """The clip as it would be with this corruption; at severity 0 the clip itself.
 
-    What is random depends on the clip (its name and window), the corruption and the severity alone.
-
     Args:
         severity: 0 to 5.
-        face: where the face is in the clean clip; sought where it is not given and needed.
+        rng: for training, where a clip looks different in every epoch; None: seeded by the clip (its name and window),
+            the corruption and the severity alone.
+        face: where the face is in the clean clip; detected where it is needed and not given.
         donor: a clip of somebody else, for the corruptions that need one.
 
     Raises:
         MsmaError: a severity that the corruption does not have, or no donor where one is needed.
     """
-    seed = f"{clip.name}|{clip.start_s:.3f}|{corruption.name}|{severity}"
-    digest = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "little"))
-    return corrupt_at_random(clip, corruption, severity, rng, face=face, donor=donor)
-
-
-def corrupt_at_random(
-    clip: Clip,
-    corruption: Corruption,
-    severity: int,
-    rng: np.random.Generator,
-    *,
-    face: FaceTrack | None = None,
-    donor: Clip | None = None,
-) -> Clip:
-    """As `corrupt`, with a generator of the caller's: for training, where a clip looks different in every epoch."""
     if severity == 0:
         return clip
     level = corruption.level(severity)
+    rng = seeded(clip, corruption, severity) if rng is None else rng
     needed: dict[str, Any] = {}
     if corruption.needs == "donor":
         if donor is None:
             raise MsmaError(f"{clip.name}: {corruption.name} needs a clip of another person; give a donor")
         needed["donor"] = donor
-    # A part that is missing has nothing to spoil.
+    # A part that is missing cannot be corrupted.
     if corruption.acts_on == "waveform":
         if not len(clip.waveform):
             return clip
@@ -108,6 +106,12 @@ def corrupt_at_random(
             return clip
         return replace(clip, frames=corruption.apply(clip.frames, rng, level, **needed))
     return corruption.apply(clip, rng, level, **needed)
+
+
+def seeded(clip: Clip, corruption: Corruption, severity: int) -> np.random.Generator:
+    seed = f"{clip.name}|{clip.start_s:.3f}|{corruption.name}|{severity}"
+    digest = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 def in_stretches(rng: np.random.Generator, count: int, share: float, most: int = 3) -> Bool[np.ndarray, " count"]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from msma.corruptions.corruption import VISUAL, Corruption
+from msma.corruptions.corruption import VISUAL, row
 from msma.corruptions.visual import NORMAL, VALUES, Frames, as_values, drawn
 from msma.types import FaceTrack
 
@@ -15,7 +15,7 @@ WHITE_E, READ_E = 500.0, 2.0
 """Electrons in a white pixel at full light and the noise of reading them: a small sensor at a high gain."""
 LUMA = np.array([0.299, 0.587, 0.114])
 OUTLINE_ROWS = 72
-"""Rows of the picture in which a person's soft outline is drawn."""
+"""Rows of the frame in which a person's soft outline is drawn."""
 
 
 def low_light(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
@@ -25,12 +25,12 @@ def low_light(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
     return drawn(frames, rng, as_values(shown(counted / WHITE_E)))
 
 
-def over_exposure(frames: Frames, rng: np.random.Generator, stops: float) -> Frames:  # noqa: ARG001
+def over_exposure(frames: Frames, rng: np.random.Generator, stops: float) -> Frames:
     """2^stops times the light; what is more than white is lost."""
     return looked_up(frames, as_values(shown(light(VALUES) * 2**stops)))
 
 
-def low_contrast(frames: Frames, rng: np.random.Generator, share: float) -> Frames:  # noqa: ARG001
+def low_contrast(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
     """A share of each pixel's distance from the mean grey of the clip is left."""
     grey = float(np.mean(cv2.mean(flat(frames))[:3]))
     return looked_up(frames, as_values(grey + share * (VALUES - grey)))
@@ -43,7 +43,7 @@ def white_balance(frames: Frames, rng: np.random.Generator, ratio: float) -> Fra
     return looked_up(frames, as_values(VALUES[:, None] * (gains / (LUMA @ gains))))
 
 
-def backlight(frames: Frames, rng: np.random.Generator, stops: float, *, face: FaceTrack) -> Frames:  # noqa: ARG001
+def backlight(frames: Frames, rng: np.random.Generator, stops: float, *, face: FaceTrack) -> Frames:
     """The person is darker by `stops`, and what lies behind them nearer to white by as much, without a sharp edge."""
     dark = looked_up(frames, as_values(shown(light(VALUES) * 2**-stops)))
     bright = looked_up(frames, as_values(255 - (255 - VALUES) * 2**-stops))
@@ -70,7 +70,7 @@ def looked_up(frames: Frames, table: UInt8[np.ndarray, "256 *colours"]) -> Frame
 
 
 def flat(frames: Frames) -> UInt8[np.ndarray, "rows w 3"]:
-    """All pictures below each other, as OpenCV takes them."""
+    """All frames below each other, as OpenCV takes them."""
     return frames.reshape(-1, *frames.shape[2:])
 
 
@@ -89,55 +89,21 @@ def outline(box: Float32[np.ndarray, "4"], height: int, width: int) -> Float32[n
 
 
 ROWS = (
-    Corruption(
-        "low_light",
-        "light",
-        "frames",
+    row(
         low_light,
-        "share",
+        "light",
+        VISUAL,
         (0.5, 0.25, 0.12, 0.06, 0.025),
-        "a share of the light is left, with the noise of the sensor",
-        VISUAL,
+        "a share of the light is left, with sensor noise",
     ),
-    Corruption(
-        "over_exposure",
-        "light",
-        "frames",
-        over_exposure,
-        "stops",
-        (0.6, 1.2, 2.0, 3.0, 4.5),
-        "too much light, clipped at white",
-        VISUAL,
-    ),
-    Corruption(
-        "backlight",
-        "light",
-        "frames",
-        backlight,
-        "stops",
-        (0.3, 0.7, 1.4, 2.5, 4.0),
-        "a dark person before a bright background",
-        VISUAL,
-        "face",
-    ),
-    Corruption(
-        "low_contrast",
-        "light",
-        "frames",
-        low_contrast,
-        "share",
-        (0.7, 0.45, 0.25, 0.12, 0.05),
-        "a share of the contrast is left",
-        VISUAL,
-    ),
-    Corruption(
-        "white_balance",
-        "light",
-        "frames",
+    row(over_exposure, "light", VISUAL, (0.6, 1.2, 2.0, 3.0, 4.5), "too much light, clipped at white"),
+    row(backlight, "light", VISUAL, (0.3, 0.7, 1.4, 2.5, 4.0), "a dark person before a bright background"),
+    row(low_contrast, "light", VISUAL, (0.7, 0.45, 0.25, 0.12, 0.05), "a share of the contrast is left"),
+    row(
         white_balance,
-        "ratio",
-        (1.25, 1.6, 2.2, 3.5, 6.0),
-        "a warm or cold cast: the gain of red over that of blue, or the reverse",
+        "light",
         VISUAL,
+        (1.25, 1.6, 2.2, 3.5, 6.0),
+        "a warm or cold cast: red gains over blue, or the reverse",
     ),
 )

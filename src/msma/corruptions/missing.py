@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.corruptions.audio import Waveform
-from msma.corruptions.corruption import AUDIO, BOTH, VISUAL, Corruption, in_stretches
+from msma.corruptions.corruption import AUDIO, BOTH, VISUAL, in_stretches, row
 from msma.corruptions.visual import Frames
 from msma.types import SAMPLE_RATE, Clip, FaceTrack
 
@@ -17,31 +17,31 @@ HEAD_WIDTHS, HEAD_ABOVE, HEAD_BELOW = 2.0, 0.6, 0.4
 """Of the box of a face: what the head covers, in widths; how far it goes beyond the top and the bottom, in heights."""
 
 
-def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:  # noqa: ARG001
+def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """No audio track."""
     return replace(clip, waveform=clip.waveform[:0])
 
 
-def no_picture(clip: Clip, rng: np.random.Generator, share: float) -> Clip:  # noqa: ARG001
+def no_visual(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """No video track."""
     return replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])
 
 
-def silent_audio(waveform: Waveform, rng: np.random.Generator, share: float) -> Waveform:  # noqa: ARG001
+def silent_audio(waveform: Waveform, rng: np.random.Generator, share: float) -> Waveform:
     """An audio track that holds digital silence only."""
     return np.zeros_like(waveform)
 
 
 def black_frames(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
-    """A share of the pictures, in random stretches, is black."""
+    """A share of the frames, in random stretches, is black."""
     black = in_stretches(rng, len(frames), share)
     return np.where(black[:, None, None, None], np.uint8(0), frames)
 
 
 def no_face(frames: Frames, rng: np.random.Generator, share: float, face: FaceTrack) -> Frames:
-    """In a share of the pictures, in random stretches, the head is gone: what is beside it goes on where it was.
+    """In a share of the frames, in random stretches, the head is gone: what is beside it goes on where it was.
 
-    Only the face that is followed goes; where none is, the whole picture becomes one colour.
+    Only the face that is followed goes; where none is, the whole frame becomes one colour.
     """
     empty = frames.copy()
     for index in np.flatnonzero(in_stretches(rng, len(frames), share)):
@@ -49,17 +49,17 @@ def no_face(frames: Frames, rng: np.random.Generator, share: float, face: FaceTr
     return empty
 
 
-def remove_head(picture: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"]) -> None:
+def remove_head(frame: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"]) -> None:
     """Each row of the head, in place, fades from the colour on its left to that on its right."""
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     left, top, box_width, box_height = (float(side) for side in box)
     spread = (HEAD_WIDTHS - 1) / 2 * box_width
     first, last = max(0, round(left - spread)), min(width, round(left + box_width + spread))
     above, below = max(0, round(top - HEAD_ABOVE * box_height)), min(height, round(top + (1 + HEAD_BELOW) * box_height))
     if first >= last or above >= below:
         return
-    rows = picture[above:below]
-    # Beyond the edge of the picture there is no colour to be had: then that of the other side, or the mean.
+    rows = frame[above:below]
+    # Beyond the edge of the frame there is no colour to be had: then that of the other side, or the mean.
     beside = [rows[:, place : place + 1] for place in (first - 1, last) if 0 <= place < width]
     colours = beside or [np.broadcast_to(rows.mean(axis=(0, 1)), (len(rows), 1, 3))]
     start, end = (cv2.blur(colours[place].astype(np.float32), (1, 9)) for place in (0, -1))
@@ -67,7 +67,7 @@ def remove_head(picture: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4
     rows[:, first:last] = np.rint(start * (1 - fade) + end * fade).astype(np.uint8)
 
 
-def truncated_file(clip: Clip, rng: np.random.Generator, share: float) -> Clip:  # noqa: ARG001
+def truncated_file(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """The end of the file is lost, while its header still claims the whole length."""
     left_s = (1 - share) * clip.duration_s
     shown = clip.frame_times_s - clip.start_s < left_s
@@ -80,47 +80,10 @@ def truncated_file(clip: Clip, rng: np.random.Generator, share: float) -> Clip: 
 
 
 ROWS = (
-    Corruption("no_audio", "missing", "clip", no_audio, "share", (1.0,), "no audio track", AUDIO),
-    Corruption(
-        "silent_audio",
-        "missing",
-        "waveform",
-        silent_audio,
-        "share",
-        (1.0,),
-        "an audio track of digital silence",
-        AUDIO,
-    ),
-    Corruption("no_picture", "missing", "clip", no_picture, "share", (1.0,), "no video track", VISUAL),
-    Corruption(
-        "black_frames",
-        "missing",
-        "frames",
-        black_frames,
-        "share",
-        (0.1, 0.3, 0.5, 0.75, 1.0),
-        "a share of the pictures is black",
-        VISUAL,
-    ),
-    Corruption(
-        "no_face",
-        "missing",
-        "frames",
-        no_face,
-        "share",
-        (0.1, 0.3, 0.5, 0.75, 1.0),
-        "the head is gone from a share of the pictures",
-        VISUAL,
-        needs="face",
-    ),
-    Corruption(
-        "truncated_file",
-        "missing",
-        "clip",
-        truncated_file,
-        "share",
-        (0.1, 0.3, 0.5, 0.7, 0.9),
-        "the end of both streams is lost",
-        BOTH,
-    ),
+    row(no_audio, "missing", AUDIO, (1.0,), "no audio track"),
+    row(silent_audio, "missing", AUDIO, (1.0,), "an audio track of digital silence"),
+    row(no_visual, "missing", VISUAL, (1.0,), "no video track"),
+    row(black_frames, "missing", VISUAL, (0.1, 0.3, 0.5, 0.75, 1.0), "a share of the frames is black"),
+    row(no_face, "missing", VISUAL, (0.1, 0.3, 0.5, 0.75, 1.0), "the head is gone from a share of the frames"),
+    row(truncated_file, "missing", BOTH, (0.1, 0.3, 0.5, 0.7, 0.9), "the end of both streams is lost"),
 )

@@ -1,6 +1,6 @@
 """Corruptions that hide the face: RGB frames `(t, h, w, 3)`, uint8, and where the face is → the same shape.
 
-Where no face was found, the FaceTrack's box is the whole picture, and that is taken as the face.
+Where no face was found, the FaceTrack's box is the whole frame, and that is taken as the face.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from msma.corruptions.corruption import VISUAL, Corruption
-from msma.corruptions.visual import Frames
+from msma.corruptions.corruption import VISUAL, row
+from msma.corruptions.visual import Frame, Frames, each
 from msma.media.frames import square_crop
 from msma.types import FaceTrack
 
@@ -44,7 +44,7 @@ COVER_ROWS = 64
 """Rows of the drawing of a face in which it is measured how much of it a hand covers."""
 
 
-def face_mask(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:  # noqa: ARG001
+def face_mask(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:
     """A surgical mask over the lower share of the height of the face."""
     # From side to side; the upper edge is highest on the nose, the lower one follows the chin.
     across = np.linspace(0.0, 1.0, 17)
@@ -54,25 +54,25 @@ def face_mask(frames: Frames, rng: np.random.Generator, face_share: float, *, fa
     edge = np.concatenate([np.stack([across, upper], 1), np.stack([across, lower], 1)[::-1]])
     pleats = [np.stack([across, upper + down * (lower - upper)], 1)[2:-2] for down in (0.3, 0.5, 0.7)]
     covered = frames.copy()
-    for picture, box in zip(covered, face.boxes, strict=True):
-        cv2.fillPoly(picture, [points(edge, box)], FABRIC, cv2.LINE_8, BITS)
+    for frame, box in zip(covered, face.boxes, strict=True):
+        cv2.fillPoly(frame, [points(edge, box)], FABRIC, cv2.LINE_8, BITS)
         thickness = max(1, round(0.015 * float(box[3])))
-        cv2.polylines(picture, [points(pleat, box) for pleat in pleats], False, PLEAT, thickness, cv2.LINE_8, BITS)
+        cv2.polylines(frame, [points(pleat, box) for pleat in pleats], False, PLEAT, thickness, cv2.LINE_8, BITS)
     return covered
 
 
 def bar(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:
-    """A black bar across the face, a share of its height high, at a random height that is the same in all pictures."""
+    """A black bar across the face, a share of its height high, at a random height that is the same in all frames."""
     begins = rng.uniform(0, 1 - face_share)
     covered = frames.copy()
-    for picture, (left, top, width, height) in zip(covered, face.boxes.tolist(), strict=True):
+    for frame, (left, top, width, height) in zip(covered, face.boxes.tolist(), strict=True):
         first, last = round(top + begins * height), round(top + (begins + face_share) * height)
-        picture[max(first, 0) : max(last, 0), max(round(left), 0) : max(round(left + width), 0)] = 0
+        frame[max(first, 0) : max(last, 0), max(round(left), 0) : max(round(left + width), 0)] = 0
     return covered
 
 
 def hand(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:
-    """A hand of the colour of the face moves before it and covers a share of it, in the mean over the pictures."""
+    """A hand of the colour of the face moves before it and covers a share of it, in the mean over the frames."""
     turn, mirror = rng.uniform(-1.0, 1.0), rng.choice([-1.0, 1.0])
     angles = rng.uniform(0, 2 * math.pi) + np.arange(len(frames)) * rng.uniform(0.6, 1.4)
     sway = 0.12 * np.stack([np.cos(angles), np.sin(1.3 * angles)], axis=1)
@@ -83,21 +83,21 @@ def hand(frames: Frames, rng: np.random.Generator, face_share: float, *, face: F
     nearness = nearness_for(face_share, shape, sway[:: max(1, len(sway) // 8)], arm, face.boxes)
     skin = np.median(square_crop(frames[0], face.boxes[0], 0.5, 16).reshape(-1, 3), axis=0)
     covered = frames.copy()
-    for picture, box, here in zip(covered, face.boxes, sway, strict=True):
-        draw_hand(picture, box, here, shape, arm, nearness, 0.6 * skin, RIM)
-        draw_hand(picture, box, here, shape, arm, nearness, 0.9 * skin, -RIM)
+    for frame, box, here in zip(covered, face.boxes, sway, strict=True):
+        draw_hand(frame, box, here, shape, arm, nearness, 0.6 * skin, RIM)
+        draw_hand(frame, box, here, shape, arm, nearness, 0.9 * skin, -RIM)
     return covered
 
 
-def face_partly_out(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:  # noqa: ARG001
-    """The picture is moved until a share of the face is beyond the edge that is nearest to it.
+def face_partly_out(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:
+    """The frame is moved until a share of the face is beyond the edge that is nearest to it.
 
-    All pictures are moved alike. What comes in on the other side is not known: the last row or column is repeated,
-    which is also what is done where a face crop reaches out of the picture.
+    All frames are moved alike. What comes in on the other side is not known: the last row or column is repeated,
+    which is also what is done where a face crop reaches out of the frame.
     """
     height, width = frames.shape[1:3]
     left, top, wide, high = (float(side) for side in np.median(face.boxes, axis=0))
-    # How far the picture must go, by the edge that the face goes out at.
+    # How far the frame must go, by the edge that the face goes out at.
     moves = {
         (-1, 0): left + face_share * wide,
         (1, 0): width - left - wide + face_share * wide,
@@ -108,11 +108,12 @@ def face_partly_out(frames: Frames, rng: np.random.Generator, face_share: float,
     down, right = (max(0, round(distance)) * way for way in (down, right))
     above, before = max(-down, 0), max(-right, 0)  # what goes out
     borders = max(down, 0), above, max(right, 0), before
-    moved = np.empty(frames.shape, np.uint8)
-    for picture, out in zip(frames, moved, strict=True):
-        widened = cv2.copyMakeBorder(picture, *borders, cv2.BORDER_REPLICATE)
-        out[:] = widened[above : above + height, before : before + width]
-    return moved
+
+    def moved(frame: Frame) -> Frame:
+        widened = cv2.copyMakeBorder(frame, *borders, cv2.BORDER_REPLICATE)
+        return widened[above : above + height, before : before + width]
+
+    return each(frames, moved)
 
 
 def points(shares: Float64[np.ndarray, "p 2"], box: Box) -> np.ndarray:
@@ -146,7 +147,7 @@ def nearness_for(
 
 
 def draw_hand(
-    picture: np.ndarray,
+    frame: np.ndarray,
     box: Box,
     sway: Float64[np.ndarray, "2"],
     shape: Float64[np.ndarray, "lines 5"],
@@ -165,52 +166,30 @@ def draw_hand(
     for line in shape:
         ends = np.rint((np.tile(palm, 2) + unit * line[:4]) * 2**BITS).astype(int)
         thickness = max(1, round(unit * (line[4] + rim)))
-        cv2.line(picture, ends[:2].tolist(), ends[2:].tolist(), colour.tolist(), thickness, cv2.LINE_8, BITS)
+        cv2.line(frame, ends[:2].tolist(), ends[2:].tolist(), colour.tolist(), thickness, cv2.LINE_8, BITS)
 
 
 ROWS = (
-    Corruption(
-        "face_mask",
-        "occlusion",
-        "frames",
+    row(
         face_mask,
-        "face_share",
+        "occlusion",
+        VISUAL,
         (0.18, 0.3, 0.42, 0.54, 0.66),
-        "a surgical mask over the lower share of the face's height",
-        VISUAL,
-        "face",
+        "a surgical mask over the lower share of the face",
     ),
-    Corruption(
-        "hand",
-        "occlusion",
-        "frames",
+    row(
         hand,
-        "face_share",
+        "occlusion",
+        VISUAL,
         (0.12, 0.25, 0.42, 0.62, 0.85),
-        "a hand moves before the face and covers a share of it",
-        VISUAL,
-        "face",
+        "a hand before the face covers a share of it",
     ),
-    Corruption(
-        "bar",
-        "occlusion",
-        "frames",
-        bar,
-        "face_share",
-        (0.1, 0.22, 0.38, 0.58, 0.8),
-        "a black bar across a share of the face's height",
-        VISUAL,
-        "face",
-    ),
-    Corruption(
-        "face_partly_out",
-        "occlusion",
-        "frames",
+    row(bar, "occlusion", VISUAL, (0.1, 0.22, 0.38, 0.58, 0.8), "a black bar across a share of the face's height"),
+    row(
         face_partly_out,
-        "face_share",
-        (0.1, 0.22, 0.38, 0.58, 0.8),
-        "the picture is moved until a share of the face is beyond its edge",
+        "occlusion",
         VISUAL,
-        "face",
+        (0.1, 0.22, 0.38, 0.58, 0.8),
+        "the frame moves until a share of the face is beyond its edge",
     ),
 )

@@ -14,11 +14,11 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from msma.config import ClipConfig, ConfigError, Frozen, parse, read_yaml
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.table import HELD_OUT, ROWS, named
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
 from msma.types import Clip, FaceTrack, MsmaError
 
-REMOVES = {"no_audio": "audio", "no_picture": "visual"}
+REMOVES = {"no_audio": "audio", "no_visual": "visual"}
 """The corruptions that leave nothing of a modality."""
 
 
@@ -31,15 +31,15 @@ class Scenario:
 
 
 SIX = (
-    Scenario("visual_missing", "no video track", ("no_picture",)),
+    Scenario("visual_missing", "no video track", ("no_visual",)),
     Scenario("audio_missing", "no audio track", ("no_audio",)),
-    Scenario("visual_noise", "Gaussian noise in the picture", ("gaussian_noise",)),
+    Scenario("visual_noise", "Gaussian noise in the frame", ("gaussian_noise",)),
     Scenario("audio_noise", "white noise in the sound", ("white_noise",)),
-    Scenario("visual_missing_audio_noise", "no video track, white noise in the sound", ("no_picture", "white_noise")),
-    Scenario("audio_missing_visual_noise", "no audio track, noise in the picture", ("no_audio", "gaussian_noise")),
+    Scenario("visual_missing_audio_noise", "no video track, white noise in the sound", ("no_visual", "white_noise")),
+    Scenario("audio_missing_visual_noise", "no audio track, noise in the frame", ("no_audio", "gaussian_noise")),
 )
 """The paper's six scenarios, of which only the number is known: this definition is ours."""
-NOTHING = Scenario("nothing", "neither sound nor picture", ("no_audio", "no_picture"))
+NOTHING = Scenario("nothing", "neither sound nor frame", ("no_audio", "no_visual"))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def cells_of(scenario: str, steps: Sequence[tuple[str, int | None]], severities:
     Raises:
         MsmaError: no such corruption, or a severity that it does not have.
     """
-    rows = [named(name) for name, _ in steps]
+    rows = [find_corruption(name) for name, _ in steps]
     fixed = [
         severity if severity is not None else WORST if row.severities == (WORST,) else None
         for row, (_, severity) in zip(rows, steps, strict=True)
@@ -115,7 +115,7 @@ def six(severities: Sequence[int] = (3,)) -> list[Cell]:
 
 def full(severities: Sequence[int] = SEVERITIES) -> list[Cell]:
     """Every corruption of the table by itself, at every severity that it has; and nothing at all."""
-    alone = [Scenario(row.name, row.about, (row.name,)) for row in ROWS]
+    alone = [Scenario(row.name, row.about, (row.name,)) for row in CORRUPTIONS.values()]
     return [cell for scenario in (*alone, NOTHING) for cell in scenario_cells(scenario, severities)]
 
 
@@ -139,7 +139,7 @@ class AppliedFile(Frozen):
     @classmethod
     def is_known(cls, name: str) -> str:
         try:
-            return named(name).name
+            return find_corruption(name).name
         except MsmaError as error:
             raise ValueError(str(error)) from error
 
@@ -173,7 +173,7 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
     """A suite of the user's: a YAML list of scenarios.
 
         - name: phone_call
-          corruptions: [no_picture, {white_noise: 2}]
+          corruptions: [no_visual, {white_noise: 2}]
         - name: dark_and_noisy
           corruptions: [gaussian_noise, white_noise]
           severities: [1, 3, 5]
@@ -203,7 +203,7 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
 
 
 def needs_donor(cell: Cell) -> bool:
-    return any(named(step.corruption).needs == "donor" for step in cell.steps)
+    return any(find_corruption(step.corruption).needs == "donor" for step in cell.steps)
 
 
 def corrupt_all(
@@ -212,7 +212,7 @@ def corrupt_all(
     """The clip with every corruption of the cell; with those of the clean cell, the clip itself.
 
     Args:
-        face: where the face is in `clip`. A corruption of the face that comes after one of the picture has it sought
+        face: where the face is in `clip`. A corruption of the face that comes after one of the frame has it sought
             again; it stays where it was if it is not found any more.
 
     Raises:
@@ -220,7 +220,7 @@ def corrupt_all(
     """
     corrupted = clip
     for step in cell.steps:
-        row, at = named(step.corruption), face
+        row, at = find_corruption(step.corruption), face
         if row.needs == "face":
             sought = face_after(corrupted, clip, face, config, detector)
             lost = sought.detector == WHOLE_FRAME and len(sought.boxes) == len(face.boxes)
@@ -244,13 +244,13 @@ def corrupted_with_face(
 def face_after(
     corrupted: Clip, clean: Clip, face: FaceTrack, config: ClipConfig, detector: Detector | None
 ) -> FaceTrack:
-    """Where the face is in what corruptions left of `clean`: in the same pictures where it was, in others it is sought.
+    """Where the face is in what corruptions left of `clean`: in the same frames where it was, in others it is sought.
 
-    (The cache keeps where it was before its JPEG: sought again in clean pictures, it is a pixel or two beside that.)
+    (The cache keeps where it was before its JPEG: sought again in clean frames, it is a pixel or two beside that.)
     """
-    return face if same_pictures(corrupted, clean) else track_face(corrupted, config, detector)
+    return face if same_frames(corrupted, clean) else track_face(corrupted, config, detector)
 
 
-def same_pictures(one: Clip, other: Clip) -> bool:
-    """Are the very same pictures at the same times in both, so that a face is where it was?"""
+def same_frames(one: Clip, other: Clip) -> bool:
+    """Are the very same frames at the same times in both, so that a face is where it was?"""
     return one.frames is other.frames and one.frame_times_s is other.frame_times_s

@@ -1,6 +1,6 @@
 """Corruptions of both streams and of their time: transmission, recording, and what does not belong together.
 
-Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their pictures and the length of their
+Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their frames and the length of their
 sound. What a clip does not hold cannot be spoilt.
 """
 
@@ -12,21 +12,21 @@ import cv2
 import numpy as np
 
 from msma.corruptions.audio import band_limit, packet_loss
-from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, Corruption, in_stretches
+from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, in_stretches, row
 from msma.corruptions.visual import Frames
 from msma.media.audio import SILENT_DB, level_db
-from msma.media.encode import recode_pictures
+from msma.media.encode import recode_frames
 from msma.media.frames import resize
 from msma.types import SAMPLE_RATE, Clip, MsmaError
 
 COLLAPSED_STEPS = 100
 """Of equal length, into which the time of a clip is cut; each is collapsed as a whole."""
 COLLAPSED_SIDE, COLLAPSED_CRF = 1 / 3, 40.0
-"""What is left of the sides of a picture while the bandwidth is collapsed, and how coarsely it is coded."""
+"""What is left of the sides of a frame while the bandwidth is collapsed, and how coarsely it is coded."""
 COLLAPSED_HZ, COLLAPSED_LOSS = 1500.0, 0.3
 """Upper end of the sound, and the share of its packets that are lost."""
 SECONDS_A_FREEZE = 5.0
-"""So much clip to every stretch in which the picture stands still, at least."""
+"""So much clip to every stretch in which the frame stands still, at least."""
 SWAYS_HZ = 0.3, 3.0
 """Slowest and fastest of the movements of a camera that is held in the hand."""
 SWAYS = 4
@@ -34,19 +34,19 @@ DEGREES_AT_WHOLE_HEIGHT = 60.0
 """A camera that moves by a tenth of the height also turns by up to 6 degrees."""
 
 
-def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:  # noqa: ARG001
+def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:
     """H.264 at a low rate."""
-    return recode_pictures(frames, crf)
+    return recode_frames(frames, crf)
 
 
 def bandwidth_collapse(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
-    """In random stretches the picture is small and coarsely coded, and the sound is tinny and full of holes."""
+    """In random stretches the frame is small and coarsely coded, and the sound is tinny and full of holes."""
     collapsed = in_stretches(rng, COLLAPSED_STEPS, share)
     seen = collapsed[collapsed_step(clip.frame_times_s - clip.start_s, clip.duration_s)]
     heard = collapsed[collapsed_step(np.arange(len(clip.waveform)) / SAMPLE_RATE, clip.duration_s)]
     frames, waveform = clip.frames.copy(), clip.waveform
     if seen.any():
-        frames[seen] = collapsed_picture(frames[seen])
+        frames[seen] = collapsed_frames(frames[seen])
     if heard.any():
         waveform = np.where(heard, packet_loss(band_limit(waveform, rng, COLLAPSED_HZ), rng, COLLAPSED_LOSS), waveform)
     return replace(clip, frames=frames, waveform=waveform)
@@ -58,24 +58,24 @@ def collapsed_step(times_s: np.ndarray, duration_s: float) -> np.ndarray:
     return np.clip(steps, 0, COLLAPSED_STEPS - 1).astype(int)
 
 
-def collapsed_picture(frames: Frames) -> Frames:
+def collapsed_frames(frames: Frames) -> Frames:
     """Coded while they are small."""
     height, width = frames.shape[1:3]
     rows, columns = (max(1, round(COLLAPSED_SIDE * side)) for side in (height, width))
-    small = recode_pictures(np.stack([resize(picture, rows, columns) for picture in frames]), COLLAPSED_CRF)
-    return np.stack([resize(picture, height, width) for picture in small])
+    small = recode_frames(np.stack([resize(frame, rows, columns) for frame in frames]), COLLAPSED_CRF)
+    return np.stack([resize(frame, height, width) for frame in small])
 
 
-def frame_rate_drop(frames: Frames, rng: np.random.Generator, share: float) -> Frames:  # noqa: ARG001
-    """Only a share of the pictures is new, at even steps; the others repeat the last one."""
+def frame_rate_drop(frames: Frames, rng: np.random.Generator, share_new: float) -> Frames:
+    """Only a share of the frames is new, at even steps; the others repeat the last one."""
     count = len(frames)
-    new = max(1, round(share * count))
-    newest = np.arange(count) * new // count  # which of the new pictures is on the screen
+    new = max(1, round(share_new * count))
+    newest = np.arange(count) * new // count  # which of the new frames is on the screen
     return frames[np.searchsorted(newest, newest)]
 
 
 def freeze(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
-    """The picture stands still in random stretches; from 4 s of clip on, the longest is no shorter than a second."""
+    """The frame stands still in random stretches; from 4 s of clip on, the longest is no shorter than a second."""
     count = len(clip.frames)
     if count < 2:
         return clip
@@ -85,7 +85,7 @@ def freeze(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
 
 
 def camera_shake(clip: Clip, rng: np.random.Generator, height_share: float) -> Clip:
-    """The camera is held in an unsteady hand: the picture moves by up to a share of its height, and turns a little."""
+    """The camera is held in an unsteady hand: the frame moves by up to a share of its height, and turns a little."""
     if not len(clip.frames):
         return clip
     height, width = clip.frames.shape[1:3]
@@ -93,10 +93,10 @@ def camera_shake(clip: Clip, rng: np.random.Generator, height_share: float) -> C
     largest = height_share * height / max(float(np.hypot(right, down).max()), 1e-9)
     degrees = DEGREES_AT_WHOLE_HEIGHT * height_share / max(float(np.abs(turn).max()), 1e-9) * turn
     shaken = np.empty_like(clip.frames)
-    for index, picture in enumerate(clip.frames):
+    for index, frame in enumerate(clip.frames):
         move = cv2.getRotationMatrix2D((width / 2, height / 2), float(degrees[index]), 1.0)
         move[:, 2] += largest * right[index], largest * down[index]
-        shaken[index] = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        shaken[index] = cv2.warpAffine(frame, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
     return replace(clip, frames=shaken)
 
 
@@ -137,75 +137,17 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
 
 
 ROWS = (
-    Corruption(
-        "h264",
-        "video codec",
-        "frames",
-        h264,
-        "crf",
-        (35.0, 39.0, 43.0, 47.0, 51.0),
-        "H.264 at a low rate",
-        VISUAL,
-    ),
-    Corruption(
-        "bandwidth_collapse",
-        "video codec",
-        "clip",
+    row(h264, "video codec", VISUAL, (35.0, 39.0, 43.0, 47.0, 51.0), "H.264 at a low rate"),
+    row(
         bandwidth_collapse,
-        "share",
-        (0.1, 0.25, 0.5, 0.75, 1.0),
-        "stretches in which the connection carries next to nothing of both streams",
+        "video codec",
         BOTH,
-    ),
-    Corruption(
-        "frame_rate_drop",
-        "timing",
-        "frames",
-        frame_rate_drop,
-        "share_new",
-        (0.75, 0.5, 0.33, 0.2, 0.1),
-        "only a share of the pictures is new",
-        VISUAL,
-    ),
-    Corruption(
-        "freeze",
-        "timing",
-        "clip",
-        freeze,
-        "share",
-        (0.25, 0.4, 0.6, 0.8, 0.95),
-        "the picture stands still in stretches",
-        VISUAL,
-    ),
-    Corruption(
-        "camera_shake",
-        "camera motion",
-        "clip",
-        camera_shake,
-        "height_share",
-        (0.02, 0.04, 0.08, 0.14, 0.22),
-        "a camera in an unsteady hand",
-        VISUAL,
-    ),
-    Corruption(
-        "desync",
-        "synchrony",
-        "clip",
-        desync,
-        "shift_ms",
-        (80.0, 200.0, 500.0, 1000.0, 2000.0),
-        "sound too late or too early",
-        NEITHER,
-    ),
-    Corruption(
-        "wrong_person_audio",
-        "synchrony",
-        "clip",
-        wrong_person_audio,
-        "share",
         (0.1, 0.25, 0.5, 0.75, 1.0),
-        "another person is heard in stretches",
-        NEITHER,
-        needs="donor",
+        "stretches in which next to nothing of both streams is left",
     ),
+    row(frame_rate_drop, "timing", VISUAL, (0.75, 0.5, 0.33, 0.2, 0.1), "only a share of the frames is new"),
+    row(freeze, "timing", VISUAL, (0.25, 0.4, 0.6, 0.8, 0.95), "the same frame is shown in stretches"),
+    row(camera_shake, "camera motion", VISUAL, (0.02, 0.04, 0.08, 0.14, 0.22), "a camera in an unsteady hand"),
+    row(desync, "synchrony", NEITHER, (80.0, 200.0, 500.0, 1000.0, 2000.0), "audio too late or too early"),
+    row(wrong_person_audio, "synchrony", NEITHER, (0.1, 0.25, 0.5, 0.75, 1.0), "another person is heard in stretches"),
 )

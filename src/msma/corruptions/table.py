@@ -1,7 +1,4 @@
-"""The table of all corruptions: one row each, with its severities.
-
-`HELD_OUT` families are never used in training, so that a robustness table shows what is left for the unforeseen.
-"""
+"""The table of all corruptions: one row each, with its severities."""
 
 from __future__ import annotations
 
@@ -12,25 +9,13 @@ from msma.types import MsmaError
 HELD_OUT = frozenset(
     {"interference", "reverberation", "audio codec", "blur", "video codec", "camera motion", "synchrony"}
 )
-
-ROWS = (
-    *audio_noise.ROWS,
-    *audio.ROWS,
-    *visual.ROWS,
-    *light.ROWS,
-    *occlusion.ROWS,
-    *stream.ROWS,
-    *missing.ROWS,
-)
-
-CORRUPTIONS = {row.name: row for row in ROWS}
-FAMILIES = tuple(dict.fromkeys(row.family for row in ROWS))
+"""Families that are never used in training, so that a robustness table shows what is left for the unforeseen."""
+MODULES = (audio_noise, audio, visual, light, occlusion, stream, missing)
+CORRUPTIONS = {row.name: row for module in MODULES for row in module.ROWS}
 
 
-def named(name: str) -> Corruption:
-    """Raises:
-    MsmaError: there is no corruption of this name.
-    """
+def find_corruption(name: str) -> Corruption:
+    """The row of this name; MsmaError where there is none."""
     if name not in CORRUPTIONS:
         raise MsmaError(f"{name}: no such corruption; choose among {', '.join(CORRUPTIONS)}")
     return CORRUPTIONS[name]

@@ -1,12 +1,13 @@
-"""Corruptions of the picture by sensor, lens and size: RGB frames `(t, h, w, 3)`, uint8 → the same shape.
+"""Corruptions of frames by sensor, lens and size: RGB `(t, h, w, 3)`, uint8 → the same shape.
 
-Lengths are shares of the picture's height, so that a small and a large picture of the same scene suffer alike.
+Lengths are shares of a frame's height, so that a small and a large frame of the same scene suffer alike.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -14,11 +15,12 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy.special import ndtri, pdtr
 
-from msma.corruptions.corruption import VISUAL, Corruption
+from msma.corruptions.corruption import VISUAL, row
 from msma.media.encode import to_jpeg
 from msma.media.frames import resize
 
 Frames = UInt8[np.ndarray, "t h w 3"]
+Frame = UInt8[np.ndarray, "h w 3"]
 Outcomes = UInt8[np.ndarray, "256 256"]
 """For each of the 256 values that a pixel may have, 256 equally probable ones that noise makes of it."""
 
@@ -27,7 +29,7 @@ QUANTILES = (np.arange(256) + 0.5) / 256
 NORMAL = ndtri(QUANTILES) / ndtri(QUANTILES).std()
 """256 equally probable outcomes of a standard normal variable, the farthest at 2.9."""
 KERNEL_RADIUS = 2.5
-"""Radius in pixels of the largest disc that is applied as it is; a larger one is applied to a smaller picture."""
+"""Radius in pixels of the largest disc that is applied as it is; a larger one is applied to a smaller frame."""
 
 
 def gaussian_noise(frames: Frames, rng: np.random.Generator, noise_std: float) -> Frames:
@@ -45,28 +47,29 @@ def impulse_noise(frames: Frames, rng: np.random.Generator, share: float) -> Fra
     chance = rng.integers(0, 2**16, frames.shape[:3], dtype=np.uint16)
     half = round(share * 2**15)
     noisy = np.empty(frames.shape, np.uint8)
-    for picture, drawn_here, out in zip(frames, chance, noisy, strict=True):
+    for frame, drawn_here, out in zip(frames, chance, noisy, strict=True):
         not_black, white = (cv2.merge([np.uint8(255) * (drawn_here >= bound)] * 3) for bound in (half, 2**16 - half))
-        out[:] = picture & not_black | white
+        out[:] = frame & not_black | white
     return noisy
 
 
-def defocus(frames: Frames, rng: np.random.Generator, radius_share: float) -> Frames:  # noqa: ARG001
+def defocus(frames: Frames, rng: np.random.Generator, radius_share: float) -> Frames:
     """Out of focus: every point becomes a disc."""
     height, width = frames.shape[1:3]
     radius = radius_share * height
-    shrink = max(1.0, radius / KERNEL_RADIUS)  # what a large disc leaves can be seen in a small picture
+    shrink = max(1.0, radius / KERNEL_RADIUS)  # what a large disc leaves can be seen in a small frame
     rows, columns = max(1, round(height / shrink)), max(1, round(width / shrink))
     kernel = disc(radius / shrink)
-    blurred = np.empty(frames.shape, np.uint8)
-    for picture, out in zip(frames, blurred, strict=True):
-        soft = cv2.filter2D(resize(picture, rows, columns), -1, kernel, borderType=cv2.BORDER_REPLICATE)
-        out[:] = resize(soft, height, width)
-    return blurred
+
+    def blurred(frame: Frame) -> Frame:
+        soft = cv2.filter2D(resize(frame, rows, columns), -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        return resize(soft, height, width)
+
+    return each(frames, blurred)
 
 
 def motion_blur(frames: Frames, rng: np.random.Generator, length_share: float) -> Frames:
-    """Every point becomes a straight line, whose direction is random and the same in all pictures."""
+    """Every point becomes a straight line, whose direction is random and the same in all frames."""
     angle = rng.uniform(0, math.pi)
     length = length_share * frames.shape[1]
     # A line of 2^k points is the mean of two lines of half the length, k times over: few steps for a long line.
@@ -74,46 +77,56 @@ def motion_blur(frames: Frames, rng: np.random.Generator, length_share: float) -
     offsets = [(round(half * math.sin(angle)), round(half * math.cos(angle))) for half in halves]
     down, aside = sum(rows for rows, _ in offsets), sum(abs(columns) for _, columns in offsets)
     borders = down // 2, down - down // 2, aside // 2, aside - aside // 2
-    blurred = np.empty(frames.shape, np.uint8)
-    for picture, out in zip(frames, blurred, strict=True):
-        line = cv2.copyMakeBorder(picture, *borders, cv2.BORDER_REPLICATE)
+
+    def blurred(frame: Frame) -> Frame:
+        line = cv2.copyMakeBorder(frame, *borders, cv2.BORDER_REPLICATE)
         for rows, columns in offsets:
             height, width = line.shape[0] - rows, line.shape[1] - abs(columns)
             here, there = max(-columns, 0), max(columns, 0)
             first = line[:height, here : here + width]
             line = cv2.addWeighted(first, 0.5, line[rows:, there : there + width], 0.5, 0)
-        out[:] = line
-    return blurred
+        return line
+
+    return each(frames, blurred)
 
 
-def downscale(frames: Frames, rng: np.random.Generator, share: float) -> Frames:  # noqa: ARG001
+def downscale(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
     """Width and height reduced to a share, then enlarged to what they were."""
     height, width = frames.shape[1:3]
     rows, columns = max(1, round(share * height)), max(1, round(share * width))
-    return np.stack([resize(resize(picture, rows, columns), height, width) for picture in frames])
+    return each(frames, lambda frame: resize(resize(frame, rows, columns), height, width))
 
 
-def jpeg(frames: Frames, rng: np.random.Generator, quality: float) -> Frames:  # noqa: ARG001
-    """Every picture encoded as JPEG and decoded."""
+def jpeg(frames: Frames, rng: np.random.Generator, quality: float) -> Frames:
+    """Every frame encoded as JPEG and decoded."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, round(quality)]
-    decoded = np.empty(frames.shape, np.uint8)
-    for picture, out in zip(frames, decoded, strict=True):
-        bgr: Any = cv2.imdecode(to_jpeg(picture, settings), cv2.IMREAD_COLOR)
-        out[:] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    return decoded
+
+    def decoded(frame: Frame) -> Frame:
+        bgr: Any = cv2.imdecode(to_jpeg(frame, settings), cv2.IMREAD_COLOR)
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+    return each(frames, decoded)
+
+
+def each(frames: Frames, change: Callable[[Frame], Frame]) -> Frames:
+    """Every frame changed, in an array of its own."""
+    changed = np.empty(frames.shape, np.uint8)
+    for frame, out in zip(frames, changed, strict=True):
+        out[:] = change(frame)
+    return changed
 
 
 def drawn(frames: Frames, rng: np.random.Generator, outcomes: Outcomes) -> Frames:
-    """Each value replaced by one of its outcomes, in every pixel and colour anew.
+    """Each value replaced by one of its outcomes, drawn for every pixel and colour.
 
     Looking up what a random byte stands for is several times faster than to draw from a distribution.
     """
     result = np.empty(frames.shape, np.uint8)
     rows = frames.shape[1]
-    for picture, out in zip(frames, result, strict=True):
-        words = rng.integers(0, 2**64 - 1, -(-picture.size // 8), dtype=np.uint64, endpoint=True)
-        chance = words.astype("<u8", copy=False).view(np.uint8)[: picture.size].reshape(rows, -1)
-        places = cv2.merge([chance, picture.reshape(rows, -1)]).view("<u2")[..., 0]
+    for frame, out in zip(frames, result, strict=True):
+        words = rng.integers(0, 2**64 - 1, -(-frame.size // 8), dtype=np.uint64, endpoint=True)
+        chance = words.astype("<u8", copy=False).view(np.uint8)[: frame.size].reshape(rows, -1)
+        places = cv2.merge([chance, frame.reshape(rows, -1)]).view("<u2")[..., 0]
         np.take(outcomes.reshape(-1), places, out=out.reshape(rows, -1), mode="clip")
     return result
 
@@ -140,74 +153,31 @@ def disc(radius: float) -> np.ndarray:
 
 
 ROWS = (
-    Corruption(
-        "gaussian_noise",
-        "sensor noise",
-        "frames",
+    row(
         gaussian_noise,
-        "noise_std",
+        "sensor noise",
+        VISUAL,
         (10.0, 20.0, 35.0, 55.0, 80.0),
-        "Gaussian noise in every pixel and colour, of 255",
-        VISUAL,
+        "Gaussian noise in every pixel and colour",
     ),
-    Corruption(
-        "shot_noise",
-        "sensor noise",
-        "frames",
-        shot_noise,
-        "photons",
-        (200.0, 60.0, 20.0, 8.0, 3.0),
-        "noise of counting photons, so many in white",
-        VISUAL,
+    row(
+        shot_noise, "sensor noise", VISUAL, (200.0, 60.0, 20.0, 8.0, 3.0), "noise of counting photons, so many in white"
     ),
-    Corruption(
-        "impulse_noise",
-        "sensor noise",
-        "frames",
-        impulse_noise,
-        "share",
-        (0.01, 0.04, 0.1, 0.22, 0.4),
-        "a share of the pixels is black or white",
-        VISUAL,
-    ),
-    Corruption(
-        "defocus",
-        "blur",
-        "frames",
+    row(impulse_noise, "sensor noise", VISUAL, (0.01, 0.04, 0.1, 0.22, 0.4), "a share of the pixels is black or white"),
+    row(
         defocus,
-        "radius_share",
-        (0.006, 0.012, 0.022, 0.04, 0.07),
-        "out of focus: points become discs, radius over the height of the picture",
-        VISUAL,
-    ),
-    Corruption(
-        "motion_blur",
         "blur",
-        "frames",
+        VISUAL,
+        (0.006, 0.012, 0.022, 0.04, 0.07),
+        "out of focus: points become discs, radius over frame height",
+    ),
+    row(
         motion_blur,
-        "length_share",
+        "blur",
+        VISUAL,
         (0.02, 0.045, 0.09, 0.16, 0.28),
-        "points become lines of one direction, length over the height of the picture",
-        VISUAL,
+        "points become lines, length over frame height",
     ),
-    Corruption(
-        "downscale",
-        "resolution",
-        "frames",
-        downscale,
-        "share",
-        (0.4, 0.25, 0.15, 0.09, 0.05),
-        "a share of width and height is left",
-        VISUAL,
-    ),
-    Corruption(
-        "jpeg",
-        "resolution",
-        "frames",
-        jpeg,
-        "quality",
-        (30.0, 15.0, 8.0, 5.0, 2.0),
-        "compressed as JPEG",
-        VISUAL,
-    ),
+    row(downscale, "resolution", VISUAL, (0.4, 0.25, 0.15, 0.09, 0.05), "a share of width and height is left"),
+    row(jpeg, "resolution", VISUAL, (30.0, 15.0, 8.0, 5.0, 2.0), "compressed as JPEG"),
 )

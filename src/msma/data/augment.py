@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
 from msma.corruptions.audio_noise import coloured, with_noise
-from msma.corruptions.corruption import SEVERITIES, WORST, corrupt_at_random
-from msma.corruptions.scenarios import face_after, same_pictures
-from msma.corruptions.table import HELD_OUT, ROWS
+from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
+from msma.corruptions.scenarios import face_after, same_frames
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
 from msma.media.prepare import prepared
@@ -25,12 +25,12 @@ from msma.model.backbones.utterance_windows import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip
 
-SEEN = tuple(row for row in ROWS if row.family not in HELD_OUT and row.severities == SEVERITIES)
+SEEN = tuple(row for row in CORRUPTIONS.values() if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""
 SPOILERS = {
     modality: {
-        family: [row for row in SEEN if row.family == family and modality in row.spoils]
-        for family in dict.fromkeys(row.family for row in SEEN if modality in row.spoils)
+        family: [row for row in SEEN if row.family == family and modality in row.modalities]
+        for family in dict.fromkeys(row.family for row in SEEN if modality in row.modalities)
     }
     for modality in MODALITIES
 }
@@ -69,9 +69,9 @@ def corrupted(
         rows = list(families.values())[draw(len(families), generator)]
         row, severity = rows[draw(len(rows), generator)], SEVERITIES[draw(WORST, generator)]
         rng = np.random.default_rng(draw(2**62, generator))
-        known = window.face if same_pictures(clip, window.clip) else None
-        clip = corrupt_at_random(clip, row, severity, rng, face=known)
-        spoiled = torch.tensor([modality in row.spoils for modality in MODALITIES])
+        known = window.face if same_frames(clip, window.clip) else None
+        clip = corrupt(clip, row, severity, rng, face=known)
+        spoiled = torch.tensor([modality in row.modalities for modality in MODALITIES])
         quality = torch.where(spoiled, quality * (1 - severity / WORST), quality)
     if clip is window.clip:
         return window, quality

@@ -96,7 +96,7 @@ def conditions(reads: Sequence[str], seed: int) -> Iterator[Cell]:
     for removed in (None, *REMOVES) if len(reads) > 1 else (None,):
         missing = () if removed is None else (Step(removed, WORST),)
         left = set(reads) - {REMOVES.get(removed or "")}
-        rows = [row for row in SEEN if left & set(row.spoils)]
+        rows = [row for row in SEEN if left & set(row.modalities)]
         chosen = [Step(rows[rng.integers(len(rows))].name, int(rng.choice(SEVERITIES))) for _ in range(CORRUPTED)]
         for steps in (missing, *((*missing, step) for step in chosen)):
             yield Cell("calibration", "", steps, severity=0, held_out=False)

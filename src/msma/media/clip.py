@@ -19,7 +19,7 @@ from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
 
 @dataclass(frozen=True)
-class PictureWindow:
+class FrameWindow:
     frames: list[UInt8[np.ndarray, "h w 3"]]
     times_s: list[float]
     end_s: float
@@ -91,13 +91,13 @@ def read_windows(
     with (
         open_media(source, limits, label) as video,
         open_media(source, limits, label) as audio,
-        closing(picture_windows(video, config, problems)) as pictures,
-        closing(sound_windows(audio, config, problems)) as sounds,
+        closing(frame_windows(video, config, problems)) as pictures,
+        closing(waveform_windows(audio, config, problems)) as sounds,
     ):
         nothing = True
         for index, (seen, heard) in enumerate(itertools.zip_longest(pictures, sounds)):
             start_s = index * config.window_s
-            seen = seen or PictureWindow([], [], start_s)
+            seen = seen or FrameWindow([], [], start_s)
             heard = np.zeros(0, np.float32) if heard is None else heard
             end_s = min(max(seen.end_s, start_s + len(heard) / SAMPLE_RATE), start_s + config.window_s)
             empty = not seen.frames and not len(heard)
@@ -138,7 +138,7 @@ def displayed(media: Media, problems: Problems) -> Iterator[tuple[float, float, 
         yield shown
 
 
-def picture_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[PictureWindow, None, None]:
+def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[FrameWindow, None, None]:
     """The sampled pictures of each window; only these are converted to RGB.
 
     Of a track too short for any sample time its last picture is taken.
@@ -164,16 +164,16 @@ def picture_windows(media: Media, config: ClipConfig, problems: Problems) -> Gen
             window_before = window
             window, time_s = next(samples)
             if window > window_before:
-                yield PictureWindow(frames, times_s, window * config.window_s if frames else 0.0)
+                yield FrameWindow(frames, times_s, window * config.window_s if frames else 0.0)
                 frames, times_s = [], []
     if last is None or shape is None:
         return
     if nothing:
         frames, times_s = [to_rgb(media, last, shape)], [max(0.0, end_s)]
-    yield PictureWindow(frames, times_s, min(end_s, (window + 1) * config.window_s))
+    yield FrameWindow(frames, times_s, min(end_s, (window + 1) * config.window_s))
 
 
-def sound_windows(
+def waveform_windows(
     media: Media, config: ClipConfig, problems: Problems
 ) -> Generator[Float32[np.ndarray, " n"], None, None]:
     """The samples of each window; the last one is as long as the sound that is left."""

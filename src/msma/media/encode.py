@@ -86,7 +86,7 @@ PARAMETERS = "bframes=0:keyint=infinite:scenecut=0:cpu-independent=1"
 """One key picture, all others coded from what stood before. The last is for the same bytes in every call."""
 
 
-def recode_pictures(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[np.ndarray, "t h w 3"]:
+def recode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[np.ndarray, "t h w 3"]:
     """RGB pictures as they come out of H.264 (4:2:0) at the constant rate factor `crf`: 0 is best, 51 worst.
 
     A factor and not a bit rate: few pictures a second are sampled, so that the rate of the stream that they stand for
@@ -96,11 +96,11 @@ def recode_pictures(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[n
     if not len(frames):
         return frames
     height, width = frames.shape[1:3]
-    recoded = np.stack(decode_pictures(encode_pictures(frames, crf)))
+    recoded = np.stack(decode_frames(encode_frames(frames, crf)))
     return np.ascontiguousarray(recoded[:, :height, :width])
 
 
-def encode_pictures(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.Packet]:
+def encode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.Packet]:
     """One packet for each of the pictures, of which there must be one at least."""
     height, width = frames.shape[1:3]
     encoder = CodecContext.create("libx264", "w")
@@ -117,7 +117,7 @@ def encode_pictures(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av
     return packets + encoder.encode(None)
 
 
-def decode_pictures(packets: Iterable[av.Packet]) -> list[np.ndarray]:
+def decode_frames(packets: Iterable[av.Packet]) -> list[np.ndarray]:
     """RGB pictures `(h, w, 3)`."""
     decoder = CodecContext.create("h264", "r")
     decoder.thread_count = 1
@@ -125,7 +125,7 @@ def decode_pictures(packets: Iterable[av.Packet]) -> list[np.ndarray]:
     return [np.asarray(frame.to_ndarray(format="rgb24")) for frame in frames + decoder.decode(None)]
 
 
-SoundCodec = Literal["opus", "mp3"]
+AudioCodec = Literal["opus", "mp3"]
 
 
 ENCODERS = {"opus": "libopus", "mp3": "libmp3lame"}
@@ -146,7 +146,7 @@ SHORTEST_S = 0.1
 """Shorter sound is filled up with silence: a decoder may give nothing back of a single packet."""
 
 
-def recode_sound(waveform: Float32[np.ndarray, " n"], codec: SoundCodec, kbit_s: float) -> Float32[np.ndarray, " n"]:
+def recode_waveform(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float) -> Float32[np.ndarray, " n"]:
     """Encode mono 16 kHz sound in [-1, 1] at a constant `kbit_s` and decode it again.
 
     The delay of the codec is taken back: sample i of the answer is the same moment as sample i of the input. MP3 has
@@ -163,7 +163,7 @@ def recode_sound(waveform: Float32[np.ndarray, " n"], codec: SoundCodec, kbit_s:
     return np.clip(decoded, -1.0, 1.0)
 
 
-def encode(waveform: Float32[np.ndarray, " n"], codec: SoundCodec, kbit_s: float) -> bytes:
+def encode(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float) -> bytes:
     """The sound as a file: Opus in Ogg, or MP3."""
     file = io.BytesIO()
     with av.open(file, "w", format=CONTAINERS[codec], options={"fflags": "+bitexact"}) as container:

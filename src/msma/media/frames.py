@@ -29,7 +29,7 @@ def face_crops(
     return stacked(crops, size), box_shares(face.boxes, frames.shape[1], frames.shape[2])
 
 
-def whole_pictures(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
+def whole_frames(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
     """Each picture whole, made square by repeating its edge."""
     return stacked([letterbox(picture, size) for picture in frames], size)
 

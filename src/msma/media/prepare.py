@@ -12,8 +12,8 @@ from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log
 from msma.media.clip import load_windows
 from msma.media.container import open_media
 from msma.media.faces import Detector, default_detector, track_face
-from msma.media.frames import face_crops, whole_pictures
-from msma.media.quality_statistics import SCENE_SIDE, picture_statistics, sound_statistics
+from msma.media.frames import face_crops, whole_frames
+from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
 from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, InputArrays, MsmaError, Prepared
 
 
@@ -44,7 +44,7 @@ def prepare(
     frame_mask = placed(face.valid, slots) if seen else np.zeros(1, bool)
     mel = log_mel(waveform, config)
     heard_share, seen_share = coverage(clip, len(clip.waveform) / SAMPLE_RATE), coverage(clip, len(frames) / config.fps)
-    heard_as = sound_statistics(mel, waveform, heard_share) if heard else np.zeros(AUDIO_STATISTICS, np.float32)
+    heard_as = audio_statistics(mel, waveform, heard_share) if heard else np.zeros(AUDIO_STATISTICS, np.float32)
     return InputArrays(
         frames=frames,
         boxes=places,
@@ -54,8 +54,8 @@ def prepare(
         waveform=waveform,
         present=np.array([heard, seen]),
         audio_statistics=heard_as,
-        visual_statistics=picture_statistics(
-            frames, places, frame_mask, whole_pictures(clip.frames, SCENE_SIDE), seen_share
+        visual_statistics=visual_statistics(
+            frames, places, frame_mask, whole_frames(clip.frames, SCENE_SIDE), seen_share
         ),
     )
 

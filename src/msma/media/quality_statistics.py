@@ -42,7 +42,7 @@ FLOOR = -0.95
 """Log-mel values below this are as good as silence."""
 
 
-def picture_statistics(
+def visual_statistics(
     frames: UInt8[np.ndarray, "t 3 s s"],
     boxes: Float32[np.ndarray, "t 4"],
     mask: Bool[np.ndarray, " t"],
@@ -60,10 +60,10 @@ def picture_statistics(
     pyramid = [np.concatenate([gray, rgb[:, :1] - rgb[:, 1:2], rgb[:, 2:] - rgb[:, 1:2]], axis=1)]
     for _ in range(LEVELS):
         pyramid.append(block_means(pyramid[-1], 2))
-    frame_by_frame = np.concatenate([*detail(pyramid), exposure(gray), 3 * picture_mean(pyramid[0][:, 1:])], axis=1)
+    frame_by_frame = np.concatenate([*detail(pyramid), exposure(gray), 3 * frame_mean(pyramid[0][:, 1:])], axis=1)
     changes = []
     for luma in (pyramid[0][:, 0], pyramid[2][:, 0]):
-        change = picture_mean(np.abs(luma[1:] - luma[:-1]))
+        change = frame_mean(np.abs(luma[1:] - luma[:-1]))
         changes += [logarithm(change), (change < SAME).astype(np.float32)]
     return np.concatenate(
         [
@@ -82,11 +82,11 @@ def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.nda
     for level, (fine, coarse) in enumerate(itertools.pairwise(pyramid)):
         band = fine - enlarged(coarse, fine.shape[2:])
         size = np.abs(band)
-        found.append(logarithm(picture_mean(size)))
+        found.append(logarithm(frame_mean(size)))
         if level < 2:
             blocks = np.sort(block_means(size, BLOCK // 2**level).reshape(*size.shape[:2], -1), axis=-1)
             found += [logarithm(blocks[..., int(q * (blocks.shape[-1] - 1))]) for q in BLOCK_QUANTILES]
-            found.append(logarithm(np.sqrt(picture_mean(np.square(band[:, :1])))))
+            found.append(logarithm(np.sqrt(frame_mean(np.square(band[:, :1])))))
     return found
 
 
@@ -116,11 +116,11 @@ def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]
     side = min(LUMA_SIDE, gray.shape[-1])
     luma = np.sort(span_means(span_means(gray, side, 2), side, 3).reshape(len(gray), -1), axis=1)
     places = [int(q * (luma.shape[1] - 1)) for q in LUMA_QUANTILES]
-    shares = [picture_mean((gray < 0.02).astype(np.float32)), picture_mean((gray > 0.98).astype(np.float32))]
+    shares = [frame_mean((gray < 0.02).astype(np.float32)), frame_mean((gray > 0.98).astype(np.float32))]
     return np.concatenate([luma[:, places], *shares], axis=1)
 
 
-def sound_statistics(
+def audio_statistics(
     log_mel: Float32[np.ndarray, "m f"], waveform: Float32[np.ndarray, " n"], coverage: float
 ) -> Float32[np.ndarray, " k"]:
     """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with sound."""
@@ -162,7 +162,7 @@ def logarithm(share: Any, least: float = 1e-3) -> Any:
     return np.log(share + np.float32(least)) / 3 + 1
 
 
-def picture_mean(pictures: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b"]:
+def frame_mean(pictures: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b"]:
     *before, height, width = pictures.shape
     return pictures.reshape(*before, height * width).mean(axis=-1)
 

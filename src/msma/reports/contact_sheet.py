@@ -95,7 +95,7 @@ def heading(family: str) -> str:
 
 def section(corruption: Corruption, versions: dict[int, Clip], full_scale: float) -> str:
     # Where nothing is spoilt, picture and sound no longer belong together: both are needed to tell.
-    modalities = corruption.spoils or MODALITIES
+    modalities = corruption.modalities or MODALITIES
     once = " It is all or nothing." if len(corruption.levels) == 1 else ""
     figures = ""
     for severity, version in versions.items():

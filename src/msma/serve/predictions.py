@@ -10,7 +10,7 @@ from threading import Lock
 
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
-from msma.corruptions.table import ROWS, named
+from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
 from msma.prediction.explain import Explanation, explain
@@ -18,7 +18,7 @@ from msma.prediction.model import Model, Progress, predict_each
 from msma.types import Clip, MsmaError, Prediction
 from msma.weights.checkpoint import Weights
 
-OFFERED = tuple(row for row in ROWS if row.needs != "donor")
+OFFERED = tuple(row for row in CORRUPTIONS.values() if row.needs != "donor")
 """Corruptions that need no clip of another person."""
 MUTE, BLACK_OUT = "no_audio", "black_frames"
 
@@ -87,6 +87,8 @@ def spoiling(corruption: str, severity: int, *, mute: bool, black_out: bool) -> 
     Raises:
         MsmaError: no such corruption, or a severity that is not 0 to 5.
     """
-    steps = [(corruption, WORST if named(corruption).severities == (WORST,) else severity)] if severity else []
+    steps = (
+        [(corruption, WORST if find_corruption(corruption).severities == (WORST,) else severity)] if severity else []
+    )
     steps += [(name, WORST) for name, wanted in ((MUTE, mute), (BLACK_OUT, black_out)) if wanted]
     return cells_of("spoilt", steps, [])[0] if steps else CLEAN

@@ -6,7 +6,7 @@ from base64 import b64decode
 
 from msma.config import Limits
 from msma.corruptions.scenarios import Cell
-from msma.corruptions.table import named
+from msma.corruptions.table import find_corruption
 from msma.prediction.explain import Explanation
 from msma.reports.charts import answer_chart, face_strip, quality_bars, sound_strip, status_mark, trait_strip
 from msma.reports.explanation import explanation_page
@@ -124,7 +124,7 @@ def done(cell: Cell) -> str:
     """What is wrong, each with its level where it has several."""
     said = []
     for step in cell.steps:
-        row = named(step.corruption)
+        row = find_corruption(step.corruption)
         level = f" ({row.parameter} {row.level(step.severity):g})" if len(row.levels) > 1 else ""
         said.append(f"{text(row.name)}{text(level)}")
     return ", ".join(said) or "nothing wrong"

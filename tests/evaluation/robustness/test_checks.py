@@ -77,14 +77,14 @@ def test_what_is_all_or_nothing_is_not_checked():
 
 
 def test_a_network_whose_answers_move_uses_what_it_reads():
-    found = modality_check(suite(one("no_audio", 0.2), one("no_picture", 0.2), *graded("white_noise", SKILLS)))
+    found = modality_check(suite(one("no_audio", 0.2), one("no_visual", 0.2), *graded("white_noise", SKILLS)))
     assert found == {"verdict": "ok", "found": []}
 
 
-@pytest.mark.parametrize(("removed", "modality"), [("no_audio", "audio"), ("no_picture", "visual")])
+@pytest.mark.parametrize(("removed", "modality"), [("no_audio", "audio"), ("no_visual", "visual")])
 def test_a_network_whose_answers_stay_when_a_modality_is_taken_away_ignores_it(removed, modality):
     found = modality_check(suite(one("no_audio", 0.2, moved=0.0 if removed == "no_audio" else 0.1),
-                                 one("no_picture", 0.2, moved=0.0 if removed == "no_picture" else 0.1)))  # fmt: skip
+                                 one("no_visual", 0.2, moved=0.0 if removed == "no_visual" else 0.1)))  # fmt: skip
     (line,) = found["found"]
     assert line.startswith(f"ignores {modality}: ")
 

@@ -15,7 +15,7 @@ from msma.corruptions import corruption as corruption_module
 from msma.corruptions import scenarios as scenarios_module
 from msma.corruptions.corruption import Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
-from msma.corruptions.table import CORRUPTIONS, named
+from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import read_entry, write_entry
 from msma.evaluation.evaluate import evaluate, predict_split
@@ -31,7 +31,7 @@ from msma.prediction.model import load
 from msma.training.run import train
 from msma.types import MODALITIES, TRAITS, MsmaError
 
-PLAIN = ("white_noise", "gaussian_noise", "no_audio", "no_picture", "nothing")
+PLAIN = ("white_noise", "gaussian_noise", "no_audio", "no_visual", "nothing")
 """Scenarios that act on these clips, of 16 pixels and half a second of sound, as they do on real ones."""
 NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))
 
@@ -179,7 +179,7 @@ def test_a_cell_names_the_levels_of_its_corruptions(unbroken):
 
 
 def test_what_is_missing_has_quality_weight_and_use_0(unbroken):
-    for name, missing, present in (("no_audio_5", "audio", "visual"), ("no_picture_5", "visual", "audio")):
+    for name, missing, present in (("no_audio_5", "audio", "visual"), ("no_visual_5", "visual", "audio")):
         values = cell(unbroken[0], name)
         assert [values[share][missing] for share in ("quality", "weights", "used")] == [0, 0, 0]
         assert values["weights"][present] == pytest.approx(1)
@@ -200,7 +200,7 @@ def test_late_fusion_is_the_mean_in_logits_of_the_answers_from_one_modality_alon
     """Seen where one is missing: its answer is then the prior."""
     out, result = unbroken
     prior = {trait: math.log(p / (1 - p)) for trait, p in result.prior.items()}
-    clean, deaf, blind = (cell(out, name)["answers"] for name in ("clean_0", "no_audio_5", "no_picture_5"))
+    clean, deaf, blind = (cell(out, name)["answers"] for name in ("clean_0", "no_audio_5", "no_visual_5"))
     for clip in clean:
         for trait in TRAITS:
             of_clean, of_deaf, of_blind = (
@@ -362,7 +362,7 @@ def test_one_process_and_two_give_the_same_bytes_as_none(planted, tmp_path, unbr
 def test_a_cell_whose_levels_changed_is_run_again_and_no_other(planted, tmp_path, monkeypatch):
     run(planted, tmp_path, NOISE)
     before = contents(tmp_path)
-    louder = replace(named("white_noise"), levels=(20.0, 15.0, 10.0, 5.0, -5.0))
+    louder = replace(find_corruption("white_noise"), levels=(20.0, 15.0, 10.0, 5.0, -5.0))
     monkeypatch.setitem(CORRUPTIONS, "white_noise", louder)
     run(planted, tmp_path, NOISE)
     after = contents(tmp_path)
@@ -432,7 +432,7 @@ def test_nothing_is_found_wrong_where_nothing_is(unbroken):
 
 @pytest.mark.parametrize("levels", [(5.0,) * 5, (0.0, 5.0, 10.0, 15.0, 20.0)], ids=["ignored", "inverted"])
 def test_a_corruption_that_ignores_or_inverts_its_severity_is_caught(planted, tmp_path, monkeypatch, levels):
-    row = named("white_noise")
+    row = find_corruption("white_noise")
     wrong = dict(zip(row.levels, levels, strict=True))
     monkeypatch.setitem(
         CORRUPTIONS, "white_noise", replace(row, apply=lambda w, rng, level: row.apply(w, rng, wrong[level]))
@@ -472,6 +472,6 @@ def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypa
 
 
 def test_the_clean_cell_is_no_corruption(planted, monkeypatch, tmp_path):
-    monkeypatch.setattr(corruption_module, "corrupt_at_random", lambda *_, **__: pytest.fail("corrupted"))
+    monkeypatch.setattr(corruption_module, "seeded", lambda *_, **__: pytest.fail("corrupted"))
     clean = run(planted, tmp_path, []).clean
     assert (clean.cell, clean.distortion.any(), clean.skill) == (CLEAN, False, clean.clean_skill)

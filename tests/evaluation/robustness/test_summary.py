@@ -46,7 +46,7 @@ def test_without_clean_skill_there_is_no_retention(clean_skill):
 
 
 def test_a_family_counts_once_however_many_corruptions_it_has():
-    found = summarize(suite(*graded("white_noise", FALLING), one("no_audio", 0.2), one("no_picture", 0.4)))
+    found = summarize(suite(*graded("white_noise", FALLING), one("no_audio", 0.2), one("no_visual", 0.4)))
     assert found.families["missing"].retention == {5: pytest.approx(0.75)}
     assert found.families["noise"].mean_retention == pytest.approx(0.5)
     assert found.seen.mean_retention == pytest.approx((0.75 + 0.5) / 2)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from msma.corruptions.corruption import AUDIO
 from msma.corruptions.scenarios import Cell, corrupted_with_face, needs_donor
-from msma.corruptions.table import named
+from msma.corruptions.table import find_corruption
 from msma.data.cache import why_failed
 from msma.data.cache_entry import read_windows
 from msma.data.corpora.manifest import Row
@@ -80,7 +80,7 @@ def cell_json(cell: Cell) -> dict[str, Any]:
     """What a cell is, down to the levels of its corruptions: when these change, it is another one."""
     steps = []
     for step in cell.steps:
-        row = named(step.corruption)
+        row = find_corruption(step.corruption)
         steps.append(asdict(step) | {"parameter": row.parameter, "level": row.level(step.severity)})
     return asdict(cell) | {"steps": steps}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from msma.corruptions.table import named
+from msma.corruptions.table import find_corruption
 from msma.evaluation.robustness.cell_result import CellResult, with_modality
 from msma.evaluation.robustness.suite import SuiteResult
 from msma.types import MODALITIES
@@ -51,7 +51,7 @@ def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellRes
         if len(graded) < 2 or len(graded[0].cell.steps) != 1:
             continue
         (step,) = graded[0].cell.steps
-        there = with_modality(clean, named(step.corruption).spoils or MODALITIES)
+        there = with_modality(clean, find_corruption(step.corruption).modalities or MODALITIES)
         distortion = on_common_clips(graded, there)
         if not distortion.size:
             continue
@@ -114,7 +114,7 @@ def modality_check(suite: SuiteResult) -> Check:
 
 def spoils_only(result: CellResult, modality: str) -> bool:
     """Is this modality there, but plainly bad, and the other as it was?"""
-    spoiled = {one for step in result.cell.steps for one in named(step.corruption).spoils}
+    spoiled = {one for step in result.cell.steps for one in find_corruption(step.corruption).modalities}
     return spoiled == {modality} and not result.cell.removed and result.cell.severity >= BAD
 
 

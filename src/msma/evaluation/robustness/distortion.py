@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from msma.config import ClipConfig
-from msma.corruptions.scenarios import same_pictures
+from msma.corruptions.scenarios import same_frames
 from msma.media.audio import log_mel
 from msma.types import MODALITIES, Clip
 
@@ -34,7 +34,7 @@ def sound_distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> float:
 
 
 def picture_distortion(clean: Clip, corrupted: Clip) -> float:
-    if same_pictures(clean, corrupted) or not len(clean.frames):
+    if same_frames(clean, corrupted) or not len(clean.frames):
         return 0.0
     at = nearest(clean.frame_times_s, corrupted.frame_times_s)
     differences = [

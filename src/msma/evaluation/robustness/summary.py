@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import SIX
-from msma.corruptions.table import named
+from msma.corruptions.table import find_corruption
 from msma.evaluation.robustness.cell_result import CellResult, with_modality
 from msma.evaluation.robustness.checks import checks
 from msma.evaluation.robustness.suite import SuiteResult
@@ -76,7 +76,9 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
     nothing, spoils nothing that the network reads, is one of several at once, or where no clip has what it spoils.
     """
     cell = results[0].cell
-    spoiled = [m for m in named(cell.steps[0].corruption).spoils if m in reads] if len(cell.steps) == 1 else []
+    spoiled = (
+        [m for m in find_corruption(cell.steps[0].corruption).modalities if m in reads] if len(cell.steps) == 1 else []
+    )
     if len(results) < 2 or not spoiled:
         return math.nan
     found = []
@@ -197,7 +199,7 @@ def six_retention(scenarios: dict[str, Group]) -> dict[int, float]:
     graded: list[Group] = []
     missing: list[Group] = []
     for scenario in SIX:
-        has_levels = any(len(named(name).levels) > 1 for name in scenario.corruptions)
+        has_levels = any(len(find_corruption(name).levels) > 1 for name in scenario.corruptions)
         (graded if has_levels else missing).append(scenarios[scenario.name])
     severities = set.intersection(*(set(group.retention) for group in graded))
     return {

@@ -62,7 +62,7 @@ class SmallAudioBackbone(AudioBackbone):
     def forward(
         self,
         log_mel: Float[Tensor, "b m f"],
-        waveform: Float[Tensor, "b n"],  # noqa: ARG002
+        waveform: Float[Tensor, "b n"],
         mask: Bool[Tensor, "b f"],
     ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
         x = rearrange(log_mel, "b m f -> b 1 m f").contiguous(memory_format=torch.channels_last)

@@ -125,7 +125,7 @@ class HfAudio(AudioBackbone):
 
     def forward(
         self,
-        log_mel: Float[Tensor, "b m f"],  # noqa: ARG002
+        log_mel: Float[Tensor, "b m f"],
         waveform: Float[Tensor, "b n"],
         mask: Bool[Tensor, "b f"],
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import Cell, cells_of, corrupted_with_face
-from msma.corruptions.table import named
+from msma.corruptions.table import find_corruption
 from msma.data.cache import KeptWindow, read_windows
 from msma.data.corpora.manifest import Row
 from msma.files import written_whole
@@ -170,7 +170,7 @@ def half_masses(model: Model, window: KeptWindow, clean: Seen, modality: str) ->
 
 def with_noise_in(clip: Clip, modality: str, tokens: Bool[np.ndarray, " l"], config: ClipConfig) -> Clip:
     """The clip with the worst noise in that part of a modality that `tokens`, spread over its time, stand for."""
-    row = named(NOISES[modality])
+    row = find_corruption(NOISES[modality])
     if modality == "audio":
         part = tokens[np.arange(len(clip.waveform)) * len(tokens) // len(clip.waveform)]
         waveform = clip.waveform.copy()
