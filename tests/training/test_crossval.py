@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from planted import CACHED, RECIPE, changed, only, planted_corpus
 
-from msma import crossval, fold
 from msma.config import Recipe
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest, targets
 from msma.evaluation.comparison import compare
 from msma.metrics import ccc
+from msma.training import crossval, fold
 from msma.training.crossval import OutOfFold, cross_validate, crossval_json, evaluation_of
 from msma.training.loop import logit
 from msma.training.ridge import source_folds

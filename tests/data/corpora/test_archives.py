@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed import Entry, Files, aes_zipped, encrypted, entry, locked_zipped, written, zeros, zipped
 
-from msma.data import archives, zips
+from msma.data.corpora import archives, zips
 from msma.data.corpora.archives import Gathered, gather
 from msma.types import MsmaError
 
