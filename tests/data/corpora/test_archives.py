@@ -291,7 +291,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(place, root):
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from msma.data import archives, zips
+    from msma.data.corpora import archives, zips
 
     def unpack_member(archive, member, out, keys):
         if member.name == sys.argv[3]:
