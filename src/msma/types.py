@@ -142,17 +142,6 @@ class Window:
 
 
 @dataclass(frozen=True)
-class LabelDistribution:
-    """The labels of the clips that intervals were measured on, to set an answer beside."""
-
-    corpus: str
-    split: str
-    clips: int
-    quantiles: dict[str, list[float]]
-    """By trait, at 0, 5, ..., 100 % of the clips."""
-
-
-@dataclass(frozen=True)
 class KeptFace:
     """A face crop that the network saw."""
 
@@ -197,7 +186,5 @@ class Prediction:
     face_detector: str | None = None
     device: str | None = None
     media: MediaInfo | None = field(default=None)
-    labels: LabelDistribution | None = None
-    """None where the weights do not come with it."""
     kept_media: KeptMedia | None = None
     """None where it was not asked for."""

@@ -69,6 +69,7 @@ def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
     wanted |= {"quality", "used", "windows", "model", "notice"}
     assert all(wanted <= answer.keys() for answer in answers)
     assert {"start_s", "end_s", "traits"} <= answers[0]["windows"][0].keys()
+    assert "labels" not in answers[0]  # they are of the weights
 
 
 def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):

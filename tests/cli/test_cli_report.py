@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,23 @@ def test_what_predict_writes_can_be_reported_with_and_without_media(make_media, 
         assert ("--keep-media" in page) == (not more)
         assert "labels of the corpus synthetic (split val, 400 clips)" in page
         assert "what to do" in page
+
+
+def test_the_labels_of_named_weights_are_shown(tmp_path):
+    folder, predictions = run_folder(tmp_path / "run"), written(tmp_path / "predictions.json", answer(kept=False))
+    shown = {}
+    for name, more in (("without", ()), ("with", ("--model", folder))):
+        assert run("report", predictions, "--out", tmp_path / name, *more).exit_code == 0
+        shown[name] = (tmp_path / name).read_text(encoding="utf-8")
+    assert "--model RUN" in shown["without"]
+    assert "labels of the corpus labelled (split val, 60 clips)" in shown["with"]
+
+
+def test_weights_that_made_none_of_the_predictions_are_refused(tmp_path):
+    predictions = written(tmp_path / "predictions.json", replace(answer(kept=False), model="others"))
+    result = run("report", predictions, "--out", tmp_path / "page.html", "--model", run_folder(tmp_path / "run"))
+    assert re.fullmatch(r"[^\n]*made none of the predictions; name others", str(result.exception))
+    assert not (tmp_path / "page.html").exists()
 
 
 @pytest.mark.parametrize("format", ["table", "csv"])

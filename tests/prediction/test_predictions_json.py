@@ -29,14 +29,6 @@ def test_a_single_answer_and_one_a_line_are_read_too(tmp_path):
     assert read_answers(tmp_path / "lines.jsonl") == [one, other]
 
 
-def test_answers_of_before_faces_and_labels_were_kept_are_read(tmp_path):
-    values = asdict(answer(kept=False))
-    del values["labels"], values["kept_media"]
-    (tmp_path / "old.json").write_text(json.dumps([values]))
-    (read,) = read_answers(tmp_path / "old.json")
-    assert (read.labels, read.kept_media) == (None, None)
-
-
 WHOLE = json.dumps([asdict(answer())])
 
 
@@ -109,7 +101,6 @@ LONG_SIDES[PLACE + 5 : PLACE + 9] = b"\xff\xff\xff\xff"
         {"quality": {"audio": 0.5}},
         {"used": {"audio": 0.5, "visual": -1.0}},
         {"windows": [{**asdict(answer().windows[0]), "end_s": -1.0}]},
-        {"labels": {"corpus": "c", "split": "s", "clips": 1, "quantiles": {"openness": [0.5, 0.1]}}},
         {"kept_media": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0], "high": []}},
         {"kept_media": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0] * 9999, "high": [0.0] * 9999}},
         faces(*[picture()] * 9),
@@ -120,7 +111,7 @@ LONG_SIDES[PLACE + 5 : PLACE + 9] = b"\xff\xff\xff\xff"
         faces(picture(2000)),
         faces(b64encode(LONG_SIDES).decode()),
     ],
-    ids=range(22),
+    ids=range(21),
 )
 def test_what_no_answer_has_is_refused(tmp_path, changes):
     (tmp_path / "bad.json").write_text(json.dumps([asdict(answer()), asdict(answer()) | changes]))

@@ -42,14 +42,14 @@ def found(model, clip) -> Explanation:
 
 
 def test_the_page_is_whole_and_asks_nobody_for_anything(found):
-    page = explanation_page(found)
+    page = explanation_page(found, None)
     tags = Page(page).tags
     assert not re.findall(r"https?:|url\(|@import|<script", page)
     assert all((attributes["src"] or "").startswith("data:") for _, attributes in tags if "src" in attributes)
 
 
 def test_what_carried_the_answer_is_told_trait_by_trait(found):
-    page = explanation_page(found)
+    page = explanation_page(found, None)
     (window,) = found.windows
     for modality in ("audio", "visual"):
         for shift in window.carried[modality].values():
@@ -68,26 +68,27 @@ def test_a_face_stands_in_its_second_though_the_picture_ends_early(model):
 
 
 def test_the_cost_and_the_notice_are_stated(found):
-    page = explanation_page(found)
+    page = explanation_page(found, None)
     assert f"This took {found.passes} passes of the network" in page
     assert "Not of people." in page
 
 
 def test_what_is_missing_is_said(model, clip):
-    page = explanation_page(explain(model, replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])))
+    found = explain(model, replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0]))
+    page = explanation_page(found, None)
     assert "There is no picture to mask." in page
     assert "None: it takes sound and picture" in page
     assert 'scope="row">face' not in page
 
 
 def test_an_answer_that_was_not_given_is_not_shown_as_one(model, clip):
-    page = explanation_page(explain(replace(model, least_quality=1.0), clip))
+    page = explanation_page(explain(replace(model, least_quality=1.0), clip), None)
     assert "abstained" in page
     assert 'class="traits"' not in page
 
 
 def test_a_name_cannot_smuggle_anything_in(model, clip):
-    page = explanation_page(explain(model, replace(clip, name='<img src="http://x">"')))
+    page = explanation_page(explain(model, replace(clip, name='<img src="http://x">"')), None)
     assert '<img src="http' not in page
     assert "&lt;img src=" in page
 

@@ -7,17 +7,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from answered import LABELS, answer
+from answered import CALIBRATION, answer
 from parsed_page import Page
 
 from msma.reports.predictions import MOST_WINDOWS, predictions_report
 from msma.types import Prediction
+from msma.weights.calibration import Calibration
 
 STATUSES = ("ok", "degraded", "abstained", "failed")
 
 
-def report(*answers: Prediction) -> str:
-    return predictions_report(answers, "answers.json")
+def report(*answers: Prediction, calibration: Calibration | None = CALIBRATION) -> str:
+    return predictions_report(answers, "answers.json", {} if calibration is None else {"made up": calibration})
 
 
 def test_the_page_asks_nobody_for_anything():
@@ -72,15 +73,16 @@ def test_without_kept_media_it_says_how_to_have_it():
 
 
 def test_without_intervals_or_labels_it_says_how_to_have_them():
-    uncalibrated = replace(answer(), intervals=None, coverage=None, labels=None)
+    uncalibrated = replace(answer(), intervals=None, coverage=None)
     assert "these weights are not calibrated" in report(uncalibrated)
-    assert "made before they were kept" in report(replace(answer(), labels=None))
+    assert "msma report predictions.json --model RUN" in report(answer(), calibration=None)
+    assert "msma report predictions.json --model RUN" in report(replace(answer(), model="other weights"))
     assert "msma calibrate" not in report(answer())
 
 
 def test_a_trait_that_the_corpus_of_the_weights_does_not_label_has_no_box():
-    some = replace(LABELS, quantiles={"openness": LABELS.quantiles["openness"]})
-    assert report(replace(answer(), labels=some)).count("of the labels</small>") == 1
+    some = CALIBRATION.model_copy(update={"labels": {"openness": CALIBRATION.labels["openness"]}})
+    assert report(answer(), calibration=some).count("of the labels</small>") == 1
 
 
 def test_a_long_clip_is_told_window_by_window():
@@ -111,9 +113,10 @@ def test_whatever_the_file_says_is_text(name):
         face_detector=name,
         device=name,
         media=replace(answer().media, container=name, video_codec=name, audio_codec=name),
-        labels=replace(LABELS, corpus=name, split=name),
     )
-    page = predictions_report([hostile, answer("failed", path=name)], name)
+    about = CALIBRATION.about.model_copy(update={"corpus": name, "split": name})
+    calibrations = {name: CALIBRATION.model_copy(update={"about": about})}
+    page = predictions_report([hostile, answer("failed", path=name)], name, calibrations)
     assert html.escape(name.encode("utf-8", "backslashreplace").decode()) in page
     assert Page(page).all("script") == []
     assert "<script" not in page

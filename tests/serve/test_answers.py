@@ -74,7 +74,7 @@ def test_reasons_name_the_file_and_not_where_it_lies(answers, tmp_path):
 
 def test_a_name_cannot_smuggle_anything_into_the_page(answers, make_media):
     path = make_media("<img src=x onerror=alert(1)>.mp4")
-    shown = views.answer(answers.predict(path, keep_media=True))
-    shown += views.explanation(answers.explain(path, lambda *_: None)) + views.problem(f"{path.name}: no")
+    shown = views.answer(answers.predict(path, keep_media=True), None)
+    shown += views.explanation(answers.explain(path, lambda *_: None), None) + views.problem(f"{path.name}: no")
     assert not [attributes for _, attributes in Page(shown).tags if "onerror" in attributes]
     assert "&lt;img src=x" in shown

@@ -149,12 +149,6 @@ def test_labels_that_are_no_quantiles_are_refused(values):
         Calibration.model_validate(fields)
 
 
-def test_a_calibration_without_labels_is_read():
-    fields = made().model_dump()
-    del fields["labels"]
-    assert Calibration.model_validate(fields).labels is None
-
-
 @pytest.mark.parametrize("coverage", [0.4, 0.905, 1.0, -0.5, math.nan])
 def test_a_coverage_that_is_not_known_is_told(coverage):
     with pytest.raises(MsmaError, match=r"hundredths from 0\.50 to 0\.99"):

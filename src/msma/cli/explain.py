@@ -32,7 +32,7 @@ def explain(
     with progress_bar("explaining", "seconds") as report:
         found = explain_clip(loaded, clip, most_windows=windows, progress=report)
     with written_whole(out) as unfinished:
-        unfinished.write_text(explanation_page(found), encoding="utf-8")
+        unfinished.write_text(explanation_page(found, loaded.weights.calibration), encoding="utf-8")
     status = found.prediction.status
     tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")
     tell(found.prediction.notice)

@@ -22,7 +22,6 @@ from msma.types import (
     TRAITS,
     Clip,
     InputArrays,
-    LabelDistribution,
     MediaInfo,
     MsmaError,
     Prediction,
@@ -189,18 +188,8 @@ class Model(Generic[NetworkT]):
             face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
             device=self.device,
             media=media,
-            labels=self.labels(),
             kept_media=None if keeping is None else keeping.kept(),
         )
-
-    def labels(self) -> LabelDistribution | None:
-        """Of the clips that the weights were calibrated on."""
-        calibration = self.weights.calibration
-        if calibration is None or calibration.labels is None:
-            return None
-        about = calibration.about
-        quantiles = {trait: list(values) for trait, values in calibration.labels.items()}
-        return LabelDistribution(about.corpus, about.split, about.clips, quantiles)
 
     def windows_claimed(self, media: MediaInfo) -> int:
         """How many windows there will be if the file lasts as long as it says; 0 where it says nothing."""

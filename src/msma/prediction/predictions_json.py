@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from msma.config import first_line
 from msma.prediction.kept_media import MOST_FACES, MOST_STEPS
-from msma.types import MODALITIES, TRAITS, KeptMedia, LabelDistribution, MsmaError, Prediction
+from msma.types import MODALITIES, TRAITS, KeptMedia, MsmaError, Prediction
 
 MOST_BYTES = 256 * 1024**2
 MOST_ANSWERS = 2000
@@ -95,8 +95,6 @@ def check(answer: Prediction) -> None:
         check_traits(window.traits, "windows: traits")
         check_modalities(window.quality, window.used)
         check_span(window.start_s, window.end_s)
-    if answer.labels is not None:
-        check_labels(answer.labels)
     if answer.kept_media is not None:
         check_kept(answer.kept_media)
 
@@ -115,12 +113,6 @@ def check_modalities(*shares: Mapping[str, float]) -> None:
 def check_span(start_s: float, end_s: float) -> None:
     if not (math.isfinite(start_s) and math.isfinite(end_s) and 0 <= start_s <= end_s):
         raise ValueError("start_s and end_s: no stretch of time")
-
-
-def check_labels(labels: LabelDistribution) -> None:
-    for trait, values in labels.quantiles.items():
-        if trait not in TRAITS or len(values) < 2 or not rising(values):
-            raise ValueError(f"labels: {trait}: not quantiles in [0, 1] of a trait")
 
 
 def check_kept(kept: KeptMedia) -> None:

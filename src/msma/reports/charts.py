@@ -15,6 +15,7 @@ from jaxtyping import Float
 from msma.reports.figures import COLOURS
 from msma.reports.page import data_uri, text
 from msma.types import MODALITIES, Prediction
+from msma.weights.calibration import Calibration
 
 BLUE, ORANGE = COLOURS[:2]
 WAVE_HEIGHT = 48
@@ -180,15 +181,15 @@ def trait_chart(
     return f'<ul class="traits">\n{rows}<li><div></div>{scale}</li>\n</ul>\n<p class="key">{key}</p>\n'
 
 
-def answer_chart(answer: Prediction, corpus: str | None = None) -> str:
-    """`trait_chart` of an answer, nothing where it has no traits; `corpus` is told in the place of its own name."""
+def answer_chart(answer: Prediction, calibration: Calibration | None) -> str:
+    """`trait_chart` of a prediction over the labels of its weights' calibration; empty where it has no traits."""
     if answer.traits is None:
         return ""
-    labels = answer.labels
-    quantiles, name = (None, "") if labels is None else (labels.quantiles, labels.corpus)
-    return trait_chart(
-        answer.traits, answer.intervals, quantiles, coverage=answer.coverage, corpus=name if corpus is None else corpus
-    )
+    quantiles, corpus = None, ""
+    if calibration is not None:
+        about = calibration.about
+        quantiles, corpus = calibration.labels, f"{about.corpus} (split {about.split}, {about.clips} clips)"
+    return trait_chart(answer.traits, answer.intervals, quantiles, coverage=answer.coverage, corpus=corpus)
 
 
 def trait_strip(score: float, ends: Sequence[float] | None, labels: Sequence[float] | None, label: str) -> str:

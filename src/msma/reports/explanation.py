@@ -13,6 +13,7 @@ from msma.reports.charts import STYLE as PARTS_STYLE
 from msma.reports.media import drawing, full_scale_of, picture
 from msma.reports.page import page, text
 from msma.types import MODALITIES, Prediction
+from msma.weights.calibration import Calibration
 
 CALLED = {"audio": "sound", "visual": "picture"}
 LEAST_FULL = 0.02
@@ -37,21 +38,21 @@ thead td {{ font-weight: 600; }}
 """
 
 
-def explanation_page(explanation: Explanation) -> str:
+def explanation_page(explanation: Explanation, calibration: Calibration | None) -> str:
+    """The page; `calibration` of the weights that were explained gives the labels to set the prediction beside."""
     prediction = explanation.prediction
     sections = "".join(window_section(window) for window in explanation.windows)
-    return page(
-        f"msma: why {prediction.path}", summary(prediction) + how(explanation) + sections + meaning(prediction), STYLE
-    )
+    body = summary(prediction, calibration) + how(explanation) + sections + meaning(prediction)
+    return page(f"msma: why {prediction.path}", body, STYLE)
 
 
-def summary(prediction: Prediction) -> str:
+def summary(prediction: Prediction, calibration: Calibration | None) -> str:
     reasons = "".join(f"<li>{text(reason)}</li>\n" for reason in prediction.reasons)
     return (
         "<h1>Where an answer comes from</h1>\n"
         f"<p><bdi>{text(prediction.path)}</bdi> {status_mark(prediction.status)}</p>\n"
         + (f"<ul>\n{reasons}</ul>\n" if reasons else "")
-        + answer_chart(prediction)
+        + answer_chart(prediction, calibration)
         + quality_bars(prediction.quality, prediction.used)
         + f"<p>{text(prediction.model)}. {text(prediction.notice)}</p>\n"
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import get_args
 
 from msma.prediction.predictions_json import jpeg_bytes
@@ -26,6 +27,7 @@ from msma.reports.page import page, text
 from msma.reports.tables import STYLE as TABLES
 from msma.reports.tables import facts, missing, notice, table
 from msma.types import MODALITIES, TRAITS, KeptMedia, MediaInfo, Prediction, Status, Window
+from msma.weights.calibration import Calibration
 
 MOST_WINDOWS = 40
 """In the table of windows; the drawing has all."""
@@ -48,11 +50,14 @@ section.clip h2 bdi { min-width: 0; }
 """
 
 
-def predictions_report(answers: Sequence[Prediction], source: str) -> str:
+def predictions_report(
+    answers: Sequence[Prediction], source: str, calibrations: Mapping[str, Calibration] = MappingProxyType({})
+) -> str:
     """The page; the same answers give the same bytes.
 
     Args:
         source: the name of the file that they come from.
+        calibrations: by the name of weights, whose labels their predictions are set beside.
     """
     counts = Counter(answer.status for answer in answers)
     told = "".join(f"<li>{counts[status]} {status_mark(status)}</li>\n" for status in get_args(Status))
@@ -62,7 +67,9 @@ def predictions_report(answers: Sequence[Prediction], source: str) -> str:
         f"<p>From <bdi>{text(source)}</bdi>.</p>\n{notice(said)}"
         f'<ul class="counts" aria-label="How many answers of each status">\n{told}</ul>\n'
     )
-    sections = "".join(clip_section(place, answer) for place, answer in enumerate(answers, start=1))
+    sections = "".join(
+        clip_section(place, answer, calibrations.get(answer.model)) for place, answer in enumerate(answers, start=1)
+    )
     return page("msma: answers", head + summary(answers) + sections, TABLES + STYLE + OWN)
 
 
@@ -91,14 +98,14 @@ def first_of(reasons: Sequence[str]) -> str:
     return f"{reasons[0]}{more}" if reasons else ""
 
 
-def clip_section(place: int, answer: Prediction) -> str:
+def clip_section(place: int, answer: Prediction, calibration: Calibration | None) -> str:
     name = f"clip-{place}"
     parts = [
         f'<h2 id="{name}"><bdi>{text(name_of(answer))}</bdi> {status_mark(answer.status)}</h2>\n',
         why(answer),
     ]
     if answer.status != "failed":
-        sides = media(answer) + provenance(answer), traits(answer) + quality(answer)
+        sides = media(answer) + provenance(answer), traits(answer, calibration) + quality(answer)
         columns = "".join(f"<div>\n{side}</div>\n" for side in sides)
         parts += [f'<div class="sides">\n{columns}</div>\n', windows(answer.windows)]
     return f'<section class="clip" aria-labelledby="{name}">\n{"".join(parts)}</section>\n'
@@ -143,20 +150,18 @@ def heard(answer: Prediction, kept: KeptMedia) -> str:
     return f"<h3>What was heard</h3>\n{edges}{sound_strip(kept.low, kept.high, kept.start_s, kept.end_s, spans)}"
 
 
-def traits(answer: Prediction) -> str:
+def traits(answer: Prediction, calibration: Calibration | None) -> str:
     if answer.traits is None:
         return ""
-    labels = answer.labels
-    corpus = "" if labels is None else f"{labels.corpus} (split {labels.split}, {labels.clips} clips)"
     told = ""
     if answer.intervals is None:
         told += missing("No intervals: these weights are not calibrated.", "msma calibrate --model RUN --manifest CSV")
-    elif labels is None:
+    elif calibration is None:
         told += missing(
-            "No labels to compare with: the calibration was made before they were kept.",
-            "msma calibrate --model RUN --manifest CSV",
+            "No labels to compare with: they are beside the weights, which were not named.",
+            "msma report predictions.json --model RUN",
         )
-    return f"<h3>Apparent traits</h3>\n{answer_chart(answer, corpus)}{told}"
+    return f"<h3>Apparent traits</h3>\n{answer_chart(answer, calibration)}{told}"
 
 
 def quality(answer: Prediction) -> str:

@@ -49,6 +49,7 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
         waiting: how many questions may wait; one more is refused.
         address: where it answers, to be shown.
     """
+    calibration = answers.model.weights.calibration
 
     def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
         try:
@@ -56,12 +57,13 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
                 told = answers.predict(path, keep_media=True, progress=reported(progress, "reading", "windows"))
         except MsmaError as error:
             return views.problem(str(error)), "", ""
-        return views.answer(told), "", ""
+        return views.answer(told, calibration), "", ""
 
     def why(sent: Any, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         try:
             with uploads.claimed(sent) as path:
-                return views.explanation(answers.explain(path, reported(progress, "explaining", "seconds")))
+                found = answers.explain(path, reported(progress, "explaining", "seconds"))
+            return views.explanation(found, calibration)
         except MsmaError as error:
             return views.problem(str(error))
 

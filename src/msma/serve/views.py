@@ -14,6 +14,7 @@ from msma.reports.media import player
 from msma.reports.page import text
 from msma.serve.predictions import Compared
 from msma.types import MODALITIES, Clip, Prediction
+from msma.weights.calibration import Calibration
 
 MEANING = (
     "<p>A score says which trait <strong>observers would attribute</strong> to the person in this clip. It does not "
@@ -59,11 +60,13 @@ def problem(message: str) -> str:
     return f'<div class="msma"><p>{status_mark("failed")} {text(message)}</p></div>\n'
 
 
-def answer(told: Prediction) -> str:
-    """As `msma predict` tells it, with some of what was looked at."""
+def answer(told: Prediction, calibration: Calibration | None) -> str:
+    """The prediction as `msma predict` writes it, with some of what was looked at."""
     if told.status == "failed":
         return problem("; ".join(told.reasons))
-    shown = f"<h3><bdi>{text(told.path)}</bdi> {status_mark(told.status)}</h3>\n{reasons(told)}{traits(told)}"
+    shown = (
+        f"<h3><bdi>{text(told.path)}</bdi> {status_mark(told.status)}</h3>\n{reasons(told)}{traits(told, calibration)}"
+    )
     shown += f"<h4>Sound and picture</h4>\n{quality_bars(told.quality, told.used)}{sight(told)}"
     return f'<div class="msma">\n{shown}</div>\n'
 
@@ -73,11 +76,11 @@ def reasons(told: Prediction) -> str:
     return f'<ul class="reasons">\n{items}</ul>\n' if items else ""
 
 
-def traits(told: Prediction) -> str:
+def traits(told: Prediction, calibration: Calibration | None) -> str:
     if told.traits is None:
         return ""
     without = "" if told.intervals is not None else "<p>No intervals: these weights have none.</p>\n"
-    return f"<h4>Apparent traits</h4>\n{answer_chart(told)}{without}"
+    return f"<h4>Apparent traits</h4>\n{answer_chart(told, calibration)}{without}"
 
 
 def sight(told: Prediction) -> str:
@@ -93,10 +96,12 @@ def sight(told: Prediction) -> str:
     return seen + (heard if kept.low else '<p class="none">no sound was used</p>\n')
 
 
-def explanation(found: Explanation) -> str:
+def explanation(found: Explanation, calibration: Calibration | None) -> str:
     """The page of `msma explain` within this one, as high as it is."""
     fit = "this.style.height = this.contentDocument.documentElement.scrollHeight + 20 + 'px'"
-    return f'<iframe title="Explanation" srcdoc="{text(explanation_page(found))}" onload="{fit}"></iframe>\n'
+    return (
+        f'<iframe title="Explanation" srcdoc="{text(explanation_page(found, calibration))}" onload="{fit}"></iframe>\n'
+    )
 
 
 def comparison(compared: Compared) -> str:

@@ -69,12 +69,12 @@ class Calibration(Frozen):
     about: CalibratedOn
     bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
     """By what could be used, the worst quality first."""
-    labels: dict[str, Labels] | None = None
-    """By trait, those of the clips; no interval depends on them. None: written before they were kept."""
+    labels: dict[str, Labels]
+    """By trait, those of the clips, to set a prediction beside; no interval depends on them."""
 
     @model_validator(mode="after")
     def labels_rise(self) -> Calibration:
-        for trait, values in (self.labels or {}).items():
+        for trait, values in self.labels.items():
             if trait not in TRAITS or list(values) != sorted(values):
                 raise ValueError(f"labels: {trait}: not a trait with quantiles that rise")
         return self

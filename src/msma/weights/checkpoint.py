@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
@@ -22,8 +21,8 @@ from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
-from msma.weights.config import WeightsConfig, read_calibration, read_config, save_calibration
-from msma.weights.hub import fetch, repository_in
+from msma.weights.config import BUNDLED, WeightsConfig, read_calibration, read_config, save_calibration
+from msma.weights.hub import found_folder
 
 
 @dataclass(frozen=True)
@@ -84,19 +83,13 @@ def find_weights(
     Raises:
         MsmaError: as `load_weights`; the hub cannot be reached or has no such model; a revision of a folder.
     """
-    text = name.as_posix() if isinstance(name, Path) else name
-    named = None if text is None or Path(text).exists() else repository_in(text)
-    if named is None:
-        if revision is not None:
-            raise MsmaError(f"{text or 'the bundled weights'}: a folder has no revisions; name a model of the hub")
-        return load_weights(None if text is None else Path(text), device, calibrated)
-    if revision is not None and named.revision is not None:
-        raise MsmaError(f"{text}: names a revision already; leave out {revision!r}")
-    fetched = fetch(named.repository, revision or named.revision)
+    folder, hub = found_folder(name, revision)
     try:
-        return replace(load_weights(fetched.folder, device, calibrated), hub=fetched.name)
+        return replace(load_weights(folder, device, calibrated), hub=hub)
     except MsmaError as error:
-        raise MsmaError(f"{fetched.name}: {error}") from error
+        if hub is None:
+            raise
+        raise MsmaError(f"{hub}: {error}") from error
 
 
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu", calibrated: bool = True) -> Weights:
@@ -107,8 +100,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu",
             calibration of other weights.
     """
     if folder is None:
-        with as_file(files("msma") / "weights" / "synthetic") as bundled:
-            return replace(load_weights(bundled, device, calibrated), folder=None)
+        return replace(load_weights(BUNDLED, device, calibrated), folder=None)
     config = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:

@@ -15,9 +15,12 @@ from msma.config import ClipConfig, Frozen, ModelConfig, parse
 from msma.files import written_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
+from msma.weights.hub import found_folder
 
 FORMAT = "msma-net/1"
 MAX_JSON_BYTES = 1024**2
+BUNDLED = Path(__file__).with_name("synthetic")
+"""The folder of the weights that come with the package."""
 
 
 class WeightsConfig(Frozen):
@@ -51,8 +54,21 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
         path.write_text(calibration.model_dump_json() + "\n", encoding="utf-8")
 
 
-def read_calibration(path: Path, sha256: str) -> Calibration | None:
-    """The intervals of the weights with this digest; None where there are none.
+def named_calibration(name: str | Path | None) -> tuple[str, Calibration | None]:
+    """The name of weights, as predictions have it, and their calibration; no tensors are read.
+
+    `name` is as in `find_weights`.
+
+    Raises:
+        MsmaError: no such weights, or files beside the tensors that are damaged or foreign.
+    """
+    folder, hub = found_folder(name)
+    folder = folder or BUNDLED
+    return hub or read_config(folder / "config.json").name, read_calibration(folder / "calibration.json")
+
+
+def read_calibration(path: Path, sha256: str | None = None) -> Calibration | None:
+    """The calibration of the weights with this digest (by default, of any); None where there is none.
 
     Raises:
         MsmaError: not a calibration, or one of other weights.
@@ -61,7 +77,7 @@ def read_calibration(path: Path, sha256: str) -> Calibration | None:
     if not path.exists():
         return None
     calibration = parse(Calibration, read_json(path, remedy), f"{path} ({remedy})")
-    if calibration.about.weights_sha256 != sha256:
+    if sha256 not in (None, calibration.about.weights_sha256):
         raise MsmaError(f"{path}: is of other weights; {remedy}")
     return calibration
 

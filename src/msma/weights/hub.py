@@ -52,6 +52,27 @@ def repository_in(text: str) -> Named | None:
     return None if found is None else Named(found["repository"], found["revision"])
 
 
+def found_folder(name: str | Path | None, revision: str | None = None) -> tuple[Path | None, str | None]:
+    """The folder of weights that is named, fetched if need be, and `owner/name@commit` where they are of the hub.
+
+    What is there under this path is taken; `owner/name` and `owner/name@revision` are of the hub; None is the bundled
+    weights, without a folder.
+
+    Raises:
+        MsmaError: the hub cannot be reached or has no such model; a revision of a folder.
+    """
+    text = name.as_posix() if isinstance(name, Path) else name
+    where = None if text is None or Path(text).exists() else repository_in(text)
+    if where is None:
+        if revision is not None:
+            raise MsmaError(f"{text or 'the bundled weights'}: a folder has no revisions; name a model of the hub")
+        return None if text is None else Path(text), None
+    if revision is not None and where.revision is not None:
+        raise MsmaError(f"{text}: names a revision already; leave out {revision!r}")
+    fetched = fetch(where.repository, revision or where.revision)
+    return fetched.folder, fetched.name
+
+
 def named_repository(text: str) -> str:
     """Raises:
     MsmaError: it is not as owner/name.
