@@ -9,7 +9,7 @@ DEMO_CLIPS := 720
 NETWORKS := $(DEMO)/networks
 FULL := $(NETWORKS)/full/seed_0
 
-.PHONY: setup demo test check
+.PHONY: setup demo test check docs
 
 setup: .venv/installed
 
@@ -19,7 +19,7 @@ setup: .venv/installed
 	touch $@
 
 .venv/installed: .venv/base
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,check]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,check,docs]"
 	touch $@
 
 demo: .venv/base
@@ -46,3 +46,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# The site is in site/index.html. --strict counts dead links; what the docstrings' reader complains about is counted here.
+docs: setup
+	$(BIN)/typer msma.cli utils docs --name msma --title Commands --output docs/commands.md
+	sed -i '/^\*\*Commands\*\*:$$/,/^#/{/^#/!d}' docs/commands.md
+	bash -o pipefail -c '$(BIN)/zensical build --clean --strict 2>&1 | tee .venv/docs.log'
+	! grep -E '^[a-z_]+: ' .venv/docs.log

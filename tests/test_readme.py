@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 from typer.main import get_command
 
@@ -14,11 +14,18 @@ from msma.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "recipes").rglob("*.yaml"))]
+FILES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "commands.md"),  # `make docs` writes it
+    *sorted((ROOT / "recipes").rglob("*.yaml")),
+]
 
 
 def commands(text: str) -> list[list[str]]:
-    lines = re.findall(r"(?m)^[#\s]*(?:\.venv/bin/)?(msma [a-z].*)$", text.replace("\\\n", " "))
+    """The words of each command line in a fenced or indented block, or in the comments of a recipe."""
+    blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```$", text) + re.findall(r"(?m)^(?:#  | {3}) (.*)$", text)
+    code = "\n".join(blocks).replace("\\\n", " ").replace(" && ", "\n")
+    lines = re.findall(r"(?m)^\s*(?:\.venv/bin/)?(msma [a-z].*)$", code)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
@@ -29,10 +36,27 @@ def test_the_readme_is_under_200_lines():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_command_that_is_shown_can_be_parsed(path):
     for words in commands(path.read_text(encoding="utf-8")):
-        command: click.Command = get_command(app)
-        while isinstance(command, click.Group):
+        command = get_command(app)
+        while hasattr(command, "commands"):  # typer has a click of its own
             command, words = command.commands[words[0]], words[1:]
         command.make_context("msma", list(words))  # raises on an option or argument that does not exist
+
+
+def options(command: Any) -> set[str]:
+    """Every option of a command and of those below it."""
+    own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(options(one) for one in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_command_and_option_that_prose_names_exists(path):
+    spans = [" ".join(span.split()) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", path.read_text(encoding="utf-8"))]
+    for span in spans:
+        if re.match(r"msma [a-z]", span) or re.match(r"--[a-z]", span):
+            command, words = get_command(app), span.removeprefix("msma ").split()
+            while words and not words[0].startswith("-") and hasattr(command, "commands"):
+                command, words = command.commands[words[0]], words[1:]
+            assert {word for word in words if word.startswith("--")} <= options(command), span
 
 
 def test_the_readme_shows_each_command_of_the_main_way():

@@ -12,12 +12,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from msma.types import MODALITIES, TRAITS, MsmaError
+from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Prediction
 
 if TYPE_CHECKING:
     from msma.prediction.model import Model
 
-__all__ = ["MODALITIES", "TRAITS", "Model", "MsmaError", "load"]
+__all__ = ["MODALITIES", "TRAITS", "Clip", "Model", "MsmaError", "Prediction", "load"]
 __version__ = version("msma")
 
 

@@ -110,7 +110,8 @@ class Model(Generic[NetworkT]):
         Args:
             repository: `owner/name`; it is made where it is not there.
             run: where the results are that the card is made of; by default where the weights were loaded from.
-            licence, origin: of the weights, and of clips and labels, where the corpus is not known to msma.
+            licence: of the weights, where the corpus is not known to msma.
+            origin: of clips and labels, where the corpus is not known to msma.
 
         Raises:
             MsmaError: without results of these weights there is no card, and nothing is shared; the hub does not allow

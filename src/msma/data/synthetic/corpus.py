@@ -177,7 +177,7 @@ def render_all(out: Path, parts: list[Part], form: Format, workers: int | None) 
 
 
 def write_labels(folder: Path, parts: list[Part]) -> None:
-    """One pickle per split: dict[trait][clip name] -> score in [0, 1]."""
+    """One pickle per split: `dict[trait][clip name] -> score in [0, 1]`."""
     for split, name in ANNOTATIONS.items():
         # The original training file holds numpy scalars, the other two plain floats: whoever reads ours can read it.
         number = np.float64 if split == "train" else float
