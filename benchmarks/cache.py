@@ -34,9 +34,9 @@ def measure(side: str, folder: Path, fps: float) -> float:
     import torch
 
     from msma.config import ClipConfig, Limits
-    from msma.data.dataset import read_prepared
+    from msma.data.cache_entry import cached_windows
     from msma.media.faces import default_detector
-    from msma.media.prepare import prepare_windows
+    from msma.media.prepare import prepare, raw_windows
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])  # also where there are more cores
     torch.set_num_threads(THREADS)
@@ -45,10 +45,9 @@ def measure(side: str, folder: Path, fps: float) -> float:
 
     def read_all() -> None:
         for path in paths:
-            if side == "cache":
-                read_prepared(path, config)
-            else:
-                list(prepare_windows(path, config, limits, detector))
+            cached = side == "cache"
+            for window in cached_windows(path) if cached else raw_windows(path, config, limits, detector):
+                prepare(window, config)
 
     read_all()
     began = time.perf_counter()

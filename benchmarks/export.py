@@ -49,7 +49,7 @@ def main() -> None:
 
     import msma
     from msma.config import Limits
-    from msma.media.prepare import prepare_windows
+    from msma.media.prepare import prepare, raw_windows
     from msma.weights.checkpoint import load_weights
     from msma.weights.onnx_export import export_onnx
 
@@ -61,7 +61,8 @@ def main() -> None:
         print(f"largest difference: {found.largest_difference:.1g}, over {found.clips} random clips")
         models = {"torch": msma.load(run), "onnx": msma.load(folder, runtime="onnx")}
         first = models["torch"]
-        (window,) = prepare_windows(clip, first.clip, Limits(), first.detector)
+        (raw,) = raw_windows(clip, first.clip, Limits(), first.detector)
+        window = prepare(raw, first.clip)
         read = {name: partial(model.read, window) for name, model in models.items()}
         told(f"network, one window of {SECONDS} s", in_turn(read))
         told("file to scores", in_turn({name: partial(model.predict, clip) for name, model in models.items()}))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from msma.config import ClipConfig, ModelConfig, Recipe, TrainConfig
-from msma.data.cache import KeptWindow, write_entry
+from msma.data.cache_entry import write_entry
 from msma.data.corpora.manifest import Manifest, Row
 from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
 from msma.media.faces import WHOLE_FRAME
-from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo
+from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo, RawWindow
 
 CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)
@@ -25,7 +25,7 @@ BANDS_HZ = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), CL
 """The middle of each mel band."""
 
 
-def planted_window(name: str, scores: np.ndarray, rng: np.random.Generator) -> KeptWindow:
+def planted_window(name: str, scores: np.ndarray, rng: np.random.Generator) -> RawWindow:
     """Five bands of the picture are as bright, and five groups of mel bands as loud, as the five scores."""
     rows = np.repeat(scores, [3, 3, 3, 3, 4])
     pictures = 255 * rows[:, None, None] * np.ones((16, 3)) + rng.normal(0, 8, (4, 16, 16, 3))
@@ -43,7 +43,7 @@ def planted_window(name: str, scores: np.ndarray, rng: np.random.Generator) -> K
         media=MediaInfo("planted"),
     )
     whole = np.tile(np.array([0, 0, 16, 16], np.float32), (4, 1))
-    return KeptWindow(clip, FaceTrack(whole, np.ones(4, bool), WHOLE_FRAME))
+    return RawWindow(clip, FaceTrack(whole, np.ones(4, bool), WHOLE_FRAME))
 
 
 def changed(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:

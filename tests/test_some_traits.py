@@ -12,9 +12,10 @@ import pytest
 from planted import CACHED, RECIPE, only, planted_corpus
 
 from msma.data.cache import CacheReport
-from msma.data.dataset import read_prepared
+from msma.data.cache_entry import cached_windows
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.result_file import evaluation_json, read_evaluation, write_evaluation
+from msma.media.prepare import prepare
 from msma.prediction.model import load
 from msma.training.run import train
 from msma.types import TRAITS, MsmaError
@@ -49,8 +50,8 @@ def test_training_validates_on_the_labelled_traits(trained):
 
 def test_a_prediction_has_the_labelled_traits_only(trained):
     run, manifest, _, cache = trained
-    (window,) = read_prepared(cache.entries[manifest.rows[0].clip], load(run).clip)
-    assert tuple(load(run).read(window).traits) == SOME
+    (window,) = cached_windows(cache.entries[manifest.rows[0].clip])
+    assert tuple(load(run).read(prepare(window, load(run).clip)).traits) == SOME
 
 
 def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):

@@ -95,6 +95,15 @@ class FaceTrack:
 
 
 @dataclass(frozen=True)
+class RawWindow:
+    """One window of a video before anything is normalised: from a file or from the cache, corrupted or not."""
+
+    clip: Clip
+    face: FaceTrack
+    """In the frames of `clip`, so that it need not be detected again."""
+
+
+@dataclass(frozen=True)
 class InputArrays:
     """What the network sees of one window, as arrays; `model.tensors.inputs_of` gives the same memory as tensors."""
 
@@ -116,15 +125,15 @@ class InputArrays:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """One window, ready for the network, with what is to be told of it."""
+class PreparedWindow:
+    """One window, ready for the network, with what is to be reported of it."""
 
     inputs: InputArrays
     start_s: float
     end_s: float
     reasons: tuple[str, ...]
     used: dict[str, float]
-    """Share of the window's time in which sound and picture could be used, by modality."""
+    """Share of the window's time in which audio and frames could be used, by modality."""
     face_detector: str
     media: MediaInfo
 

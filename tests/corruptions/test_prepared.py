@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from raw import with_face
 from specimens import specimen
 
 from msma.config import ClipConfig
 from msma.corruptions.corruption import corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.audio import SILENT_DB, level_db
-from msma.media.faces import Detector, track_face
-from msma.media.prepare import prepared
+from msma.media.faces import Detector
+from msma.media.prepare import prepare
 from msma.types import Clip
 
 CONFIG = ClipConfig(crop_size=16, mels=8)
@@ -48,7 +49,7 @@ def test_every_corrupted_clip_can_be_prepared(row, kind):
     face = replace(one.face, boxes=one.face.boxes[: len(clip.frames)], valid=one.face.valid[: len(clip.frames)])
     for severity in {row.severities[0], row.severities[-1]}:
         after = corrupt(clip, row, severity, face=face, donor=one.donor)
-        ready = prepared(after, track_face(after, CONFIG, MIDDLE), CONFIG)
+        ready = prepare(with_face(after, CONFIG, MIDDLE), CONFIG)
         assert ready.inputs.present.tolist() == [level_db(after.waveform) >= SILENT_DB, len(after.frames) > 0]
         assert np.isfinite(ready.inputs.log_mel).all()
         assert ready.inputs.frame_mask.sum() == len(after.frames)

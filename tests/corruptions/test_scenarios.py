@@ -11,10 +11,10 @@ from planted import planted_window
 from msma.config import ClipConfig
 from msma.corruptions import scenarios
 from msma.corruptions.corruption import corrupt
-from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_all, full, read_suite, six
+from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_window, full, read_suite, six
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
 from msma.media.faces import WHOLE_FRAME
-from msma.types import Clip, MsmaError
+from msma.types import Clip, MsmaError, RawWindow
 
 WINDOW = planted_window("a.mp4", np.full(5, 0.5), np.random.default_rng(0))
 
@@ -189,4 +189,4 @@ def test_the_face_is_sought_again_after_the_picture_changed_and_stays_where_it_w
 
 
 def corrupted(cell: Cell) -> Clip:
-    return corrupt_all(WINDOW.clip, WINDOW.face, cell, ClipConfig(), None)
+    return corrupt_window(RawWindow(WINDOW.clip, WINDOW.face), cell, ClipConfig(), None).clip

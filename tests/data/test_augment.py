@@ -28,11 +28,10 @@ from msma.data.augment import (
     masked,
     masked_features,
 )
-from msma.data.cache_entry import KeptWindow
 from msma.media.audio import hop_samples, log_mel
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.tensors import Features, Inputs, inputs_of
-from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, RawWindow
 
 FRAMES, SIDE, STEPS = 6, 8, 120
 HOP = hop_samples(CLIP)
@@ -42,7 +41,7 @@ seeds = st.integers(0, 2**32)
 shares = st.floats(0, 1)
 
 
-def raw_window() -> KeptWindow:
+def raw_window() -> RawWindow:
     return planted_window("planted.mp4", np.array([0.2, 0.8, 0.5, 0.3, 0.6]), np.random.default_rng(0))
 
 
@@ -114,7 +113,7 @@ def test_torchs_own_random_state_plays_no_part():
 def test_with_every_chance_at_zero_nothing_changes():
     inputs, clean, quality = degraded(NOTHING, 3)
     window = raw_window()
-    assert same(inputs, inputs_of(prepared(window.clip, window.face, CLIP).inputs))
+    assert same(inputs, inputs_of(prepare(window, CLIP).inputs))
     assert inputs is clean
     assert quality.tolist() == [1, 1]
 

@@ -19,13 +19,13 @@ import pytest
 import msma
 from msma.config import ClipConfig, Limits
 from msma.data import cache, processes
-from msma.data.cache import CacheReport, fill_cache, read_entry
+from msma.data.cache import CacheReport, fill_cache
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
-from msma.data.dataset import read_prepared
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
 from msma.media.faces import default_detector
-from msma.media.prepare import prepare_windows
+from msma.media.prepare import prepare, raw_windows
 from msma.types import MsmaError
 
 CONFIG = ClipConfig(fps=2.0, crop_size=16, mels=16)
@@ -83,8 +83,8 @@ def test_an_entry_is_prepared_as_its_media_file_is_but_for_the_loss_of_jpeg(fill
     path = make_media(seconds=6.0)
     config = CONFIG.model_copy(update={"window_s": 2.0})
     entry = fill(path, config=config).entries[path.name]
-    direct = list(prepare_windows(path, config, Limits(), default_detector()))
-    kept = read_prepared(entry, config)
+    raw = raw_windows(path, config, Limits(), default_detector())
+    direct, kept = ([prepare(window, config) for window in windows] for windows in (raw, cached_windows(entry)))
     assert len(kept) == len(direct) == 3
     for one, other in zip(kept, direct, strict=True):
         assert np.array_equal(one.inputs.waveform, other.inputs.waveform)
@@ -100,7 +100,8 @@ def test_the_answer_for_a_kept_clip_is_that_for_its_file_within_a_hundredth(fill
     render_clip(tmp_path, part, Format(3, 2.0, 12, (320, 240)))
     path = tmp_path / part.name
     model = msma.load()
-    (window,) = read_prepared(fill(path, config=model.clip).entries[path.name], model.clip)
+    (raw,) = cached_windows(fill(path, config=model.clip).entries[path.name])
+    window = prepare(raw, model.clip)
     kept, direct = model.read(window), model.predict(path)
     assert window.face_detector == direct.face_detector != "whole frame"
     assert kept.traits == pytest.approx(direct.traits, abs=0.01)
@@ -179,17 +180,17 @@ def test_a_file_that_changed_makes_a_new_entry_even_with_the_same_name_size_and_
         now = fill(path).entries[path.name]
         assert now != before
         before = now
-    assert np.abs(read_entry(now)[0].clip.waveform).max() < 0.2  # the tone of the other file
+    assert np.abs(next(cached_windows(now)).clip.waveform).max() < 0.2  # the tone of the other file
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_kept(fill, make_media, tmp_path, monkeypatch):
-    path, load_windows = make_media(), cache.load_windows
+    path, raw_windows = make_media(), cache.raw_windows
 
     def changing(*arguments):
-        yield from load_windows(*arguments)
+        yield from raw_windows(*arguments)
         path.write_bytes(path.read_bytes() + b"\0")
 
-    monkeypatch.setattr(cache, "load_windows", changing)
+    monkeypatch.setattr(cache, "raw_windows", changing)
     assert "changed while it was read" in fill(path).failed[path.name]
     assert entries_in(tmp_path / "cache") == {}
 
@@ -221,7 +222,7 @@ def test_reading_an_entry_needs_no_media(fill, make_media):
     path = make_media()
     entry = fill(path).entries[path.name]
     path.unlink()
-    assert len(read_prepared(entry, CONFIG)) == 1
+    assert len(list(cached_windows(entry))) == 1
 
 
 def test_a_file_that_was_written_a_moment_ago_is_not_taken_for_unchanged(fill, here, make_media, monkeypatch):
@@ -273,9 +274,9 @@ def test_an_entry_with_a_flipped_bit_is_refused_and_once_deleted_made_again(fill
     whole[-100] ^= 1
     entry.write_bytes(whole)
     with pytest.raises(MsmaError, match="delete it"):
-        read_prepared(fill(path).entries[path.name], CONFIG)
+        list(cached_windows(fill(path).entries[path.name]))
     entry.unlink()
-    assert len(read_prepared(fill(path).entries[path.name], CONFIG)) == 1
+    assert len(list(cached_windows(fill(path).entries[path.name]))) == 1
 
 
 def test_a_cache_that_cannot_be_written_to_ends_the_run(fill, make_media):

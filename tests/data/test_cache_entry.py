@@ -11,21 +11,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from msma.config import ClipConfig, Limits
-from msma.data.cache import KeptWindow, read_entry, read_notes, read_windows, write_entry
-from msma.data.cache_entry import to_int16
+from msma.data.cache_entry import cached_windows, read_notes, to_int16, write_entry
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.clip import clip_from_arrays, load_windows
 from msma.media.faces import Detector, track_face
 from msma.media.prepare import prepare
-from msma.types import MsmaError
+from msma.types import MsmaError, RawWindow
 
 CONFIG = ClipConfig(fps=2.0, window_s=2.0)
 LEFT_HALF = Detector("left", lambda p: np.array([[0, 0, p.shape[1] / 2, p.shape[0], 0.9]], np.float32))
 
 
-def decoded(path: Path) -> list[KeptWindow]:
+def decoded(path: Path) -> list[RawWindow]:
     clips = load_windows(path, CONFIG, Limits())
-    return [KeptWindow(clip, track_face(clip, CONFIG, LEFT_HALF)) for clip in clips]
+    return [RawWindow(clip, track_face(clip, CONFIG, LEFT_HALF)) for clip in clips]
 
 
 def gradient(index: int, width: int, height: int) -> np.ndarray:
@@ -34,9 +33,9 @@ def gradient(index: int, width: int, height: int) -> np.ndarray:
     return np.stack([x + index, y + index, 200 - x], axis=-1).astype(np.uint8)
 
 
-def kept(frames: np.ndarray | None, waveform: np.ndarray | None) -> KeptWindow:
+def kept(frames: np.ndarray | None, waveform: np.ndarray | None) -> RawWindow:
     clip = clip_from_arrays(frames, waveform, fps=2.0)
-    return KeptWindow(clip, track_face(clip, CONFIG, LEFT_HALF))
+    return RawWindow(clip, track_face(clip, CONFIG, LEFT_HALF))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def entry(tmp_path_factory) -> Path:
 def test_everything_of_a_decoded_clip_comes_back_and_only_pictures_lose_a_little(make_media, tmp_path):
     windows = decoded(make_media(seconds=5.0, picture=gradient, size=(160, 120)))
     write_entry(tmp_path / "a.clip", windows)
-    again = read_entry(tmp_path / "a.clip")
+    again = list(cached_windows(tmp_path / "a.clip"))
     assert len(again) == len(windows) == 2
     for before, after in zip(windows, again, strict=True):
         assert np.array_equal(after.clip.waveform, before.clip.waveform)
@@ -67,7 +66,7 @@ def test_everything_of_a_decoded_clip_comes_back_and_only_pictures_lose_a_little
 
 
 def test_the_same_windows_give_the_same_bytes(entry, tmp_path):
-    windows = read_entry(entry)
+    windows = list(cached_windows(entry))
     for name in ("one", "other"):
         write_entry(tmp_path / name, windows)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
@@ -78,25 +77,25 @@ def test_a_clip_that_lacks_a_stream_is_kept_as_such(tmp_path, lacking):
     frames = None if lacking == "picture" else np.full((3, 8, 10, 3), 50, np.uint8)
     window = kept(frames, None if lacking == "sound" else np.full(100, 0.5, np.float32))
     write_entry(tmp_path / "a.clip", [window])
-    (again,) = read_entry(tmp_path / "a.clip")
+    (again,) = cached_windows(tmp_path / "a.clip")
     assert again.clip.frames.shape == window.clip.frames.shape
     assert np.array_equal(again.clip.waveform, window.clip.waveform)
     assert again.face.boxes.shape == window.face.boxes.shape
 
 
 def test_some_windows_can_be_read_alone(entry):
-    (second,) = read_windows(entry, [1])
+    (second,) = cached_windows(entry, [1])
     assert second.clip.reasons == ("breaks off",)
 
 
 @pytest.mark.parametrize("modality", ["audio", "visual"])
 def test_of_a_modality_that_is_not_asked_for_nothing_is_read(entry, modality):
-    both, alone = next(read_windows(entry)), next(read_windows(entry, modalities=(modality,)))
+    both, alone = next(cached_windows(entry)), next(cached_windows(entry, modalities=(modality,)))
     heard, seen = modality == "audio", modality == "visual"
     assert np.array_equal(alone.clip.waveform, both.clip.waveform[: None if heard else 0])
     assert np.array_equal(alone.clip.frames, both.clip.frames[: None if seen else 0])
     assert len(alone.clip.frame_times_s) == len(alone.face.boxes) == len(alone.clip.frames)
-    assert prepare(alone.clip, CONFIG, alone.face).present.tolist() == [heard, seen]
+    assert prepare(alone, CONFIG).inputs.present.tolist() == [heard, seen]
 
 
 def test_notes_tell_of_each_window_why_it_is_less_than_perfect(tmp_path):
@@ -161,7 +160,7 @@ def test_every_flipped_bit_is_found(entry, where, bit):
     flipped = entry.with_name("flipped.clip")
     flipped.write_bytes(content)
     with pytest.raises(MsmaError, match=r"flipped\.clip: damaged cache entry \([^\n]+\); delete it[^\n]+$"):
-        read_entry(flipped)
+        list(cached_windows(flipped))
 
 
 @given(share=st.floats(0, 1, exclude_max=True))
@@ -170,14 +169,14 @@ def test_every_cut_is_found_even_without_the_digest(entry, share):
     content = entry.read_bytes()
     cut = entry.with_name("cut.clip")
     cut.write_bytes(content[: int(share * len(content))])
-    for read in (read_entry, read_notes):
+    for read in (lambda path: list(cached_windows(path)), read_notes):
         with pytest.raises(MsmaError, match="damaged cache entry"):
             read(cut)
 
 
 def test_bytes_after_the_end_are_found(entry, tmp_path):
     (tmp_path / "long.clip").write_bytes(entry.read_bytes() + b"\0")
-    for read in (read_entry, read_notes):
+    for read in (lambda path: list(cached_windows(path)), read_notes):
         with pytest.raises(MsmaError, match="damaged cache entry"):
             read(tmp_path / "long.clip")
 
@@ -190,12 +189,12 @@ def test_an_entry_of_another_format_is_refused(entry, tmp_path):
 
 def test_an_entry_that_is_not_there_is_said_so(tmp_path):
     with pytest.raises(MsmaError, match=r"gone\.clip"):
-        read_entry(tmp_path / "gone.clip")
+        list(cached_windows(tmp_path / "gone.clip"))
 
 
 def test_nothing_is_left_of_an_entry_whose_windows_end_in_a_failure(entry, tmp_path):
     def windows():
-        yield from read_windows(entry)
+        yield from cached_windows(entry)
         raise MsmaError("video breaks off")
 
     with pytest.raises(MsmaError, match="breaks off"):

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.cache import KeptWindow, read_entry, write_entry
+from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import Row
-from msma.data.dataset import ClipDataset, StepBatches, collate_items, each_batch, mixed_seed, read_prepared
+from msma.data.dataset import ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.media.faces import whole_frame
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.tensors import Inputs, inputs_of
-from msma.types import Clip, MediaInfo, MsmaError
+from msma.types import Clip, MediaInfo, MsmaError, RawWindow
 
 CLIPS, WINDOWS = 5, 3
 CLIP = ClipConfig(crop_size=4, mels=4, fps=4.0)
@@ -32,14 +32,14 @@ def config(**values: int) -> TrainConfig:
     return TrainConfig(**{"steps": 20, "batch_size": 4, "seed": 1, "ramp": 0.0, **values})
 
 
-def window(clip: int, index: int) -> KeptWindow:
+def window(clip: int, index: int) -> RawWindow:
     """A window that is longer the later the clip, and that tells clip and window by its pixels."""
     frames = np.full((clip + 1, 4, 4, 3), 10 * clip + index + 100, np.uint8)
     times_s, seconds = (np.arange(clip + 1) + 0.5) / 4, (clip + 1) / 4
     tone = np.sin(np.arange(round(seconds * 16000)) * (clip + 1) / 50)
     sound = (np.rint(3000 * tone) / 32768).astype(np.float32)  # 16 bits, as decoding gives
     raw = Clip(f"{clip}.mp4", frames, times_s, sound, 0.0, seconds, MediaInfo("mp4"))
-    return KeptWindow(raw, whole_frame(raw))
+    return RawWindow(raw, whole_frame(raw))
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,8 @@ def test_with_distillation_an_item_carries_the_clip_as_it_was(clips, cache):
     for index in range(CLIPS):
         before = clean_of(degraded[0, index])
         chosen = int(before.frames[0, 0, 0, 0]) - 10 * index - 100
-        (window,) = read_prepared(cache[f"{index}.mp4"], CLIP, [chosen])
-        expected = inputs_of(window.inputs)
+        (window,) = cached_windows(cache[f"{index}.mp4"], [chosen])
+        expected = inputs_of(prepare(window, CLIP).inputs)
         assert all(torch.equal(getattr(before, f.name), getattr(expected, f.name)) for f in fields(Inputs))
 
 
@@ -161,16 +161,14 @@ def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
 
 
 def test_without_augmentation_an_item_is_the_first_window_prepared_as_it_is(clips):
-    first = window(2, 0)
-    inputs = inputs_of(prepared(first.clip, first.face, CLIP).inputs)
+    inputs = inputs_of(prepare(window(2, 0), CLIP).inputs)
     assert same(clips()[7, 2], (inputs, torch.tensor([0.2, 0.2, 0.3, 0.4, 0.5]), torch.ones(2)))
 
 
-def test_all_windows_are_prepared_in_their_order(cache):
-    windows = read_prepared(cache["2.mp4"], CLIP)
+def test_all_windows_are_read_and_prepared_in_their_order(cache):
+    windows = [prepare(window, CLIP) for window in cached_windows(cache["2.mp4"])]
     assert [int(window.inputs.frames[0, 0, 0, 0]) for window in windows] == [120, 121, 122]
-    expected = [prepared(kept.clip, kept.face, CLIP).used for kept in read_entry(cache["2.mp4"])]
-    assert [window.used for window in windows] == expected
+    assert windows[0].used == prepare(window(2, 0), CLIP).used
 
 
 @pytest.mark.parametrize("workers", [0, 1])

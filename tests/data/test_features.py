@@ -16,10 +16,10 @@ from planted import CACHED, changed, planted_window
 from tiny_hf import TINY, saved
 
 from msma.config import Recipe
-from msma.data.cache import write_entry
+from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import Row
-from msma.data.dataset import read_prepared
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
+from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.training.loop import new_network
@@ -99,7 +99,7 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
     files = filled(entries, tmp_path)
     network, _ = new_network(CACHED, PRIOR)
     for clip, entry in entries.items():
-        prepared = read_prepared(entry, CACHED.clip)
+        prepared = [prepare(window, CACHED.clip) for window in cached_windows(entry)]
         assert windows_in(files[clip]) == len(prepared)
         for place, window in enumerate(prepared):
             with torch.inference_mode():

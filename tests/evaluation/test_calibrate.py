@@ -16,7 +16,7 @@ from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache import CacheReport
-from msma.data.cache_entry import read_windows
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import write_manifest
 from msma.evaluation.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
 from msma.evaluation.evaluate import evaluate, predict_split
@@ -47,7 +47,7 @@ def run(corpus, tmp_path_factory) -> Path:
 
 def first_clip(corpus, split: str = "test") -> Clip:
     manifest, entries = corpus
-    (window,) = read_windows(entries[manifest.split(split)[0].clip], [0])
+    (window,) = cached_windows(entries[manifest.split(split)[0].clip], [0])
     return window.clip
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw import inputs_from, with_face
 
 from msma.config import ClipConfig
 from msma.media.audio import log_mel
@@ -16,7 +17,7 @@ from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
 from msma.media.prepare import degradations, prepare, used_shares
 from msma.model.tensors import Features, collate, collate_features, inputs_of
-from msma.types import Clip, InputArrays, MediaInfo, MsmaError
+from msma.types import Clip, InputArrays, MediaInfo, MsmaError, RawWindow
 
 CONFIG = ClipConfig(crop_size=16, mels=8)
 NOBODY = Detector("nobody", lambda _: np.zeros((0, 5), np.float32))
@@ -36,7 +37,7 @@ def assert_same(one: InputArrays, other: InputArrays) -> None:
 
 
 def test_both_modalities():
-    inputs = prepare(clip_of(), CONFIG, detector=LEFT_HALF)
+    inputs = inputs_from(clip_of(), CONFIG, detector=LEFT_HALF)
     assert inputs.frames.shape == (8, 3, 16, 16)
     assert inputs.boxes[0].tolist() == pytest.approx([0.25, 0.5, 0.5, 1.0])
     assert inputs.log_mel.shape == (8, 125)
@@ -46,20 +47,15 @@ def test_both_modalities():
     assert inputs.present.tolist() == [True, True]
 
 
-def test_known_face_is_not_sought_again():
-    def forbidden(picture: np.ndarray) -> np.ndarray:
-        raise AssertionError("sought")
-
-    clip = clip_of()
-    face = track_face(clip, CONFIG, LEFT_HALF)
-    inputs = prepare(clip, CONFIG, face, Detector("forbidden", forbidden))
-    again = prepare(clip, CONFIG, detector=LEFT_HALF)
-    assert_same(inputs, again)
+def test_the_face_is_where_the_window_says():
+    raw = with_face(clip_of(), CONFIG, LEFT_HALF)
+    moved = replace(raw, face=replace(raw.face, boxes=raw.face.boxes + np.float32([8, 0, 0, 0])))
+    assert prepare(moved, CONFIG).inputs.boxes[0].tolist() == pytest.approx([0.375, 0.5, 0.5, 1.0])
 
 
 def test_no_sound():
     clip = clip_of(seconds=0)
-    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert (inputs.log_mel.shape, inputs.mel_mask.tolist()) == ((8, 1), [False])
     assert inputs.waveform.tolist() == [0.0] * 256
     assert inputs.present.tolist() == [False, True]
@@ -68,7 +64,7 @@ def test_no_sound():
 
 def test_no_visual():
     clip = clip_of(frames=0)
-    inputs = prepare(clip, CONFIG)
+    inputs = inputs_from(clip, CONFIG)
     assert (inputs.frames.shape, inputs.frame_mask.tolist()) == ((1, 3, 16, 16), [False])
     assert inputs.present.tolist() == [True, False]
     assert used_shares(clip, inputs, CONFIG) == {"audio": 1.0, "visual": 0.0}
@@ -76,7 +72,7 @@ def test_no_visual():
 
 def test_silent_sound_counts_as_missing():
     clip = clip_of(level=1e-6)
-    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert inputs.present.tolist() == [False, True]
     assert not inputs.mel_mask.any()
     assert inputs.waveform.tolist() == [0.0] * 256
@@ -85,14 +81,14 @@ def test_silent_sound_counts_as_missing():
 
 def test_sound_shorter_than_the_window():
     clip = clip_of(frames=16, seconds=1.0)
-    inputs = prepare(clip, CONFIG, detector=NOBODY)
+    inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert inputs.log_mel.shape[1] == 63
     assert used_shares(clip, inputs, CONFIG) == {"audio": pytest.approx(0.25), "visual": 1.0}
 
 
 def test_the_waveform_is_the_sound_filled_with_zeros_to_whole_mel_hops():
     clip = clip_of(frames=0, seconds=1.0)
-    inputs = prepare(clip, CONFIG)
+    inputs = inputs_from(clip, CONFIG)
     assert len(inputs.waveform) == 63 * 256
     assert np.array_equal(inputs.waveform[:16000], clip.waveform)
     assert not inputs.waveform[16000:].any()
@@ -100,7 +96,7 @@ def test_the_waveform_is_the_sound_filled_with_zeros_to_whole_mel_hops():
 
 def test_log_mel_is_that_of_the_waveform():
     clip = clip_of(frames=0, seconds=1.0)
-    inputs = prepare(clip, CONFIG)
+    inputs = inputs_from(clip, CONFIG)
     assert np.array_equal(inputs.log_mel, log_mel(inputs.waveform, CONFIG))
     assert np.array_equal(inputs.log_mel, log_mel(clip.waveform, CONFIG))
 
@@ -108,7 +104,7 @@ def test_log_mel_is_that_of_the_waveform():
 def test_frames_without_the_face_are_masked():
     clip = clip_of()
     face = replace(track_face(clip, CONFIG, LEFT_HALF), valid=np.arange(8) < 2)
-    inputs = prepare(clip, CONFIG, face)
+    inputs = prepare(RawWindow(clip, face), CONFIG).inputs
     assert inputs.frame_mask.tolist() == [True] * 2 + [False] * 6
     assert used_shares(clip, inputs, CONFIG)["visual"] == 0.25
 
@@ -122,14 +118,14 @@ def test_reasons_come_in_order(make_media):
 
 def test_same_clip_same_inputs(make_media):
     path = make_media()
-    one, other = (prepare(load_clip(path), CONFIG) for _ in range(2))
+    one, other = (inputs_from(load_clip(path), CONFIG) for _ in range(2))
     assert_same(one, other)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)).filter(any), min_size=1, max_size=4))
 @settings(max_examples=25, deadline=None)
 def test_collate_pads_and_masks_only(sizes):
-    windows = [inputs_of(prepare(clip_of(frames, halves / 2), CONFIG, detector=NOBODY)) for frames, halves in sizes]
+    windows = [inputs_of(inputs_from(clip_of(frames, halves / 2), CONFIG, detector=NOBODY)) for frames, halves in sizes]
     batch = collate(windows)
     assert batch.waveform.shape[1] == batch.log_mel.shape[2] * 256
     for index, window in enumerate(windows):
@@ -191,7 +187,7 @@ def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it(
     config = ClipConfig(fps=2.0, face="whole")
     frames = np.full((3, 8, 8, 3), 200, np.uint8)
     clip = Clip("late", frames, np.array([1.25, 1.75, 2.75]), np.zeros(48000, np.float32), 0.0, 3.0, MediaInfo("test"))
-    inputs = prepare(clip, config)
+    inputs = inputs_from(clip, config)
     assert inputs.frame_mask.tolist() == [False, False, True, True, False, True]
     assert (inputs.frames[~inputs.frame_mask] == 0).all()
 
@@ -200,4 +196,4 @@ def test_pictures_that_come_faster_than_the_configuration_are_refused():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     clip = Clip("fast", frames, np.array([0.1, 0.2]), np.zeros(0, np.float32), 0.0, 1.0, MediaInfo("test"))
     with pytest.raises(MsmaError, match="cut_windows"):
-        prepare(clip, ClipConfig(fps=2.0))
+        inputs_from(clip, ClipConfig(fps=2.0))

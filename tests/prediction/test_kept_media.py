@@ -16,13 +16,15 @@ import msma
 from msma.config import ClipConfig
 from msma.media.prepare import prepare
 from msma.prediction.kept_media import FACE_SIDE, FINEST_STEP, MOST_FACES, MOST_STEPS, Keeping
-from msma.types import SAMPLE_RATE, Clip, FaceTrack, KeptMedia, MediaInfo, Prepared
+from msma.types import SAMPLE_RATE, Clip, FaceTrack, KeptMedia, MediaInfo, PreparedWindow, RawWindow
 
 FPS = 2.0
 CONFIG = ClipConfig(crop_size=16, fps=FPS, mels=16)
 
 
-def window(start_s: float, seconds: float, loudness: float = 0.5, level: int = 100, valid: bool = True) -> Prepared:
+def window(
+    start_s: float, seconds: float, loudness: float = 0.5, level: int = 100, valid: bool = True
+) -> PreparedWindow:
     """Grey pictures and a tone."""
     count = round(seconds * FPS)
     times = start_s + (np.arange(count) + 0.5) / FPS
@@ -30,14 +32,13 @@ def window(start_s: float, seconds: float, loudness: float = 0.5, level: int = 1
     frames = np.full((count, 24, 24, 3), level, np.uint8)
     clip = Clip("c", frames, times, wave.astype(np.float32), start_s, start_s + seconds, MediaInfo("made up"))
     face = FaceTrack(np.tile(np.array([4, 4, 16, 16], np.float32), (count, 1)), np.full(count, valid), "known")
-    shares = {"audio": 1.0, "visual": 1.0}
-    return Prepared(prepare(clip, CONFIG, face), start_s, start_s + seconds, (), shares, "known", MediaInfo("made up"))
+    return prepare(RawWindow(clip, face), CONFIG)
 
 
 FOUR_SECONDS = window(0.0, 4.0)
 
 
-def kept(*windows: Prepared) -> KeptMedia:
+def kept(*windows: PreparedWindow) -> KeptMedia:
     keeping = Keeping(FPS)
     for one in windows:
         keeping.add(one)

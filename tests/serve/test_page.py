@@ -11,9 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import msma
-from msma.corruptions.scenarios import corrupt_all
+from msma.corruptions.scenarios import corrupt_window
 from msma.media.clip import load_clip
-from msma.media.faces import track_face
 from msma.serve.predictions import spoiling
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -94,8 +93,8 @@ def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
     expect(comparison.locator("h3")).to_contain_text("The clip with white_noise (snr_db 0)")
     model = msma.load()
     clip = load_clip(clips[0], model.clip)
-    cell, face = spoiling("white_noise", 5, mute=False, black_out=False), track_face(clip, model.clip, model.detector)
-    spoilt = model.predict(corrupt_all(clip, face, cell, model.clip, model.detector))
+    cell, raw = spoiling("white_noise", 5, mute=False, black_out=False), with_face(clip, model.clip, model.detector)
+    spoilt = model.predict(corrupt_window(raw, cell, model.clip, model.detector).clip)
     clean = model.predict(clip)
     for trait in clean.traits:
         ends = [answer.intervals[trait] for answer in (clean, spoilt)]

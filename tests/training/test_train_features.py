@@ -14,11 +14,12 @@ from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
 from msma.config import load_recipe
-from msma.data.cache import CacheReport, read_entry, write_entry
+from msma.data.cache import CacheReport
+from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import targets
-from msma.data.dataset import read_prepared
 from msma.data.features import read_features
 from msma.evaluation.evaluate import predict_split
+from msma.media.prepare import prepare
 from msma.metrics import all_metrics, ccc
 from msma.model.tensors import collate, collate_features, inputs_of
 from msma.prediction.model import load
@@ -208,7 +209,8 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
             output = model.weights.network(collate_features([features]))
         by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()] = output.traits[0].tolist()
     for row in manifest.split("val"):
-        (window,) = read_prepared(entries[row.clip], recipe.clip)
+        (raw,) = cached_windows(entries[row.clip])
+        window = prepare(raw, recipe.clip)
         with torch.inference_mode():
             features = model.weights.network.features(collate([inputs_of(window.inputs)]))
         expected = by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()]
@@ -232,7 +234,7 @@ def test_what_is_validated_is_what_the_saved_weights_answer(corpus, tmp_path):
 def test_where_no_clip_has_sound_its_readings_answer_the_prior(tmp_path, models):
     manifest, entries = planted_corpus(tmp_path / "corpus")
     for entry in entries.values():
-        (window,) = read_entry(entry)
+        (window,) = cached_windows(entry)
         silent = replace(window.clip, waveform=np.zeros(0, np.float32))
         write_entry(entry, [replace(window, clip=silent)])
     model = {"visual_backbone": models["visual"], "fusion": "cross_attention"}

@@ -22,6 +22,7 @@ from exports import CLIP, SMALL, saved_weights, weights_of
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw import inputs_from
 from tiny_hf import CONVOLUTIONS, TINY
 from typer.testing import CliRunner
 
@@ -29,7 +30,6 @@ import msma
 from msma.cli import app
 from msma.config import ModelConfig
 from msma.media.clip import clip_from_arrays
-from msma.media.prepare import prepare
 from msma.types import Clip, MsmaError
 from msma.weights import onnx_export as export_module
 from msma.weights.checkpoint import Weights, load_weights
@@ -179,7 +179,7 @@ def test_the_command_line_predicts_with_it_and_never_loads_torch(made, make_medi
 
 def test_an_exported_network_gives_no_intermediates(exported):
     with pytest.raises(MsmaError, match="name the run that it was made of"):
-        exported.output(prepare(some_clip(1), CLIP), return_intermediates=True)
+        exported.output(inputs_from(some_clip(1), CLIP), return_intermediates=True)
 
 
 # exporting

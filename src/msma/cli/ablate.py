@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, ManifestOption, at_once, check_choice, prepared_clips
+from msma.cli.options import CacheOption, ManifestOption, at_once, cached_clips, check_choice
 from msma.cli.show.tables import tell
 
 
@@ -57,7 +57,7 @@ def ablate(
         tell(f"{name}: left out, it {why}")
     corpus = read_manifest(manifest)
     tested = corpus.split("test")
-    filled = prepared_clips(corpus.rows, plan.ablations[0].recipe.clip, manifest, cache, workers)
+    filled = cached_clips(corpus.rows, plan.ablations[0].recipe.clip, manifest, cache, workers)
     with progress_bar("networks", "done") as report:
         studied = study(
             plan.ablations,

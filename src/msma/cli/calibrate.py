@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, prepared_clips
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, cached_clips
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def calibrate(
     from msma.data.corpora.manifest import read_manifest
 
     corpus, loaded = read_manifest(manifest), uncalibrated(model, device)
-    filled = prepared_clips(corpus.split(split), loaded.clip, manifest, cache, workers)
+    filled = cached_clips(corpus.split(split), loaded.clip, manifest, cache, workers)
     calibrate_run(model, loaded, corpus, split, filled.entries, clips)
 
 

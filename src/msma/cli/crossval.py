@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, ManifestOption, at_once, check_choice, prepared_clips
+from msma.cli.options import CacheOption, ManifestOption, at_once, cached_clips, check_choice
 from msma.cli.score import tell_warnings
 from msma.cli.show.tables import tell
 
@@ -45,7 +45,7 @@ def crossval(
     if baseline is not None:
         check_choice("--baseline", baseline, ("ridge",))
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
-    filled = prepared_clips(corpus.rows, plan.clip, manifest, cache, workers)
+    filled = cached_clips(corpus.rows, plan.clip, manifest, cache, workers)
     with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:
         result = cross_validate(
             plan,

@@ -40,7 +40,7 @@ LeastQualityOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 
 
-def prepared_clips(
+def cached_clips(
     rows: Sequence[Row], config: ClipConfig, manifest: Path, cache: Path | None, workers: int | None
 ) -> CacheReport:
     from msma.cli.show.progress import progress_bar

@@ -13,8 +13,8 @@ from msma.cli.options import (
     ManifestOption,
     ModelOption,
     at_once,
+    cached_clips,
     check_choice,
-    prepared_clips,
 )
 from msma.cli.score import SlicesOption, names_in
 from msma.cli.show.tables import tell
@@ -63,7 +63,7 @@ def robustness(
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
     rows = rows_of_split(corpus, split)
     slice_columns(rows, names_in(slices))  # says so at once where one is not there
-    filled = prepared_clips(rows, loaded.clip, manifest, cache, workers)
+    filled = cached_clips(rows, loaded.clip, manifest, cache, workers)
     try:
         with progress_bar("corrupting", "cells") as report:
             result = run_suite(

@@ -13,8 +13,8 @@ from msma.cli.options import (
     DeviceOption,
     ManifestOption,
     ModelOption,
+    cached_clips,
     check_choice,
-    prepared_clips,
     refuse_input,
 )
 from msma.cli.show.tables import tell
@@ -56,7 +56,7 @@ def evaluate(
     check_choice("--format", format, ("table", "json"))
     corpus, loaded = read_manifest(manifest), load(model, device=device)
     rows = corpus.split(split)
-    filled = prepared_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
+    filled = cached_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
     with progress_bar("predicting", "clips") as report:
         predictions = predict_split(
             loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report

@@ -16,7 +16,7 @@ from msma.cli.options import (
     CacheOption,
     ManifestOption,
     WorkersOption,
-    prepared_clips,
+    cached_clips,
 )
 from msma.cli.show.tables import tell
 from msma.types import MsmaError
@@ -47,7 +47,7 @@ def train(
 
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     rows = corpus.split("train") + corpus.split("val")
-    filled = prepared_clips(rows, plan.clip, manifest, cache, workers)
+    filled = cached_clips(rows, plan.clip, manifest, cache, workers)
     stop = StopOnInterrupt()
     with progress_bar("features", "clips") as features_report, training_bar(plan.train.steps) as report:
         result = run_training(

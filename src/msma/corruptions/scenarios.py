@@ -16,7 +16,7 @@ from msma.config import ClipConfig, ConfigError, Frozen, parse, read_yaml
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
-from msma.types import Clip, FaceTrack, MsmaError
+from msma.types import Clip, FaceTrack, MsmaError, RawWindow
 
 REMOVES = {"no_audio": "audio", "no_visual": "visual"}
 """The corruptions that leave nothing of a modality."""
@@ -206,49 +206,34 @@ def needs_donor(cell: Cell) -> bool:
     return any(find_corruption(step.corruption).needs == "donor" for step in cell.steps)
 
 
-def corrupt_all(
-    clip: Clip, face: FaceTrack, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
-) -> Clip:
-    """The clip with every corruption of the cell; with those of the clean cell, the clip itself.
+def corrupt_window(
+    window: RawWindow, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
+) -> RawWindow:
+    """The window with every corruption of the cell, and where its face is then; with those of the clean cell, itself.
 
-    Args:
-        face: where the face is in `clip`. A corruption of the face that comes after one of the frame has it sought
-            again; it stays where it was if it is not found any more.
+    A corruption of the face that comes after one of the frames has it detected again; it stays where it was if it is
+    not found any more.
 
     Raises:
         MsmaError: see `corrupt`.
     """
-    corrupted = clip
+    clip = window.clip
     for step in cell.steps:
-        row, at = find_corruption(step.corruption), face
+        row, face = find_corruption(step.corruption), window.face
         if row.needs == "face":
-            sought = face_after(corrupted, clip, face, config, detector)
-            lost = sought.detector == WHOLE_FRAME and len(sought.boxes) == len(face.boxes)
-            at = face if lost else sought
-        corrupted = corrupt(corrupted, row, step.severity, face=at, donor=donor)
-    return corrupted
+            found = face_after(clip, window, config, detector)
+            lost = found.detector == WHOLE_FRAME and len(found.boxes) == len(face.boxes)
+            face = face if lost else found
+        clip = corrupt(clip, row, step.severity, face=face, donor=donor)
+    return window if clip is window.clip else RawWindow(clip, face_after(clip, window, config, detector))
 
 
-def corrupted_with_face(
-    clip: Clip, face: FaceTrack, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
-) -> tuple[Clip, FaceTrack]:
-    """The clip with every corruption of the cell, and where its face is then.
+def face_after(corrupted: Clip, clean: RawWindow, config: ClipConfig, detector: Detector | None) -> FaceTrack:
+    """Where the face is in what corruptions left of `clean`: in the same frames where it was, in others as detected.
 
-    Raises:
-        MsmaError: see `corrupt`.
+    (The cache knows where it was before its JPEG: detected again in clean frames, it is a pixel or two beside that.)
     """
-    corrupted = corrupt_all(clip, face, cell, config, detector, donor)
-    return corrupted, face_after(corrupted, clip, face, config, detector)
-
-
-def face_after(
-    corrupted: Clip, clean: Clip, face: FaceTrack, config: ClipConfig, detector: Detector | None
-) -> FaceTrack:
-    """Where the face is in what corruptions left of `clean`: in the same frames where it was, in others it is sought.
-
-    (The cache keeps where it was before its JPEG: sought again in clean frames, it is a pixel or two beside that.)
-    """
-    return face if same_frames(corrupted, clean) else track_face(corrupted, config, detector)
+    return clean.face if same_frames(corrupted, clean.clip) else track_face(corrupted, config, detector)
 
 
 def same_frames(one: Clip, other: Clip) -> bool:

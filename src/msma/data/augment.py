@@ -18,12 +18,11 @@ from msma.corruptions.audio_noise import coloured, with_noise
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import face_after, same_frames
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
-from msma.data.cache_entry import KeptWindow
 from msma.media.faces import default_detector
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.backbones.utterance_windows import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
-from msma.types import MODALITIES, Clip
+from msma.types import MODALITIES, Clip, RawWindow
 
 SEEN = tuple(row for row in CORRUPTIONS.values() if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""
@@ -43,24 +42,24 @@ SEGMENT_STEPS = 25
 
 
 def degraded_inputs(
-    window: KeptWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+    window: RawWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
 ) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
     """One window, corrupted by chance and clean, both mirrored by chance; and its quality, audio and visual."""
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
-    clean = inputs_of(prepared(window.clip, window.face, clip_config).inputs)
+    clean = inputs_of(prepare(window, clip_config).inputs)
     spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
     inputs = clean
     if spoiled is not window:
-        inputs = inputs_of(prepared(spoiled.clip, spoiled.face, clip_config).inputs)
+        inputs = inputs_of(prepare(spoiled, clip_config).inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality
 
 
 def corrupted(
-    window: KeptWindow, chance: float, clip_config: ClipConfig, generator: Generator
-) -> tuple[KeptWindow, Float[Tensor, " 2"]]:
+    window: RawWindow, chance: float, clip_config: ClipConfig, generator: Generator
+) -> tuple[RawWindow, Float[Tensor, " 2"]]:
     """Each modality spoiled with this chance, by any family and severity. In other pictures the face is sought anew."""
     clip, quality = window.clip, torch.ones(2)
     for modality, families in SPOILERS.items():
@@ -75,7 +74,7 @@ def corrupted(
         quality = torch.where(spoiled, quality * (1 - severity / WORST), quality)
     if clip is window.clip:
         return window, quality
-    return KeptWindow(clip, face_after(clip, window.clip, window.face, clip_config, default_detector())), quality
+    return RawWindow(clip, face_after(clip, window, clip_config, default_detector())), quality
 
 
 def in_a_room(clip: Clip, generator: Generator) -> Clip:

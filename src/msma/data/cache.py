@@ -20,23 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from msma.config import ClipConfig, Limits, first_line
-from msma.data.cache_entry import KeptWindow, read_entry, read_notes, read_windows, write_entry
+from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
 from msma.data.processes import in_processes
-from msma.media.clip import load_windows
 from msma.media.container import open_file
-from msma.media.faces import default_detector, track_face
-from msma.types import MsmaError
-
-__all__ = [
-    "CacheReport",
-    "KeptWindow",
-    "fill_cache",
-    "read_entry",
-    "read_notes",
-    "read_windows",
-    "write_entry",
-]
+from msma.media.faces import default_detector
+from msma.media.prepare import raw_windows
+from msma.types import MsmaError, RawWindow
 
 FORMAT = 3
 KEPT_BY = {"window_s", "min_window_s", "fps", "frame_side", "face"}
@@ -152,11 +142,9 @@ def keep_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> tu
     return kept, f"\n{json.dumps([path, *stamp, content])}\n".encode()
 
 
-def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[KeptWindow]:
-    detector = default_detector()
+def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:
     with told_of(media):
-        for clip in load_windows(media, config, limits):
-            yield KeptWindow(clip, track_face(clip, config, detector))
+        yield from raw_windows(media, config, limits, default_detector())
         if stamp_of(media.stat()) != stamp:
             raise MsmaError(f"{media}: changed while it was read; run again when it is complete")
 

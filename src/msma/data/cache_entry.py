@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from msma.config import first_line
 from msma.files import written_whole
 from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
-from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError
+from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow
 
 MAGIC = b"msma clip 2\n"
 DIGEST_BYTES = 32
@@ -42,20 +42,7 @@ TENSORS = tuple(name for names in TENSORS_OF.values() for name in names)
 READ_ERRORS = (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError, cv2.error)
 
 
-@dataclass(frozen=True)
-class KeptWindow:
-    """One window of a clip as decoded, and where its face is, so that it is never sought again."""
-
-    clip: Clip
-    face: FaceTrack
-
-    def of(self, name: str) -> KeptWindow:
-        """The same, of the clip that a manifest calls `name`: what is random in a corruption depends on it, and the
-        entry only knows how the file was called when it was decoded."""
-        return replace(self, clip=replace(self.clip, name=name))
-
-
-def write_entry(path: Path, windows: Iterable[KeptWindow]) -> None:
+def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
     """Write the windows of one clip; the file appears whole or not at all. The same windows give the same bytes.
 
     Raises:
@@ -98,21 +85,19 @@ def write_entry(path: Path, windows: Iterable[KeptWindow]) -> None:
         file.write(payload)
 
 
-def read_entry(path: Path) -> list[KeptWindow]:
-    """The windows of one clip.
+def cached_windows(
+    path: Path,
+    indices: Iterable[int] | None = None,
+    modalities: tuple[str, ...] = MODALITIES,
+    *,
+    name: str | None = None,
+) -> Iterator[RawWindow]:
+    """The windows of one clip, or some of them, one after another: frames are decoded as they are asked for.
 
-    Raises:
-        MsmaError: the entry is missing or damaged.
-    """
-    return list(read_windows(path))
-
-
-def read_windows(
-    path: Path, indices: Iterable[int] | None = None, modalities: tuple[str, ...] = MODALITIES
-) -> Iterator[KeptWindow]:
-    """The same one after another, or only some of them: pictures are decoded as they are asked for.
-
-    Of modalities that are not named nothing is read: they are missing from the windows.
+    Args:
+        modalities: of others nothing is read, and they are missing from the windows.
+        name: what a manifest calls the clip, which seeds its corruptions; the entry only knows how the file was called
+            when it was decoded.
 
     Raises:
         MsmaError: the entry is missing or damaged.
@@ -128,7 +113,7 @@ def read_windows(
             for modality, names in TENSORS_OF.items():
                 if modality not in modalities:
                     kept |= {name: kept[name][:0] for name in names}
-            yield kept_window(notes[index], kept)
+            yield window_from(notes[index], kept, name)
     except READ_ERRORS as error:
         raise damaged(path, error) from error
 
@@ -172,10 +157,10 @@ def notes_of(payload: bytes) -> list[dict[str, Any]]:
     return json.loads(header_of(payload)["__metadata__"]["windows"])
 
 
-def kept_window(notes: dict[str, Any], tensors: dict[str, np.ndarray]) -> KeptWindow:
+def window_from(notes: dict[str, Any], tensors: dict[str, np.ndarray], name: str | None) -> RawWindow:
     """Decode one window."""
     clip = Clip(
-        name=notes["name"],
+        name=notes["name"] if name is None else name,
         frames=from_jpeg(tensors["jpeg"], tensors["jpeg_bytes"], tuple(notes["picture"])),
         frame_times_s=tensors["frame_times_s"],
         waveform=(tensors["waveform"] * notes["step"]).astype(np.float32),
@@ -185,7 +170,7 @@ def kept_window(notes: dict[str, Any], tensors: dict[str, np.ndarray]) -> KeptWi
         reasons=tuple(notes["reasons"]),
     )
     face = FaceTrack(tensors["boxes"], tensors["valid"], notes["detector"], tuple(notes["face_reasons"]))
-    return KeptWindow(clip, face)
+    return RawWindow(clip, face)
 
 
 def from_jpeg(

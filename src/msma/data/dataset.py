@@ -14,11 +14,11 @@ from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
 from msma.data.augment import at_progress, degraded_inputs, masked
-from msma.data.cache import read_notes, read_windows
+from msma.data.cache_entry import cached_windows, read_notes
 from msma.data.corpora.manifest import Row
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
-from msma.types import MODALITIES, MsmaError, Prepared
+from msma.types import MODALITIES, MsmaError
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
 """Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is
@@ -59,28 +59,14 @@ class ClipDataset(Dataset):
         entry = self.entries[row.clip]
         target = torch.tensor(row.target)
         if self.augmentation is None:
-            (window,) = read_prepared(entry, self.config, [0], self.modalities)
-            return inputs_of(window.inputs), target, torch.ones(2), None
+            (window,) = cached_windows(entry, [0], self.modalities)
+            return inputs_of(prepare(window, self.config).inputs), target, torch.ones(2), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
-        (window,) = read_windows(entry, [chosen], self.modalities)
+        (window,) = cached_windows(entry, [chosen], self.modalities)
         inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
         return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
-
-
-def read_prepared(
-    entry: Path,
-    config: ClipConfig,
-    indices: Iterable[int] | None = None,
-    modalities: tuple[str, ...] = MODALITIES,
-) -> list[Prepared]:
-    """The windows of a cache entry (all, or some) as `prepare_windows` gives those of the media file.
-
-    Raises:
-        MsmaError: the entry is missing or damaged.
-    """
-    return [prepared(window.clip, window.face, config) for window in read_windows(entry, indices, modalities)]
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):

@@ -21,12 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from msma.config import Recipe, TrainConfig
 from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
-from msma.data.cache_entry import read_windows
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.data.processes import leave_interrupts
 from msma.files import written_whole
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MsmaError
@@ -50,8 +50,8 @@ class InputVariants(Dataset):
     def __getitem__(self, index: int) -> list[list[tuple[Inputs, Float[Tensor, " 2"]]]]:
         config = self.recipe.train
         windows = []
-        for place, window in enumerate(read_windows(self.entries[index])):
-            clean = inputs_of(prepared(window.clip, window.face, self.recipe.clip).inputs)
+        for place, window in enumerate(cached_windows(self.entries[index])):
+            clean = inputs_of(prepare(window, self.recipe.clip).inputs)
             variants = [(clean, torch.ones(2))]
             for variant in range(1, self.variants):
                 # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.

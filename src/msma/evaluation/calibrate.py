@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from msma.corruptions.corruption import SEVERITIES, WORST
-from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupted_with_face
+from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupt_window
 from msma.data.augment import SEEN
-from msma.data.cache_entry import KeptWindow, read_windows
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import mixed_seed
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.prediction.model import Model
 from msma.prediction.pooling import pooled_quality, pooled_traits
-from msma.types import TRAITS, MsmaError, Window
+from msma.types import TRAITS, MsmaError, RawWindow, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.checkpoint import weights_sha256
 
@@ -60,7 +60,7 @@ def calibrate(
     errors, quality, source_of = [], [], []
     labels = targets(rows)[:, columns]
     for done, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
-        windows = [window.of(row.clip) for window in read_windows(entries[row.clip])]
+        windows = list(cached_windows(entries[row.clip], name=row.clip))
         for cell in conditions(model.weights.network.reads, mixed_seed(seed, done)):
             answers = [answer(model, window, cell) for window in windows]
             pooled = pooled_traits(answers)
@@ -102,7 +102,6 @@ def conditions(reads: Sequence[str], seed: int) -> Iterator[Cell]:
             yield Cell("calibration", "", steps, severity=0, held_out=False)
 
 
-def answer(model: Model, window: KeptWindow, cell: Cell) -> Window:
+def answer(model: Model, window: RawWindow, cell: Cell) -> Window:
     """By the one way: corrupt, find the face in what is left, prepare, read."""
-    clip, face = corrupted_with_face(window.clip, window.face, cell, model.clip, model.detector)
-    return model.read(prepared(clip, face, model.clip))
+    return model.read(prepare(corrupt_window(window, cell, model.clip, model.detector), model.clip))

@@ -32,7 +32,7 @@ from msma.media.prepare import prepare
 from msma.model.linear_path import READINGS
 from msma.model.msma_net import MsMANet, features_of
 from msma.model.tensors import collate, inputs_of
-from msma.types import MsmaError
+from msma.types import MsmaError, RawWindow
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -197,7 +197,7 @@ def media_stages(job: ProfileJob, detector: Detector | None) -> dict[str, Stage]
 
     def prepare_all(known: list[Known]) -> None:
         for one in known:
-            one["inputs"] = collate([inputs_of(prepare(one["clip"], job.clip, one["face"]))])
+            one["inputs"] = collate([inputs_of(prepare(RawWindow(one["clip"], one["face"]), job.clip).inputs)])
 
     return dict(zip(MEDIA_STAGES, (decode, find_faces, prepare_all), strict=True))
 

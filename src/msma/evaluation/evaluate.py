@@ -14,15 +14,17 @@ from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig
 from msma.data.cache import CacheReport
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Manifest, Row, targets
-from msma.data.dataset import each_batch, read_prepared
+from msma.data.dataset import each_batch
 from msma.data.processes import leave_interrupts
 from msma.evaluation.coverage import Bounds
 from msma.evaluation.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
 from msma.evaluation.predictions import Predictions
+from msma.media.prepare import prepare
 from msma.prediction.model import Model
 from msma.prediction.pooling import pooled_quality, pooled_traits
-from msma.types import TRAITS, MsmaError, Prepared
+from msma.types import TRAITS, MsmaError, PreparedWindow
 from msma.weights.calibration import bounds, used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
@@ -95,8 +97,8 @@ def answered_targets(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "cl
     return target
 
 
-def read_entries(paths: list[Path], config: ClipConfig) -> list[list[Prepared]]:
-    return [read_prepared(path, config) for path in paths]
+def read_entries(paths: list[Path], config: ClipConfig) -> list[list[PreparedWindow]]:
+    return [[prepare(window, config) for window in cached_windows(path)] for path in paths]
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""The one way from a Clip to what the network sees: training, evaluation and prediction all go through `prepare`."""
+"""The one way from a source to what the network sees: training, evaluation and prediction all go through `prepare`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,61 @@ from msma.config import ClipConfig, Limits
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.clip import load_windows
 from msma.media.container import open_media
-from msma.media.faces import Detector, default_detector, track_face
+from msma.media.faces import Detector, track_face
 from msma.media.frames import face_crops, whole_frames
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
-from msma.types import AUDIO_STATISTICS, MODALITIES, SAMPLE_RATE, Clip, FaceTrack, InputArrays, MsmaError, Prepared
+from msma.types import (
+    AUDIO_STATISTICS,
+    MODALITIES,
+    SAMPLE_RATE,
+    Clip,
+    FaceTrack,
+    InputArrays,
+    MsmaError,
+    PreparedWindow,
+    RawWindow,
+)
 
 
-def prepare(
-    clip: Clip, config: ClipConfig, face: FaceTrack | None = None, detector: Detector | None = None
-) -> InputArrays:
+def raw_windows(
+    source: str | Path | bytes | Clip, config: ClipConfig, limits: Limits, detector: Detector | None
+) -> Iterator[RawWindow]:
+    """Read a source and detect its face, window by window; memory does not grow with the length.
+
+    Raises:
+        MsmaError: the source cannot be read or is refused.
+    """
+    for clip in load_windows(source, config, limits):
+        yield RawWindow(clip, track_face(clip, config, detector))
+
+
+def prepare(window: RawWindow, config: ClipConfig) -> PreparedWindow:
+    """What the network sees of one window, and what is to be reported of it.
+
+    Raises:
+        MsmaError: frames that come faster than `config.fps`.
+    """
+    clip, face = window.clip, window.face
+    inputs = input_arrays(clip, face, config)
+    return PreparedWindow(
+        inputs=inputs,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        reasons=degradations(clip, face),
+        used=used_shares(clip, inputs, config),
+        face_detector=face.detector,
+        media=clip.media,
+    )
+
+
+def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig) -> InputArrays:
     """Face crops, log-mel and waveform of one window, as long as what it holds; the waveform is filled to whole hops.
 
-    The face is sought in `clip` (with `default_detector()` where no other is given), unless `face` is known already.
     A modality that is missing or silent has length 1, is masked and not `present`.
 
     Raises:
-        MsmaError: pictures that come faster than `config.fps`.
+        MsmaError: frames that come faster than `config.fps`.
     """
-    if face is None:
-        face = track_face(clip, config, detector or default_detector())
     crops, boxes = face_crops(clip.frames, face, config)
     seen = len(crops) > 0
     heard = level_db(clip.waveform) >= SILENT_DB
@@ -96,36 +132,6 @@ def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
     return dict(zip(MODALITIES, (coverage(clip, sound_s), min(1.0, seen)), strict=True))
-
-
-def prepare_windows(
-    source: str | Path | bytes | Clip, config: ClipConfig, limits: Limits, detector: Detector | None
-) -> Iterator[Prepared]:
-    """Read, find the face and prepare, window by window; memory does not grow with the length.
-
-    Raises:
-        MsmaError: the source cannot be read or is refused.
-    """
-    for clip in load_windows(source, config, limits):
-        yield prepared(clip, track_face(clip, config, detector), config)
-
-
-def prepared(clip: Clip, face: FaceTrack, config: ClipConfig) -> Prepared:
-    """One window whose face is known, from a file or from the cache.
-
-    Raises:
-        MsmaError: pictures that come faster than `config.fps`.
-    """
-    inputs = prepare(clip, config, face)
-    return Prepared(
-        inputs=inputs,
-        start_s=clip.start_s,
-        end_s=clip.end_s,
-        reasons=degradations(clip, face),
-        used=used_shares(clip, inputs, config),
-        face_detector=face.detector,
-        media=clip.media,
-    )
 
 
 def check_media(path: Path, limits: Limits) -> None:

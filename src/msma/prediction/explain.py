@@ -17,15 +17,13 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
-from msma.media.clip import load_windows
-from msma.media.faces import track_face
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare, raw_windows
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, name_of
-from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, Prepared, Window
+from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, PreparedWindow, Window
 from msma.weights.checkpoint import Weights
 
 MOST_WINDOWS = 4
@@ -114,13 +112,13 @@ def explain(
         MsmaError: the source cannot be read; one line that names the file and the remedy.
     """
     began = time.monotonic()
-    first: list[tuple[Float32[np.ndarray, " n"], Prepared]] = []
+    first: list[tuple[Float32[np.ndarray, " n"], PreparedWindow]] = []
 
-    def read_once() -> Iterator[Prepared]:
-        for clip in load_windows(source, model.clip, model.limits):
-            window = prepared(clip, track_face(clip, model.clip, model.detector), model.clip)
+    def read_once() -> Iterator[PreparedWindow]:
+        for raw in raw_windows(source, model.clip, model.limits, model.detector):
+            window = prepare(raw, model.clip)
             if len(first) < most_windows:
-                first.append((clip.waveform, window))
+                first.append((raw.clip.waveform, window))
             yield window
 
     prediction = model.answer(name_of(source), read_once())
@@ -135,7 +133,7 @@ def explain(
 def explained(
     model: Model[Weights],
     waveform: Float32[np.ndarray, " n"],
-    window: Prepared,
+    window: PreparedWindow,
     progress: Callable[[int, int], None],
 ) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from msma.media.encode import shrunk, to_jpeg
-from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, Prepared
+from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, PreparedWindow
 
 MOST_FACES = 8
 FACE_SIDE = 128
@@ -30,7 +30,7 @@ class Keeping:
         self.start_s: float | None = None
         self.end_s = 0.0
 
-    def add(self, window: Prepared) -> None:
+    def add(self, window: PreparedWindow) -> None:
         """The next window of the same video."""
         self.start_s = window.start_s if self.start_s is None else self.start_s
         self.end_s = window.end_s

@@ -14,7 +14,7 @@ import numpy as np
 from msma.config import ClipConfig, Limits, first_line
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
-from msma.media.prepare import prepare_windows
+from msma.media.prepare import prepare, raw_windows
 from msma.prediction.kept_media import Keeping
 from msma.prediction.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
 from msma.types import (
@@ -25,7 +25,7 @@ from msma.types import (
     MediaInfo,
     MsmaError,
     Prediction,
-    Prepared,
+    PreparedWindow,
     Window,
 )
 from msma.weights.calibration import COVERAGES, Calibration, bounds, level_of
@@ -145,11 +145,12 @@ class Model(Generic[NetworkT]):
         Raises:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
-        prepared = prepare_windows(source, self.clip, self.limits, self.detector)
-        return self.answer(name_of(source), prepared, keep_media=keep_media, progress=progress)
+        raw = raw_windows(source, self.clip, self.limits, self.detector)
+        found = (prepare(window, self.clip) for window in raw)
+        return self.answer(name_of(source), found, keep_media=keep_media, progress=progress)
 
     def answer(
-        self, name: str, found: Iterable[Prepared], *, keep_media: bool = False, progress: Progress | None = None
+        self, name: str, found: Iterable[PreparedWindow], *, keep_media: bool = False, progress: Progress | None = None
     ) -> Prediction:
         """The same for a video that is read and prepared already, window by window."""
         windows, detectors, media = [], [], None
@@ -218,15 +219,15 @@ class Model(Generic[NetworkT]):
         pictures, sound = (None if values is None else np.asarray(values) for values in (frames, waveform))
         return self.predict(clip_from_arrays(pictures, sound, fps=fps, name=name))
 
-    def read(self, window: Prepared) -> Window:
+    def read(self, window: PreparedWindow) -> Window:
         """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
         return self.told(window, self.output(window))
 
-    def output(self, window: Prepared, *, return_intermediates: bool = False) -> Any:
+    def output(self, window: PreparedWindow, *, return_intermediates: bool = False) -> Any:
         """What the network gives for a batch of this window alone: a `ModelOutput`, or `OutputArrays`."""
         return self.weights.output(window.inputs, return_intermediates=return_intermediates)
 
-    def told(self, window: Prepared, output: Any) -> Window:
+    def told(self, window: PreparedWindow, output: Any) -> Window:
         """The answer for a window by names, without the traits that the network knows nothing of."""
         scores, quality = output.traits[0].tolist(), output.quality[0].tolist()
         traits: dict[str, float] = dict(zip(TRAITS, scores, strict=True))

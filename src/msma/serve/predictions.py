@@ -9,13 +9,14 @@ from pathlib import Path
 from threading import Lock
 
 from msma.corruptions.corruption import WORST
-from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_all
+from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_window
 from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
+from msma.media.prepare import prepare
 from msma.prediction.explain import Explanation, explain
 from msma.prediction.model import Model, Progress, predict_each
-from msma.types import Clip, MsmaError, Prediction
+from msma.types import Clip, MsmaError, Prediction, RawWindow
 from msma.weights.checkpoint import Weights
 
 OFFERED = tuple(row for row in CORRUPTIONS.values() if row.needs != "donor")
@@ -66,10 +67,12 @@ class Answers:
         model = self.model
         with self.lock, named_after(path):
             clip = load_clip(path, model.clip, model.limits)
-            face = track_face(clip, model.clip, model.detector)
-            spoilt = corrupt_all(clip, face, cell, model.clip, model.detector)
-            clean, answer = (model.predict(version, keep_media=True) for version in (clip, spoilt))
-        return Compared(cell, clip, clean, spoilt, answer)
+            before = RawWindow(clip, track_face(clip, model.clip, model.detector))
+            after = corrupt_window(before, cell, model.clip, model.detector)
+            clean, answer = (
+                model.answer(clip.name, [prepare(window, model.clip)], keep_media=True) for window in (before, after)
+            )
+        return Compared(cell, clip, clean, after.clip, answer)
 
 
 @contextmanager

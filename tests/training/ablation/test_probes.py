@@ -10,7 +10,7 @@ import torch
 from planted import CLIP, RECIPE, changed, planted_window
 
 from msma.config import Limits, Recipe
-from msma.data.cache import KeptWindow, write_entry
+from msma.data.cache_entry import write_entry
 from msma.data.corpora.manifest import Row
 from msma.prediction.model import Model
 from msma.training.ablation import probes
@@ -37,7 +37,7 @@ def clips(tmp_path_factory) -> tuple[list[Row], dict]:
         name, scores = f"clip{place}", rng.uniform(0.1, 0.9, 5)
         window = planted_window(name, scores, rng)
         if place == 1:
-            window = KeptWindow(replace(window.clip, waveform=window.clip.waveform[:0]), window.face)
+            window = replace(window, clip=replace(window.clip, waveform=window.clip.waveform[:0]))
         entries[name] = folder / f"{name}.clip"
         write_entry(entries[name], [window])
         rows.append(Row(name, folder / name, name, "test", tuple(scores.tolist())))

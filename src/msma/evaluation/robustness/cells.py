@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float
 
 from msma.corruptions.corruption import AUDIO
-from msma.corruptions.scenarios import Cell, corrupted_with_face, needs_donor
+from msma.corruptions.scenarios import Cell, corrupt_window, needs_donor
 from msma.corruptions.table import find_corruption
 from msma.data.cache import why_failed
-from msma.data.cache_entry import read_windows
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.evaluation.baselines import Baselines
 from msma.evaluation.comparison import compare
@@ -35,7 +35,7 @@ from msma.evaluation.score import part_of
 from msma.files import written_whole
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
-from msma.media.prepare import prepared
+from msma.media.prepare import prepare
 from msma.metrics import all_metrics, draw_sources, labelled_traits
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, load
@@ -149,16 +149,16 @@ def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
     weights: list[list[float]] = []
     changed: list[dict[str, float]] = []
     had_face = has_face = False
-    for kept in (window.of(row.clip) for window in read_windows(job.entries[row.clip])):
-        clip, face = corrupted_with_face(kept.clip, kept.face, job.cell, model.clip, model.detector, donor)
-        window = prepared(clip, face, model.clip)
+    for clean in cached_windows(job.entries[row.clip], name=row.clip):
+        corrupted = corrupt_window(clean, job.cell, model.clip, model.detector, donor)
+        window = prepare(corrupted, model.clip)
         output = model.output(window, return_intermediates=True)
         windows.append(model.told(window, output))
         weights.append(output.weights[0].tolist())
         alone += late_fusion(output)
-        changed.append(distortion(kept.clip, clip, model.clip))
-        had_face |= kept.face.detector != WHOLE_FRAME
-        has_face |= face.detector != WHOLE_FRAME
+        changed.append(distortion(clean.clip, corrupted.clip, model.clip))
+        had_face |= clean.face.detector != WHOLE_FRAME
+        has_face |= corrupted.face.detector != WHOLE_FRAME
     seconds = durations(windows)
 
     def over_windows(shares: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -197,7 +197,7 @@ def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
     first = int.from_bytes(hashlib.sha256(row.clip.encode("utf-8", "surrogateescape")).digest()[:8], "little")
     for place in range(len(others)):
         other = others[(first + place) % len(others)]
-        (window,) = read_windows(entries[other.clip], [0], AUDIO)
+        (window,) = cached_windows(entries[other.clip], [0], AUDIO)
         if level_db(window.clip.waveform) >= SILENT_DB:
             return window.clip
     raise MsmaError("it takes a clip of another source with sound, and there is none; leave it out of the suite")

@@ -18,17 +18,17 @@ from torch import Tensor
 
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.scenarios import Cell, cells_of, corrupted_with_face
+from msma.corruptions.scenarios import Cell, cells_of, corrupt_window
 from msma.corruptions.table import find_corruption
-from msma.data.cache import KeptWindow, read_windows
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.files import written_whole
-from msma.media.prepare import frame_slots, prepared
+from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model
 from msma.training.ablation.measures import evenness, linear_cka, mass_on
-from msma.types import MODALITIES, Clip, FaceTrack, InputArrays, MsmaError
+from msma.types import MODALITIES, Clip, InputArrays, MsmaError, RawWindow
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""
@@ -94,9 +94,8 @@ def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed
     measured: dict[str, list[np.ndarray]] = {}
     scales: dict[str, list[list[np.ndarray]]] = {}
     for index, row in enumerate(rows):
-        (kept,) = read_windows(entries[row.clip], [0])
-        window = kept.of(row.clip)
-        clean = look(model, window.clip, window.face)
+        (window,) = cached_windows(entries[row.clip], [0], name=row.clip)
+        clean = look(model, window)
         if not all(clean.inputs.present[MODALITIES.index(modality)] for modality in model.weights.network.reads):
             continue
         for name, value in {"rows": np.array(index), **measures(model, window, clean)}.items():
@@ -109,14 +108,13 @@ def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed
     return found | {f"cka_{group}": cka_matrix(outputs) for group, outputs in scales.items()}
 
 
-def look(model: Model, clip: Clip, face: FaceTrack) -> Seen:
-    """Ask for one clip, whose face is known."""
-    window = prepared(clip, face, model.clip)
-    return Seen(window.inputs, model.output(window, return_intermediates=True))
+def look(model: Model, window: RawWindow) -> Seen:
+    prepared = prepare(window, model.clip)
+    return Seen(prepared.inputs, model.output(prepared, return_intermediates=True))
 
 
-def look_under(model: Model, window: KeptWindow, cell: Cell) -> Seen:
-    return look(model, *corrupted_with_face(window.clip, window.face, cell, model.clip, model.detector))
+def look_under(model: Model, window: RawWindow, cell: Cell) -> Seen:
+    return look(model, corrupt_window(window, cell, model.clip, model.detector))
 
 
 def noise(severity: int, *modalities: str) -> Cell:
@@ -124,7 +122,7 @@ def noise(severity: int, *modalities: str) -> Cell:
     return cell
 
 
-def measures(model: Model, window: KeptWindow, clean: Seen) -> Probed:
+def measures(model: Model, window: RawWindow, clean: Seen) -> Probed:
     """What Probed says, for one clip; its severities come first."""
     reads = model.weights.network.reads
     found: Probed = {"clean": clean.traits}
@@ -144,7 +142,7 @@ def measures(model: Model, window: KeptWindow, clean: Seen) -> Probed:
     return found
 
 
-def half_masses(model: Model, window: KeptWindow, clean: Seen, modality: str) -> Probed:
+def half_masses(model: Model, window: RawWindow, clean: Seen, modality: str) -> Probed:
     """The attention to each half of a modality, as it is and where that half alone is noise.
 
     The face is where it is in the clean clip: a picture whose face is lost would be masked, which is no attention.
@@ -155,7 +153,7 @@ def half_masses(model: Model, window: KeptWindow, clean: Seen, modality: str) ->
     first = np.arange(keys) < keys // 2
     halves = first, np.logical_not(first)
     spoiled = [
-        look(model, with_noise_in(window.clip, modality, half, model.clip), window.face).attention_to(modality)
+        look(model, replace(window, clip=with_noise_in(window.clip, modality, half, model.clip))).attention_to(modality)
         for half in halves
     ]
     queries = clean.queries(modality)
