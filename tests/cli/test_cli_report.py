@@ -36,7 +36,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 def test_a_file_of_answers_and_a_run_folder_each_become_a_page(pages):
     answers, of_run = (pages[name].read_text(encoding="utf-8") for name in ("answers", "run"))
-    assert "<title>msma: answers</title>" in answers
+    assert "<title>msma: predictions</title>" in answers
     assert "<title>msma: Run run</title>" in of_run
 
 

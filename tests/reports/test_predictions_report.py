@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import replace
 
 import pytest
 from answered import CALIBRATION, answer
+from markupsafe import escape
 from parsed_page import Page
 
-from msma.reports.predictions import MOST_WINDOWS, predictions_report
+from msma.reports.predictions import MAX_WINDOWS, predictions_report
 from msma.types import Prediction
 from msma.weights.calibration import Calibration
 
@@ -61,14 +61,14 @@ def test_a_clip_that_was_answered_shows_what_was_seen_and_heard_and_used():
 
 def test_an_abstained_clip_has_its_reasons_and_its_quality_but_no_traits():
     page = report(answer("abstained"))
-    assert "Not answered, because:" in page
+    assert "Not predicted, because:" in page
     assert "audio</strong> quality" in page
     assert "Apparent traits" not in page
 
 
 def test_without_kept_media_it_says_how_to_have_it():
     page = report(answer(kept=False))
-    assert "msma predict CLIP --format json --keep-media --out answers.json" in page
+    assert "msma predict CLIP --format json --keep-media --out predictions.json" in page
     assert Page(page).all("img") == []
 
 
@@ -87,13 +87,13 @@ def test_a_trait_that_the_corpus_of_the_weights_does_not_label_has_no_box():
 
 def test_a_long_clip_is_told_window_by_window():
     page = report(answer(windows=3))
-    assert "3 windows, each with its own answer" in page
+    assert "3 windows, each with its own prediction" in page
     assert [f"{start} to" in page for start in ("0.0 s", "15.0 s", "30.0 s")] == [True] * 3
     assert "Over time" not in report(answer(windows=1))
 
 
 def test_of_a_very_long_clip_the_table_has_some_windows_and_says_so():
-    page = report(answer(windows=MOST_WINDOWS + 7))
+    page = report(answer(windows=MAX_WINDOWS + 7))
     assert "And 7 more, in the file." in page
 
 
@@ -117,7 +117,7 @@ def test_whatever_the_file_says_is_text(name):
     about = CALIBRATION.about.model_copy(update={"corpus": name, "split": name})
     calibrations = {name: CALIBRATION.model_copy(update={"about": about})}
     page = predictions_report([hostile, answer("failed", path=name)], name, calibrations)
-    assert html.escape(name.encode("utf-8", "backslashreplace").decode()) in page
+    assert str(escape(name.encode("utf-8", "backslashreplace").decode())) in page
     assert Page(page).all("script") == []
     assert "<script" not in page
     assert page.encode()

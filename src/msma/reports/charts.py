@@ -1,80 +1,58 @@
-"""What pages about a clip are put together from: face strip, sound, traits with intervals, quality, status.
+"""Parts of pages about a clip: face strip, waveform, traits with intervals, quality, status.
 
-All but `answer_chart` take plain values (numbers, dictionaries, bytes of JPEG), and all give HTML that needs `STYLE`
-on its page. Drawings place things by per cent of their width, so that lines and letters stay as they are on a telephone
-and on paper. Nothing is told by colour alone: what has a colour has a place, a shape or a word of its own too.
+All but `prediction_chart` and `trait_lines` take plain values, and all give HTML that needs `charts.css` on its page.
+Drawings place things by per cent of their width, so that lines and letters stay as they are on a telephone and on
+paper. Nothing is shown by colour alone: what has a colour has a place, a shape or a word of its own too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
 from msma.reports.figures import COLOURS
-from msma.reports.page import data_uri, text
-from msma.types import MODALITIES, Prediction
+from msma.reports.page import text
+from msma.types import MODALITIES, KeptFace, Prediction, Window
 from msma.weights.calibration import Calibration
 
 BLUE, ORANGE = COLOURS[:2]
 WAVE_HEIGHT = 48
 """Units up and down together of a drawn waveform."""
-ANSWER_Y, LABELS_Y, TRAIT_HEIGHT = 11, 28, 36
-"""Pixels from the top of a trait's strip: the answer, and below it the labels of the corpus."""
+SCORE_Y, LABELS_Y, TRAIT_HEIGHT = 11, 28, 36
+"""Pixels from the top of a trait's strip: the prediction, and below it the labels of the corpus."""
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-MOST_EDGES = 60
+MAX_EDGES = 60
 """More windows than this stand too close to be told apart, and their edges are not drawn."""
+LINES_HEIGHT = 48
+LINES_GRID = "".join(
+    f'<line x1="0" x2="100%" y1="{y}" y2="{y}" stroke="#d0d0d0"/>' for y in (0.5, LINES_HEIGHT / 2, LINES_HEIGHT - 0.5)
+)
 MARKS = {"ok": "\u2713", "degraded": "\u25b3", "abstained": "\u25cb", "failed": "\u2715"}
-STYLE = """
-.status { display: inline-block; padding: 0 .5rem; border: 1.5px solid #1a1a1a; border-radius: 1rem; font-size: .875rem;
-  font-weight: 600; white-space: nowrap; }
-.status.failed { background: #1a1a1a; color: #fff; print-color-adjust: exact; }
-.status.degraded, .status.abstained { border-style: dashed; }
-.faces { display: grid; grid-template-columns: repeat(8, minmax(0, 5rem)); gap: .5rem; margin: .5rem 0; padding: 0;
-  list-style: none; }
-.faces img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: cover; }
-.faces span { font-size: .8125rem; color: #404040; }
-.strip { display: block; width: 100%; overflow: visible; }
-.strip text { font: 12px system-ui, sans-serif; fill: #404040; }
-.sound { margin: .5rem .5rem 1rem 0; max-width: 46rem; }
-.traits, .bars { margin: .5rem 0; padding: 0; list-style: none; max-width: 46rem; }
-.traits li, .bars li { display: grid; grid-template-columns: 13rem 1fr; column-gap: 1rem; align-items: center;
-  padding: 0 .5rem .25rem 0; break-inside: avoid; }
-.traits small, .bars small { color: #404040; font-size: .8125rem; }
-.key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .25rem 0; font-size: .8125rem; color: #404040; }
-.key span { display: inline-flex; align-items: center; gap: .4rem; }
-.key svg { flex: none; }
-@media (max-width: 40rem) { .traits li, .bars li { grid-template-columns: 1fr; } .traits li { margin-bottom: .5rem; }
-  .faces { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
-@media print { .traits, .faces, .sound, .key, .bars { break-inside: avoid; } .traits li, .bars li { column-gap: .5rem;
-  grid-template-columns: 9rem 1fr; } .traits small, .bars small, .faces span, .key { font-size: .625rem; } }
-"""
 
 
-def status_mark(status: str) -> str:
+def status_mark(status: str) -> Markup:
     """`ok`, `degraded`, `abstained` or `failed`, with a sign of its own."""
-    return f'<span class="status {text(status)}"><span aria-hidden="true">{MARKS[status]}</span> {text(status)}</span>'
+    mark = f'<span aria-hidden="true">{MARKS[status]}</span> {text(status)}'
+    return Markup(f'<span class="status {text(status)}">{mark}</span>')
 
 
-def face_strip(faces: Sequence[tuple[float, bytes]], about: str) -> str:
-    """Pictures side by side, each with its time.
-
-    Args:
-        faces: seconds from the start of the file and a JPEG, in the order of time.
-        about: what they show, for those who cannot see them.
-    """
+def face_strip(faces: Sequence[KeptFace], about: str) -> Markup:
+    """Pictures side by side, each with its time; `about` is what they show, for those who cannot see them."""
     items = "".join(
-        f'<li><img src="{data_uri("image/jpeg", jpeg)}" alt="{text(about)} at {clock(time_s)}" width="80" height="80">'
-        f"<span>{clock(time_s)}</span></li>\n"
-        for time_s, jpeg in faces
+        f'<li><img src="data:image/jpeg;base64,{text(face.jpeg)}" alt="{text(about)} at {clock(face.time_s)}" '
+        f'width="80" height="80"><span>{clock(face.time_s)}</span></li>\n'
+        for face in faces
     )
-    return f'<ul class="faces">\n{items}</ul>\n'
+    return Markup(f'<ul class="faces">\n{items}</ul>\n')
 
 
 def wave(
     low: Float[np.ndarray, " steps"], high: Float[np.ndarray, " steps"], label: str, full_scale: float, steps: int
-) -> str:
+) -> Markup:
     """A waveform as the span from the lowest to the highest sample of each step.
 
     Args:
@@ -86,7 +64,7 @@ def wave(
     there = [f"{x} {y:.1f}" for x, y in enumerate(top)]
     # A silent step still has a line.
     back = [f"{x} {max(y, top[x] + 0.6):.1f}" for x, y in reversed(list(enumerate(bottom)))]
-    return (
+    return Markup(
         f'<svg class="waveform" viewBox="0 0 {steps} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{text(label)}">'
         f'<path fill="#0b4a8f" d="M{" L".join(there + back)}Z"/></svg>\n'
@@ -104,7 +82,7 @@ def sound_strip(
     start_s: float,
     end_s: float,
     windows: Sequence[tuple[float, float]],
-) -> str:
+) -> Markup:
     """The outline of the sound from `start_s` to `end_s` over an axis of time, with dashed lines where windows meet.
 
     Args:
@@ -114,11 +92,11 @@ def sound_strip(
     peak = max((abs(value) for value in (*low, *high)), default=0.0)
     label = f"waveform from {clock(start_s)} to {clock(end_s)}, peak {peak:.2f} of full scale"
     drawn = wave(np.array(low), np.array(high), label, full_scale(peak), max(1, len(low)))
-    edges = [start for start, _ in windows if start_s < start < end_s] if len(windows) <= MOST_EDGES else []
-    return f'<div class="sound">\n{drawn}{time_axis(start_s, end_s, edges)}</div>\n'
+    edges = [start for start, _ in windows if start_s < start < end_s] if len(windows) <= MAX_EDGES else []
+    return Markup(f'<div class="sound">\n{drawn}{time_axis(start_s, end_s, edges)}</div>\n')
 
 
-def time_axis(start_s: float, end_s: float, edges: Sequence[float] = ()) -> str:
+def time_axis(start_s: float, end_s: float, edges: Sequence[float] = ()) -> Markup:
     """A line of `strip`s below what is drawn over time; `edges` are marked where windows meet."""
     span = max(end_s - start_s, 1e-9)
     times = [start_s + share * span for share in TICKS]
@@ -126,7 +104,7 @@ def time_axis(start_s: float, end_s: float, edges: Sequence[float] = ()) -> str:
         f'<line x1="{place}" x2="{place}" y1="0" y2="9" stroke="#1a1a1a" stroke-width="1.5" stroke-dasharray="2 2"/>'
         for place in (percent((edge - start_s) / span) for edge in edges)
     )
-    return (
+    return Markup(
         f'<svg class="strip" height="24" aria-hidden="true">{marks}{axis(TICKS, [clock(t) for t in times], 20)}</svg>\n'
     )
 
@@ -148,7 +126,7 @@ def trait_chart(
     *,
     coverage: float | None = None,
     corpus: str = "",
-) -> str:
+) -> Markup:
     """Each trait as a dot on [0, 1], with its interval, over the labels of a corpus as a box; and the key to it.
 
     Args:
@@ -169,52 +147,52 @@ def trait_chart(
             f"{trait_strip(score, ends, labels, label)}</li>\n"
         )
     scale = f'<svg class="strip" height="24" aria-hidden="true">{axis(TICKS, [f"{t:g}" for t in TICKS], 20)}</svg>'
-    key = f"<span>{swatch(dot('50%'))} answer</span>"
+    key = f"<span>{swatch(dot('50%'))} prediction</span>"
     if intervals is not None:
         held = "" if coverage is None else f", made to hold {whole_percent(coverage)} of the labels"
         key += f"<span>{swatch(span_line('5%', '95%'))} interval{held}</span>"
     if quantiles is not None:
         key += (
-            f"<span>{swatch(box([0.05, 0.3, 0.5, 0.7, 0.95], ANSWER_Y))} labels of the corpus {text(corpus)}: "
+            f"<span>{swatch(box([0.05, 0.3, 0.5, 0.7, 0.95], SCORE_Y))} labels of the corpus {text(corpus)}: "
             "the middle half and the median in the box, nine in ten on the line</span>"
         )
-    return f'<ul class="traits">\n{rows}<li><div></div>{scale}</li>\n</ul>\n<p class="key">{key}</p>\n'
+    return Markup(f'<ul class="traits">\n{rows}<li><div></div>{scale}</li>\n</ul>\n<p class="key">{key}</p>\n')
 
 
-def answer_chart(answer: Prediction, calibration: Calibration | None) -> str:
+def prediction_chart(prediction: Prediction, calibration: Calibration | None) -> Markup:
     """`trait_chart` of a prediction over the labels of its weights' calibration; empty where it has no traits."""
-    if answer.traits is None:
-        return ""
+    if prediction.traits is None:
+        return Markup("")
     quantiles, corpus = None, ""
     if calibration is not None:
         about = calibration.about
         quantiles, corpus = calibration.labels, f"{about.corpus} (split {about.split}, {about.clips} clips)"
-    return trait_chart(answer.traits, answer.intervals, quantiles, coverage=answer.coverage, corpus=corpus)
+    return trait_chart(prediction.traits, prediction.intervals, quantiles, coverage=prediction.coverage, corpus=corpus)
 
 
-def trait_strip(score: float, ends: Sequence[float] | None, labels: Sequence[float] | None, label: str) -> str:
+def trait_strip(score: float, ends: Sequence[float] | None, labels: Sequence[float] | None, label: str) -> Markup:
     grid = "".join(
         f'<line x1="{percent(tick)}" x2="{percent(tick)}" y1="0" y2="{TRAIT_HEIGHT}" stroke="#d0d0d0"/>'
         for tick in TICKS
     )
     drawn = "" if ends is None else span_line(percent(ends[0]), percent(ends[1]))
     drawn += dot(percent(score))
-    height = TRAIT_HEIGHT if labels is not None else 2 * ANSWER_Y
+    height = TRAIT_HEIGHT if labels is not None else 2 * SCORE_Y
     if labels is not None:
         shares = np.linspace(0, 1, len(labels))
         drawn += box(np.interp([0.05, 0.25, 0.5, 0.75, 0.95], shares, labels).tolist(), LABELS_Y)
-    return f'<svg class="strip" height="{height}" role="img" aria-label="{text(label)}">{grid}{drawn}</svg>'
+    return Markup(f'<svg class="strip" height="{height}" role="img" aria-label="{text(label)}">{grid}{drawn}</svg>')
 
 
 def dot(x: str) -> str:
-    return f'<circle cx="{x}" cy="{ANSWER_Y}" r="5.5" fill="#1a1a1a"/>'
+    return f'<circle cx="{x}" cy="{SCORE_Y}" r="5.5" fill="#1a1a1a"/>'
 
 
 def span_line(low: str, high: str) -> str:
     """An interval: a thick line with ends."""
-    line = f'<line x1="{low}" x2="{high}" y1="{ANSWER_Y}" y2="{ANSWER_Y}" stroke="{BLUE}" stroke-width="4"/>'
+    line = f'<line x1="{low}" x2="{high}" y1="{SCORE_Y}" y2="{SCORE_Y}" stroke="{BLUE}" stroke-width="4"/>'
     return line + "".join(
-        f'<line x1="{end}" x2="{end}" y1="{ANSWER_Y - 6}" y2="{ANSWER_Y + 6}" stroke="{BLUE}" stroke-width="2"/>'
+        f'<line x1="{end}" x2="{end}" y1="{SCORE_Y - 6}" y2="{SCORE_Y + 6}" stroke="{BLUE}" stroke-width="2"/>'
         for end in (low, high)
     )
 
@@ -232,7 +210,7 @@ def box(at: Sequence[float], y: int) -> str:
 
 
 def swatch(drawn: str) -> str:
-    return f'<svg width="44" height="{2 * ANSWER_Y}" aria-hidden="true">{drawn}</svg>'
+    return f'<svg width="44" height="{2 * SCORE_Y}" aria-hidden="true">{drawn}</svg>'
 
 
 def share_below(score: float, labels: Sequence[float]) -> float:
@@ -245,22 +223,66 @@ def share_below(score: float, labels: Sequence[float]) -> float:
     return float(below / (len(values) - 1))
 
 
-def quality_bars(quality: Mapping[str, float], used: Mapping[str, float]) -> str:
+@dataclass(frozen=True)
+class Bar:
+    """A share of the width, drawn and in words."""
+
+    name: str
+    what: str
+    share: float
+    said: str
+    filled: bool = True
+
+
+def quality_bars(quality: Mapping[str, float], used: Mapping[str, float]) -> Markup:
     """Predicted quality and used share by modality, each in [0, 1], as bars with their numbers."""
+    return bars(
+        bar
+        for m in MODALITIES
+        for bar in (
+            Bar(m, "quality", quality[m], f"{quality[m]:.2f}"),
+            Bar(m, "used", used[m], whole_percent(used[m]), filled=False),
+        )
+    )
+
+
+def bars(rows: Iterable[Bar]) -> Markup:
+    """Bars below one another, the unfilled ones with an outline."""
+    items = ""
+    for bar in rows:
+        name, what, said = text(bar.name), text(bar.what), text(bar.said)
+        pattern = f'fill="{BLUE}"' if bar.filled else f'fill="#fff" stroke="{BLUE}" stroke-width="2"'
+        items += (
+            f"<li><div><strong>{name}</strong> {what} <small>{said}</small></div>"
+            f'<svg class="strip" height="16" role="img" aria-label="{name} {what} {said}">'
+            '<rect x="0" width="100%" y="3" height="10" fill="#ececec"/>'
+            f'<rect x="0" width="{percent(bar.share)}" y="3" height="10" {pattern}/></svg></li>\n'
+        )
+    return Markup(f'<ul class="bars">\n{items}</ul>\n')
+
+
+def trait_lines(windows: Sequence[Window]) -> Markup:
+    """Each trait over time: a strip, 0 at the bottom and 1 at the top, with a line as long as each window."""
+    start_s, end_s = windows[0].start_s, max(window.end_s for window in windows)
     rows = ""
-    for modality in MODALITIES:
-        for what, value, said in (
-            ("quality", quality[modality], f"{quality[modality]:.2f}"),
-            ("used", used[modality], whole_percent(used[modality])),
-        ):
-            pattern = f'fill="{BLUE}"' if what == "quality" else f'fill="#fff" stroke="{BLUE}" stroke-width="2"'
-            rows += (
-                f"<li><div><strong>{modality}</strong> {what} <small>{said}</small></div>"
-                f'<svg class="strip" height="16" role="img" aria-label="{modality} {what} {said}">'
-                '<rect x="0" width="100%" y="3" height="10" fill="#ececec"/>'
-                f'<rect x="0" width="{percent(value)}" y="3" height="10" {pattern}/></svg></li>\n'
-            )
-    return f'<ul class="bars">\n{rows}</ul>\n'
+    for trait in windows[0].traits:
+        known = [window for window in windows if trait in window.traits]
+        scores = [window.traits[trait] for window in known]
+        said = f"{min(scores):.2f} to {max(scores):.2f}" if scores else "not predicted"
+        lines = "".join(level(window, window.traits[trait], start_s, end_s) for window in known)
+        rows += (
+            f"<li><div><strong>{text(trait)}</strong> <small>{said}</small></div>"
+            f'<svg class="strip" height="{LINES_HEIGHT}" role="img" '
+            f'aria-label="{text(trait)} over time: {said}">{LINES_GRID}{lines}</svg></li>\n'
+        )
+    scale = f"<li><div><small>0 below, 1 above</small></div>{time_axis(start_s, end_s)}</li>\n"
+    return Markup(f'<ul class="traits">\n{rows}{scale}</ul>\n')
+
+
+def level(window: Window, score: float, start_s: float, end_s: float) -> str:
+    length, y = max(end_s - start_s, 1e-9), LINES_HEIGHT * (1 - score)
+    x1, x2 = (percent((time_s - start_s) / length) for time_s in (window.start_s, window.end_s))
+    return f'<line x1="{x1}" x2="{x2}" y1="{y:.1f}" y2="{y:.1f}" stroke="{BLUE}" stroke-width="3"/>'
 
 
 def whole_percent(share: float) -> str:

@@ -1,161 +1,102 @@
-"""A page that shows where the answer for a video comes from."""
+"""A page that shows where the prediction for a video comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
 from msma.prediction.explain import ExplainedWindow, Explanation, Scale, second_of_steps
-from msma.reports.charts import BLUE, ORANGE, answer_chart, clock, percent, quality_bars, status_mark
-from msma.reports.charts import STYLE as PARTS_STYLE
+from msma.reports import charts
+from msma.reports.charts import BLUE, ORANGE, Bar
 from msma.reports.media import drawing, full_scale_of, picture
-from msma.reports.page import page, text
-from msma.types import MODALITIES, Prediction
+from msma.reports.page import render
+from msma.types import MODALITIES
 from msma.weights.calibration import Calibration
 
-CALLED = {"audio": "sound", "visual": "picture"}
-LEAST_FULL = 0.02
+MIN_REACH = 0.02
 """A shift of a score as small as this still has a pale colour, however small all others are."""
 STRONGEST = 0.6
 """Opacity of the strongest colour: black letters are read on it."""
-STYLE = f"""{PARTS_STYLE}
-.wide {{ overflow-x: auto; margin: .5rem 0; }}
-table {{ border-collapse: collapse; }}
-th {{ text-align: left; font-weight: 600; padding: .15rem .75rem .15rem 0; white-space: nowrap; }}
-td {{ padding: .15rem .5rem; text-align: right; font-variant-numeric: tabular-nums; border: 1px solid #e0e0e0; }}
-thead td {{ font-weight: 600; }}
-.when, .looks {{ table-layout: fixed; width: 100%; font-size: .8125rem; }}
-.when th:first-child {{ width: 12.5rem; }} .looks th:first-child {{ width: 4rem; }}
-.when td, .looks td {{ padding: .15rem .1rem; text-align: center; }}
-.when img {{ display: block; width: 100%; max-width: 5rem; height: auto; margin: 0 auto; }}
-.when .waveform {{ margin: 0; }}
-.looks {{ max-width: 46rem; }}
-.looks th {{ font-weight: normal; }}
-@media (max-width: 40rem) {{ th {{ padding-right: .35rem; }} td {{ padding: .15rem .25rem; }}
-  table {{ font-size: .8125rem; }} }}
-"""
 
 
 def explanation_page(explanation: Explanation, calibration: Calibration | None) -> str:
     """The page; `calibration` of the weights that were explained gives the labels to set the prediction beside."""
-    prediction = explanation.prediction
-    sections = "".join(window_section(window) for window in explanation.windows)
-    body = summary(prediction, calibration) + how(explanation) + sections + meaning(prediction)
-    return page(f"msma: why {prediction.path}", body, STYLE)
+    return render("explanation.html.j2", path=explanation.prediction.path, body=explained(explanation, calibration))
 
 
-def summary(prediction: Prediction, calibration: Calibration | None) -> str:
-    reasons = "".join(f"<li>{text(reason)}</li>\n" for reason in prediction.reasons)
-    return (
-        "<h1>Where an answer comes from</h1>\n"
-        f"<p><bdi>{text(prediction.path)}</bdi> {status_mark(prediction.status)}</p>\n"
-        + (f"<ul>\n{reasons}</ul>\n" if reasons else "")
-        + answer_chart(prediction, calibration)
-        + quality_bars(prediction.quality, prediction.used)
-        + f"<p>{text(prediction.model)}. {text(prediction.notice)}</p>\n"
+def explained(explanation: Explanation, calibration: Calibration | None, level: int = 2) -> Markup:
+    """The body of the page, with headings from `level` on, for a page that has `explanation.css`."""
+    body = render(
+        "explained.html.j2",
+        explanation=explanation,
+        calibration=calibration,
+        outer=f"h{level}",
+        inner=f"h{level + 1}",
+        charts=charts,
+        shares=shares,
+        carried=carried,
+        strongest=strongest,
+        faces=faces,
+        waveform=waveform,
+        effects=effects,
+        looks=looks,
+        scales=scales,
     )
+    return Markup(body)
 
 
-def how(explanation: Explanation) -> str:
-    shown, every = len(explanation.windows), len(explanation.prediction.windows)
-    some = f" The first {shown} of {every} windows are explained." if shown < every else ""
-    return (
-        f"<p>This took {explanation.passes} passes of the network besides those of the answer: one for each window, "
-        f"and one for each second of sound and of picture that is masked.{some}</p>\n"
-    )
+def shares(found: ExplainedWindow) -> str:
+    """How much of the way from the baseline to the prediction each modality went."""
+    if found.shares is None:
+        return "Nothing could be used: the prediction is the baseline."
+    went = " and ".join(f"{modality} {found.shares[modality]:.0%}" for modality in MODALITIES)
+    return f"Of the way from the baseline to the prediction, {went}."
 
 
-def meaning(prediction: Prediction) -> str:
-    face = f"faces by {text(prediction.face_detector)}, " if prediction.face_detector else ""
-    return (
-        "<h2>How to read this</h2>\n"
-        "<p>All of it tells how this network came to this answer, not why a person is seen as they are, and even less "
-        "what they are like. Attention says where the network looked, not what mattered. The masked seconds say what "
-        "mattered, one at a time: where two tell the same, masking either changes little.</p>\n"
-        f"<p>Made with {face}on {text(str(prediction.device))}.</p>\n"
-    )
+def carried(found: ExplainedWindow) -> dict[str, list[Markup]]:
+    """What each modality adds, by trait."""
+    reach = max([MIN_REACH, *(abs(shift) for m in MODALITIES for shift in found.carried[m].values())])
+    return {
+        trait: [shaded(found.carried[m][trait], reach, f"{found.carried[m][trait]:+.2f}") for m in MODALITIES]
+        for trait in found.window.traits
+    }
 
 
-def window_section(found: ExplainedWindow) -> str:
-    window = found.window
-    return (
-        f"<h2>{clock(window.start_s)} to {clock(window.end_s)}</h2>\n"
-        + carried_section(found)
-        + when_section(found)
-        + attention_section(found)
-        + scales_section(found.scales)
-    )
-
-
-def carried_section(found: ExplainedWindow) -> str:
-    """From the prior to the answer, trait by trait."""
-    shares = found.shares
-    told = "Nothing could be used: the answer is the prior."
-    if shares is not None:
-        told = " and ".join(f"{CALLED[m]} {shares[m]:.0%}" for m in MODALITIES)
-        told = f"Of the way from the prior to the answer, {told}."
-    reach = max([LEAST_FULL, *(abs(shift) for m in MODALITIES for shift in found.carried[m].values())])
-    rows = "".join(
-        f'<tr><th scope="row">{text(trait)}</th><td>{found.prior[trait]:.2f}</td>'
-        + "".join(shaded(found.carried[m][trait], reach, f"{found.carried[m][trait]:+.2f}") for m in MODALITIES)
-        + f"<td><strong>{score:.2f}</strong></td></tr>\n"
-        for trait, score in found.window.traits.items()
-    )
-    heads = "".join(f"<td>{CALLED[m]} adds</td>" for m in MODALITIES)
-    return (
-        f"<h3>Which modality carried it</h3>\n<p>{told} The prior is the answer to nothing at all. What each adds is "
-        "its Shapley value over the network's four readings: of nothing, of sound, of picture, of both.</p>\n"
-        f'<div class="wide"><table><thead><tr><th></th><td>prior</td>{heads}<td>answer</td></tr></thead>\n'
-        f"<tbody>\n{rows}</tbody></table></div>\n"
-    )
-
-
-def when_section(found: ExplainedWindow) -> str:
-    """A column for each second: the face, the sound, and how far the answer would be off without it."""
-    seconds = len(found.seconds[MODALITIES[0]])
-    heads = "".join(f"<td>{second}</td>" for second in range(seconds))
-    rows = f'<tr><th scope="row">second</th>{heads}</tr></thead>\n<tbody>\n'
-    if found.seen.any():
-        rows += f'<tr><th scope="row">face</th>{"".join(faces(found, seconds))}</tr>\n'
-    if len(found.waveform):
-        wave = drawing(
-            found.waveform, found.window.end_s - found.window.start_s, "sound", full_scale_of(found.waveform)
-        )
-        rows += f'<tr><th scope="row">sound</th><td colspan="{seconds}">{wave}</td></tr>\n'
-    told = []
+def strongest(found: ExplainedWindow) -> Iterator[str]:
+    """Which second of each modality moves the prediction most."""
     for modality in MODALITIES:
-        effects = found.seconds[modality]
-        if np.isnan(effects).all():
-            told.append(f"There is no {CALLED[modality]} to mask.")
-            continue
-        sizes = np.abs(effects).mean(axis=1)
-        told.append(f"Of the {CALLED[modality]}, second {int(sizes.argmax())} moves the answer most.")
-        rows += effect_rows(modality, effects, tuple(found.window.traits))
-    return (
-        "<h3>When</h3>\n<p>How far the scores with a second are above (+) or below (-) those without it, in "
-        f"hundredths. {' '.join(told)}</p>\n"
-        f'<div class="wide"><table class="when" style="min-width:{12.5 + 2.1 * seconds:g}rem"><thead>\n'
-        f"{rows}</tbody></table></div>\n"
-    )
+        sizes = np.abs(found.seconds[modality]).mean(axis=1)
+        if np.isnan(sizes).all():
+            yield f"There is no {modality} stream to mask."
+        else:
+            yield f"Of {modality}, second {int(sizes.argmax())} moves the prediction most."
 
 
-def faces(found: ExplainedWindow, seconds: int) -> Iterable[str]:
-    """The first face that was seen in each second, in a cell."""
+def faces(found: ExplainedWindow, seconds: int) -> Iterator[str]:
+    """The first face that was seen in each second."""
     second_of = second_of_steps(len(found.seen), 1 / found.fps, seconds)
     for second in range(seconds):
         there = np.flatnonzero(found.seen & (second_of == second))
-        shown = picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
-        yield f"<td>{shown}</td>"
+        yield picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
 
 
-def effect_rows(modality: str, effects: Float[np.ndarray, "seconds k"], traits: tuple[str, ...]) -> str:
-    reach = max(LEAST_FULL, float(np.abs(effects).max()))
-    rows = ""
-    for place, trait in enumerate(traits):
-        cells = "".join(shaded(value, reach, hundredths(value)) for value in effects[:, place].tolist())
-        rows += f'<tr><th scope="row">{CALLED[modality]}: {text(trait)}</th>{cells}</tr>\n'
+def waveform(found: ExplainedWindow) -> Markup:
+    length_s = found.window.end_s - found.window.start_s
+    return drawing(found.waveform, length_s, "audio", full_scale_of(found.waveform))
+
+
+def effects(found: ExplainedWindow) -> dict[str, list[Markup]]:
+    """By modality and trait, how far off the score would be without each second; of what is there to be masked."""
+    rows = {}
+    for modality in MODALITIES:
+        moved = found.seconds[modality]
+        if not np.isnan(moved).all():
+            reach = max(MIN_REACH, float(np.abs(moved).max()))
+            for trait, of_seconds in zip(found.window.traits, moved.T.tolist(), strict=True):
+                rows[f"{modality}: {trait}"] = [shaded(value, reach, hundredths(value)) for value in of_seconds]
     return rows
 
 
@@ -163,58 +104,30 @@ def hundredths(value: float) -> str:
     return f"{100 * value:+.0f}" if abs(value) >= 0.005 else "0"
 
 
-def attention_section(found: ExplainedWindow) -> str:
-    """Where each second of one modality looked in the other."""
-    if found.attention is None:
-        return "<h3>Attention</h3>\n<p>None: it takes sound and picture, and a network with cross-attention.</p>\n"
-    tables = ""
-    for modality, other in zip(MODALITIES, reversed(MODALITIES), strict=True):
-        shares = found.attention[modality]
-        tables += (
-            f"<p>From each second of the {CALLED[other]} (rows) to each second of the {CALLED[modality]}, in per cent; "
-            f"even attention would be {100 / len(shares):.0f}.</p>\n{attention_table(shares)}"
-        )
-    return f"<h3>Attention</h3>\n{tables}"
+def looks(attention: Float[np.ndarray, "seconds seconds"]) -> list[list[Markup]]:
+    """Where each second of one modality looked in the other, in per cent."""
+    reach = max(float(np.nanmax(attention)), 1 / len(attention))
+    return [
+        [Markup("<td></td>") if np.isnan(share) else shaded(share, reach, f"{100 * share:.0f}") for share in row]
+        for row in attention.tolist()
+    ]
 
 
-def attention_table(shares: Float[np.ndarray, "seconds seconds"]) -> str:
-    seconds = len(shares)
-    reach = max(float(np.nanmax(shares)), 1 / seconds)
-    heads = "".join(f"<td>{second}</td>" for second in range(seconds))
-    rows = "".join(
-        f'<tr><th scope="row">{second}</th>'
-        + "".join("<td></td>" if np.isnan(share) else shaded(share, reach, f"{100 * share:.0f}") for share in row)
-        + "</tr>\n"
-        for second, row in enumerate(shares.tolist())
-    )
-    return (
-        f'<div class="wide"><table class="looks" style="min-width:{4 + 1.7 * seconds:g}rem">'
-        f"<thead><tr><th>second</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
-    )
+def scales(found: ExplainedWindow) -> Markup:
+    """How much each scale adds, as bars."""
+    return charts.bars(Bar(scale.modality, *reach_of(scale)) for scale in found.scales)
 
 
-def scales_section(scales: tuple[Scale, ...]) -> str:
-    stages: dict[tuple[str, str], Mapping[int, float]] = {}
-    for scale in scales:
-        stages[scale.modality, scale.axis] = {**stages.get((scale.modality, scale.axis), {}), scale.size: scale.share}
-    rows = ""
-    for (modality, axis), shares in stages.items():
-        for size, share in shares.items():
-            reach = f"{size} × {size}" if axis == "space" else f"{size} {'step' if size == 1 else 'steps'} apart"
-            over = "bands and time" if (modality, axis) == ("audio", "space") else axis
-            label = f"{CALLED[modality]} over {over}, {reach}: {share:.0%}"
-            rows += (
-                f"<li><div>{CALLED[modality]} over {over} <br><small>{reach}: {share:.0%}</small></div>"
-                f'<svg class="strip" height="16" role="img" aria-label="{label}">'
-                '<rect x="0" width="100%" y="3" height="10" fill="#ececec"/>'
-                f'<rect x="0" width="{percent(share)}" y="3" height="10" fill="{BLUE}"/></svg></li>\n'
-            )
-    told = "How much each scale adds, as a share of all scales of its stage." if rows else "This network has none."
-    return f"<h3>Scales</h3>\n<p>{told}</p>\n" + (f'<ul class="bars">\n{rows}</ul>\n' if rows else "")
+def reach_of(scale: Scale) -> tuple[str, float, str]:
+    """What a bar says of a scale."""
+    size = scale.size
+    reach = f"{size} × {size}" if scale.axis == "space" else f"{size} {'step' if size == 1 else 'steps'} apart"
+    over = "bands and time" if (scale.modality, scale.axis) == ("audio", "space") else scale.axis
+    return f"over {over}", scale.share, f"{reach}: {scale.share:.0%}"
 
 
-def shaded(value: float, reach: float, said: str) -> str:
+def shaded(value: float, reach: float, said: str) -> Markup:
     """A cell whose colour tells the size of a value against `reach`, and which sign it has."""
     colour = BLUE if value >= 0 else ORANGE
     opacity = round(255 * STRONGEST * min(1.0, abs(value) / reach))
-    return f'<td style="background:{colour}{opacity:02x}">{said}</td>'
+    return Markup(f'<td style="background:{colour}{opacity:02x}">{said}</td>')

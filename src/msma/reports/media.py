@@ -1,9 +1,10 @@
-"""Pictures and sound of a clip inside a page."""
+"""Frames and audio of a clip inside a page."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from markupsafe import Markup
 
 from msma.media.audio import FLOOR_DB, level_db
 from msma.media.encode import encode, shrunk, to_jpeg
@@ -13,24 +14,24 @@ from msma.types import SAMPLE_RATE
 
 PICTURE_SIDE = 240
 """Longest side in pixels; the page shows them smaller unless it is zoomed."""
-SOUND_KBIT_S = 64.0
-"""As MP3, which every browser plays; of mono sound up to 8 kHz nothing is lost that one hears."""
+AUDIO_KBIT_S = 64.0
+"""As MP3, which every browser plays; of mono audio up to 8 kHz nothing is lost that one hears."""
 WAVE_WIDTH = 240
 """Steps in time of the drawn waveform."""
 
 
-def picture(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> str:
+def picture(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> Markup:
     small = shrunk(frame, PICTURE_SIDE)
     source = data_uri("image/jpeg", to_jpeg(small).tobytes())
-    return f'<img src="{source}" alt="{text(alt)}" width="{small.shape[1]}" height="{small.shape[0]}">\n'
+    return Markup(f'<img src="{source}" alt="{text(alt)}" width="{small.shape[1]}" height="{small.shape[0]}">\n')
 
 
-def player(waveform: Float32[np.ndarray, " n"], label: str) -> str:
-    source = data_uri("audio/mpeg", encode(waveform, "mp3", SOUND_KBIT_S))
-    return f'<audio controls preload="metadata" src="{source}" aria-label="{text(label)}, sound"></audio>\n'
+def player(waveform: Float32[np.ndarray, " n"], label: str) -> Markup:
+    source = data_uri("audio/mpeg", encode(waveform, "mp3", AUDIO_KBIT_S))
+    return Markup(f'<audio controls preload="metadata" src="{source}" aria-label="{text(label)}, audio"></audio>\n')
 
 
-def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, full_scale: float) -> str:
+def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, full_scale: float) -> Markup:
     """The waveform over `seconds`, as the span from the lowest to the highest sample of each step.
 
     Args:

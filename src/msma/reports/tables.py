@@ -6,35 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msma.reports.page import text
 
-STYLE = """
-.wide { overflow-x: auto; margin: .5rem 0 1rem; }
-.wide:focus-visible { outline: 2px solid #0072B2; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-.about { margin: .75rem 0 .25rem; font-weight: 600; font-size: .875rem; }
-td small { color: #404040; font-weight: normal; }
-@media (max-width: 40rem) { th:first-child { white-space: normal; min-width: 6rem; } th, td { padding: .2rem .4rem; } }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #d0d0d0; text-align: right; white-space: nowrap;
-  vertical-align: top; }
-thead th { border-bottom: 2px solid #1a1a1a; vertical-align: bottom; white-space: normal; }
-th:first-child, .words { text-align: left; }
-td.words { white-space: normal; overflow-wrap: break-word; }
-td.words:last-child { min-width: 14rem; }
-tr.strong { font-weight: 600; }
-tr.apart > * { border-top: 2px solid #8a8a8a; }
-.missing { padding: .5rem .75rem; border: 1px dashed #8a8a8a; color: #404040; }
-.notice { padding: .5rem .75rem; border-left: 4px solid #1a1a1a; background: #f3f3f3; max-width: 46rem; }
-.notice p { margin: .25rem 0; }
-code { overflow-wrap: anywhere; font-size: .875em; }
-pre { margin: .5rem 0; padding: .5rem .75rem; background: #f3f3f3; white-space: pre-wrap; overflow-wrap: anywhere;
-  font-size: .8125rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0; max-width: 46rem; }
-dt { color: #404040; } dd { margin: 0; overflow-wrap: anywhere; }
-nav ul { columns: 14rem; padding-left: 1.25rem; margin: .5rem 0; }
-@media print { .wide { overflow: visible; } table { font-size: .6875rem; } th, td { padding: .1rem .3rem; }
-  td small { font-size: .625rem; } h3, .about { break-after: avoid; }
-  .missing, .notice { break-inside: avoid; } tr { break-inside: avoid; } }
-"""
-
 
 def table(
     heads: Sequence[str],
@@ -63,7 +34,7 @@ def table(
     )
     body = ""
     for place, (name, *cells) in enumerate(rows):
-        kinds = [kind for kind, places in (("strong", strong), ("apart", apart)) if place in places]
+        kinds = [kind for kind, places in (("strong", strong), ("rule", apart)) if place in places]
         kind = f' class="{" ".join(kinds)}"' if kinds else ""
         values = "".join(
             f'<td class="words">{text(value)}</td>' if column in words else f"<td>{two_lines(value)}</td>"
@@ -80,7 +51,7 @@ def table(
 
 def two_lines(cell: str) -> str:
     first, _, second = cell.partition("\n")
-    return text(first) + (f"<br><small>{text(second)}</small>" if second else "")
+    return f"{text(first)}<br><small>{text(second)}</small>" if second else f"{text(first)}"
 
 
 def facts(pairs: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from gradio.events import api
 from gradio.themes import Default, colors
 
 from msma.prediction.model import Progress
-from msma.reports import charts as clip_parts
+from msma.reports.page import stylesheet
 from msma.serve import views
 from msma.serve.predictions import OFFERED, Answers, spoiling
 from msma.serve.uploads import Uploads
@@ -23,7 +23,7 @@ SESSIONS = 256
 """Open pages that gradio remembers the settings of."""
 HERE = Path(__file__).parent
 HEAD = (
-    f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {clip_parts.STYLE} }}</style>\n"
+    f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {stylesheet('charts.css')} }}</style>\n"
     f"<script>{(HERE / 'clip.js').read_text(encoding='utf-8')}</script>"
 )
 THEME = Default(primary_hue=colors.blue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
-
 from msma.config import Limits
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import find_corruption
 from msma.prediction.explain import Explanation
-from msma.reports.charts import answer_chart, face_strip, quality_bars, sound_strip, status_mark, trait_strip
+from msma.reports.charts import face_strip, prediction_chart, quality_bars, sound_strip, status_mark, trait_strip
 from msma.reports.explanation import explanation_page
 from msma.reports.media import player
 from msma.reports.page import text
@@ -80,7 +78,7 @@ def traits(told: Prediction, calibration: Calibration | None) -> str:
     if told.traits is None:
         return ""
     without = "" if told.intervals is not None else "<p>No intervals: these weights have none.</p>\n"
-    return f"<h4>Apparent traits</h4>\n{answer_chart(told, calibration)}{without}"
+    return f"<h4>Apparent traits</h4>\n{prediction_chart(told, calibration)}{without}"
 
 
 def sight(told: Prediction) -> str:
@@ -88,12 +86,11 @@ def sight(told: Prediction) -> str:
     kept = told.kept_media
     if kept is None:
         return ""
-    pictures = [(face.time_s, b64decode(face.jpeg)) for face in kept.faces]
     about = "whole picture" if told.face_detector == "whole frame" else "face"
-    seen = face_strip(pictures, about) if pictures else '<p class="none">no picture was used</p>\n'
+    seen = face_strip(kept.faces, about) if kept.faces else '<p class="none">no picture was used</p>\n'
     windows = [(window.start_s, window.end_s) for window in told.windows]
     heard = sound_strip(kept.low, kept.high, kept.start_s, kept.end_s, windows)
-    return seen + (heard if kept.low else '<p class="none">no sound was used</p>\n')
+    return f"{seen}{heard}" if kept.low else f'{seen}<p class="none">no sound was used</p>\n'
 
 
 def explanation(found: Explanation, calibration: Calibration | None) -> str:
@@ -115,7 +112,7 @@ def comparison(compared: Compared) -> str:
         f"<h4>Sound and picture</h4>\n{qualities(clean, spoilt)}{sight(spoilt)}"
     )
     if len(compared.spoilt.waveform):
-        shown += player(compared.spoilt.waveform, "spoilt clip")
+        shown += str(player(compared.spoilt.waveform, "spoilt clip"))
     return f'<div class="msma">\n{shown}</div>\n'
 
 

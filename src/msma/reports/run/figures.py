@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
 MOST_DRAWN = 500
 """More points than this are drawn as one picture: as shapes they would fill the page's file."""
-STYLE = """
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); gap: .75rem;
-  margin: .5rem 0; }
-.plots img, .large img { display: block; width: 100%; height: auto; }
-.plots img { max-width: 24rem; }
-.large { overflow-x: auto; margin: .5rem 0; }
-@media print { .large { overflow: visible; } .large img { min-width: 0 !important; } }
-"""
 
 
 def plots(images: Sequence[str]) -> str:

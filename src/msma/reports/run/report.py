@@ -7,23 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 from msma.reports.figures import own_style
 from msma.reports.numbers import number, signed, span
-from msma.reports.page import page, text
+from msma.reports.page import render, text
 from msma.reports.predictions import APPARENT
-from msma.reports.run.figures import STYLE as FIGURES
 from msma.reports.run.figures import image, learning_curve, plots
 from msma.reports.run.files import Found, RunFiles, understood
 from msma.reports.run.robustness import robustness
 from msma.reports.run.scores import evaluations, headline, intervals, slices
-from msma.reports.tables import STYLE as TABLES
 from msma.reports.tables import facts, missing, notice, table
 
-OWN = """
-section { break-inside: auto; }
-.recipe { columns: 18rem; }
-"""
 SECTIONS = ("Learning", "Scores", "Intervals", "Groups", "Robustness", "Ablations", "Complexity", "How it was made")
 
 
@@ -54,7 +49,7 @@ def run_report(run: RunFiles) -> str:
     start = f"<h1>{text(title)}</h1>\n<p>From <bdi>{text(str(run.folder))}</bdi>.</p>\n"
     start += notice([APPARENT, *notices(run)]) + headline(run)
     nav = f'<nav aria-label="Sections"><ul>\n{links}</ul></nav>\n'
-    return page(f"msma: {title}", start + nav + body, TABLES + FIGURES + OWN)
+    return render("run.html.j2", title=title, body=Markup(start + nav + body))
 
 
 def notices(run: RunFiles) -> list[str]:
