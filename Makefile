@@ -9,7 +9,7 @@ DEMO_CLIPS := 720
 NETWORKS := $(DEMO)/networks
 FULL := $(NETWORKS)/full/seed_0
 
-.PHONY: setup demo test check docs
+.PHONY: setup demo test test-all check docs
 
 setup: .venv/installed
 
@@ -40,7 +40,11 @@ demo: .venv/base
 
 # worksteal: tests of one module stay together and share its fixtures.
 test: setup
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# All tests: those of `make test`, and then the slow ones.
+test-all: test
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 check: setup
 	$(BIN)/ruff check .
