@@ -84,7 +84,7 @@ def main() -> None:
             ratios = [cache / mp4 for cache, mp4 in zip(rates["cache"], rates["mp4"], strict=True)]
             mp4, cache = (statistics.median(measured) for measured in rates.values())
             print(
-                f"{fps:g} pictures a second: {kib:.0f} KiB a clip; {cache:.1f} clips/s from the cache, {mp4:.2f} from "
+                f"{fps:g} frames a second: {kib:.0f} KiB a clip; {cache:.1f} clips/s from the cache, {mp4:.2f} from "
                 f"mp4; ratio {cache / mp4:.1f} ({ROUNDS} rounds: {np.min(ratios):.1f} to {np.max(ratios):.1f})"
             )
 

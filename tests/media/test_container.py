@@ -76,13 +76,13 @@ def test_empty_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (bytes(range(200, 20, -1)) * 20, "is not a video or sound file"),
+        (bytes(range(200, 20, -1)) * 20, "is not a known video or audio file"),
         (b"\0" * 5000, "holds only zeros"),
-        (b"\x89PNG\r\n\x1a\n" + b"x" * 100, "still picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 100, "still image"),
         (b"#EXTM3U\n#EXTINF:1,\nother.ts\n", "points to other files"),
         (b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "points to other files"),
         (b"ffconcat version 1.0\nfile other.mp4\n", "points to other files"),
-        (b"hello, this is a letter", "is not a video or sound file"),
+        (b"hello, this is a letter", "is not a known video or audio file"),
     ],
 )
 def test_not_media(tmp_path, content, text):
@@ -118,7 +118,7 @@ def test_mp4_whose_index_is_broken(make_media):
 @pytest.mark.parametrize("name", ["a.mp4", "a.wav"])
 def test_zero_samples(make_media, name):
     path = make_media(name, seconds=0, fps=None if name == "a.wav" else 10, codecs=("libx264", "pcm_s16le"))
-    refused(path, "holds no picture and no sound")
+    refused(path, "holds no video and no audio")
 
 
 def test_more_bytes_than_allowed(make_media):
@@ -164,7 +164,7 @@ def test_impossible_sample_rate_costs_the_sound_only(make_media):
 
 
 def test_too_many_pictures_a_second(make_media):
-    refused(make_media(fps=100, seconds=4), "more than 20 pictures a second", Limits(max_fps=20))
+    refused(make_media(fps=100, seconds=4), "more than 20 frames a second", Limits(max_fps=20))
 
 
 def test_too_many_streams(make_media):

@@ -89,7 +89,7 @@ def test_central_face(monkeypatch):
 
 def test_low_scores_are_no_faces(monkeypatch):
     track = follow([[(10, 10, 50, 50, 0.5)]] * 3, monkeypatch)
-    assert track.reasons == ("no face found; the whole picture is used",)
+    assert track.reasons == ("no face found; the whole frame is used",)
     assert track.detector == "whole frame"
     assert track.valid.all()
     assert track.boxes.tolist() == [[0, 0, 320, 240]] * 3
@@ -110,7 +110,7 @@ def test_whole_picture_on_request_is_no_reason():
 
 
 def test_no_detector_is_told():
-    assert track_face(clip_of(2), CONFIG, None).reasons == ("no face detector is installed; the whole picture is used",)
+    assert track_face(clip_of(2), CONFIG, None).reasons == ("no face detector is installed; the whole frame is used",)
 
 
 def test_no_visuals():

@@ -113,7 +113,7 @@ def test_reasons_come_in_order(make_media):
     clip = load_clip(make_media(seconds=6, audio_seconds=3, sound=lambda s: 1e-3 * np.sin(2000 * s)))
     first, *rest = degradations(clip, track_face(clip, CONFIG, NOBODY))
     assert first.startswith("audio breaks off")
-    assert rest == ["audio is very quiet (-63 dBFS)", "no face found; the whole picture is used"]
+    assert rest == ["audio is very quiet (-63 dBFS)", "no face found; the whole frame is used"]
 
 
 def test_same_clip_same_inputs(make_media):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from msma.config import ClipConfig
 from msma.media.audio import hop_samples, log_mel
 from msma.media.quality_statistics import (
-    LEAST_MOTION,
+    MIN_MOTION,
     apparent_motion,
     audio_statistics,
     block_means,
@@ -142,7 +142,7 @@ def test_apparent_motion_is_near_the_pixels_that_a_smooth_picture_moves_by(moves
     columns = np.broadcast_to(np.arange(128.0), (128, 128))
     moved = [np.sin(columns / 16 - moves * t / 16 + phase) for t in range(4)]
     scene = np.repeat((128 + 100 * np.stack(moved)).astype(np.uint8)[:, None], 3, axis=1)
-    pixels = np.exp((apparent_motion(scene) - 1) * 3) - LEAST_MOTION
+    pixels = np.exp((apparent_motion(scene) - 1) * 3) - MIN_MOTION
     assert moves / 2 < pixels[-1] < moves * 1.5
 
 

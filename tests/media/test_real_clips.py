@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips are n
             [
                 "several video tracks (2); the best one is used",
                 "several audio tracks (2); the best one is used",
-                "no face found; the whole picture is used",
+                "no face found; the whole frame is used",
             ],
             [True, True],
         ),

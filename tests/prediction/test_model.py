@@ -34,7 +34,7 @@ def test_an_answer_has_five_traits_in_0_1_and_says_what_was_used(model, make_med
     assert list(answer.traits) == list(TRAITS)
     assert all(0 <= score <= 1 for score in answer.traits.values())
     assert answer.status == "degraded"
-    assert answer.reasons[0] == "no face found; the whole picture is used"
+    assert answer.reasons[0] == "no face found; the whole frame is used"
     assert answer.used == {"audio": pytest.approx(1.0), "visual": pytest.approx(1.0)}
     assert (answer.device, answer.face_detector) == ("cpu", "whole frame")
     assert (answer.media.video_codec, answer.media.audio_codec) == ("h264", "aac")
@@ -201,7 +201,7 @@ def test_a_reason_that_holds_in_some_windows_says_in_how_many():
         (np.zeros((4, 48, 64), np.uint8), None, "(t, h, w, 3)"),
         (None, np.zeros((16000, 2), np.float32), "(n,)"),
         (None, np.zeros(16000, np.int16), "float"),
-        (None, None, "no picture and no sound"),
+        (None, None, "no video and no audio"),
     ],
 )
 def test_arrays_of_another_form_are_refused(model, frames, waveform, told):

@@ -63,9 +63,7 @@ def test_reasons_name_the_file_and_not_where_it_lies(answers, tmp_path):
     (tmp_path / "fake.mp4").write_text("text")
     answer = answers.predict(tmp_path / "fake.mp4")
     assert answer.path == "fake.mp4"
-    assert answer.reasons == [
-        "fake.mp4: is not a video or sound file that is known here; convert it to mp4 (ffmpeg -i IN OUT.mp4)"
-    ]
+    assert answer.reasons == ["fake.mp4: is not a known video or audio file; convert it to mp4 (ffmpeg -i IN OUT.mp4)"]
     with pytest.raises(MsmaError, match=r"^fake\.mp4: "):
         answers.compare(tmp_path / "fake.mp4", CLEAN)
     with pytest.raises(MsmaError, match=r"^fake\.mp4: "):

@@ -96,7 +96,7 @@ def test_a_text_that_is_called_mp4_fails_with_the_reason_and_without_the_servers
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
     answer = asked(served, tmp_path / "fake.mp4")
     assert (answer["status"], answer["traits"]) == ("failed", None)
-    assert answer["reasons"][0].startswith("fake.mp4: is not a video or sound file")
+    assert answer["reasons"][0].startswith("fake.mp4: is not a known video or audio file")
     assert str(served.temporary) not in json.dumps(answer)
 
 

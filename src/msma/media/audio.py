@@ -30,7 +30,7 @@ def level_db(waveform: Float32[np.ndarray, " n"]) -> float:
 
 
 def level_reason(waveform: Float32[np.ndarray, " n"]) -> str | None:
-    """Why the sound of a window is less than good, judged by its level."""
+    """Why the audio of a window is less than ideal, judged by its level; None where it is missing or loud enough."""
     if not len(waveform):
         return None
     level = level_db(waveform)
@@ -70,11 +70,6 @@ def log_mel(waveform: Float32[np.ndarray, " n"], config: ClipConfig) -> Float32[
     # Of a sparse matrix, because no other threads take part in its product, and so little of it is not zero.
     filters = scipy.sparse.csr_array(mel_filters(config.mels, fft_size))
     decibels = 10 * np.log10(filters @ power.T + np.float32(10 ** (FLOOR_DB / 10 - 3)))
-    return db_to_scale(decibels)
-
-
-def db_to_scale(decibels: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """-100 dB, the floor, is -1; 0 dB, a full-scale sine, is 1."""
     return np.maximum(decibels, FLOOR_DB) / (-FLOOR_DB / 2) + 1
 
 
@@ -82,10 +77,15 @@ def db_to_scale(decibels: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..
 def mel_filters(mels: int, fft_size: int) -> Float32[np.ndarray, "m bins"]:
     """Triangular filters of height 1, evenly spaced in mel (HTK: 2595 log10(1 + f / 700)) from 20 Hz to 8 kHz."""
     edges = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
+    return triangles(edges, fft_size).astype(np.float32)
+
+
+def triangles(edges: np.ndarray, fft_size: int) -> np.ndarray:
+    """Filters `(m, bins)` of height 1, each from one of m + 2 `edges` in Hz over the next to the one after."""
     bins = np.linspace(0, SAMPLE_RATE / 2, fft_size // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return np.maximum(0, np.minimum(rising, falling))
 
 
 def hz_to_mel(hz: float) -> float:

@@ -1,4 +1,4 @@
-"""Read a file as consecutive windows of sampled pictures and sound."""
+"""Read a file as consecutive windows of sampled frames and waveform."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FrameWindow:
     frames: list[UInt8[np.ndarray, "h w 3"]]
     times_s: list[float]
     end_s: float
-    """Until when there is a picture, at most the end of the window."""
+    """Until when there is a frame, at most the end of the window."""
 
 
 def load_windows(
@@ -39,21 +39,19 @@ def load_windows(
     already comes back as it is, another one is cut. `name` is the name of `bytes` (and may replace a file name).
 
     Raises:
-        MsmaError: the file cannot be read, is refused by `limits`, or holds no picture and no sound.
+        MsmaError: the file cannot be read, is refused by `limits`, or holds no video and no audio.
     """
     if isinstance(source, Clip):
         yield from [source] if is_window(source, config) else cut_windows(source, config)
         return
-    # One window is held back: what goes wrong behind it (a stream that breaks off) is told of the last one.
-    held: Clip | None = None
-    problems: Problems = {}
-    for clip, problems in read_windows(source, config, limits, name):
+    # One window is held back: what goes wrong behind it (a stream that breaks off) is a reason of the last one.
+    last = held = None
+    for last in read_windows(source, config, limits, name):
         if held is not None:
             yield held
-        held = replace(clip, reasons=(*clip.reasons, *problems.values()))
-        unproblematic = clip
-    if held is not None:
-        yield replace(held, reasons=(*unproblematic.reasons, *problems.values()))
+        held = with_problems(*last)
+    if last is not None:
+        yield with_problems(*last)
 
 
 def load_clip(
@@ -71,14 +69,17 @@ def load_clip(
     if isinstance(source, Clip):
         return next(load_windows(source, config))
     with closing(read_windows(source, config, limits, name)) as windows:
-        clip, problems = next(windows)
-        return replace(clip, reasons=(*clip.reasons, *problems.values()))
+        return with_problems(*next(windows))
+
+
+def with_problems(clip: Clip, problems: Problems) -> Clip:
+    return replace(clip, reasons=(*clip.reasons, *problems.values()))
 
 
 def read_windows(
     source: str | Path | bytes, config: ClipConfig, limits: Limits, name: str | None
 ) -> Generator[tuple[Clip, Problems], None, None]:
-    """The windows of a file, each with the problems of decoding, which grow as it goes on."""
+    """The windows of a file, each with the problems of decoding, one value that grows as it continues."""
     if isinstance(source, str):
         if "://" in source:
             raise MsmaError(f"{source}: addresses are not read; download the file and give its path")
@@ -86,16 +87,16 @@ def read_windows(
     label = str(source) if isinstance(source, Path) else name or "bytes"
     name = name or (source.name if isinstance(source, Path) else "bytes")
     problems: Problems = {}
-    # The file is opened twice, once for each stream. With one reader, a file that stores all pictures before all
-    # sound (or any bad interleaving) would force the pictures of the whole file to be kept until their sound comes.
+    # The file is opened twice, once for each stream. With one reader, a file that stores all frames before all
+    # audio (or any bad interleaving) would force the frames of the whole file to be held until their audio comes.
     with (
         open_media(source, limits, label) as video,
         open_media(source, limits, label) as audio,
-        closing(frame_windows(video, config, problems)) as pictures,
-        closing(waveform_windows(audio, config, problems)) as sounds,
+        closing(frame_windows(video, config, problems)) as seen_windows,
+        closing(waveform_windows(audio, config, problems)) as heard_windows,
     ):
         nothing = True
-        for index, (seen, heard) in enumerate(itertools.zip_longest(pictures, sounds)):
+        for index, (seen, heard) in enumerate(itertools.zip_longest(seen_windows, heard_windows)):
             start_s = index * config.window_s
             seen = seen or FrameWindow([], [], start_s)
             heard = np.zeros(0, np.float32) if heard is None else heard
@@ -116,11 +117,11 @@ def read_windows(
             )
             yield clip, problems
         if nothing:
-            raise MsmaError(f"{label}: holds no picture and no sound; record or download it again")
+            raise MsmaError(f"{label}: holds no video and no audio; record or download it again")
 
 
 def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
-    """(window, seconds) of every picture to take, without end: the middle of each step of 1 / fps in a window."""
+    """(window, seconds) of every frame to take, without end: the middle of each step of 1 / fps in a window."""
     in_window = max(1, math.ceil(config.window_s * config.fps - 0.5))
     for window in itertools.count():
         for step in range(in_window):
@@ -128,20 +129,17 @@ def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
 
 
 def displayed(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
-    """Every picture with the span [from, until) in which it is the one on display."""
-    shown: tuple[float, float, VideoFrame] | None = None
-    for appears_s, own_end_s, frame in video_frames(media, problems):
+    """Every frame with the span [from, until) in which it is the one on display."""
+    for shown, after in itertools.pairwise(itertools.chain(video_frames(media, problems), [None])):
         if shown is not None:
-            yield shown[0], appears_s, shown[2]
-        shown = (appears_s, own_end_s, frame)
-    if shown is not None:
-        yield shown
+            from_s, own_end_s, frame = shown
+            yield from_s, own_end_s if after is None else after[0], frame
 
 
 def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[FrameWindow, None, None]:
-    """The sampled pictures of each window; only these are converted to RGB.
+    """The sampled frames of each window; only these are converted to RGB.
 
-    Of a track too short for any sample time its last picture is taken.
+    Of a track too short for any sample time its last frame is taken.
     """
     samples = sample_times(config)
     window, time_s = next(samples)
@@ -151,9 +149,9 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
         last = frame
         if shape is None:
             shape, first_size = geometry(media, frame, config.frame_side), (frame.width, frame.height)
-            from_s -= 1 / config.fps  # the first picture also stands for the moment before it
+            from_s -= 1 / config.fps  # the first frame also stands for the moment before it
         if (frame.width, frame.height) != first_size:
-            problems["video size"] = "picture size changes; all pictures are scaled to the first size"
+            problems["video size"] = "frame size changes; all frames are scaled to the first size"
         pixels = None
         while time_s < end_s:
             if time_s >= from_s:
@@ -176,7 +174,7 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
 def waveform_windows(
     media: Media, config: ClipConfig, problems: Problems
 ) -> Generator[Float32[np.ndarray, " n"], None, None]:
-    """The samples of each window; the last one is as long as the sound that is left."""
+    """The samples of each window; the last one is as long as the audio that is left."""
     size = round(config.window_s * SAMPLE_RATE)
     held: list[np.ndarray] = []
     missing = size
@@ -198,52 +196,54 @@ def clip_from_arrays(
     times_s: Float64[np.ndarray, " t"] | None = None,
     name: str = "arrays",
 ) -> Clip:
-    """A Clip of pictures and sound that are in memory already.
+    """A Clip of frames and a waveform that are in memory already.
 
     Args:
-        frames: RGB pictures `(t, h, w, 3)`, uint8; None or empty: no picture.
-        waveform: mono, 16 kHz, float in [-1, 1], `(n,)`; None or empty: no sound.
-        fps: pictures per second, all evenly spaced; or else
-        times_s: seconds of each picture, rising from 0.
+        frames: RGB `(t, h, w, 3)`, uint8; None or empty: no video.
+        waveform: mono, 16 kHz, float in [-1, 1], `(n,)`; None or empty: no audio.
+        fps: frames per second, all evenly spaced; or else
+        times_s: seconds of each frame, rising from 0.
 
     Raises:
-        MsmaError: another shape or type, neither or both of `fps` and `times_s`, times that do not rise, sound that
-            is not finite or beyond [-1, 1], or nothing at all.
+        MsmaError: another shape or type, neither or both of `fps` and `times_s`, times that do not rise, a waveform
+            that is not finite or beyond [-1, 1], or nothing at all.
     """
-    pictures = np.zeros((0, 0, 0, 3), np.uint8) if frames is None or not len(frames) else frames
-    sound = np.zeros(0, np.float32) if waveform is None or not len(waveform) else waveform
-    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8:
-        raise MsmaError(f"{name}: frames are {pictures.dtype} {pictures.shape}; give RGB uint8 of shape (t, h, w, 3)")
-    if sound.ndim != 1 or not np.issubdtype(sound.dtype, np.floating):
-        raise MsmaError(f"{name}: the waveform is {sound.dtype} {sound.shape}; give mono float samples of shape (n,)")
-    sound = sound.astype(np.float32)
-    if not len(pictures) and not len(sound):
-        raise MsmaError(f"{name}: holds no picture and no sound; give frames or a waveform")
-    if len(pictures) and (fps is None) == (times_s is None):
+    frames = np.zeros((0, 0, 0, 3), np.uint8) if frames is None or not len(frames) else frames
+    waveform = np.zeros(0, np.float32) if waveform is None or not len(waveform) else waveform
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise MsmaError(f"{name}: frames are {frames.dtype} {frames.shape}; give RGB uint8 of shape (t, h, w, 3)")
+    if waveform.ndim != 1 or not np.issubdtype(waveform.dtype, np.floating):
+        raise MsmaError(
+            f"{name}: the waveform is {waveform.dtype} {waveform.shape}; give mono float samples of shape (n,)"
+        )
+    waveform = waveform.astype(np.float32)
+    if not len(frames) and not len(waveform):
+        raise MsmaError(f"{name}: holds no video and no audio; give frames or a waveform")
+    if len(frames) and (fps is None) == (times_s is None):
         raise MsmaError(f"{name}: the times of the frames are not clear; give either fps or times_s")
     if fps is not None and not fps > 0:
         raise MsmaError(f"{name}: fps is {fps}; give a number above 0")
-    times = np.zeros(0) if not len(pictures) else times_s if fps is None else (np.arange(len(pictures)) + 0.5) / fps
+    times = np.zeros(0) if not len(frames) else times_s if fps is None else (np.arange(len(frames)) + 0.5) / fps
     times = np.asarray(times, np.float64)
-    if len(times) != len(pictures) or (len(times) and times[0] < 0) or np.any(np.diff(times) <= 0):
-        raise MsmaError(f"{name}: times_s must rise from 0 on, one for each of the {len(pictures)} frames")
-    if not np.isfinite(sound).all() or np.abs(sound).max(initial=0.0) > 1.0:
+    if len(times) != len(frames) or (len(times) and times[0] < 0) or np.any(np.diff(times) <= 0):
+        raise MsmaError(f"{name}: times_s must rise from 0 on, one for each of the {len(frames)} frames")
+    if not np.isfinite(waveform).all() or np.abs(waveform).max(initial=0.0) > 1.0:
         raise MsmaError(f"{name}: the waveform leaves [-1, 1]; divide it by its largest sample")
     step_s = 0.0 if not len(times) else 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
-    picture_end_s = float(times[-1]) + step_s / 2 if len(times) else 0.0
-    end_s = max(picture_end_s, len(sound) / SAMPLE_RATE)
+    video_end_s = float(times[-1]) + step_s / 2 if len(times) else 0.0
+    end_s = max(video_end_s, len(waveform) / SAMPLE_RATE)
     reasons = []
-    for kind, kind_end_s in (("video", picture_end_s), ("audio", len(sound) / SAMPLE_RATE)):
+    for kind, kind_end_s in (("video", video_end_s), ("audio", len(waveform) / SAMPLE_RATE)):
         if not kind_end_s:
             reasons.append(f"no {kind} track")
         elif end_s - kind_end_s > MIN_BREAK_S:
             reasons.append(f"{kind} breaks off at {kind_end_s:.1f} s of {end_s:.1f} s")
-    info = MediaInfo("arrays", width=pictures.shape[2], height=pictures.shape[1], fps=fps or 0.0, duration_s=end_s)
-    return Clip(name, pictures, times, sound, 0.0, end_s, info, tuple(reasons))
+    info = MediaInfo("arrays", width=frames.shape[2], height=frames.shape[1], fps=fps or 0.0, duration_s=end_s)
+    return Clip(name, frames, times, waveform, 0.0, end_s, info, tuple(reasons))
 
 
 def is_window(clip: Clip, config: ClipConfig) -> bool:
-    """Is this Clip one window, with its pictures at the middle of different steps of 1 / fps?"""
+    """Is this Clip one window, with its frames at the middle of different steps of 1 / fps?"""
     steps = (clip.frame_times_s - clip.start_s) * config.fps
     on_grid = np.abs(steps - np.floor(steps) - 0.5) < 0.01
     return clip.duration_s <= config.window_s + 1e-6 and bool(on_grid.all()) and bool((np.diff(steps) > 0.5).all())
@@ -252,7 +252,7 @@ def is_window(clip: Clip, config: ClipConfig) -> bool:
 def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
     """Cut a Clip of any length and frame rate into windows as `load_windows` would give them.
 
-    The picture for a time is the one whose own time is nearest, if it is one of its neighbours.
+    The frame for a time is the one whose own time is nearest, if it is one of its neighbours.
     """
     own_s = clip.frame_times_s
     reach_s = 0.5 * max(float(np.median(np.diff(own_s))) if len(own_s) > 1 else 0.0, 1 / config.fps) + 1e-9

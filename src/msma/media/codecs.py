@@ -9,28 +9,22 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "aac", "mp3", "opus", "vorbis", "pcm_s16le")
-"""What people's videos are coded with."""
+"""Of people's videos."""
 ENCODERS = ("libx264", "aac", "libmp3lame", "libopus")
-"""What corpora are rendered and clips are corrupted with."""
+"""Of rendered corpora and corrupted clips."""
 
 
-Mode = Literal["r", "w"]
-"""Decoding, encoding."""
-
-
-def lacking(names: tuple[str, ...], mode: Mode) -> list[str]:
-    """Those that there is no codec for."""
-    return [name for name in names if not has_codec(name, mode)]
-
-
-def has_codec(name: str, mode: Mode) -> bool:
-    try:
-        Codec(name, mode)
-    except UnknownCodecError:
-        return False
-    return True
+def lacking(names: tuple[str, ...], mode: Literal["r", "w"]) -> list[str]:
+    """Those of the decoders (`r`) or encoders (`w`) that are not there."""
+    missing = []
+    for name in names:
+        try:
+            Codec(name, mode)
+        except UnknownCodecError:
+            missing.append(name)
+    return missing
 
 
 def ffmpeg_versions() -> dict[str, str]:
-    """Of the libraries of FFmpeg that matter here."""
+    """Versions of the libraries of FFmpeg that matter here."""
     return {name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libavformat")}

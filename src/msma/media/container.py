@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from msma.media.sniff import HEAD_BYTES, demuxer_for, mov_has_index, refusal
 from msma.types import MediaInfo, MsmaError
 
 SAMPLE_RATES = range(2_000, 768_001)
-"""What can be true of a sound track, in Hz."""
+"""Plausible sample rates of an audio track, in Hz."""
 
 DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "ogg")
 """Demuxers whose duration is stored in the file; the others estimate it from the bit rate or the bytes."""
@@ -28,10 +30,9 @@ DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "og
 
 @dataclass(frozen=True)
 class Media:
-    """An open file and the streams chosen from it. Use as a context manager; nothing of it outlives the block."""
+    """An open file and the streams chosen from it; nothing of it outlives the block of `open_media`."""
 
     name: str
-    file: io.BufferedIOBase
     container: InputContainer
     video: VideoStream | None
     audio: AudioStream | None
@@ -43,22 +44,15 @@ class Media:
     limits: Limits
     reasons: tuple[str, ...]
 
-    def __enter__(self) -> Media:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.container.close()
-        self.file.close()
-
-
-def open_media(source: Path | bytes, limits: Limits, name: str) -> Media:
+@contextmanager
+def open_media(source: Path | bytes, limits: Limits, name: str) -> Iterator[Media]:
     """Open a file by its content, never by its name, and choose its best video and audio stream.
 
     Raises:
         MsmaError: unreadable, empty, not media, without an index, damaged, or over one of `limits`.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name)
-    try:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name) as file:
         size = file.seek(0, 2)
         if size > limits.max_bytes:
             raise MsmaError(f"{name}: {size} bytes are over the limit of {limits.max_bytes}; cut it or raise max_bytes")
@@ -67,18 +61,12 @@ def open_media(source: Path | bytes, limits: Limits, name: str) -> Media:
         demuxer = demuxer_for(head)
         if demuxer is None:
             raise MsmaError(f"{name}: {refusal(head)}")
-        container = open_container(file, demuxer, limits, name)
-        try:
-            return choose_streams(container, file, demuxer, limits, name)
-        except BaseException:
-            container.close()
-            raise
-    except BaseException:
-        file.close()
-        raise
+        with open_container(file, demuxer, limits, name) as container:
+            yield choose_streams(container, demuxer, limits, name)
 
 
 def open_file(path: Path, name: str) -> io.BufferedIOBase:
+    """The file, open for reading bytes; MsmaError where it is missing, not a regular file or may not be read."""
     try:
         # A pipe would wait for ever and a device never ends: only regular files are opened.
         mode = path.stat().st_mode
@@ -88,8 +76,7 @@ def open_file(path: Path, name: str) -> io.BufferedIOBase:
             raise MsmaError(f"{name}: is not a regular file; copy its content to a file first")
         return path.open("rb")
     except FileNotFoundError as error:
-        broken_link = path.is_symlink()
-        problem = "is a link to a file that is not there" if broken_link else "no such file"
+        problem = "is a link to a file that is not there" if path.is_symlink() else "no such file"
         raise MsmaError(f"{name}: {problem}; check the path") from error
     except PermissionError as error:
         raise MsmaError(f"{name}: may not be read; check its permissions") from error
@@ -102,7 +89,7 @@ def open_container(file: io.BufferedIOBase, demuxer: str, limits: Limits, name: 
         # The file is handed over open; with no protocol allowed, nothing in it can make FFmpeg open another one.
         "protocol_whitelist": "none",
         "format_whitelist": av.ContainerFormat(demuxer, "r").name,
-        # Reading the header decodes the first pictures, before their size can be asked for: let FFmpeg refuse
+        # Reading the header decodes the first frames, before their size can be asked for: let FFmpeg refuse
         # giants by itself. Twice the limit, because codecs round up to whole blocks.
         "max_pixels": str(2 * limits.max_pixels),
     }
@@ -122,9 +109,7 @@ def open_container(file: io.BufferedIOBase, demuxer: str, limits: Limits, name: 
         ) from error
 
 
-def choose_streams(
-    container: InputContainer, file: io.BufferedIOBase, demuxer: str, limits: Limits, name: str
-) -> Media:
+def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name: str) -> Media:
     """Check the file's claims against `limits` and pick the streams to use; all facts are read here, while it is open.
 
     Stream objects must not be touched after the container is closed.
@@ -134,14 +119,15 @@ def choose_streams(
             f"{name}: {len(container.streams)} streams are over the limit of {limits.max_streams}; keep one video and "
             "one audio stream (ffmpeg -i IN -map 0:v:0 -map 0:a:0 OUT.mp4)"
         )
-    # A cover picture is a video stream of one picture that never moves: not the person.
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    videos = [s for s in videos if s.codec_context is not None]
-    sounds = [s for s in container.streams.audio if s.codec_context is not None]
-    audios = [s for s in sounds if s.codec_context.sample_rate in SAMPLE_RATES]
-    video, audio = (pick(container, kind, found) for kind, found in (("video", videos), ("audio", audios)))
+    decodable = [s for s in container.streams if s.codec_context is not None]
+    # A cover is a video stream of one frame that never moves: not the person.
+    videos = [s for s in decodable if s.type == "video" and not s.disposition & Disposition.attached_pic]
+    tracks: list[Any] = [s for s in decodable if s.type == "audio"]
+    audios = [s for s in tracks if s.codec_context.sample_rate in SAMPLE_RATES]
+    usable: dict[Any, list[Any]] = {"video": videos, "audio": audios}
+    video, audio = (pick(container, kind, found) for kind, found in usable.items())
     if video is None and audio is None:
-        raise MsmaError(f"{name}: holds no picture and no sound that can be decoded; download or convert it again")
+        raise MsmaError(f"{name}: holds no video and no audio that can be decoded; download or convert it again")
     for stream in container.streams:
         if stream not in (video, audio):
             stream.discard = Discard.all
@@ -155,10 +141,9 @@ def choose_streams(
         fps = next((rate for rate in rates if 0 < rate <= limits.max_fps), 0.0)
 
     used = [s for s in (video, audio) if s is not None]
-    starts = [float(s.start_time * s.time_base) for s in used if s.start_time is not None and s.time_base]
-    ends = [
-        float(((s.start_time or 0) + s.duration) * s.time_base) for s in used if s.duration is not None and s.time_base
-    ]
+    timed = [s for s in used if s.time_base]
+    starts = [float(s.start_time * s.time_base) for s in timed if s.start_time is not None]
+    ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in timed if s.duration is not None]
     origin_s = min(starts, default=(container.start_time or 0) / 1e6)
     whole_s = container.duration / 1e6 if container.duration else None
     if whole_s is not None and demuxer == "matroska":  # it tells when it ends: the length only of what starts at 0
@@ -174,13 +159,13 @@ def choose_streams(
 
     reasons = [
         f"several {kind} tracks ({len(found)}); the best one is used"
-        for kind, found in (("video", videos), ("audio", audios))
+        for kind, found in usable.items()
         if len(found) > 1
     ]
     if video is None:
         reasons.append("no video track")
     if audio is None:
-        rates = ", ".join(f"{s.codec_context.sample_rate} Hz" for s in sounds)
+        rates = ", ".join(f"{s.codec_context.sample_rate} Hz" for s in tracks)
         reasons.append(f"audio track has an impossible sample rate ({rates})" if rates else "no audio track")
     info = MediaInfo(
         container=demuxer,
@@ -192,7 +177,7 @@ def choose_streams(
         duration_s=claimed_s,
     )
     trusted_s = claimed_s if demuxer in DURATION_IN_HEADER else None
-    return Media(name, file, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons))
+    return Media(name, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons))
 
 
 def pick(container: InputContainer, kind: Any, found: list[Any]) -> Any:
@@ -204,6 +189,6 @@ def pick(container: InputContainer, kind: Any, found: list[Any]) -> Any:
 def check_pixels(width: int, height: int, limits: Limits, name: str) -> None:
     if width * height > limits.max_pixels:
         raise MsmaError(
-            f"{name}: pictures of {width}x{height} are over the limit of {limits.max_pixels} pixels; "
+            f"{name}: frames of {width}x{height} are over the limit of {limits.max_pixels} pixels; "
             "scale it down or raise max_pixels"
         )

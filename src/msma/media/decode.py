@@ -1,6 +1,6 @@
 """Decode the video or the audio stream of an open file, lazily.
 
-Times are seconds from the earliest start of the two streams that are used, so that picture and sound stay together.
+Times are seconds from the earliest start of the two streams that are used, so that video and audio stay together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from msma.media.container import Media, check_pixels
 from msma.types import SAMPLE_RATE, MsmaError
 
 MAX_HOLD_S = 10.0
-"""Longest time for which the last picture of a track is taken to stand."""
+"""Longest time for which the last frame of a track is taken to stand."""
 MIN_BREAK_S = 0.5
 """A stream that ends this much before the file's claimed end breaks off."""
 SET_BACK_S = 1.0
@@ -64,7 +64,7 @@ def check_time(time_s: float, media: Media) -> None:
 
 
 def note_end(media: Media, kind: str, end_s: float | None, problems: Problems) -> None:
-    """Record that a stream held nothing, or ended long before the file's claimed end."""
+    """Record that a stream held nothing, or ended long before the file claims."""
     if end_s is None:
         problems[f"{kind} end"] = f"{kind} track holds nothing that can be decoded"
     elif media.claimed_s is not None and media.claimed_s - end_s > MIN_BREAK_S:
@@ -77,10 +77,10 @@ def clock_s(frame: VideoFrame | AudioFrame) -> float | None:
 
 
 def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
-    """(time at which it appears, seconds that it stands by its own account, picture), in rising order of time.
+    """(time at which it appears, until when it stands by its own account, frame), in rising order of time.
 
     Raises:
-        MsmaError: over the limits of length, picture size or frame rate.
+        MsmaError: over the limits of length, frame size or frame rate.
     """
     video = media.video
     if video is None:
@@ -105,7 +105,7 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
         first_s = time_s if first_s is None else first_s
         if count > media.limits.max_fps * (time_s - first_s + 1.0):
             raise MsmaError(
-                f"{media.name}: more than {media.limits.max_fps:g} pictures a second; re-encode it at 25 or 30 a second"
+                f"{media.name}: more than {media.limits.max_fps:g} frames a second; re-encode it at 25 or 30 a second"
             )
         if last_s is not None and time_s <= last_s:
             continue
@@ -117,7 +117,7 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
 
 @dataclass(frozen=True)
 class Geometry:
-    """How every picture of a track is brought upright to one size."""
+    """How every frame of a track is brought upright to one size."""
 
     width: int
     """Before the turn, in square pixels."""
@@ -152,10 +152,9 @@ def display(frame: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
 
 
 def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray, "h w 3"]:
+    size = {"width": shape.width, "height": shape.height}
     try:
-        pixels = frame.to_ndarray(
-            format="rgb24", width=shape.width, height=shape.height, interpolation="AREA", threads=1
-        )
+        pixels = frame.to_ndarray(format="rgb24", interpolation="AREA", threads=1, **size)
     except (FFmpegError, ValueError) as error:
         raise MsmaError(f"{media.name}: pixel format {frame.format.name} cannot be read; convert it to mp4") from error
     if shape.transposed:
@@ -165,7 +164,7 @@ def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray
 
 
 def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarray, " n"]]:
-    """Mono 16 kHz in [-1, 1], in pieces that follow one another from time 0; zeros where the file has no sound.
+    """Mono 16 kHz in [-1, 1], in pieces that follow one another from time 0; zeros where the file has no audio.
 
     Raises:
         MsmaError: over the limit of length.
@@ -199,7 +198,7 @@ def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarr
                     zeros = np.zeros(min(start - written, FILL_SAMPLES), np.float32)
                     written += len(zeros)
                     yield zeros
-                skip = written - start  # sound that was there already
+                skip = written - start  # audio that was there already
         frame.pts = None  # the resampler counts for itself
         for piece in resampled(problems, resampler, frame):
             kept = piece[skip:]

@@ -1,4 +1,4 @@
-"""Write frames and sound as an H.264 + AAC mp4 file."""
+"""Encode frames and waveforms: files to keep, JPEGs, and codecs there and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import av
 import cv2
@@ -53,45 +53,47 @@ def write_mp4(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         if audio is not None and waveform is not None:
-            sound = av.AudioFrame.from_ndarray(waveform[None].astype(np.float32), format="fltp", layout="mono")
-            sound.sample_rate, sound.pts, sound.time_base = sample_rate, 0, Fraction(1, sample_rate)
-            container.mux(audio.encode(sound))
+            container.mux(audio.encode(audio_frame(waveform, "fltp", sample_rate)))
             container.mux(audio.encode(None))
 
 
-LOOKED_AT = (cv2.IMWRITE_JPEG_QUALITY, 85)
-"""For pictures that people look at."""
+def audio_frame(waveform: Float32[np.ndarray, " n"], sample_format: str, sample_rate: int) -> av.AudioFrame:
+    frame = av.AudioFrame.from_ndarray(waveform[None].astype(np.float32), format=sample_format, layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
+    return frame
 
 
-def to_jpeg(picture: UInt8[np.ndarray, "h w 3"], settings: Sequence[int] = LOOKED_AT) -> UInt8[np.ndarray, " _"]:
-    """The bytes of an RGB picture; `settings` are OpenCV's."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
+FOR_PEOPLE = (cv2.IMWRITE_JPEG_QUALITY, 85)
+"""Settings of frames that people look at."""
+
+
+def to_jpeg(frame: UInt8[np.ndarray, "h w 3"], settings: Sequence[int] = FOR_PEOPLE) -> UInt8[np.ndarray, " _"]:
+    """The bytes of an RGB frame as JPEG; `settings` are OpenCV's."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
     return encoded
 
 
-def shrunk(picture: UInt8[np.ndarray, "h w 3"], longest: int) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """No side longer than `longest` pixels; what is small enough comes back itself."""
-    height, width = picture.shape[:2]
+def shrunk(frame: UInt8[np.ndarray, "h w 3"], longest: int) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The frame with no side longer than `longest` pixels; a small one comes back itself."""
+    height, width = frame.shape[:2]
     scale = longest / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return picture if scale >= 1 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return frame if scale >= 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
 CODED_FPS = 25
-"""A constant rate factor means less quality the more pictures there are a second. Pictures are coded as those of a
+"""A constant rate factor means less quality the more frames there are a second. Frames are coded as those of a
 stream of this rate, whatever time lies between them, so that a factor always means the same."""
-
-
-PARAMETERS = "bframes=0:keyint=infinite:scenecut=0:cpu-independent=1"
-"""One key picture, all others coded from what stood before. The last is for the same bytes in every call."""
+X264_PARAMETERS = "bframes=0:keyint=infinite:scenecut=0:cpu-independent=1"
+"""One key frame, all others coded from what stood before. The last is for the same bytes in every call."""
 
 
 def recode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[np.ndarray, "t h w 3"]:
-    """RGB pictures as they come out of H.264 (4:2:0) at the constant rate factor `crf`: 0 is best, 51 worst.
+    """RGB frames as they come out of H.264 (4:2:0) at the constant rate factor `crf`: 0 is best, 51 worst.
 
-    A factor and not a bit rate: few pictures a second are sampled, so that the rate of the stream that they stand for
-    cannot be known from them, nor can a rate controller settle on so few. The factor fixes how coarse the picture is.
-    Odd sizes are padded by repeating the edge, and cut back. As many pictures come out as go in.
+    A factor and not a bit rate: few frames a second are sampled, so that the rate of the stream that they stand for
+    cannot be known from them, nor can a rate controller settle on so few. The factor fixes how coarse the frame is.
+    Odd sizes are padded by repeating the edge, and cut back. As many frames come out as go in.
     """
     if not len(frames):
         return frames
@@ -101,13 +103,13 @@ def recode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[np.
 
 
 def encode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.Packet]:
-    """One packet for each of the pictures, of which there must be one at least."""
+    """One packet for each of the frames, of which there must be one at least."""
     height, width = frames.shape[1:3]
     encoder = CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     encoder.framerate, encoder.time_base = Fraction(CODED_FPS), Fraction(1, CODED_FPS)
     encoder.thread_count = 1
-    encoder.options = {"crf": f"{crf:g}", "preset": "fast", "x264-params": PARAMETERS}
+    encoder.options = {"crf": f"{crf:g}", "preset": "fast", "x264-params": X264_PARAMETERS}
     packets: list[av.Packet] = []
     for index, pixels in enumerate(frames):
         even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -118,64 +120,56 @@ def encode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.P
 
 
 def decode_frames(packets: Iterable[av.Packet]) -> list[np.ndarray]:
-    """RGB pictures `(h, w, 3)`."""
+    """RGB frames `(h, w, 3)`."""
     decoder = CodecContext.create("h264", "r")
     decoder.thread_count = 1
     frames = [frame for packet in packets for frame in decoder.decode(packet)]
     return [np.asarray(frame.to_ndarray(format="rgb24")) for frame in frames + decoder.decode(None)]
 
 
+class AudioFormat(NamedTuple):
+    encoder: str
+    container: str
+    """One that tells the decoder how many samples the codec put before the waveform and after it."""
+    options: dict[str, str]
+    rates_kbit_s: tuple[float, float]
+    """Lowest and highest for mono speech."""
+
+
 AudioCodec = Literal["opus", "mp3"]
-
-
-ENCODERS = {"opus": "libopus", "mp3": "libmp3lame"}
-
-
-CONTAINERS = {"opus": "ogg", "mp3": "mp3"}
-"""Both tell the decoder how many samples the codec put before the sound and after it."""
-
-
-OPTIONS = {"opus": {"vbr": "off"}, "mp3": {}}
-
-
-RATES_KBIT_S = {"opus": (0.5, 256.0), "mp3": (8.0, 160.0)}
-"""Lowest and highest for this kind of sound."""
-
-
-SHORTEST_S = 0.1
-"""Shorter sound is filled up with silence: a decoder may give nothing back of a single packet."""
+FORMATS: dict[AudioCodec, AudioFormat] = {
+    "opus": AudioFormat("libopus", "ogg", {"vbr": "off"}, (0.5, 256.0)),
+    "mp3": AudioFormat("libmp3lame", "mp3", {}, (8.0, 160.0)),
+}
+MIN_CODED_S = 0.1
+"""Shorter waveforms are filled up with silence: a decoder may give nothing back of a single packet."""
 
 
 def recode_waveform(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float) -> Float32[np.ndarray, " n"]:
-    """Encode mono 16 kHz sound in [-1, 1] at a constant `kbit_s` and decode it again.
+    """Encode a mono 16 kHz waveform in [-1, 1] at a constant `kbit_s` and decode it again.
 
-    The delay of the codec is taken back: sample i of the answer is the same moment as sample i of the input. MP3 has
-    few rates (8, 16, 24, 32, ... 160); the encoder takes the nearest.
-
-    Raises:
-        MsmaError: a rate that the codec does not have.
+    The delay of the codec is taken back: sample i of the result is the same moment as sample i of the input. MP3 has
+    few rates (8, 16, 24, 32, ... 160); the encoder takes the nearest. MsmaError for a rate that the codec lacks.
     """
-    lowest, highest = RATES_KBIT_S[codec]
+    lowest, highest = FORMATS[codec].rates_kbit_s
     if not lowest <= kbit_s <= highest:
         raise MsmaError(f"{codec}: no rate of {kbit_s:g} kbit/s; choose one from {lowest:g} to {highest:g}")
-    filled = np.pad(waveform, (0, max(0, round(SHORTEST_S * SAMPLE_RATE) - len(waveform))))
+    filled = np.pad(waveform, (0, max(0, round(MIN_CODED_S * SAMPLE_RATE) - len(waveform))))
     decoded = decode(encode(filled, codec, kbit_s))[: len(waveform)]
     return np.clip(decoded, -1.0, 1.0)
 
 
 def encode(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float) -> bytes:
-    """The sound as a file: Opus in Ogg, or MP3."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=CONTAINERS[codec], options={"fflags": "+bitexact"}) as container:
-        stream = cast(AudioStream, container.add_stream(ENCODERS[codec], rate=SAMPLE_RATE, layout="mono"))
+    """The waveform as a file: Opus in Ogg, or MP3."""
+    file, form = io.BytesIO(), FORMATS[codec]
+    with av.open(file, "w", format=form.container, options={"fflags": "+bitexact"}) as container:
+        stream = cast(AudioStream, container.add_stream(form.encoder, rate=SAMPLE_RATE, layout="mono"))
         stream.bit_rate = round(1000 * kbit_s)
-        stream.options = OPTIONS[codec]
+        stream.options = form.options
         stream.codec_context.flags |= int(Flags.bitexact)
         container.start_encoding()
-        form = stream.codec_context.format
-        frame = av.AudioFrame.from_ndarray(waveform[None].astype(np.float32), format="flt", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
-        resampler = AudioResampler(format=form, layout="mono", rate=SAMPLE_RATE)
+        resampler = AudioResampler(format=stream.codec_context.format, layout="mono", rate=SAMPLE_RATE)
+        frame = audio_frame(waveform, "flt", SAMPLE_RATE)
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
@@ -183,7 +177,7 @@ def encode(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float
 
 
 def decode(file: bytes) -> Float32[np.ndarray, " n"]:
-    """Mono 16 kHz, from the first sample of the sound on."""
+    """The mono 16 kHz waveform of a file in memory, from its first sample on."""
     resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     pieces = []
     with av.open(io.BytesIO(file), "r") as container:

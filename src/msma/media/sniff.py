@@ -29,27 +29,27 @@ MAX_ATOMS = 10_000
 
 MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof", b"styp")
 STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"msf1")
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"<?xml", b"<MPD", b"[Reference]", b"[playlist]", b"RTSPtext")
 
 
 def refusal(head: bytes) -> str:
-    """Why a file with these first bytes, for which `demuxer_for` knows nothing, is refused, and the remedy."""
+    """Why a file that begins with `head`, for which `demuxer_for` knows nothing, is refused, and the remedy."""
     if not head:
         return "is empty; record or download it again"
-    if is_picture(head):
-        return "is a still picture; give a video or a sound file"
+    if is_image(head):
+        return "is a still image; give a video or an audio file"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(SCRIPTS):
         return "is a text that points to other files, not a video; give the media file itself"
     if not any(head):
         return "holds only zeros; record or download it again"
-    return "is not a video or sound file that is known here; convert it to mp4 (ffmpeg -i IN OUT.mp4)"
+    return "is not a known video or audio file; convert it to mp4 (ffmpeg -i IN OUT.mp4)"
 
 
 def demuxer_for(head: bytes) -> str | None:
     """FFmpeg's demuxer for a file that begins with `head`; None where nothing is recognised."""
-    if is_picture(head):
+    if is_image(head):
         return None
     if head[4:8] in MOV_ATOMS:
         return "mov"
@@ -69,9 +69,9 @@ def demuxer_for(head: bytes) -> str | None:
     return elementary_audio(head)
 
 
-def is_picture(head: bytes) -> bool:
+def is_image(head: bytes) -> bool:
     still_brand = head[4:8] == b"ftyp" and head[8:12] in STILL_BRANDS
-    return still_brand or head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return still_brand or head.startswith(IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def demuxer_after_id3(head: bytes) -> str:
@@ -98,9 +98,7 @@ def elementary_audio(head: bytes) -> str | None:
 
 def mov_has_index(file: io.BufferedIOBase) -> bool:
     """Whether an mp4 or mov file has its index (`moov`), looking at the top-level atoms only."""
-    file.seek(0, 2)
-    total = file.tell()
-    position = 0
+    total, position = file.seek(0, 2), 0
     for _ in range(MAX_ATOMS):
         if position + 8 > total:
             break

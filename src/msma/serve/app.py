@@ -138,8 +138,8 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
                 elem_id="severity",
             )
         with gr.Row():
-            mute = gr.Checkbox(label="Mute: no sound track", min_width=300, elem_id="mute")
-            black_out = gr.Checkbox(label="Black out: every picture is black", min_width=300, elem_id="black_out")
+            mute = gr.Checkbox(label="Mute: no audio track", min_width=300, elem_id="mute")
+            black_out = gr.Checkbox(label="Black out: every frame is black", min_width=300, elem_id="black_out")
         comparison = gr.HTML(elem_id="comparison", apply_default_css=False)
         gr.Markdown("## For programs")
         gr.HTML(views.programs(address), apply_default_css=False)

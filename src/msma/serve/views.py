@@ -48,7 +48,7 @@ def chooser(of: Limits) -> str:
     """Where a file is chosen or dropped, for `msma.listen` in clip.js; gradio's own sends it at once, and its stream of
     answers ends with that."""
     return (
-        '<label for="clip">Video or sound file: choose it, or drop it here</label>\n'
+        '<label for="clip">Video or audio file: choose it, or drop it here</label>\n'
         f'<input type="file" id="clip" data-max-bytes="{of.max_bytes}" data-limit="{of.max_bytes / 1e6:.0f} MB">\n'
         '<p role="status"></p>\n'
     )

@@ -1,7 +1,7 @@
-"""GE2E speaker encoder (Wan et al. 2018) with the shape of Resemblyzer's, as a sequence of partial embeddings.
+"""GE2E speaker encoder (Wan et al. 2018) with the shape of Resemblyzer's, as a sequence of embeddings.
 
-Resemblyzer cuts a waveform into partial utterances of 1.6 s, embeds each and averages. Here the partial embeddings are
-the tokens. Its shortening of long pauses is left out: pauses are a cue, and every token keeps its time.
+Resemblyzer cuts a waveform into utterance windows of 1.6 s, embeds each and averages. Here the embeddings are the
+tokens. Its shortening of long pauses is left out: pauses are a cue, and every token keeps its time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from msma.media.audio import triangles
 from msma.model.backbones.backbone import AudioBackbone
 from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, kept_windows, sample_mask, window_count
 from msma.types import SAMPLE_RATE
@@ -23,7 +24,7 @@ MELS, WIDTH, LAYERS = 40, 256, 3
 MEL_WINDOW, MEL_HOP = 400, 160
 """Samples: 25 ms, 10 ms."""
 TARGET_DBFS = -30.0
-"""RMS level that quieter sound is brought to."""
+"""RMS level that quieter waveforms are brought to."""
 EMBEDDING_SCALE = math.sqrt(WIDTH)
 """An embedding has length 1; times this its channels have a mean square of 1, as a network likes them."""
 
@@ -43,21 +44,18 @@ class Ge2e(AudioBackbone):
         self.register_buffer("filters", slaney_filters(MELS, MEL_WINDOW), persistent=False)
 
     def forward(
-        self,
-        log_mel: Float[Tensor, "b m f"],
-        waveform: Float[Tensor, "b n"],
-        mask: Bool[Tensor, "b f"],
+        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
         kept = sample_mask(mask, waveform)
         windows = kept_windows(kept)
         mel = mel_power(normalise_volume(waveform, kept), self.filters)
-        partials = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
-        embeddings = self.embed(rearrange(partials, "b m l f -> (b l) f m"))
+        utterances = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
+        embeddings = self.embed(rearrange(utterances, "b m l f -> (b l) f m"))
         maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=mask.shape[0]) * EMBEDDING_SCALE
         return maps * windows[:, None, None, :].to(maps.dtype), windows
 
     def embed(self, mel: Float[Tensor, "p f m"]) -> Float[Tensor, "p c"]:
-        """One embedding of length 1, nowhere negative, for each partial utterance."""
+        """One embedding of length 1, nowhere negative, for each utterance window."""
         *lstms, linear = self.stages
         for lstm in lstms:
             mel, _ = lstm(mel)
@@ -89,11 +87,8 @@ def mel_power(waveform: Float[Tensor, "b n"], filters: Float[Tensor, "m bins"]) 
 def slaney_filters(mels: int, fft_size: int) -> Float[Tensor, "m bins"]:
     """Triangles on Slaney's mel scale (linear below 1 kHz, logarithmic above) from 0 Hz to 8 kHz, each of area 1."""
     edges = slaney_mel_to_hz(np.linspace(0, slaney_hz_to_mel(SAMPLE_RATE / 2), mels + 2))
-    bins = np.linspace(0, SAMPLE_RATE / 2, fft_size // 2 + 1)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    triangles = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
-    return torch.from_numpy(triangles.astype(np.float32))
+    filters = triangles(edges, fft_size) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    return torch.from_numpy(filters.astype(np.float32))
 
 
 BREAK_HZ, BREAK_MEL = 1000.0, 15.0

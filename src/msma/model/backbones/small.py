@@ -60,10 +60,7 @@ class SmallAudioBackbone(AudioBackbone):
         self.token_s = clip.mel_hop_s * strides
 
     def forward(
-        self,
-        log_mel: Float[Tensor, "b m f"],
-        waveform: Float[Tensor, "b n"],
-        mask: Bool[Tensor, "b f"],
+        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
         x = rearrange(log_mel, "b m f -> b 1 m f").contiguous(memory_format=torch.channels_last)
         for half, block in zip(self.halvings, self.blocks, strict=True):

@@ -124,10 +124,7 @@ class HfAudio(AudioBackbone):
         self.stages = stages_of(self.network)
 
     def forward(
-        self,
-        log_mel: Float[Tensor, "b m f"],
-        waveform: Float[Tensor, "b n"],
-        mask: Bool[Tensor, "b f"],
+        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
         kept = sample_mask(mask, waveform)
         waveform = standardised(waveform, kept) if self.normalise else torch.where(kept, waveform, 0.0)

@@ -94,7 +94,7 @@ def complexity(found: Results) -> str:
     clip = found.weights.config.clip
     said = (
         f"{count:,} numbers, {size / 1e6:.1f} MB. Videos are read in windows of {clip.window_s:g} s, with {clip.fps:g} "
-        f"pictures a second, faces of {clip.crop_size} pixels and {clip.mels} mel bands."
+        f"frames a second, faces of {clip.crop_size} pixels and {clip.mels} mel bands."
     )
     if not found.profile:
         return f"{said} Time and memory were not measured (`msma profile` does it)."
