@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from planted import CACHED, RECIPE, changed, planted_corpus
 
 from msma.corruptions import corruption as corruption_module
 from msma.corruptions import scenarios as scenarios_module
-from msma.corruptions.corruption import Corruption
+from msma.corruptions.corruption import SEVERITIES, Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.data.cache import CacheReport
@@ -84,8 +85,8 @@ def cell(out: Path, name: str) -> dict:
     return json.loads((out / "cells" / f"{name}.json").read_text())
 
 
-def plain_cells() -> list[Cell]:
-    return [cell for cell in full() if cell.scenario in PLAIN]
+def plain_cells(severities: Sequence[int] = SEVERITIES) -> list[Cell]:
+    return [cell for cell in full(severities) if cell.scenario in PLAIN]
 
 
 def alone(name: str) -> list[Cell]:
@@ -454,7 +455,7 @@ def test_a_network_that_ignores_a_modality_is_caught(planted, tmp_path, monkeypa
         return replace(branch, present=branch.present & False), named_outputs
 
     monkeypatch.setattr(MsMANet, f"encode_{modality}", ignoring)
-    found = summarize(run(planted, tmp_path, full((5,)))).checks["modalities"]
+    found = summarize(run(planted, tmp_path, plain_cells((5,)))).checks["modalities"]
     assert found["verdict"] == "warning"
     assert [line.split(":")[0] for line in found["found"]] == [f"ignores {modality}"]
 
@@ -467,7 +468,7 @@ def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypa
         return replace(output, quality=output.quality + 0.1), named_outputs
 
     monkeypatch.setattr(MsMANet, "read", surer)
-    found = summarize(run(planted, tmp_path, full((5,)))).checks["nothing"]
+    found = summarize(run(planted, tmp_path, plain_cells((5,)))).checks["nothing"]
     assert found == {"verdict": "warning", "found": ["nothing_5: predicts a quality of up to 0.100"]}
 
 
