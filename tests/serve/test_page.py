@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from raw import with_face
 
 import msma
 from msma.corruptions.scenarios import corrupt_window
 from msma.media.clip import load_clip
-from msma.serve.predictions import spoiling
+from msma.serve.predictions import chosen_cell
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
@@ -42,7 +43,7 @@ def opened(browser, served, request) -> Iterator[Page]:
     page.on("request", lambda sent: asked.append(sent.url))
     page.on("pageerror", lambda error: thrown.append(str(error)))
     page.goto(served.address)
-    page.get_by_role("button", name="Answer").wait_for()
+    page.get_by_role("button", name="Predict").wait_for()
     yield page
     page.close()
     assert not [url for url in asked if not url.startswith((served.address, "data:", "blob:", "about:"))]
@@ -57,10 +58,10 @@ def choose(page: Page, path: Path) -> None:
     page.get_by_label("Video or audio file").set_input_files(path)
 
 
-def answered(page: Page, path: Path) -> None:
+def predicted(page: Page, path: Path) -> None:
     choose(page, path)
-    page.get_by_role("button", name="Answer").click()
-    expect(page.locator("#answer h3")).to_contain_text(path.name)
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#prediction h3")).to_contain_text(path.name)
 
 
 def fits(page: Page) -> bool:
@@ -70,8 +71,8 @@ def fits(page: Page) -> bool:
 @at_both
 def test_a_clip_is_answered_with_five_traits_their_intervals_and_what_was_seen(opened, clips):
     expected = msma.load().predict(clips[0])
-    answered(opened, clips[0])
-    answer = opened.locator("#answer")
+    predicted(opened, clips[0])
+    answer = opened.locator("#prediction")
     for trait, score in expected.traits.items():
         low, high = expected.intervals[trait]
         row = answer.get_by_role("listitem").filter(has_text=trait)
@@ -84,7 +85,7 @@ def test_a_clip_is_answered_with_five_traits_their_intervals_and_what_was_seen(o
 
 @on_phone
 def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
     severity = opened.get_by_label("range slider for Severity")
     severity.focus()
     for _ in range(5):
@@ -93,19 +94,19 @@ def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
     expect(comparison.locator("h3")).to_contain_text("The clip with white_noise (snr_db 0)")
     model = msma.load()
     clip = load_clip(clips[0], model.clip)
-    cell, raw = spoiling("white_noise", 5, mute=False, black_out=False), with_face(clip, model.clip, model.detector)
-    spoilt = model.predict(corrupt_window(raw, cell, model.clip, model.detector).clip)
+    cell, raw = chosen_cell("white_noise", 5, mute=False, black_out=False), with_face(clip, model.clip, model.detector)
+    corrupted = model.predict(corrupt_window(raw, cell, model.clip, model.detector).clip)
     clean = model.predict(clip)
     for trait in clean.traits:
-        ends = [answer.intervals[trait] for answer in (clean, spoilt)]
-        before, after = clean.traits[trait], spoilt.traits[trait]
+        ends = [answer.intervals[trait] for answer in (clean, corrupted)]
+        before, after = clean.traits[trait], corrupted.traits[trait]
         expect(comparison).to_contain_text(f"{trait} {before:.2f} → {after:.2f} ({after - before:+.2f})")
         expect(comparison).to_contain_text(" → ".join(f"{high - low:.2f}" for low, high in ends) + " wide")
     assert fits(opened)
 
 
 def test_another_corruption_mute_and_black_out_can_be_chosen(opened, clips):
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
     opened.get_by_label("What is wrong").click()
     opened.get_by_role("option", name="no_visual: no video track").click()
     opened.get_by_label("number input for Severity").fill("2")
@@ -120,10 +121,10 @@ def test_another_corruption_mute_and_black_out_can_be_chosen(opened, clips):
 
 @on_phone
 def test_the_explanation_is_shown_on_demand(opened, clips):
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
     opened.get_by_role("button", name="Explain").click()
     explanation = opened.frame_locator("#explanation iframe")
-    expect(explanation.get_by_role("heading", name="Where an answer comes from")).to_be_visible()
+    expect(explanation.get_by_role("heading", name="Where a prediction comes from")).to_be_visible()
     expect(explanation.get_by_text(clips[0].name)).to_be_visible()
     assert fits(opened)
 
@@ -150,9 +151,9 @@ def test_all_can_be_reached_and_used_with_the_keyboard_alone(opened, clips):
     tab_to("Video or audio file")
     opened.keyboard.press("Enter")
     expect(opened.get_by_label("Video or audio file")).to_have_value(re.compile(clips[0].name))
-    tab_to("Answer")
+    tab_to("Predict")
     opened.keyboard.press("Enter")
-    expect(opened.locator("#answer h3")).to_contain_text(clips[0].name)
+    expect(opened.locator("#prediction h3")).to_contain_text(clips[0].name)
     tab_to("Explain")
     opened.keyboard.press("Space")
     expect(opened.locator("#explanation iframe")).to_be_visible()
@@ -175,14 +176,14 @@ def test_a_clip_can_be_recorded_and_asked_about_twice(opened, served):
         record.click()
     opened.locator("#record video[src^='blob:']").wait_for()
     assert served.left() == []
-    opened.get_by_role("button", name="Answer").click()
-    expect(opened.locator("#answer h3")).to_contain_text(".webm")
+    opened.get_by_role("button", name="Predict").click()
+    expect(opened.locator("#prediction h3")).to_contain_text(".webm")
     opened.get_by_label("Mute: no audio track").check()
     expect(opened.locator("#comparison h3")).to_contain_text("no_audio")
 
 
 def test_nothing_stays_on_the_server_and_the_page_can_still_ask(opened, served, clips):
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
     assert served.left() == []
     opened.get_by_label("Mute: no audio track").check()
     expect(opened.locator("#comparison h3")).to_contain_text("no_audio")
@@ -190,11 +191,11 @@ def test_nothing_stays_on_the_server_and_the_page_can_still_ask(opened, served, 
 
 
 def test_a_new_clip_takes_what_was_said_of_the_old_one_away(opened, clips):
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
     opened.get_by_label("Mute: no audio track").check()
     opened.locator("#comparison h3").wait_for()
     choose(opened, clips[1])
-    expect(opened.locator("#answer")).to_be_empty()
+    expect(opened.locator("#prediction")).to_be_empty()
     expect(opened.locator("#comparison")).to_be_empty()
     expect(opened.get_by_label("Mute: no audio track")).not_to_be_checked()
 
@@ -203,10 +204,10 @@ def test_a_new_clip_takes_what_was_said_of_the_old_one_away(opened, clips):
 def test_what_cannot_be_read_is_told_and_the_page_goes_on(opened, clips, tmp_path):
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
     choose(opened, tmp_path / "fake.mp4")
-    opened.get_by_role("button", name="Answer").click()
-    expect(opened.locator("#answer")).to_contain_text("failed fake.mp4: is not a known video or audio file")
+    opened.get_by_role("button", name="Predict").click()
+    expect(opened.locator("#prediction")).to_contain_text("failed fake.mp4: is not a known video or audio file")
     assert fits(opened)
-    answered(opened, clips[0])
+    predicted(opened, clips[0])
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened, tmp_path):
@@ -216,14 +217,14 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened, tmp_path)
     opened.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
     choose(opened, tmp_path / "big.mp4")
     expect(opened.get_by_text("big.mp4 is larger than 20 MB; cut it.")).to_be_visible()
-    opened.get_by_role("button", name="Answer").click()
-    expect(opened.locator("#answer")).to_contain_text("there is no clip; choose or record one first")
+    opened.get_by_role("button", name="Predict").click()
+    expect(opened.locator("#prediction")).to_contain_text("there is no clip; choose or record one first")
     assert not sent
 
 
 def test_an_answer_to_nothing_says_what_is_missing(opened):
-    opened.get_by_role("button", name="Answer").click()
-    expect(opened.locator("#answer")).to_contain_text("there is no clip; choose or record one first")
+    opened.get_by_role("button", name="Predict").click()
+    expect(opened.locator("#prediction")).to_contain_text("there is no clip; choose or record one first")
 
 
 @on_phone

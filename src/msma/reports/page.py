@@ -21,9 +21,10 @@ def stylesheet(name: str) -> str:
 
 
 @cache
-def environment() -> Environment:
+def environment(package: str = "msma.reports") -> Environment:
+    """Where the templates of a package are found."""
     return Environment(
-        loader=PackageLoader("msma.reports"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=encodable,

@@ -14,7 +14,7 @@ from gradio.themes import Default, colors
 from msma.prediction.model import Progress
 from msma.reports.page import stylesheet
 from msma.serve import views
-from msma.serve.predictions import OFFERED, Answers, spoiling
+from msma.serve.predictions import OFFERED, Predictor, chosen_cell
 from msma.serve.uploads import Uploads
 from msma.types import MsmaError
 
@@ -42,60 +42,62 @@ THEME = Default(primary_hue=colors.blue, font=["system-ui", "sans-serif"], font_
 FIRST_CORRUPTION = "white_noise"
 
 
-def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> gr.Blocks:
+def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) -> gr.Blocks:
     """The page, with the endpoint `/predict`.
 
     Args:
-        waiting: how many questions may wait; one more is refused.
-        address: where it answers, to be shown.
+        waiting: how many requests may wait; one more is refused.
+        address: where the endpoint is, to be shown.
     """
-    calibration = answers.model.weights.calibration
+    calibration = predictor.model.weights.calibration
 
     def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
         try:
             with uploads.claimed(sent) as path:
-                told = answers.predict(path, keep_media=True, progress=reported(progress, "reading", "windows"))
+                found = predictor.predict(path, keep_media=True, progress=reported(progress, "reading", "windows"))
         except MsmaError as error:
-            return views.problem(str(error)), "", ""
-        return views.answer(told, calibration), "", ""
+            return views.view("problem", str(error)), "", ""
+        return views.prediction(found, calibration), "", ""
 
     def why(sent: Any, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         try:
             with uploads.claimed(sent) as path:
-                found = answers.explain(path, reported(progress, "explaining", "seconds"))
+                found = predictor.explain(path, reported(progress, "explaining", "seconds"))
             return views.explanation(found, calibration)
         except MsmaError as error:
-            return views.problem(str(error))
+            return views.view("problem", str(error))
 
-    def spoil(sent: Any, corruption: str | None, severity: int, mute: bool, black_out: bool) -> Any:
+    def corrupt(sent: Any, corruption: str | None, severity: int, mute: bool, black_out: bool) -> Any:
         if corruption is None:
             return gr.skip()  # a later choice has overtaken this one
         try:
-            cell = spoiling(corruption, int(severity), mute=mute, black_out=black_out)
+            cell = chosen_cell(corruption, int(severity), mute=mute, black_out=black_out)
             with uploads.claimed(sent) as path:
-                return views.comparison(answers.compare(path, cell)) if cell.steps else ""
+                return views.comparison(predictor.compare(path, cell)) if cell.steps else ""
         except MsmaError as error:
-            return views.problem(str(error))
+            return views.view("problem", str(error))
 
     def predict(clip: dict[str, Any]) -> str:
-        """The JSON text that `msma predict --format json` writes about a clip."""
+        """The JSON text that `msma predict --format json` writes for a clip."""
         # As text, since gradio's clients take whatever has a `path` for a file to be fetched.
         try:
             with uploads.claimed(clip) as path:
-                return json.dumps([asdict(answers.predict(path))], allow_nan=False)
+                return json.dumps([asdict(predictor.predict(path))], allow_nan=False)
         except MsmaError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     with gr.Blocks(title="msma: apparent personality of a clip", analytics_enabled=False) as blocks:
         gr.Markdown("# Apparent personality of a clip")
-        gr.HTML(views.notice(answers.model.weights.config.notice), apply_default_css=False)
+        gr.HTML(views.view("notice", predictor.model.weights.config.notice), apply_default_css=False)
+        limits = predictor.model.limits
         gr.Markdown(
-            f"## Clip\nAt most {views.limits(answers.model.limits)}. Nothing is kept: it is deleted with the answer."
+            f"## Clip\nAt most {views.megabytes(limits)} and {limits.max_seconds / 60:.0f} minutes. Nothing is stored: "
+            "it is deleted with the prediction."
         )
         with gr.Tabs():
             with gr.Tab("Upload"):
                 chooser = gr.HTML(
-                    views.chooser(answers.model.limits),
+                    views.view("chooser", limits),
                     js_on_load="msma.listen(element, trigger)",
                     elem_id="chooser",
                     apply_default_css=False,
@@ -110,15 +112,17 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
                     height=360,
                     elem_id="record",
                 )
-        button = gr.Button("Answer", variant="primary", elem_id="ask")
-        answer = gr.HTML(elem_id="answer", apply_default_css=False)
+        button = gr.Button("Predict", variant="primary", elem_id="predict")
+        prediction = gr.HTML(elem_id="prediction", apply_default_css=False)
         gr.Markdown(
-            "## Explanation\nWhich modality and which seconds carried the answer. This takes longer: the network is "
-            "asked once more for each second."
+            "## Explanation\nWhich modality and which seconds carried the prediction. This takes longer: the network "
+            "predicts once more for each second."
         )
         explain = gr.Button("Explain", elem_id="explain")
         explanation = gr.HTML(elem_id="explanation", apply_default_css=False)
-        gr.Markdown("## Spoil the clip\nSee how the answer and its intervals move when something is wrong with it.")
+        gr.Markdown(
+            "## Corrupt the clip\nSee how the prediction and its intervals change when something is wrong with it."
+        )
         with gr.Row():
             corruption = gr.Dropdown(
                 [(f"{row.name}: {row.about}", row.name) for row in OFFERED],
@@ -142,28 +146,28 @@ def page(answers: Answers, uploads: Uploads, *, waiting: int, address: str) -> g
             black_out = gr.Checkbox(label="Black out: every frame is black", min_width=300, elem_id="black_out")
         comparison = gr.HTML(elem_id="comparison", apply_default_css=False)
         gr.Markdown("## For programs")
-        gr.HTML(views.programs(address), apply_default_css=False)
+        gr.HTML(views.view("programs", address), apply_default_css=False)
 
-        # The clip of a question takes the place of what was recorded, whichever way it came to the browser.
-        said = [answer, explanation, comparison, severity, mute, black_out]
+        # The clip of a request takes the place of what was recorded, whichever way it came to the browser.
+        shown = [prediction, explanation, comparison, severity, mute, black_out]
         alone: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         sent: dict[str, Any] = {"preprocess": False, "api_visibility": "private", **ONE_AT_A_TIME}
-        chooser.change(None, None, said, js="() => ['', '', '', 0, false, false]", **alone)
+        chooser.change(None, None, shown, js="() => ['', '', '', 0, false, false]", **alone)
         chooser.upload(None, None, record, js="() => null", **alone)
         record.stop_recording(None, record, None, js="recorded => msma.take(recorded)", **alone)
         record.clear(None, None, None, js="() => msma.use(null)", **alone)
         button.click(
             ask,
             record,
-            [answer, explanation, comparison],
+            [prediction, explanation, comparison],
             js="async () => [await msma.send()]",
-            show_progress_on=answer,
+            show_progress_on=prediction,
             **sent,
         )
         explain.click(why, record, explanation, js="async () => [await msma.send()]", **sent)
         gr.on(
             [corruption.input, severity.input, mute.input, black_out.input],
-            spoil,
+            corrupt,
             [record, corruption, severity, mute, black_out],
             comparison,
             js="(recorded, ...choices) => msma.sendLast(choices)",

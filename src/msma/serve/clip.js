@@ -1,9 +1,9 @@
-// The clip stays in the browser and is sent anew with each question, so that the server can delete it with each answer.
+// The clip stays in the browser and is sent again with each request, so that the server can delete it with each response.
 window.msma = {
   clip: null,
   turn: 0,
 
-  // The file chooser (`views.chooser`) tells of each clip by "change", and by "upload" where it was chosen there.
+  // The file chooser reports each clip by "change", and by "upload" where it was chosen there.
   listen(chooser, trigger) {
     const input = chooser.querySelector("input");
     this.tell = (message) => (chooser.querySelector("[role=status]").textContent = message);
@@ -34,7 +34,7 @@ window.msma = {
   },
 
   async send() {
-    for (const told of document.querySelectorAll("#answer, #comparison")) told.setAttribute("aria-live", "polite");
+    for (const shown of document.querySelectorAll("#prediction, #comparison")) shown.setAttribute("aria-live", "polite");
     if (!this.clip) return null;
     const form = new FormData();
     form.append("files", this.clip, this.clip.name);

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, what may be asked for, and what the browser may do with the answer."""
+"""Middleware before every request: who may ask, for what, and what the browser may do with the response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WRITE = re.compile(rf"{UPLOAD}/?|/gradio_api/(queue/join|cancel|reset)/?|/gradio
 ROUTES = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile(rf"{CLIP}.+")}
 """The routes that the page and its clients use. Others of gradio run without a place in the queue, keep what was sent,
 or ask other machines."""
-MAX_QUESTION_BYTES = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 """Of a body that is not a clip."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -58,47 +58,43 @@ class Guard:
             return
         path, method = scope["path"], scope["method"]
         host = host_of(Headers(scope=scope))
-        named: list[Path] = []
+        clips: list[Path] = []
+        respond = self.app
         try:
             if self.hosts is not None and host not in self.hosts:
                 raise Refused(421, f"this server is not {host}")
             if method not in ROUTES or not ROUTES[method].fullmatch(path):
                 raise Refused(404, "there is nothing here")
             if method == "POST" and path.rstrip("/") != UPLOAD:
-                body = await question(Request(scope, receive))
-                named = self.clips_in(body)
+                body = await body_of(Request(scope, receive))
+                clips = self.clips_in(body)
                 receive = replayed(body, receive)
         except Refused as refused:
             # What is still on its way is not waited for.
-            refusal = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
-            await refusal(scope, receive, marked(send))
-            return
-        await self.app(scope, receive, self.dropping(named, marked(send)))
+            respond = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+                if message["status"] >= 400:  # these clips find no place in the queue
+                    for clip in clips:
+                        self.uploads.drop(clip)
+            await send(message)
+
+        await respond(scope, receive, guarded)
 
     def clips_in(self, body: bytes) -> list[Path]:
-        """Clips that a question names; never other files, nor addresses, which gradio would fetch.
+        """Clips that a request names; never other files, nor addresses, which gradio would fetch.
 
-        Raises:
-            Refused: it names something else, or is not JSON.
+        Refused where it names something else, or is not JSON.
         """
         try:
             named = paths_in(json.loads(body or b"null"))
         except (ValueError, RecursionError) as error:
-            raise Refused(400, "the question is not JSON") from error
+            raise Refused(400, "the request is not JSON") from error
         if not all(isinstance(path, str) and self.uploads.holds(Path(path)) for path in named):
             raise Refused(400, f"a clip is named by the path that {UPLOAD} gave for it")
         return [Path(path) for path in named]
-
-    def dropping(self, named: list[Path], send: Send) -> Send:
-        """Deletes the clips of a question that finds no place in the queue."""
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                for path in named:
-                    self.uploads.drop(path)
-            await send(message)
-
-        return sent
 
 
 class Refused(Exception):
@@ -110,29 +106,25 @@ class Refused(Exception):
 
 
 def host_of(headers: Headers) -> str:
-    """Without the port."""
+    """The host that is asked for, without the port."""
     return re.sub(r":\d*$", "", headers.get("host", "")).strip("[]").lower()
 
 
-async def question(request: Request) -> bytes:
-    """The body.
-
-    Raises:
-        Refused: it is too long, or was broken off.
-    """
+async def body_of(request: Request) -> bytes:
+    """The body of a request; Refused where it is too long, or was broken off."""
     body = bytearray()
     try:
         async for part in request.stream():
             body += part
-            if len(body) > MAX_QUESTION_BYTES:
-                raise Refused(413, "the question is too long")
+            if len(body) > MAX_BODY_BYTES:
+                raise Refused(413, "the request is too long")
     except ClientDisconnect as error:
-        raise Refused(400, "the question was broken off") from error
+        raise Refused(400, "the request was broken off") from error
     return bytes(body)
 
 
 def paths_in(value: Any) -> list[Any]:
-    """Every `path` in it, however deep."""
+    """Every `path` in a JSON value, however deep."""
     if isinstance(value, dict):
         own = [value["path"]] if "path" in value else []
         return own + [path for inner in value.values() for path in paths_in(inner)]
@@ -148,14 +140,3 @@ def replayed(body: bytes, receive: Receive) -> Receive:
         return await receive() if part is None else {"type": "http.request", "body": part, "more_body": False}
 
     return again
-
-
-def marked(send: Send) -> Send:
-    """With HEADERS."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
-        await send(message)
-
-    return sent

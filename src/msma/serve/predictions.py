@@ -1,4 +1,4 @@
-"""What is answered about a clip that was sent: as `msma predict` does, and beside the same clip spoilt on purpose."""
+"""Predictions for a clip that was sent: as `msma predict` makes them, and beside the same clip corrupted on purpose."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+
+import numpy as np
+from jaxtyping import Float32
 
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_window
@@ -21,58 +24,51 @@ from msma.weights.checkpoint import Weights
 
 OFFERED = tuple(row for row in CORRUPTIONS.values() if row.needs != "donor")
 """Corruptions that need no clip of another person."""
-MUTE, BLACK_OUT = "no_audio", "black_frames"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The first window of a clip as it is, and with something wrong."""
+class Comparison:
+    """Predictions for the first window of a clip as it is, and corrupted."""
 
     cell: Cell
     clip: Clip
     clean: Prediction
-    spoilt: Clip
-    answer: Prediction
-    """To `spoilt`."""
+    corrupted: Prediction
+    waveform: Float32[np.ndarray, " n"]
+    """Of the corrupted clip."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """One model, asked by one thread at a time."""
+class Predictor:
+    """One model, used by one thread at a time."""
 
     model: Model[Weights]
     lock: Lock
 
     def predict(self, path: Path, *, keep_media: bool = False, progress: Progress | None = None) -> Prediction:
-        """As `msma predict` says it, with the file's name for its path; a file that cannot be read is `failed`."""
+        """The prediction of `msma predict`, with the file's name for its path; `failed` where it cannot be read."""
         with self.lock:
-            (answer,) = predict_each(self.model, [str(path)], keep_media=keep_media, progress=progress)
-        reasons = [reason.replace(str(path), path.name) for reason in answer.reasons]
-        return replace(answer, path=path.name, reasons=reasons)
+            (found,) = predict_each(self.model, [str(path)], keep_media=keep_media, progress=progress)
+        reasons = [reason.replace(str(path), path.name) for reason in found.reasons]
+        return replace(found, path=path.name, reasons=reasons)
 
     def explain(self, path: Path, progress: Progress) -> Explanation:
-        """As `msma explain` has it.
-
-        Raises:
-            MsmaError: the file cannot be read.
-        """
+        """The explanation of `msma explain`; MsmaError where the file cannot be read."""
         with self.lock, named_after(path):
             found = explain(self.model, path, progress=progress)
         return replace(found, prediction=replace(found.prediction, path=path.name))
 
-    def compare(self, path: Path, cell: Cell) -> Compared:
-        """Raises:
-        MsmaError: the file cannot be read.
-        """
+    def compare(self, path: Path, cell: Cell) -> Comparison:
+        """Predictions without and with the corruptions of a cell; MsmaError where the file cannot be read."""
         model = self.model
         with self.lock, named_after(path):
             clip = load_clip(path, model.clip, model.limits)
             before = RawWindow(clip, track_face(clip, model.clip, model.detector))
             after = corrupt_window(before, cell, model.clip, model.detector)
-            clean, answer = (
+            clean, corrupted = (
                 model.answer(clip.name, [prepare(window, model.clip)], keep_media=True) for window in (before, after)
             )
-        return Compared(cell, clip, clean, after.clip, answer)
+        return Comparison(cell, clip, clean, corrupted, after.clip.waveform)
 
 
 @contextmanager
@@ -84,14 +80,12 @@ def named_after(path: Path) -> Iterator[None]:
         raise MsmaError(str(error).replace(str(path), path.name)) from error
 
 
-def spoiling(corruption: str, severity: int, *, mute: bool, black_out: bool) -> Cell:
-    """One corruption, then silence and darkness. What is all or nothing acts at every severity but 0.
+def chosen_cell(corruption: str, severity: int, *, mute: bool, black_out: bool) -> Cell:
+    """One corruption, then no audio and black frames. What is all or nothing acts at every severity but 0.
 
-    Raises:
-        MsmaError: no such corruption, or a severity that is not 0 to 5.
+    MsmaError for an unknown corruption, or a severity that is not 0 to 5.
     """
-    steps = (
-        [(corruption, WORST if find_corruption(corruption).severities == (WORST,) else severity)] if severity else []
-    )
-    steps += [(name, WORST) for name, wanted in ((MUTE, mute), (BLACK_OUT, black_out)) if wanted]
-    return cells_of("spoilt", steps, [])[0] if steps else CLEAN
+    all_or_nothing = find_corruption(corruption).severities == (WORST,)
+    steps = [(corruption, WORST if all_or_nothing else severity)] if severity else []
+    steps += [(name, WORST) for name, wanted in (("no_audio", mute), ("black_frames", black_out)) if wanted]
+    return cells_of("corrupted", steps, [])[0] if steps else CLEAN

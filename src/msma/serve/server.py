@@ -1,4 +1,4 @@
-"""Runs the page until it is stopped."""
+"""The server: the page and its endpoint, until it is stopped."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from fastapi import FastAPI
 from msma.prediction.model import Model
 from msma.serve.app import HEAD, THEME, page
 from msma.serve.guard import CLIP, UPLOAD, Guard
-from msma.serve.predictions import Answers
+from msma.serve.predictions import Predictor
 from msma.serve.uploads import FORGOTTEN_AFTER_S, Uploads
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights
 
 CONNECTIONS = 256
-"""At once; a page holds three or four."""
+"""Open at the same time; a page holds three or four."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: Callable[[str], None]) -> None:
-    """Answers at `host` and `port` until the process is told to stop (Ctrl-C).
+    """Serve at `host` and `port` until the process is told to stop (Ctrl-C).
 
     Args:
         port: 0 takes any that is free.
-        waiting: how many questions may wait; one more is refused.
-        ready: is told the address once it answers.
+        waiting: how many requests may wait; one more is refused.
+        ready: gets the address once it is open.
 
     Raises:
         MsmaError: nothing can be opened at `host` and `port`.
@@ -61,10 +61,10 @@ def application(
     waiting: int,
     ready: Callable[[], None],
 ) -> FastAPI:
-    """All that answers requests; clips that are sent lie in `folder` until they are answered.
+    """The application behind the address; clips that are sent lie in `folder` until they are deleted.
 
     Args:
-        address: under which it answers, to be shown.
+        address: of the server, to be shown.
         hosts: names that it may be asked under; None: any.
     """
     uploads = Uploads(folder / "clips", model.limits.max_bytes)
@@ -85,7 +85,7 @@ def application(
     app.add_route(f"{CLIP}{{path:path}}", uploads.delete, methods=["DELETE"])
     return gr.mount_gradio_app(
         app,
-        page(Answers(model, Lock()), uploads, waiting=waiting, address=address),
+        page(Predictor(model, Lock()), uploads, waiting=waiting, address=address),
         "/",
         footer_links=[],
         run_history=False,
@@ -100,16 +100,14 @@ def application(
 
 
 async def forget(uploads: Uploads) -> None:
-    """Again and again, what nobody asked about."""
+    """Delete clips that nobody asked about, again and again."""
     while True:
         await asyncio.sleep(FORGOTTEN_AFTER_S / 10)
         await asyncio.to_thread(uploads.forget, FORGOTTEN_AFTER_S)
 
 
 def opened(host: str, port: int) -> socket.socket:
-    """Raises:
-    MsmaError: the address is taken, or not one of this machine.
-    """
+    """A listening socket; MsmaError where the address is taken, or not one of this machine."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=CONNECTIONS)

@@ -1,4 +1,4 @@
-"""Clips that were sent: each in a folder of its own, and gone with the answer to it."""
+"""Clips that were sent: each in a folder of its own, and deleted with the prediction for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from starlette.types import Message, Receive
 from msma.types import MsmaError
 
 FORM_BYTES = 64 * 1024
-"""What a request may be larger than the clip in it."""
+"""How much larger a request may be than the clip in it."""
 PART_BYTES = 256 * 1024
-"""Of a clip, read at once."""
+"""How much of a clip is read at once."""
 FORGOTTEN_AFTER_S = 15 * 60.0
 """A clip that nobody asked about by then is deleted."""
 GONE = PlainTextResponse("there is no such clip, or not any more", 404)
@@ -35,16 +35,16 @@ class Uploads:
     root: Path
     """An empty folder of this server alone."""
     max_bytes: int
-    """Of a clip."""
+    """Largest clip."""
 
     async def receive(self, request: Request) -> Response:
-        """Takes one clip, as a form with `files`, and answers with its path; what is too large is not read to its end.
+        """Take one clip, as a form with `files`, and return its path; what is too large is not read to its end.
 
-        In the place of gradio's own upload, which keeps equal clips of two people in one file, and keeps what came of
-        a transfer that broke off.
+        It replaces gradio's own upload, which stores equal clips of two people in one file, and what came of a
+        transfer that broke off.
         """
-        said = request.headers.get("content-length", "0")
-        if not said.isdecimal() or int(said) > self.max_bytes + FORM_BYTES:
+        claimed = request.headers.get("content-length", "0")
+        if not claimed.isdecimal() or int(claimed) > self.max_bytes + FORM_BYTES:
             return self.too_large()
         upload_id = request.query_params.get("upload_id")
         folder = Path(mkdtemp(dir=self.root))
@@ -67,7 +67,7 @@ class Uploads:
         return JSONResponse(paths)
 
     async def give_back(self, request: Request) -> Response:
-        """A clip that it holds, for the page that recorded it."""
+        """A clip, for the page that recorded it."""
         path = Path(request.path_params["path"])
         try:
             file = path.open("rb") if self.holds(path) else None
@@ -77,7 +77,7 @@ class Uploads:
         return GONE if file is None else StreamingResponse(parts(file), headers={"Cache-Control": "no-store"})
 
     async def delete(self, request: Request) -> Response:
-        """The same clip, which the page has now."""
+        """Delete the same clip, which the page has now."""
         path = Path(request.path_params["path"])
         if not self.holds(path) or not path.is_file():
             return GONE
@@ -85,20 +85,15 @@ class Uploads:
         return Response(status_code=204)
 
     def too_large(self) -> Response:
-        # What is still on its way is not waited for.
-        return PlainTextResponse(
-            f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB; cut it, or start the server with "
-            "--limit max_bytes=...",
-            413,
-            {"Connection": "close"},
-        )
+        problem = f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB"
+        remedy = "cut it, or start the server with --limit max_bytes=..."
+        return PlainTextResponse(f"{problem}; {remedy}", 413, {"Connection": "close"})  # the rest is not waited for
 
     @contextmanager
     def claimed(self, sent: Any) -> Iterator[Path]:
-        """The file of a clip that was sent (`{"path": ...}` as gradio has it); it is gone when the block ends.
+        """The file of a clip that was sent (`{"path": ...}`, as gradio has it), deleted when the block ends.
 
-        Raises:
-            MsmaError: nothing was sent, or what is named is not here any more.
+        MsmaError where nothing was sent, or what is named is not here any more.
         """
         if sent is None:
             raise MsmaError("there is no clip; choose or record one first")
@@ -111,7 +106,7 @@ class Uploads:
             self.drop(path)
 
     def drop(self, path: Path) -> None:
-        """Deletes a clip that it holds."""
+        """Delete a clip that was sent."""
         shutil.rmtree(self.root / path.relative_to(self.root).parts[0], ignore_errors=True)
 
     def holds(self, path: Path) -> bool:
@@ -119,7 +114,7 @@ class Uploads:
         return path.is_relative_to(self.root) and ".." not in path.parts and len(path.relative_to(self.root).parts) == 3
 
     def forget(self, older_than_s: float) -> None:
-        """Deletes clips that have been here for longer."""
+        """Delete clips that have been here for longer."""
         for folder in self.root.iterdir():
             if time.time() - folder.stat().st_mtime > older_than_s:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -132,11 +127,11 @@ def parts(file: BinaryIO) -> Iterator[bytes]:
 
 
 class TooLarge(Exception):
-    """More came than was said or allowed."""
+    """More came than was claimed or allowed."""
 
 
 def at_most(limit: int, receive: Receive) -> Receive:
-    """The same body, which ends with TooLarge where it goes on beyond so many bytes."""
+    """The same body, which ends with TooLarge beyond so many bytes."""
     left = limit
 
     async def counted() -> Message:
