@@ -7,36 +7,45 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, ManifestOption, at_once, cached_clips, check_choice
+from msma.cli.options import (
+    CacheOption,
+    CpuOption,
+    FormatOption,
+    JobsOption,
+    ManifestOption,
+    RecipeArgument,
+    SetOption,
+    at_once,
+    cached_clips,
+    names_in,
+)
 from msma.cli.show.tables import tell
 
 
 def ablate(
-    recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")],
+    recipe: RecipeArgument,
     manifest: ManifestOption,
     out: Annotated[Path, typer.Option("--out", help="A folder for the runs, ablation.json and ablation.csv.")],
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Networks of each ablation: seeds 0, 1, 2 ...")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Networks of each ablation, with seeds 0, 1, 2 ...")] = 3,
     only: Annotated[
-        str | None, typer.Option("--only", help="Some of the ablations: no_multiscale,concat. The recipe always.")
+        str | None, typer.Option("--only", help="Some of the ablations beside the recipe: no_multiscale,concat.")
     ] = None,
     ablations: Annotated[
         Path | None,
-        typer.Option("--ablations", help="Folder of their YAML files; by default `ablations` beside the recipe."),
+        typer.Option("--ablations", help="Folder of their YAML files; default: `ablations` beside the recipe."),
     ] = None,
-    severity: Annotated[int, typer.Option("--severity", min=1, max=5, help="Of the noise in the six scenarios.")] = 3,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value of the recipe: train.steps=500.")
-    ] = None,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    severity: Annotated[
+        int, typer.Option("--severity", min=1, max=5, help="Severity of the noise in the six scenarios.")
+    ] = 3,
+    overrides: SetOption = None,
+    format: FormatOption = "table",
     cache: CacheOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that read media or train networks; one a core.")
-    ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
+    workers: JobsOption = None,
+    cpu: CpuOption = False,
 ) -> None:
-    """Train a recipe and its ablations with several seeds and compare them, clean and in the six non-ideal scenarios.
+    """Train a recipe and its ablations, and compare them.
 
-    Called again, it goes on where it was.
+    Each with several seeds, on clean clips and in the six non-ideal scenarios. Called again, it resumes.
     """
     from msma.cli.show.ablation import show_checks, show_differences, show_table
     from msma.cli.show.progress import progress_bar
@@ -50,9 +59,8 @@ def ablate(
     from msma.training.ablation.runs import study
     from msma.training.ablation.table import ablation_table
 
-    check_choice("--format", format, ("table", "json"))
-    names = [name.strip() for name in (only or "").split(",") if name.strip()]
-    plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", names)
+    chosen = names_in(only) or []
+    plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
     for name, why in plan.left_out.items():
         tell(f"{name}: left out, it {why}")
     corpus = read_manifest(manifest)

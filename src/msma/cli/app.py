@@ -1,4 +1,4 @@
-"""Every command: its options, what it calls, and what it tells."""
+"""Every command, in groups and in the order of use."""
 
 from __future__ import annotations
 
@@ -26,37 +26,26 @@ from msma.cli.train import train
 from msma.cli.weights import weights_app
 
 app = typer.Typer(
-    help="Apparent Big Five personality from audiovisual clips that are not perfect.",
+    help="Apparent Big Five personality from imperfect audiovisual clips.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(prepare_app, name="prepare")
-app.add_typer(weights_app, name="weights")
-app.add_typer(export_app, name="export")
-
-COMMANDS = (
-    synth,
-    train,
-    predict,
-    explain,
-    report,
-    serve,
-    evaluate,
-    score,
-    compare,
-    robustness,
-    ablate,
-    calibrate,
-    crossval,
-    corruptions,
-    card,
-    share,
-    profile,
-    doctor,
-)
-for command in COMMANDS:
-    app.command()(command)
+GROUPS = {
+    "Predict": (predict, explain, report, serve),
+    "Data and encoders": (synth, prepare_app, weights_app),
+    "Train": (train, crossval, calibrate, ablate),
+    "Evaluate": (evaluate, score, compare, robustness, corruptions, profile),
+    "Share": (card, share, export_app),
+    "This machine": (doctor,),
+}
+"""In a group, the help lists commands before those with commands of their own."""
+for group, commands in GROUPS.items():
+    for command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, rich_help_panel=group)
+        else:
+            app.command(rich_help_panel=group)(command)
 
 
 @app.callback(invoke_without_command=True)

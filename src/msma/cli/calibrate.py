@@ -21,13 +21,16 @@ SHOWN_COVERAGE = 0.9
 def calibrate(
     model: Annotated[Path, typer.Option("--model", help="A run folder; calibration.json goes into it.")],
     manifest: ManifestOption,
-    split: Annotated[str, typer.Option("--split", help="Clips that the weights did not learn from.")] = "val",
-    clips: Annotated[int, typer.Option("--clips", min=10, help="Most clips to look at, by whole sources.")] = 400,
+    split: Annotated[str, typer.Option("--split", help="Held-out clips: val or test.")] = "val",
+    clips: Annotated[int, typer.Option("--clips", min=10, help="At most so many clips, by whole sources.")] = 400,
     cache: CacheOption = None,
     workers: WorkersOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """How wrong a model is on clips that it did not learn from, clean and worse: the intervals of its answers."""
+    """Fit prediction intervals on held-out clips.
+
+    The clips are predicted clean and corrupted; calibration.json in the run folder holds how far predictions were off.
+    """
     from msma.data.corpora.manifest import read_manifest
 
     corpus, loaded = read_manifest(manifest), uncalibrated(model, device)

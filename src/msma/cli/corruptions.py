@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from msma.cli.options import check_choice, refuse_input
+from msma.cli.options import names_in, refuse_input
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -22,25 +22,29 @@ COLUMNS = ("name", "family", "in training", "parameter", "1", "2", "3", "4", "5"
 
 def corruptions(
     preview: Annotated[
-        Path | None, typer.Option("--preview", help="Write a page (HTML) that shows them and lets one hear them.")
+        Path | None, typer.Option("--preview", help="Write a page (HTML) to look at them and listen to them.")
     ] = None,
-    only: Annotated[str | None, typer.Option("--only", help="Some of them: white_noise,no_audio.")] = None,
-    severity: Annotated[str | None, typer.Option("--severity", help="Of the page: 1 to 5; by default 1,3,5.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Some of the corruptions: white_noise,no_audio.")] = None,
+    severity: Annotated[
+        str | None, typer.Option("--severity", help="Severities on the page, 1 to 5; default: 1,3,5.")
+    ] = None,
     clip: Annotated[
         list[Path] | None,
         typer.Option(
-            "--clip", help="Of the page: a video file, and a second one as the other person; by default rendered."
+            "--clip", help="A video file for the page, and a second one as the other person; default: rendered."
         ),
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="Of the list: table, markdown or json.")] = "table",
+    format: Annotated[
+        Literal["table", "markdown", "json"], typer.Option("--format", help="How the list goes to stdout.")
+    ] = "table",
 ) -> None:
-    """Every corruption with its family, its levels at severity 1 to 5 and what it does."""
+    """List the corruptions, or preview them on a page.
+
+    Each with its family, its levels at severity 1 to 5 and what it does.
+    """
     from msma.corruptions.table import CORRUPTIONS, find_corruption
 
-    check_choice("--format", format, ("table", "markdown", "json"))
-    rows = (
-        [find_corruption(name.strip()) for name in only.split(",")] if only is not None else list(CORRUPTIONS.values())
-    )
+    rows = list(CORRUPTIONS.values()) if only is None else [find_corruption(name) for name in names_in(only) or ()]
     if preview is not None:
         if format != "table":
             raise typer.BadParameter("--format is for the list; a page is always HTML")

@@ -1,36 +1,46 @@
-"""`msma crossval`: a recipe on all clips of a corpus, each answered by networks that did not see its source."""
+"""`msma crossval`: a recipe on all clips of a corpus, each predicted by networks that did not see its source."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from msma.cli.options import CacheOption, ManifestOption, at_once, cached_clips, check_choice
+from msma.cli.options import (
+    CacheOption,
+    CpuOption,
+    FormatOption,
+    JobsOption,
+    ManifestOption,
+    RecipeArgument,
+    SetOption,
+    at_once,
+    cached_clips,
+)
 from msma.cli.score import tell_warnings
 from msma.cli.show.tables import tell
 
 
 def crossval(
-    recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/small_corpus.yaml.")],
+    recipe: RecipeArgument,
     manifest: ManifestOption,
     out: Annotated[Path, typer.Option("--out", help="A folder for the folds, evaluation.json and predictions.csv.")],
     folds: Annotated[str, typer.Option("--folds", help="How many folds by source, or source: one source each.")] = "5",
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="ridge: a ridge on the pooled features of the same backbones.")
+        Literal["ridge"] | None,
+        typer.Option("--baseline", help="Compare with a ridge on the pooled features of the same backbones."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value of the recipe: model.fusion=audio.")
-    ] = None,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    overrides: SetOption = None,
+    format: FormatOption = "table",
     cache: CacheOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that read media or train folds; one a core.")
-    ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
+    workers: JobsOption = None,
+    cpu: CpuOption = False,
 ) -> None:
-    """Cross-validate a recipe by source over all clips, whatever their split. Called again, it goes on where it was."""
+    """Cross-validate a recipe by source over a whole corpus.
+
+    All clips are used, whatever their split. Called again, it resumes.
+    """
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.scores import show_comparison, show_evaluation, show_folds, show_json
     from msma.config import load_recipe
@@ -39,11 +49,8 @@ def crossval(
     from msma.evaluation.result_file import write_evaluation
     from msma.training.crossval import cross_validate, crossval_json, evaluation_of
 
-    check_choice("--format", format, ("table", "json"))
     if not (folds == "source" or folds.isdecimal()):
         raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
-    if baseline is not None:
-        check_choice("--baseline", baseline, ("ridge",))
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     filled = cached_clips(corpus.rows, plan.clip, manifest, cache, workers)
     with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:

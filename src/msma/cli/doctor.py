@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from msma.cli.options import check_choice
+from msma.cli.options import FormatOption
 from msma.cli.show.tables import tell
 
 
-def doctor(format: Annotated[str, typer.Option("--format", help="table or json.")] = "table") -> None:
-    """What this machine has, and what is missing for which command. Exit code 1 only where nothing would work."""
+def doctor(format: FormatOption = "table") -> None:
+    """Check what this machine has, and what is missing.
+
+    The exit code is 1 only where nothing would work.
+    """
     from dataclasses import asdict
 
     from msma.cli.machine import examine
     from msma.cli.show.scores import show_json
 
-    check_choice("--format", format, ("table", "json"))
     findings = list(examine())
     if format == "json":
         show_json({"findings": [asdict(finding) for finding in findings]})

@@ -1,4 +1,4 @@
-"""`msma explain`: where the answer for a video comes from, as a page."""
+"""`msma explain`: what drove the prediction for a video, as a page."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ def explain(
     out: Annotated[Path, typer.Option("--out", help="The page (HTML).")],
     model: ModelOption = None,
     windows: Annotated[
-        int, typer.Option("--windows", min=1, help="Of a long video, how many windows, from its beginning.")
+        int, typer.Option("--windows", min=1, help="How many windows of a long video, from its start.")
     ] = 4,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Which modality and which seconds carried an answer, where the network looked, and what each scale adds."""
+    """Show which modality, seconds and scales drove a prediction.
+
+    The page also shows where the network attended.
+    """
     from msma.cli.show.progress import progress_bar
     from msma.files import written_whole
     from msma.prediction.explain import explain as explain_clip

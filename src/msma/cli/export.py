@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from msma.cli.options import RunOption
 from msma.cli.show.tables import tell
 
-export_app = typer.Typer(help="Write weights in a form that other programs run.", no_args_is_help=True)
+export_app = typer.Typer(name="export", help="Export weights for other runtimes (ONNX).", no_args_is_help=True)
 
 
 @export_app.callback()
@@ -19,16 +20,19 @@ def export() -> None: ...
 @export_app.command("onnx")
 def export_to_onnx(
     out: Annotated[Path, typer.Option("--out", help="A folder for model.onnx and what goes with it.")],
-    model: Annotated[Path | None, typer.Option("--model", help="A run folder; by default the bundled weights.")] = None,
+    model: RunOption = None,
 ) -> None:
-    """Write the network as ONNX, for `msma predict --runtime onnx`, and check its answers against those of torch."""
+    """Export the network as ONNX, and check it against torch.
+
+    The folder is for `msma predict --runtime onnx`.
+    """
     from msma.weights.checkpoint import load_weights
     from msma.weights.onnx_export import export_onnx
 
     found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
     tell(
         f"largest difference from torch: {found.largest_difference:.1g}, over {found.clips} random clips "
-        "of several lengths, some without sound or picture"
+        "of several lengths, some without audio or visual"
     )
     tell(f"time for a window of {found.window_s:g} s: {found.time_ratio:.2f} of torch's")
     tell(f"{found.bytes / 1e6:.1f} MB; next: msma predict CLIP --runtime onnx --model {out}")

@@ -1,9 +1,10 @@
-"""Options and steps that several commands share."""
+"""Arguments, options and steps that several commands share."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,29 +16,46 @@ if TYPE_CHECKING:
     from msma.data.corpora.manifest import Row
 
 ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
+RecipeArgument = Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one value of the recipe: train.steps=500. Repeatable.")
+]
 ModelOption = Annotated[
     str | None,
-    typer.Option(
-        "--model", help="A run folder, or owner/name on the Hugging Face hub; by default the bundled weights."
-    ),
+    typer.Option("--model", help="A run folder, or owner/name on the Hugging Face hub; default: the bundled weights."),
 ]
+RunOption = Annotated[Path | None, typer.Option("--model", help="A run folder; default: the bundled weights.")]
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache", help="Folder of decoded clips; by default beside the manifest.")
+    Path | None, typer.Option("--cache", help="Folder of decoded clips; default: beside the manifest.")
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes that read media; by default one a core.")
+    int | None, typer.Option("--workers", min=1, help="Processes that read media; default: one per core.")
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that read media or run networks; default: one per core."),
+]
+SplitOption = Annotated[str, typer.Option("--split", help="train, val or test.")]
+SlicesOption = Annotated[
+    str | None,
+    typer.Option("--slices", help="Columns of the manifest: gender,age_group; default: all with 2 to 20 values."),
+]
+FormatOption = Annotated[Literal["table", "json"], typer.Option("--format", help="How results go to stdout.")]
 FaceOption = Annotated[
-    str | None, typer.Option("--face", help="Whose face: largest, center, or whole for the whole picture.")
+    Literal["largest", "center", "whole"] | None,
+    typer.Option("--face", help="Whose face, or the whole frame; default: as in training."),
 ]
 YunetOption = Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")]
+LimitOption = Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200. Repeatable.")]
 AlphaOption = Annotated[
-    float, typer.Option("--alpha", help="Share of labels that the intervals may miss: 0.01 to 0.5.")
+    float, typer.Option("--alpha", help="Share of labels that prediction intervals may miss: 0.01 to 0.5.")
 ]
 LeastQualityOption = Annotated[
-    float, typer.Option("--least-quality", min=0.0, max=1.0, help="No answer where sound and picture are both of less.")
+    float,
+    typer.Option("--least-quality", min=0.0, max=1.0, help="Abstain where audio and visual are both of lower quality."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
+CpuOption = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
 
 
 def cached_clips(
@@ -70,23 +88,16 @@ def refuse_input(out: Path | None, *inputs: str | Path) -> None:
             raise MsmaError(f"{out}: is read, and would be overwritten; name another --out")
 
 
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise typer.BadParameter(f"{option} is one of {', '.join(choices)}, not {value!r}")
-
-
-def check_face(face: str | None) -> None:
-    if face is not None:
-        check_choice("--face", face, ("largest", "center", "whole"))
+def names_in(text: str | None) -> list[str] | None:
+    """`gender,age_group` -> names; None where nothing is given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def at_once(device: str | None, workers: int | None) -> int:
-    """How many processes run networks: as many as wanted, else one a core, or one on a GPU.
+    """How many processes run networks: as many as wanted, else one per core, or one on a GPU.
 
     Without a device, the GPU is used where there is one.
     """
-    import os
-
     import torch
 
     on_cpu = device == "cpu" if device is not None else not torch.cuda.is_available()

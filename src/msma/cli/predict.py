@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -12,10 +12,9 @@ from msma.cli.options import (
     DeviceOption,
     FaceOption,
     LeastQualityOption,
+    LimitOption,
     ModelOption,
     YunetOption,
-    check_choice,
-    check_face,
     refuse_input,
 )
 from msma.cli.show.tables import tell
@@ -24,11 +23,13 @@ from msma.cli.show.tables import tell
 def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Video files, folders or glob patterns.")],
     model: ModelOption = None,
-    format: Annotated[str, typer.Option("--format", help="table, json, jsonl or csv.")] = "table",
-    out: Annotated[Path | None, typer.Option("--out", help="Write the answers here instead of to stdout.")] = None,
+    format: Annotated[
+        Literal["table", "json", "jsonl", "csv"], typer.Option("--format", help="How predictions are written.")
+    ] = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the predictions here instead of to stdout.")] = None,
     face: FaceOption = None,
     yunet: YunetOption = None,
-    limits: Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200.")] = None,
+    limits: LimitOption = None,
     alpha: AlphaOption = 0.1,
     least_quality: LeastQualityOption = 0.1,
     device: DeviceOption = "cpu",
@@ -36,15 +37,18 @@ def predict(
         bool,
         typer.Option(
             "--keep-media",
-            help="For `msma report`: some face crops and the outline of the sound too; the file then holds pictures of "
-            "the person. With json and jsonl.",
+            help="Add some face crops and the outline of the audio for `msma report`; the file then holds images of "
+            "the person. Needs json or jsonl.",
         ),
     ] = False,
     runtime: Annotated[
-        str, typer.Option("--runtime", help="torch, or onnx for a folder written by `msma export onnx`.")
+        Literal["torch", "onnx"], typer.Option("--runtime", help="onnx is for a folder written by `msma export onnx`.")
     ] = "torch",
 ) -> None:
-    """Apparent Big Five of the person in each video: intervals, a status, the quality and use of picture and sound."""
+    """Predict the apparent Big Five of the person in each video.
+
+    With each prediction: its status and reasons, prediction intervals, and how much of audio and visual could be used.
+    """
     from msma.cli.show.predictions import writer_of
     from msma.cli.show.progress import progress_bar
     from msma.config import Limits, with_overrides
@@ -52,11 +56,8 @@ def predict(
     from msma.prediction.model import load, predict_each
     from msma.types import Status
 
-    check_choice("--format", format, ("table", "json", "jsonl", "csv"))
-    check_choice("--runtime", runtime, ("torch", "onnx"))
     if keep_media and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
-    check_face(face)
     files = media_files(paths)
     refuse_input(out, *files)
     loaded = load(
@@ -67,7 +68,7 @@ def predict(
         limits=with_overrides(Limits, limits or ()),
         alpha=alpha,
         least_quality=least_quality,
-        runtime="onnx" if runtime == "onnx" else "torch",
+        runtime=runtime,
     )
     answers = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:

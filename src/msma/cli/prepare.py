@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 KEYS_VARIABLE = "MSMA_KEYS"
 
-prepare_app = typer.Typer(help="Make a manifest of a labelled corpus.", no_args_is_help=True)
+prepare_app = typer.Typer(name="prepare", help="Make a manifest of a labelled corpus.", no_args_is_help=True)
 
 OutOption = Annotated[Path, typer.Option("--out", help="The manifest to write (CSV).")]
 MediaCheckOption = Annotated[
     bool,
-    typer.Option(help="Open every clip and leave out those that cannot be read; without, labels alone are enough."),
+    typer.Option(help="Open every clip and leave out those that cannot be read, or use labels alone."),
 ]
 
 
@@ -37,19 +37,22 @@ def prepare_chalearn(
     out: OutOption,
     key: Annotated[
         list[str] | None,
-        typer.Option(help=f"Key of encrypted archives; may be given again. Or one a line in {KEYS_VARIABLE}."),
+        typer.Option(help=f"Key of encrypted archives. Repeatable; or one per line in {KEYS_VARIABLE}."),
     ] = None,
     extract: Annotated[
-        Path | None, typer.Option(help="Folder that archives are unpacked to; by default `extracted` beside --out.")
+        Path | None, typer.Option(help="Folder that archives are unpacked to; default: `extracted` beside --out.")
     ] = None,
     columns: Annotated[
         list[Path] | None,
-        typer.Option(help="CSV or Parquet with further columns of the clips, such as gender; may be given again."),
+        typer.Option(help="CSV or Parquet with further columns of the clips, such as gender. Repeatable."),
     ] = None,
     clip_column: Annotated[str, typer.Option(help="Column of --columns that names the clips.")] = "clip",
     media_check: MediaCheckOption = True,
 ) -> None:
-    """Make a manifest of First Impressions V2 (archives, folders or both) or of a corpus made by `msma synth`."""
+    """Make a manifest of First Impressions V2, or of `msma synth`.
+
+    The corpus may be archives, folders or both.
+    """
     from msma.cli.show.progress import progress_bar
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import check_manifest_path
@@ -81,30 +84,30 @@ def prepare_chalearn(
 
 @prepare_app.command("table")
 def prepare_table(
-    table: Annotated[Path, typer.Argument(help="CSV or Parquet with one row a clip.")],
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet with one row per clip.")],
     out: OutOption,
     path_column: Annotated[str, typer.Option(help="Column of the media files.")],
     traits: Annotated[
         list[str] | None,
-        typer.Option(help="openness=COLUMN,extraversion=COLUMN,...; by default the columns with names of traits."),
+        typer.Option(help="openness=COLUMN,extraversion=COLUMN,...; default: columns named like traits."),
     ] = None,
     source_column: Annotated[
-        str | None, typer.Option(help="Column of the person or video, which no split may share; by default each clip.")
+        str | None, typer.Option(help="Column of the person or video, which no split may share; default: each clip.")
     ] = None,
     split_column: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Shares of train, val and test, drawn by source; by default 60,20,20.")
+        str | None, typer.Option(help="Shares of train, val and test, drawn by source; default: 60,20,20.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawn split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn split.")] = 0,
     range: Annotated[
-        str | None, typer.Option("--range", help="Lowest and highest score of the scale, such as 1,7; by default 0,1.")
+        str | None, typer.Option("--range", help="Lowest and highest score of the scale, such as 1,7; default: 0,1.")
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(help="Folder that paths are relative to; by default that of the table.")
+        Path | None, typer.Option(help="Folder that paths are relative to; default: that of the table.")
     ] = None,
     media_check: MediaCheckOption = True,
 ) -> None:
-    """Make a manifest of any corpus that has a table of its clips and their scores."""
+    """Make a manifest of any corpus with a table of clips and scores."""
     from msma.data.corpora.manifest import check_manifest_path
     from msma.data.corpora.table import Layout, find_table
 

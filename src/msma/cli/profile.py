@@ -1,15 +1,15 @@
-"""`msma profile`: what an answer costs, stage by stage and variant by variant."""
+"""`msma profile`: what a prediction costs, stage by stage and variant by variant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msma.cli.options import check_choice, refuse_input
+from msma.cli.options import RunOption, refuse_input
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -17,27 +17,25 @@ if TYPE_CHECKING:
 
 
 def profile(
-    model: Annotated[
-        Path | None, typer.Option("--model", help="A run folder, whose variants are measured; by default the bundled.")
-    ] = None,
+    model: RunOption = None,
     clip: Annotated[
-        Path | None, typer.Option("--clip", help="A video to answer for; by default 15 s in 720p are rendered.")
+        Path | None, typer.Option("--clip", help="A video to predict; default: 15 s in 720p are rendered.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="Write all rows here, as JSON, with the network and the clip configuration that they are of."
-        ),
+        typer.Option("--out", help="Write all rows here, as JSON, with the configuration of network and clip."),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", help="One variant; may be given again.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="One variant. Repeatable.")] = None,
     device: Annotated[
-        list[str] | None, typer.Option("--device", help="cpu or cuda; by default both, where there is a GPU.")
+        Literal["cpu", "cuda"] | None,
+        typer.Option("--device", help="Where to measure; default: on both, where there is a GPU."),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="How often each stage is timed.")] = 20,
 ) -> None:
-    """Parameters, multiply-adds, time and memory of each stage from the file to the answer, for variants of a network.
+    """Measure parameters, time and memory of each stage.
 
-    Times are of this machine as it is now: their shares are more telling than the milliseconds.
+    From the file to the prediction, for variants of a network. Times are of this machine as it is now: their shares
+    are more telling than the milliseconds.
     """
     from dataclasses import asdict
 
@@ -49,9 +47,7 @@ def profile(
     from msma.files import write_json
     from msma.weights.checkpoint import load_weights
 
-    devices = device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    for name in devices:
-        check_choice("--device", name, ("cpu", "cuda"))
+    devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     if clip is not None:
         refuse_input(out, clip)
     config = load_weights(model).config

@@ -29,9 +29,7 @@ def report(
     ),
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", help="The weights that predicted, to show their labels too. The bundled ones are found."
-        ),
+        typer.Option("--model", help="The weights that predicted, to show their labels; default: the bundled weights."),
     ] = None,
 ) -> None:
     """Make an HTML page of predictions, or of a training run.

@@ -10,13 +10,15 @@ import typer
 from msma.cli.options import (
     CacheOption,
     DeviceOption,
+    FormatOption,
+    JobsOption,
     ManifestOption,
     ModelOption,
+    SlicesOption,
     at_once,
     cached_clips,
-    check_choice,
+    names_in,
 )
-from msma.cli.score import SlicesOption, names_in
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -27,22 +29,23 @@ def robustness(
     manifest: ManifestOption,
     out: Annotated[Path, typer.Option("--out", help="A folder for the cells, summary.json and the figures.")],
     suite: Annotated[
-        str, typer.Option("--suite", help="six scenarios, full (every corruption), or a YAML file of your own.")
+        str, typer.Option("--suite", help="six (scenarios), full (every corruption), or a YAML file of your own.")
     ] = "six",
     model: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="train, val, test or all.")] = "test",
     severity: Annotated[
-        str | None, typer.Option("--severity", help="One, as 3, or a range, as 1-5; six: 3, else all five.")
+        str | None, typer.Option("--severity", help="One (3) or a range (1-5); default: 3 for six, else 1-5.")
     ] = None,
     slices: SlicesOption = None,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that read media or run cells; one a core.")
-    ] = None,
+    format: FormatOption = "table",
+    workers: JobsOption = None,
     cache: CacheOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """How much of a model's skill is left when clips are corrupted. Called again, it goes on where it was."""
+    """Measure how much skill a model keeps on corrupted clips.
+
+    Called again, it resumes.
+    """
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.robustness import show_slices, show_summary
     from msma.cli.show.scores import show_json
@@ -59,7 +62,6 @@ def robustness(
     from msma.types import MsmaError
     from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
-    check_choice("--format", format, ("table", "json"))
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
     rows = rows_of_split(corpus, split)
     slice_columns(rows, names_in(slices))  # says so at once where one is not there
@@ -78,7 +80,7 @@ def robustness(
                 progress=report,
             )
     except KeyboardInterrupt:
-        tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command goes on with the others")
+        tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command resumes")
         raise typer.Exit(130) from None
     summary, weights = summarize(result), loaded.weights
     head = {

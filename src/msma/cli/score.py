@@ -11,10 +11,13 @@ import typer
 from msma.cli.options import (
     CacheOption,
     DeviceOption,
+    FormatOption,
     ManifestOption,
     ModelOption,
+    SlicesOption,
+    SplitOption,
     cached_clips,
-    check_choice,
+    names_in,
     refuse_input,
 )
 from msma.cli.show.tables import tell
@@ -24,12 +27,7 @@ if TYPE_CHECKING:
     from msma.evaluation.evaluation import Evaluation
     from msma.evaluation.predictions import Predictions
 
-SplitOption = Annotated[str, typer.Option("--split", help="train, val or test.")]
-FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
-SlicesOption = Annotated[
-    str | None,
-    typer.Option("--slices", help="Columns of the manifest, as gender,age_group; by default all with 2 to 20 values."),
-]
+ResultsOption = Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")]
 
 
 def evaluate(
@@ -38,22 +36,24 @@ def evaluate(
     split: SplitOption = "test",
     slices: SlicesOption = None,
     format: FormatOption = "table",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips that are loaded at once; changes no result.")] = 16,
+    out: ResultsOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips loaded at once; results do not depend on it.")] = 16,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that read; by default one a core for media.")
+        int | None, typer.Option("--workers", min=0, help="Processes that read clips; default: one per core for media.")
     ] = None,
     cache: CacheOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Score a model on a split: beside what is possible without media, by source and by group, with intervals."""
+    """Score a model on a split, beside media-free baselines.
+
+    By trait, by seen and unseen source and by group, with confidence intervals.
+    """
     from msma.cli.show.progress import progress_bar
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluate import evaluate as evaluate_model
     from msma.evaluation.evaluate import predict_split
     from msma.prediction.model import load
 
-    check_choice("--format", format, ("table", "json"))
     corpus, loaded = read_manifest(manifest), load(model, device=device)
     rows = corpus.split(split)
     filled = cached_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
@@ -68,28 +68,32 @@ def evaluate(
 
 def score(
     file: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A clip column and a column for each trait, of any tool.")
+        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV with a clip column and a column for each trait.")
     ],
     manifest: ManifestOption,
     split: SplitOption = "test",
     against: Annotated[
-        Path | None, typer.Option("--against", help="Other predictions: the paired difference on the common clips.")
+        Path | None,
+        typer.Option("--against", help="Other predictions: show the paired difference on the common clips."),
     ] = None,
     slices: SlicesOption = None,
     clip_column: Annotated[
-        str | None, typer.Option("--clip-column", help="Where the clips are named; by default clip, else path.")
+        str | None, typer.Option("--clip-column", help="The column that names the clips; default: clip, else path.")
     ] = None,
     trait_columns: Annotated[
         str | None, typer.Option("--trait-columns", help="Other names of columns: openness=o,neuroticism=n.")
     ] = None,
     clamp: Annotated[bool, typer.Option("--clamp", help="Move scores outside [0, 1] to the nearer end.")] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Missing, unknown, repeated or unusable clips are an error.")
+        bool, typer.Option("--strict", help="Missing, unknown, duplicated or unusable clips are an error.")
     ] = False,
     format: FormatOption = "table",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")] = None,
+    out: ResultsOption = None,
 ) -> None:
-    """Score the predictions of any tool as `msma evaluate` scores a model. Needs labels only, no media."""
+    """Score the predictions of any tool, from a CSV.
+
+    As `msma evaluate` scores a model, but no media is needed.
+    """
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.comparison import compare as compare_predictions
@@ -97,7 +101,6 @@ def score(
     from msma.evaluation.predictions import read_predictions
     from msma.evaluation.predictions_csv import Reading, parse_trait_columns
 
-    check_choice("--format", format, ("table", "json"))
     for name in ("predictions.csv", "evaluation.json"):
         refuse_input(out and out / name, manifest, file, *([against] if against else []))
     columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
@@ -117,7 +120,10 @@ def compare(
         list[Path], typer.Argument(help="Folders with an evaluation; the first is compared with the others.")
     ],
 ) -> None:
-    """Set evaluations of the same split side by side, with paired differences from the first."""
+    """Compare evaluations of the same split, clip by clip.
+
+    Side by side, with paired differences from the first.
+    """
     from msma.cli.show.scores import show_evaluations
     from msma.evaluation.result_file import read_evaluation
 
@@ -153,7 +159,3 @@ def tell_warnings(evaluation: Evaluation) -> None:
         tell(f"warning: {warning}")
     for column, reason in evaluation.unsliced.items():
         tell(f"no slices by {column}: it {reason}")
-
-
-def names_in(slices: str | None) -> list[str] | None:
-    return None if slices is None else [name.strip() for name in slices.split(",") if name.strip()]

@@ -12,22 +12,25 @@ from msma.cli.show.tables import tell
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
 LicenceOption = Annotated[
     str | None,
-    typer.Option("--licence", help="Of the weights, by its name on the hub: cc-by-nc-4.0. Known corpora have one."),
+    typer.Option("--licence", help="Licence of the weights, by its name on the hub; default: that of a known corpus."),
 ]
 OriginOption = Annotated[
     str | None,
-    typer.Option("--origin", help="Where clips and labels are from, in a sentence or two. Known corpora have one."),
+    typer.Option("--origin", help="Where clips and labels are from, in a sentence or two; default: of a known corpus."),
 ]
 
 
 def card(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="The file; by default README.md in RUN.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The card (Markdown); default: README.md in RUN.")] = None,
     repository: Annotated[str | None, typer.Option("--to", help="owner/name, where it will be shared.")] = None,
     licence: LicenceOption = None,
     origin: OriginOption = None,
 ) -> None:
-    """Make the card of a model from its results: evaluation, calibration, robustness; refused where one is missing."""
+    """Write the model card of a run from its results.
+
+    Evaluation, calibration and robustness: it is refused where one of them is missing.
+    """
     from msma.files import written_whole
     from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
@@ -43,11 +46,14 @@ def share(
     repository: Annotated[str, typer.Option("--to", help="owner/name on the Hugging Face hub.")],
     private: Annotated[bool, typer.Option("--private", help="Only you, or your organisation, can see it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, and send nothing.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="The folder; by default share in RUN.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for what is shared; default: share in RUN.")] = None,
     licence: LicenceOption = None,
     origin: OriginOption = None,
 ) -> None:
-    """Share a model on the Hugging Face hub: weights, configuration, calibration and card, and nothing else."""
+    """Share a model on the Hugging Face hub.
+
+    Weights, configuration, calibration and card, and nothing else.
+    """
     from msma.reports.card.share import written_folder
     from msma.weights.checkpoint import load_weights
     from msma.weights.hub import MOST_BYTES, named_repository, push

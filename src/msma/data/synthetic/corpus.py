@@ -110,7 +110,7 @@ def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float
     if not all(math.isfinite(shift) and abs(shift) <= LARGEST_BIAS for shift in label_bias.values()):
         raise MsmaError(f"a label bias is at most {LARGEST_BIAS:g}, upwards or downwards; scores are in [0, 1]")
     if label_bias and not hats:
-        raise MsmaError("labels can only be biased by a hat: add --hats to --label-bias")
+        raise MsmaError("labels can only be biased by a hat: add --attribute hat to --label-bias")
     return {trait: float(label_bias[trait]) for trait in TRAITS if label_bias.get(trait)}
 
 
