@@ -83,6 +83,12 @@ def test_every_link_to_a_file_leads_somewhere(path):
         assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_source_file_that_is_named_exists(path):
+    for name in re.findall(r"`([\w/]+\.py)\b", path.read_text(encoding="utf-8")):
+        assert any((folder / name).is_file() for folder in (ROOT, ROOT / "src" / "msma", ROOT / "tests")), name
+
+
 def test_every_make_target_that_is_named_exists():
     targets = set(re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
     assert set(re.findall(r"`?make ([a-z]+)", README)) <= targets

@@ -51,7 +51,7 @@ def test_the_papers_ablations_and_the_summarys_are_there():
         "no_multiscale", "no_spatial_scales", "no_temporal_scales", "one_temporal_scale", "wide_temporal_scales",
         "one_spatial_scale", "no_channel_attention", "concat", "audio", "visual", "no_modal_enhancement",
         "no_modality_dropout", "no_frame_dropout", "no_corruption", "no_room_noise", "no_missing_token",
-        "no_unimodal_readings", "quality_weighting", "no_imputation", "no_distillation",
+        "no_unimodal_outputs", "quality_weighting", "no_imputation", "no_distillation",
     }  # fmt: skip
 
 
