@@ -1,12 +1,13 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and how they are called."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 
@@ -30,3 +31,11 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     """
     with written_whole(path) as unfinished:
         unfinished.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def distinct_names(paths: Sequence[str]) -> list[str]:
+    """Each path by its shortest end that no other path has: the name of the file where that is unique."""
+    parts = [PurePath(path).parts or (path,) for path in paths]
+    ends = [[part[-length:] for length in range(1, len(part) + 1)] for part in parts]
+    times = Counter(end for whole in {tuple(of) for of in ends} for end in whole)
+    return [str(PurePath(*next((end for end in of if times[end] == 1), of[-1]))) for of in ends]

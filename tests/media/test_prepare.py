@@ -109,11 +109,11 @@ def test_frames_without_the_face_are_masked():
     assert used_shares(clip, inputs, CONFIG)["visual"] == 0.25
 
 
-def test_reasons_come_in_order(make_media):
+def test_the_reason_that_matters_most_is_first(make_media):
     clip = load_clip(make_media(seconds=6, audio_seconds=3, sound=lambda s: 1e-3 * np.sin(2000 * s)))
     first, *rest = degradations(clip, track_face(clip, CONFIG, NOBODY))
-    assert first.startswith("audio breaks off")
-    assert rest == ["audio is very quiet (-63 dBFS)", "no face found; the whole frame is used"]
+    assert first == "no face found; the whole frame is used"
+    assert [reason.split(" at")[0] for reason in rest] == ["audio breaks off", "audio is very quiet (-63 dBFS)"]
 
 
 def test_same_clip_same_inputs(make_media):

@@ -14,6 +14,7 @@ from msma.media.container import open_media
 from msma.media.faces import Detector, track_face
 from msma.media.frames import face_crops, whole_frames
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
+from msma.media.reasons import by_weight
 from msma.types import (
     AUDIO_STATISTICS,
     MODALITIES,
@@ -121,9 +122,9 @@ def placed(values: np.ndarray, slots: np.ndarray) -> np.ndarray:
 
 
 def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:
-    """Every reason why this window is less than perfect: reading, then sound, then face."""
+    """Every reason why this window is less than perfect, the one that matters most first."""
     level = level_reason(clip.waveform)
-    return (*clip.reasons, *([level] if level else []), *face.reasons)
+    return tuple(by_weight([*clip.reasons, *([level] if level else []), *face.reasons]))
 
 
 def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str, float]:
