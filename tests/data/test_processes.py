@@ -59,6 +59,20 @@ def named_or_die(job: Job) -> str:
     return f"{job.path} {square_or_die(job.number)}"
 
 
+def threads(_job: int) -> tuple[bool, int]:
+    """Whether torch was loaded before the work asked for it, and how many threads it takes."""
+    loaded = "torch" in sys.modules
+    import torch
+
+    return loaded, torch.get_num_threads()
+
+
+def test_a_process_loads_torch_only_for_work_that_needs_it_and_takes_one_thread(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    ((_, done),) = in_processes(threads, [0], workers=1)
+    assert done.result() == (False, 1)
+
+
 def test_jobs_are_done_here_or_in_processes_with_the_same_results():
     jobs = [Job(Path(f"{number}.json"), number) for number in (1, 2, 4)]
     here = list(each_done(named_or_die, jobs, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
-import torch
 
 from msma.types import MsmaError
 
@@ -113,8 +113,13 @@ def leave_interrupts(_worker: int = 0) -> None:
 
 
 def begin() -> None:
-    """What a process does first: one thread each, and no life without the process that waits for it."""
-    torch.set_num_threads(1)
+    """First thing in a process: take one thread, and no life without the process that waits for it.
+
+    Torch is not loaded for that: a process that decodes media never needs it.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, where the work loads it
+    if "torch" in sys.modules:  # by the user's script
+        sys.modules["torch"].set_num_threads(1)
     cv2.setNumThreads(1)
     leave_interrupts()
     parent = multiprocessing.parent_process()
