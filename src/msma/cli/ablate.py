@@ -17,6 +17,7 @@ from msma.cli.options import (
     SetOption,
     at_once,
     cached_clips,
+    check_out,
     names_in,
 )
 from msma.cli.show.tables import tell
@@ -59,6 +60,7 @@ def ablate(
     from msma.training.ablation.runs import study
     from msma.training.ablation.table import ablation_table
 
+    check_out(out, folder=True)
     chosen = names_in(only) or []
     plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
     for name, why in plan.left_out.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, cached_clips
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, cached_clips, check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def calibrate(
     """
     from msma.data.corpora.manifest import read_manifest
 
+    check_out(model / "calibration.json", option="--model")
     corpus, loaded = read_manifest(manifest), uncalibrated(model, device)
     filled = cached_clips(corpus.split(split), loaded.clip, manifest, cache, workers)
     calibrate_run(model, loaded, corpus, split, filled.entries, clips)

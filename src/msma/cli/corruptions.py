@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from msma.cli.options import names_in, refuse_input
+from msma.cli.options import check_out, names_in
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...]
     from msma.files import written_whole
     from msma.reports.contact_sheet import contact_sheet
 
-    refuse_input(out, *paths)
+    check_out(out, *paths, option="--preview")
     clip, donor = clips(paths)
     with progress_bar("corrupting", "corruptions") as report:
         page = contact_sheet(clip, rows, severities, donor=donor, progress=report)

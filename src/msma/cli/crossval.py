@@ -17,6 +17,7 @@ from msma.cli.options import (
     SetOption,
     at_once,
     cached_clips,
+    check_out,
 )
 from msma.cli.score import tell_warnings
 from msma.cli.show.tables import tell
@@ -51,6 +52,7 @@ def crossval(
 
     if not (folds == "source" or folds.isdecimal()):
         raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
+    check_out(out, folder=True)
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     filled = cached_clips(corpus.rows, plan.clip, manifest, cache, workers)
     with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import DeviceOption, ModelOption, refuse_input
+from msma.cli.options import DeviceOption, ModelOption, check_out
 from msma.cli.show.tables import tell
 
 
@@ -30,7 +30,7 @@ def explain(
     from msma.prediction.model import load
     from msma.reports.explanation import explanation_page
 
-    refuse_input(out, clip)
+    check_out(out, clip)
     loaded = load(model, device=device)
     with progress_bar("explaining", "seconds") as report:
         found = explain_clip(loaded, clip, most_windows=windows, progress=report)

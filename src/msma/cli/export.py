@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import RunOption
+from msma.cli.options import RunOption, check_out
 from msma.cli.show.tables import tell
 
 export_app = typer.Typer(name="export", help="Export weights for other runtimes (ONNX).", no_args_is_help=True)
@@ -29,6 +29,7 @@ def export_to_onnx(
     from msma.weights.checkpoint import load_weights
     from msma.weights.onnx_export import export_onnx
 
+    check_out(out, folder=True)
     found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
     tell(
         f"largest difference from torch: {found.largest_difference:.1g}, over {found.clips} random clips "

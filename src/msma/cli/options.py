@@ -67,25 +67,42 @@ def cached_clips(
     from msma.data.cache import fill_cache
 
     folder = cache or manifest.parent / "cache"
+    check_out(folder, folder=True, option="--cache")
     with progress_bar("decoding", "clips") as report:
         filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report)
     show_cache_report(filled)
     return filled
 
 
-def refuse_input(out: Path | None, *inputs: str | Path) -> None:
-    """Raises:
-    MsmaError: `out` is one of the files that are to be read, and would take its place.
+def check_out(out: Path | None, *inputs: str | Path, folder: bool = False, option: str = "--out") -> None:
+    """Refuse, before any work, a place that cannot take the file or the folder to be written.
+
+    Args:
+        inputs: files that are read, none of which may be overwritten.
+
+    Raises:
+        MsmaError: one line that names the place and the option that changes it.
     """
     from msma.types import MsmaError
 
+    if out is None:
+        return
+    if folder and out.exists() and not out.is_dir():
+        raise MsmaError(f"{out}: is a file; name a folder with {option}")
+    if not folder and out.is_dir():
+        raise MsmaError(f"{out}: is a folder; name a file with {option}")
+    home = next(place for place in ((out, *out.parents) if folder else out.parents) if place.exists())
+    if not home.is_dir():
+        raise MsmaError(f"{out}: {home} is a file and can hold no other; name another {option}")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise MsmaError(f"{out}: {home} cannot be written to; name another {option}")
     for one in inputs:
         try:
-            is_read = out is not None and out.samefile(one)
+            is_read = out.samefile(one)
         except (OSError, ValueError):  # one of them is not there, or can be no file's name
             continue
         if is_read:
-            raise MsmaError(f"{out}: is read, and would be overwritten; name another --out")
+            raise MsmaError(f"{out}: is read, and would be overwritten; name another {option}")
 
 
 def names_in(text: str | None) -> list[str] | None:

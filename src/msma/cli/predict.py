@@ -15,7 +15,7 @@ from msma.cli.options import (
     LimitOption,
     ModelOption,
     YunetOption,
-    refuse_input,
+    check_out,
 )
 from msma.cli.show.tables import tell
 
@@ -59,7 +59,7 @@ def predict(
     if keep_media and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
     files = media_files(paths)
-    refuse_input(out, *files)
+    check_out(out, *files)
     loaded = load(
         model,
         device=device,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import refuse_input
+from msma.cli.options import check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def prepare_chalearn(
     from msma.data.corpora.manifest import check_manifest_path
 
     check_manifest_path(out)
-    refuse_input(out, *(columns or ()))
+    check_out(out, *(columns or ()))
+    extract = extract or out.parent / "extracted"
+    check_out(extract, folder=True, option="--extract")
     keys = [*(key or ()), *os.environ.get(KEYS_VARIABLE, "").splitlines()]
     with ExitStack() as bars:
         bar: list[Callable[[int, int], None]] = []
@@ -68,11 +70,9 @@ def prepare_chalearn(
                 bar.append(bars.enter_context(progress_bar("unpacking", "MiB")))
             bar[0](done >> 20, total >> 20)
 
-        checker = media_checker(media_check)
-        extract = extract or out.parent / "extracted"
         found = find_chalearn(
             place,
-            checker,
+            media_checker(media_check),
             extract=extract,
             keys=keys,
             columns=columns or (),
@@ -112,7 +112,7 @@ def prepare_table(
     from msma.data.corpora.table import Layout, find_table
 
     check_manifest_path(out)
-    refuse_input(out, table)
+    check_out(out, table)
     if split is not None and split_column is not None:
         raise typer.BadParameter("--split draws the splits, --split-column reads them: give one of the two")
     train, val, test = numbers("--split", split or "60,20,20", 3)

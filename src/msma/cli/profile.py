@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from msma.cli.options import RunOption, refuse_input
+from msma.cli.options import RunOption, check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def profile(
     from msma.weights.checkpoint import load_weights
 
     devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    if clip is not None:
-        refuse_input(out, clip)
+    check_out(out, *([clip] if clip else []))
     config = load_weights(model).config
     with TemporaryDirectory() as folder:
         if clip is None:

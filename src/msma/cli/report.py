@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import refuse_input
+from msma.cli.options import check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def report(
     """
     from msma.files import written_whole
 
-    refuse_input(out, source)
+    check_out(out, source)
     if source.is_dir():
         from msma.reports.run.files import read_run
         from msma.reports.run.report import run_report

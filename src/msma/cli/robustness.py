@@ -17,6 +17,7 @@ from msma.cli.options import (
     SlicesOption,
     at_once,
     cached_clips,
+    check_out,
     names_in,
 )
 from msma.cli.show.tables import tell
@@ -62,6 +63,7 @@ def robustness(
     from msma.types import MsmaError
     from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
+    check_out(out, folder=True)
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
     rows = rows_of_split(corpus, split)
     slice_columns(rows, names_in(slices))  # says so at once where one is not there

@@ -17,8 +17,8 @@ from msma.cli.options import (
     SlicesOption,
     SplitOption,
     cached_clips,
+    check_out,
     names_in,
-    refuse_input,
 )
 from msma.cli.show.tables import tell
 
@@ -54,6 +54,9 @@ def evaluate(
     from msma.evaluation.evaluate import predict_split
     from msma.prediction.model import load
 
+    if out is None and model is not None and Path(model).is_dir():
+        out = Path(model) / split
+    check_out(out, folder=True)
     corpus, loaded = read_manifest(manifest), load(model, device=device)
     rows = corpus.split(split)
     filled = cached_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
@@ -62,8 +65,7 @@ def evaluate(
             loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
         )
     evaluation = evaluate_model(loaded, corpus, split, filled, predictions, names_in(slices))
-    run = None if model is None or loaded.weights.hub is not None else Path(model)
-    answer(evaluation, predictions, format, out or (run / split if run is not None else None))
+    answer(evaluation, predictions, format, out)
 
 
 def score(
@@ -101,8 +103,9 @@ def score(
     from msma.evaluation.predictions import read_predictions
     from msma.evaluation.predictions_csv import Reading, parse_trait_columns
 
+    check_out(out, folder=True)
     for name in ("predictions.csv", "evaluation.json"):
-        refuse_input(out and out / name, manifest, file, *([against] if against else []))
+        check_out(out and out / name, manifest, file, *([against] if against else []))
     columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
     reading, corpus = Reading(clip_column, columns, clamp, strict), read_manifest(manifest)
     read = read_predictions(file, corpus, split, reading)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from msma.cli.options import check_out
 from msma.cli.show.tables import tell
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
@@ -35,10 +36,12 @@ def card(
     from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
 
+    out = out or run / "README.md"
+    check_out(out)
     text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
-    with written_whole(out or run / "README.md") as path:
+    with written_whole(out) as path:
         path.write_text(text, encoding="utf-8")
-    tell(f"the card is {out or run / 'README.md'}")
+    tell(f"the card is {out}")
 
 
 def share(
@@ -60,6 +63,7 @@ def share(
 
     named_repository(repository)
     folder = out or run / "share"
+    check_out(folder, folder=True)
     written_folder(folder, load_weights(run), run, repository, licence=licence, origin=origin)
     tell(f"what is shared is in {folder}: {', '.join(MOST_BYTES)}")
     if dry_run:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from msma.cli.options import WorkersOption
+from msma.cli.options import WorkersOption, check_out
 from msma.cli.show.tables import tell
 
 
@@ -33,6 +33,7 @@ def synth(
     from msma.cli.show.progress import progress_bar
     from msma.data.synthetic.corpus import ATTRIBUTES, render_corpus
 
+    check_out(out, folder=True, option="OUT")
     bias = {} if label_bias is None else shifts_by_trait(label_bias)
     hats = attribute == "hat"
     with progress_bar("rendering", "clips") as report:

@@ -20,6 +20,7 @@ from msma.cli.options import (
     SetOption,
     WorkersOption,
     cached_clips,
+    check_out,
 )
 from msma.cli.show.tables import tell
 from msma.types import MsmaError
@@ -50,8 +51,11 @@ def train(
     from msma.cli.show.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
+    from msma.training.run import check_begun
     from msma.training.run import train as run_training
 
+    check_out(out, folder=True)
+    check_begun(out, resume)
     plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     rows = corpus.split("train") + corpus.split("val")
     filled = cached_clips(rows, plan.clip, manifest, cache, workers)

@@ -199,18 +199,27 @@ def keep(
         save_weights(run, config, tensors)
 
 
-def claim_run(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> None:
-    """Write down what the run is of (`recipe.yaml`, `corpus.json`), or check that the run to be resumed is of the same.
+def check_begun(run: Path, resume: bool) -> bool:
+    """Is there a run in the folder, to be resumed?
 
     Raises:
-        MsmaError: the folder holds a run already, or one of another recipe, corpus or weights.
+        MsmaError: it holds a run that is not to be resumed, or none where one is.
     """
     begun = (run / "state.pt").exists()
     if resume and not begun:
         raise MsmaError(f"{run}: nothing to resume; run without --resume")
     if begun and not resume:
-        raise MsmaError(f"{run}: holds a run already; go on with --resume or name another --out")
-    if not begun:
+        raise MsmaError(f"{run}: holds a run already; resume it with --resume or name another --out")
+    return begun
+
+
+def claim_run(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> None:
+    """Write down what the run is of (`recipe.yaml`, `corpus.json`), or check that the run to be resumed is of the same.
+
+    Raises:
+        MsmaError: as `check_begun`, or the run is of another recipe, corpus or weights.
+    """
+    if not check_begun(run, resume):
         with written_whole(run / "recipe.yaml") as path:
             path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
         with written_whole(run / "corpus.json") as path:
