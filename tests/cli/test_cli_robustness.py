@@ -133,7 +133,7 @@ def test_ctrl_c_says_how_to_go_on_and_keeps_what_is_done(run, tmp_path, monkeypa
         patch.setattr(suite, "run_cell", interrupted)
         result = run(tmp_path)
     assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
+    assert "the same command resumes" in result.stderr
     assert len(list((tmp_path / "cells").iterdir())) == 4
     assert run(tmp_path).exit_code == 0
 

@@ -125,8 +125,8 @@ def test_the_predictions_of_crossval_are_compared_as_others_are(corpus, tmp_path
     ("arguments", "told"),
     [
         (("--folds", "many"), "--folds is a number or source"),
-        (("--baseline", "lasso"), "--baseline is one of ridge"),
-        (("--format", "xml"), "--format is one of table, json"),
+        (("--baseline", "lasso"), "'lasso' is not one of 'ridge'"),
+        (("--format", "xml"), "'xml' is not one of 'table', 'json'"),
     ],
 )
 def test_a_mistake_in_an_option_is_told_before_any_work(corpus, tmp_path, arguments, told):
