@@ -16,7 +16,7 @@ from msma.media.audio import log_mel
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.media.faces import Detector, track_face
 from msma.media.prepare import degradations, prepare, used_shares
-from msma.model.tensors import Features, collate, collate_features, inputs_of
+from msma.model.tensors import Features, collate, inputs_of
 from msma.types import Clip, InputArrays, MediaInfo, MsmaError, RawWindow
 
 CONFIG = ClipConfig(crop_size=16, mels=8)
@@ -161,7 +161,7 @@ def features_of(frames: int, tokens: int, linear: bool = True) -> Features:
 @settings(max_examples=25, deadline=None)
 def test_collating_features_pads_and_masks_only(sizes):
     windows = [features_of(*size) for size in sizes]
-    batch = collate_features(windows)
+    batch = collate(windows)
     for index, window in enumerate(windows):
         t, length = len(window.frame_mask), len(window.audio_mask)
         assert torch.equal(batch.visual[index, :t], window.visual)
@@ -180,7 +180,7 @@ def test_collating_features_pads_and_masks_only(sizes):
 
 
 def test_linear_answers_that_not_all_clips_have_are_left_to_the_network():
-    assert collate_features([features_of(1, 1), features_of(2, 2, linear=False)]).linear is None
+    assert collate([features_of(1, 1), features_of(2, 2, linear=False)]).linear is None
 
 
 def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it():

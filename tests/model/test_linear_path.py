@@ -15,9 +15,9 @@ from tiny_hf import TINY
 
 from msma.config import ModelConfig
 from msma.media.prepare import prepare
-from msma.model.linear_path import READINGS, answer_of, pool
+from msma.model.linear_path import AVAILABLE, linear_prediction, pool
 from msma.model.msma_net import MsMANet
-from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
+from msma.model.tensors import Features, Inputs, collate, inputs_of
 
 CONFIG = CLIP.model_copy(update={"mels": 20})
 VIT = {"config": {"model_type": "vit", "image_size": 16, "patch_size": 8, **TINY}}
@@ -53,9 +53,11 @@ def without_steps(net: MsMANet) -> MsMANet:
 
 def filled_at_random(net: MsMANet) -> MsMANet:
     generator = torch.Generator().manual_seed(3)
-    for reading in READINGS:
+    for reading in AVAILABLE:
         shape = getattr(net.linear_path, f"{reading}_weights").shape
-        net.linear_path.fill(reading, 0.003 * torch.randn(shape, generator=generator), torch.full((5,), 0.5))
+        net.linear_path.fill(
+            reading, weights=0.003 * torch.randn(shape, generator=generator), bias=torch.full((5,), 0.5)
+        )
     return net
 
 
@@ -63,7 +65,7 @@ def filled_with_constants(net: MsMANet) -> MsMANet:
     """Each reading answers a number of its own, whatever it reads: 0.2, 0.4 and 0.8."""
     for reading, answer in (("both", 0.2), ("audio", 0.4), ("visual", 0.8)):
         weights = torch.zeros_like(getattr(net.linear_path, f"{reading}_weights"))
-        net.linear_path.fill(reading, weights, torch.full((5,), answer))
+        net.linear_path.fill(reading, weights=weights, bias=torch.full((5,), answer))
     return net
 
 
@@ -134,14 +136,14 @@ def test_the_answers_from_one_modality_alone_start_from_its_own_reading(batch):
     named = net(batch, return_intermediates=True).intermediates
     torch.testing.assert_close(named["audio_traits"], torch.full((3, 5), 0.4))
     torch.testing.assert_close(named["visual_traits"], torch.full((3, 5), 0.8))
-    torch.testing.assert_close(named["first"], torch.full((3, 5), 0.2))
+    torch.testing.assert_close(named["linear_prediction"], torch.full((3, 5), 0.2))
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat", "audio", "visual"])
 def test_with_a_head_of_zeros_the_answer_is_the_linear_one(batch, fusion):
     net = without_steps(filled_at_random(network(fusion)))
-    pooled, reading = pool(net.features(batch)), fusion if fusion in READINGS else "both"
-    features = torch.cat([pooled[modality] for modality in READINGS[reading]], dim=1)
+    pooled, reading = pool(net.features(batch)), fusion if fusion in AVAILABLE else "both"
+    features = torch.cat([pooled[modality] for modality in AVAILABLE[reading]], dim=1)
     path = net.linear_path
     expected = features @ getattr(path, f"{reading}_weights") + getattr(path, f"{reading}_bias")
     assert (expected[0] - expected[1]).abs().min() > 1e-4
@@ -190,7 +192,9 @@ def test_answers_that_are_known_already_are_taken_instead(batch):
 
 def test_answer_of_nothing_is_that_of_both():
     answers = torch.arange(12.0).reshape(4, 3, 1).expand(4, 3, 5)
-    chosen = answer_of(torch.tensor([list(PRESENT[what]) for what in ("both", "audio", "visual", "nothing")]), answers)
+    chosen = linear_prediction(
+        torch.tensor([list(PRESENT[what]) for what in ("both", "audio", "visual", "nothing")]), answers
+    )
     assert chosen[:, 0].tolist() == [0, 4, 8, 9]
 
 
@@ -227,8 +231,8 @@ def test_the_features_of_a_clip_in_a_padded_batch_give_the_answer_of_the_clip_al
             **{f.name: None if f.name == "linear" else getattr(short, f.name)[0] for f in fields(Features)}
         )
         other = Features(**{f.name: None if f.name == "linear" else getattr(long, f.name)[0] for f in fields(Features)})
-        together = net(collate_features([alone, other])).traits[0]
-        torch.testing.assert_close(together, net(collate_features([alone])).traits[0], atol=1e-5, rtol=0)
+        together = net(collate([alone, other])).traits[0]
+        torch.testing.assert_close(together, net(collate([alone])).traits[0], atol=1e-5, rtol=0)
 
 
 def test_without_its_backbones_a_network_answers_from_features_and_gives_their_tensors_back():

@@ -233,7 +233,7 @@ def test_a_network_of_one_modality_gives_the_other_no_quality_and_no_weight(fusi
 BRANCHES = [f"{modality}_{stage}" for modality in ("audio", "visual") for stage in ("spatial", "temporal")]
 NAMED = {
     *(f"{branch}_{part}" for branch in BRANCHES for part in ("scale_0", "scale_1", "scale_2", "channel_attention")),
-    *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "first"),
+    *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "linear_prediction"),
     *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual"),
 }
 

@@ -13,9 +13,9 @@ from planted import CACHED, planted_corpus
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.features import fill_features, read_features
 from msma.metrics import ccc
-from msma.model.linear_path import BOX, READINGS, LinearPath
+from msma.model.linear_path import AVAILABLE, BOX, LinearPath
 from msma.model.msma_net import MsMANet
-from msma.model.tensors import Features, collate_features
+from msma.model.tensors import Features, collate
 from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features, shrunk_tensors
 from msma.training.loop import logit, new_network
 from msma.training.ridge import MIN_ROWS, Shrinkage, shrunk
@@ -52,7 +52,7 @@ def fitted(pooled: Pooled, rows: list[Row]) -> tuple[LinearPath, dict[str, torch
 
 def answers(path: LinearPath, reading: str, pooled: Pooled) -> np.ndarray:
     blocks = (pooled.audio, pooled.visual)
-    features = torch.from_numpy(np.concatenate([blocks[m] for m in READINGS[reading]], axis=1)).float()
+    features = torch.from_numpy(np.concatenate([blocks[m] for m in AVAILABLE[reading]], axis=1)).float()
     return (features @ getattr(path, f"{reading}_weights") + getattr(path, f"{reading}_bias")).double().numpy()
 
 
@@ -64,7 +64,7 @@ def same(one: LinearPath, other: LinearPath, *readings: str) -> bool:
 def test_every_reading_is_fitted_to_its_modalities():
     pooled, rows = pooled_at_random(all_present())
     path, held_out = fitted(pooled, rows)
-    for place, reading in enumerate(READINGS):
+    for place, reading in enumerate(AVAILABLE):
         apart = np.array([held_out[row.clip][place].tolist() for row in rows])
         assert ccc(answers(path, reading, pooled), targets(rows)).mean() > 0.6
         assert ccc(apart, targets(rows)).mean() > 0.6
@@ -88,8 +88,8 @@ def test_a_clip_that_lacks_a_modality_is_left_out_of_the_readings_of_it(lacking,
     garbage = Pooled(pooled.audio.copy(), pooled.visual.copy(), present, pooled.groups)
     (garbage.audio, garbage.visual)[lacking][::5] = 1e3
     changed, held_out_changed = fitted(garbage, rows)
-    assert same(path, changed, *READINGS)
-    place = list(READINGS).index(other)
+    assert same(path, changed, *AVAILABLE)
+    place = list(AVAILABLE).index(other)
     assert all(torch.equal(held_out[clip][place], held_out_changed[clip][place]) for clip in held_out)
     without, _ = fitted(pooled.rows(np.flatnonzero(present.all(axis=1))), [r for i, r in enumerate(rows) if i % 5])
     assert same(path, without, "both", reading)
@@ -157,8 +157,8 @@ def test_a_feature_counts_up_to_half_a_width_beyond_the_range_of_the_fit():
     pooled, rows = pooled_at_random(all_present())
     path, _ = fitted(pooled, rows)
     least, most = pooled.audio.min(axis=0), pooled.audio.max(axis=0)
-    np.testing.assert_allclose(path.audio_most.numpy(), most + (most - least) / 2, rtol=1e-5)
-    np.testing.assert_allclose(path.audio_least.numpy(), least - (most - least) / 2, rtol=1e-5)
+    np.testing.assert_allclose(path.audio_max.numpy(), most + (most - least) / 2, rtol=1e-5)
+    np.testing.assert_allclose(path.audio_min.numpy(), least - (most - least) / 2, rtol=1e-5)
 
 
 # in a network
@@ -175,7 +175,7 @@ def kept(tmp_path_factory) -> tuple[list[Row], dict[str, Path]]:
 
 def batch(kept: tuple[list[Row], dict[str, Path]]) -> Features:
     rows, files = kept
-    return collate_features([read_features(files[row.clip])[0] for row in rows])
+    return collate([read_features(files[row.clip])[0] for row in rows])
 
 
 def network_on(kept: tuple[list[Row], dict[str, Path]]) -> MsMANet:
@@ -208,7 +208,7 @@ def test_shrunk_tensors_in_a_network_answer_what_shrunk_says(kept, by):
     mean = network.head.prior.double().numpy()
     with torch.inference_mode():
         before = network(features, return_intermediates=True)
-        first, traits = before.intermediates["first"].double().numpy(), before.traits.double().numpy()
+        first, traits = before.intermediates["linear_prediction"].double().numpy(), before.traits.double().numpy()
         network.load_state_dict(shrunk_tensors(network, by))
         after = network(features).traits.double().numpy()
     steps = logit(traits) - logit(first)

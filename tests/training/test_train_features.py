@@ -21,7 +21,7 @@ from msma.data.features import read_features
 from msma.evaluation.evaluate import predict_split
 from msma.media.prepare import prepare
 from msma.metrics import all_metrics, ccc
-from msma.model.tensors import collate, collate_features, inputs_of
+from msma.model.tensors import collate, inputs_of
 from msma.prediction.model import load
 from msma.training import loop
 from msma.training.run import train
@@ -70,7 +70,7 @@ def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_hel
     train(CACHED, *corpus, tmp_path, cpu=True)
     clips = given["clips"]
     seen = torch.stack([clips[0, index][0].linear for index in range(len(clips))])[:, 1].numpy()
-    batch = collate_features([read_features(clips.files[row.clip])[0] for row in clips.rows])
+    batch = collate([read_features(clips.files[row.clip])[0] for row in clips.rows])
     fitted = given["network"].linear_path(batch)[:, 1].numpy()
     target = targets(clips.rows)
     assert ccc(fitted, target).mean() > ccc(seen, target).mean() > 0.6
@@ -206,7 +206,7 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
     for path in features_of(entries).iterdir():
         features, _ = read_features(path)
         with torch.inference_mode():
-            output = model.weights.network(collate_features([features]))
+            output = model.weights.network(collate([features]))
         by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()] = output.traits[0].tolist()
     for row in manifest.split("val"):
         (raw,) = cached_windows(entries[row.clip])

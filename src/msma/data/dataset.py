@@ -17,7 +17,7 @@ from msma.data.augment import at_progress, degraded_inputs, masked
 from msma.data.cache_entry import cached_windows, read_notes
 from msma.data.corpora.manifest import Row
 from msma.media.prepare import prepare
-from msma.model.tensors import Features, Inputs, collate, collate_features, inputs_of
+from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MODALITIES, MsmaError
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
@@ -95,9 +95,8 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 
 def collate_items(items: Sequence[Item]) -> Batch:
     windows, targets, qualities, clean = zip(*items, strict=True)
-    together = collate if isinstance(windows[0], Inputs) else collate_features
     before = [] if clean[0] is None else clean
-    return together([*windows, *before]), torch.stack(targets), torch.stack(qualities)
+    return collate([*windows, *before]), torch.stack(targets), torch.stack(qualities)
 
 
 def each_batch(loader: Iterable[T]) -> Iterator[T]:

@@ -29,7 +29,7 @@ from msma.data.synthetic.render import Format, render_clip
 from msma.media.clip import load_windows
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.prepare import prepare
-from msma.model.linear_path import READINGS
+from msma.model.linear_path import AVAILABLE
 from msma.model.msma_net import MsMANet, features_of
 from msma.model.tensors import collate, inputs_of
 from msma.types import MsmaError, RawWindow
@@ -207,10 +207,10 @@ def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
 
     def audio_backbone(one: Known) -> None:
         one["there"] = one["inputs"].to(device)
-        one["sound"] = network.sound_maps(one["there"])
+        one["sound"] = network.audio_maps(one["there"])
 
     def visual_backbone(one: Known) -> None:
-        one["features"] = features_of(one["there"], one["sound"], network.picture_maps(one["there"]))
+        one["features"] = features_of(one["there"], one["sound"], network.visual_maps(one["there"]))
 
     def audio_encoder(one: Known) -> None:
         one["audio"], _ = network.encode_audio(one["features"])
@@ -257,11 +257,11 @@ def parameters_of(network: MsMANet) -> dict[str, int]:
 
 
 def linear_weights(path: nn.Module | None) -> list[Tensor]:
-    """Weights and biases of every reading of the linear path; empty without one."""
+    """Weights and biases of every map of the linear path; empty without one."""
     if path is None:
         return []
     named = dict(path.named_buffers())
-    return [named[f"{reading}_{part}"] for reading in READINGS for part in ("weights", "bias")]
+    return [named[f"{available}_{part}"] for available in AVAILABLE for part in ("weights", "bias")]
 
 
 def count(module: nn.Module | None) -> int:

@@ -1,4 +1,4 @@
-"""The two branches: frames or sound → backbone → feature maps → spatial scales → tokens → temporal scales."""
+"""The two branches: frames or audio → backbone → feature maps → spatial scales → tokens → temporal scales."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from msma.model.layers import ChannelNorm, time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
 
 BANDS = 8
-"""A sound's map is pooled to this many bands, if it has more."""
+"""An audio map is pooled to this many bands, if it has more."""
 
 
 class VisualEncoder(nn.Module):
-    """A picture becomes a token of `grid` x `grid` cells: where matters in a face."""
+    """A frame becomes a token of `grid` x `grid` cells: where matters in a face."""
 
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
@@ -36,15 +36,12 @@ class VisualEncoder(nn.Module):
 
     def maps(self, frames: UInt8[Tensor, "b t 3 s s"]) -> Float[Tensor, "b t c g g"]:
         assert self.backbone is not None
-        pictures = rearrange(frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
-        maps = F.adaptive_avg_pool2d(self.backbone(pictures), (self.grid, self.grid))
+        every_frame = rearrange(frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
+        maps = F.adaptive_avg_pool2d(self.backbone(every_frame), (self.grid, self.grid))
         return rearrange(maps, "(b t) c h w -> b t c h w", b=frames.shape[0])
 
     def forward(
-        self,
-        maps: Float[Tensor, "b t c g g"],
-        boxes: Float[Tensor, "b t 4"],
-        mask: Bool[Tensor, "b t"],
+        self, maps: Float[Tensor, "b t c g g"], boxes: Float[Tensor, "b t 4"], mask: Bool[Tensor, "b t"]
     ) -> tuple[Float[Tensor, "b t d"], dict[str, Tensor]]:
         batch, frames = mask.shape
         maps = self.narrow(rearrange(maps, "b t c h w -> (b t) c h w"))
@@ -57,6 +54,8 @@ class VisualEncoder(nn.Module):
 
 
 class AudioEncoder(nn.Module):
+    """A step of the backbone's map becomes a token of its bands."""
+
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
         self.backbone: AudioBackbone | None = audio_backbone(config.audio_backbone, config.audio_architecture, clip)
@@ -87,7 +86,7 @@ class AudioEncoder(nn.Module):
 
 
 def narrowing(channels: int, backbone: str, config: ModelConfig) -> tuple[nn.Module, int]:
-    """Brings the many and variously scaled channels of a pretrained backbone to `map_channels`."""
+    """A layer from the many and variously scaled channels of a pretrained backbone to `map_channels`, and how many."""
     if backbone == "small":
         return nn.Identity(), channels
     norm = ChannelNorm(channels)

@@ -28,14 +28,11 @@ class CrossAttention(nn.Module):
         self.feed_forward = FeedForward(width, dropout)
 
     def forward(
-        self,
-        tokens: Float[Tensor, "b l d"],
-        context: Float[Tensor, "b j d"],
-        context_mask: Bool[Tensor, "b j"],
+        self, tokens: Float[Tensor, "b l d"], context: Float[Tensor, "b j d"], context_mask: Bool[Tensor, "b j"]
     ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b g l j"]]:
-        """Returns the enriched tokens and the attention map (g heads; each row sums to 1 over what the mask keeps).
+        """The enriched tokens and the attention map (g heads; each row sums to 1 over what the mask keeps).
 
-        At least one context token of each clip must be kept.
+        At least one context token of each clip must be valid.
         """
         q = rearrange(self.query(self.norm_query(tokens)), "b l (g e) -> b g l e", g=self.heads)
         k, v = rearrange(
@@ -49,7 +46,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossAttentionFusion(nn.Module):
-    """Sound listens to picture and picture to sound, each from the other's tokens before fusion."""
+    """Audio attends to visual and visual to audio, each to the other's tokens before fusion."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -65,8 +62,5 @@ class CrossAttentionFusion(nn.Module):
     ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b t d"], dict[str, Tensor]]:
         fused_audio, attention_av = self.audio_from_visual(audio, visual, visual_mask)
         fused_visual, attention_va = self.visual_from_audio(visual, audio, audio_mask)
-        return (
-            fused_audio,
-            fused_visual,
-            {"attention_audio_to_visual": attention_av, "attention_visual_to_audio": attention_va},
-        )
+        attention = {"attention_audio_to_visual": attention_av, "attention_visual_to_audio": attention_va}
+        return fused_audio, fused_visual, attention

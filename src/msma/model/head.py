@@ -1,4 +1,4 @@
-"""The trait head: fully connected, five traits in [0, 1], as a step away from a first answer."""
+"""The trait head: fully connected, five traits in [0, 1], as a residual in logits on a linear prediction."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from msma.types import TRAITS
 
 
 class TraitHead(nn.Module):
-    """A step away from a first answer: the prior (mean of the training labels) or that of the linear path.
-
-    Where nothing at all is present no step is taken.
-    """
+    """A residual on what the linear path predicts, or on the mean-label baseline; none where nothing is present."""
 
     prior: Tensor
+    """The mean-label baseline: the mean of the training labels."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -25,7 +23,7 @@ class TraitHead(nn.Module):
         self.register_buffer("prior", torch.full((len(TRAITS),), 0.5))
 
     def forward(
-        self, summary: Float[Tensor, "b d"], anything: Bool[Tensor, " b"], first: Float[Tensor, "b 5"]
+        self, summary: Float[Tensor, "b d"], anything: Bool[Tensor, " b"], linear: Float[Tensor, "b 5"]
     ) -> Float[Tensor, "b 5"]:
-        step = self.layers(summary) * anything[:, None]
-        return torch.sigmoid(torch.logit(first, eps=1e-4) + step)
+        residual = self.layers(summary) * anything[:, None]
+        return torch.sigmoid(torch.logit(linear, eps=1e-4) + residual)

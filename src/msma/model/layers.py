@@ -1,4 +1,4 @@
-"""Small parts that several stages share. Every one is safe under masks: what is masked changes nothing."""
+"""Small layers that several stages share. Every one is safe under masks: what is masked changes nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class AttentiveStatistics(nn.Module):
         self.project = nn.Linear(2 * width, width)
 
     def forward(self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-        """At least one token of each clip must be kept by the mask."""
+        """At least one token of each clip must be valid by the mask."""
         tokens = self.norm(tokens)
         scores = self.score(tokens).masked_fill(~mask[..., None], float("-inf"))
         weights = scores.softmax(dim=1)
@@ -82,29 +82,18 @@ class AttentiveStatistics(nn.Module):
 
 
 def keep(maps: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b w"]) -> Float[Tensor, "b c h w"]:
-    """Zero the masked columns (time steps of sound), as if the clip ended there."""
+    """Maps with the masked columns (time steps of audio) zero, as if the clip ended there."""
     return maps * mask[:, None, None, :].to(maps.dtype)
 
 
 def masked_mean(tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-    """Mean over the kept tokens; zeros where none is kept."""
-    kept = mask[..., None].to(tokens.dtype)
-    return (tokens * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+    """Mean over the valid tokens; zeros where none is valid."""
+    valid = mask[..., None].to(tokens.dtype)
+    return (tokens * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
 
 def time_embedding(times_s: Float[Tensor, " l"], width: int) -> Float[Tensor, "l d"]:
-    """Sinusoids over seconds (periods from 0.5 s to 60 s), so that picture and sound share one clock."""
+    """Sinusoids over seconds (periods from 0.5 s to 60 s), so that audio and visual share one clock."""
     periods_s = torch.logspace(math.log10(0.5), math.log10(60.0), width // 2, device=times_s.device)
     angles = 2 * math.pi * times_s[:, None] / periods_s
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-def keep_norm_statistics(network: nn.Module) -> None:
-    """Put every BatchNorm in evaluation mode; to be called from `train` of a pretrained network.
-
-    Its statistics are part of what was learned. Those of a small batch of faces, 15 s of one person each, would depend
-    on who is beside whom in the batch, and would differ from what evaluation uses.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()

@@ -1,6 +1,6 @@
 """The linear path: a ridge regression on pooled backbone features, from which the rest of the network steps away.
 
-Ours, for small corpora: with tens of clips, a linear reading of good features is hard to beat and easy to ruin.
+Ours, for small corpora: with tens of clips, a linear map of good features is hard to beat and easy to ruin.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from msma.model.layers import masked_mean
 from msma.model.tensors import Features
 from msma.types import TRAITS
 
-READINGS = {"both": (0, 1), "audio": (0,), "visual": (1,)}
-"""What is present → the modalities that are read (indices into MODALITIES)."""
-
-
-ANYTHING = 1e30
+AVAILABLE = {"both": (0, 1), "audio": (0,), "visual": (1,)}
+"""What is available → the modalities that are read (indices into MODALITIES)."""
+UNBOUNDED = 1e30
 BOX = 4
 """Numbers of a face's box, which count as channels."""
 
 
 class LinearPath(nn.Module):
-    """One linear map for each reading, fitted in closed form (`msma.training.ridge`), not by gradient."""
+    """A bimodal and two unimodal linear maps, fitted in closed form (`msma.training.ridge`), not by gradient."""
 
     both_weights: Tensor
     lowest: Tensor
@@ -33,47 +31,41 @@ class LinearPath(nn.Module):
     def __init__(self, audio_channels: int, visual_channels: int) -> None:
         super().__init__()
         widths = (2 * audio_channels, 2 * (visual_channels + BOX) if visual_channels else 0)
-        for reading, modalities in READINGS.items():
+        for available, modalities in AVAILABLE.items():
             width = sum(widths[m] for m in modalities)
-            self.register_buffer(f"{reading}_weights", torch.zeros(width, len(TRAITS)))
-            self.register_buffer(f"{reading}_bias", torch.full((len(TRAITS),), 0.5))
+            self.register_buffer(f"{available}_weights", torch.zeros(width, len(TRAITS)))
+            self.register_buffer(f"{available}_bias", torch.full((len(TRAITS),), 0.5))
             # Of the features that it was fitted to. Further out a line says nothing: strange clips would get 0 or 1.
-            self.register_buffer(f"{reading}_least", torch.full((width,), -ANYTHING))
-            self.register_buffer(f"{reading}_most", torch.full((width,), ANYTHING))
+            self.register_buffer(f"{available}_min", torch.full((width,), -UNBOUNDED))
+            self.register_buffer(f"{available}_max", torch.full((width,), UNBOUNDED))
         self.register_buffer("lowest", torch.zeros(len(TRAITS)))
         self.register_buffer("highest", torch.ones(len(TRAITS)))
 
     def forward(self, features: Features) -> Float[Tensor, "b 3 5"]:
-        """The answer of each reading, in the order of READINGS, within the range of the labels of the fit."""
+        """Predictions in the order of AVAILABLE, within the range of the labels of the fit."""
         pooled = [values.to(self.both_weights.dtype) for values in pool(features)]
+        predictions = []
         with torch.autocast(features.audio.device.type, enabled=False):  # what was solved in full precision
-            answers = [
-                torch.cat([pooled[m] for m in modalities], dim=1).clamp(
-                    getattr(self, f"{reading}_least"), getattr(self, f"{reading}_most")
+            for available, modalities in AVAILABLE.items():
+                weights, bias, low, high = (
+                    getattr(self, f"{available}_{p}") for p in ("weights", "bias", "min", "max")
                 )
-                @ getattr(self, f"{reading}_weights")
-                + getattr(self, f"{reading}_bias")
-                for reading, modalities in READINGS.items()
-            ]
-        return torch.stack(answers, dim=1).clamp(self.lowest, self.highest)
+                values = torch.cat([pooled[m] for m in modalities], dim=1).clamp(low, high)
+                predictions.append(values @ weights + bias)
+        return torch.stack(predictions, dim=1).clamp(self.lowest, self.highest)
 
-    def fill(self, reading: str, weights: Float[Tensor, "p 5"], bias: Float[Tensor, " 5"]) -> None:
-        getattr(self, f"{reading}_weights").copy_(weights)
-        getattr(self, f"{reading}_bias").copy_(bias)
-
-    def bound(self, reading: str, least: Float[Tensor, " p"], most: Float[Tensor, " p"]) -> None:
-        """The range of each pooled feature; beyond it, the end of the range counts."""
-        getattr(self, f"{reading}_least").copy_(least)
-        getattr(self, f"{reading}_most").copy_(most)
+    def fill(self, available: str, **values: Tensor) -> None:
+        """Set `weights` (p, 5) and `bias` (5,), or `min` and `max` (p,): beyond these the end of the range counts."""
+        for name, value in values.items():
+            getattr(self, f"{available}_{name}").copy_(value)
 
 
 def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv"]]:
-    """Mean and standard deviation over the kept time of every channel: audio; visual, with the place of the face."""
-    sound = features.audio.mean(dim=2).transpose(1, 2)
-    pictures = features.visual.mean(dim=(3, 4))
-    if pictures.shape[2]:
-        pictures = torch.cat([pictures, features.boxes], dim=2)
-    return statistics(sound, features.audio_mask), statistics(pictures, features.frame_mask)
+    """Mean and standard deviation over the valid time of every channel: audio; visual, with the place of the face."""
+    audio, visual = features.audio.mean(dim=2).transpose(1, 2), features.visual.mean(dim=(3, 4))
+    if visual.shape[2]:
+        visual = torch.cat([visual, features.boxes], dim=2)
+    return statistics(audio, features.audio_mask), statistics(visual, features.frame_mask)
 
 
 def pooled_blocks(channels: tuple[int, ...]) -> list[np.ndarray]:
@@ -90,8 +82,8 @@ def statistics(tokens: Float[Tensor, "b l c"], mask: Tensor) -> Float[Tensor, "b
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
-def answer_of(present: Tensor, answers: Float[Tensor, "b 3 5"]) -> Float[Tensor, "b 5"]:
-    """The answer of the reading that fits what is present `(b, 2)`; of `both` where nothing is."""
+def linear_prediction(present: Tensor, predictions: Float[Tensor, "b 3 5"]) -> Float[Tensor, "b 5"]:
+    """The prediction from what is present `(b, 2)`; of `both` where nothing is."""
     audio, visual = present.unbind(dim=1)
-    reading = torch.where(audio & ~visual, 1, torch.where(visual & ~audio, 2, 0))
-    return answers[torch.arange(answers.shape[0], device=answers.device), reading]
+    available = torch.where(audio & ~visual, 1, torch.where(visual & ~audio, 2, 0))
+    return predictions[torch.arange(predictions.shape[0], device=predictions.device), available]

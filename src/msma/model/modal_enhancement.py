@@ -14,7 +14,7 @@ from torch import Tensor, nn
 class MissingToken(nn.Module):
     """Puts one learned token where a modality is missing: never zeros that look like data.
 
-    Not `learned`, it only keeps the place: for a network of one modality, whose answer without it is the prior.
+    Not `learned`, it only keeps the place: for a network of one modality, which without it predicts the baseline.
     """
 
     token: Tensor
@@ -36,9 +36,9 @@ class MissingToken(nn.Module):
 
 
 class QualityHead(nn.Module):
-    """Reads the quality of a modality off statistics of its signal; 1 is clean. Learns the severity that is injected.
+    """Quality of a modality from statistics of its signal; 1 is clean. Learns the severity that is injected.
 
-    It does not see the tokens: they tell who is there and what is done, and little of noise that was pooled away.
+    It does not see the tokens: they show who is there and what is done, and little of noise that was pooled away.
     """
 
     def __init__(self, statistics: int, width: int = 64) -> None:

@@ -14,7 +14,7 @@ from msma.model.encoders import AudioEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion
 from msma.model.head import TraitHead
 from msma.model.layers import AttentiveStatistics
-from msma.model.linear_path import BOX, LinearPath, answer_of
+from msma.model.linear_path import BOX, LinearPath, linear_prediction
 from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
 from msma.model.tensors import Features, Inputs, ModelOutput
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
@@ -31,12 +31,15 @@ class Branch:
     """Predicted, of what is present."""
 
 
+STATISTICS = ("audio_statistics", "visual_statistics")
+
+
 class MsMANet(nn.Module):
     """The whole network. `fusion: audio | visual` reads that modality only: the other one's encoder is not built.
 
-    `forward` reads a batch as it is. With `return_intermediates` it also gives every named intermediate; a network that
-    reads both modalities then also gives `audio_traits` and `visual_traits`, its answers from one of them alone, and
-    `imputed_audio` and `imputed_visual`, what it puts in the place of the other, from the same encoder pass.
+    With `return_intermediates`, `forward` also gives every named intermediate; a network that reads both modalities
+    then also gives its unimodal outputs `audio_traits` and `visual_traits`, and `imputed_audio` and `imputed_visual`,
+    what it puts in the place of the other modality, from the same encoder pass.
     """
 
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
@@ -47,22 +50,20 @@ class MsMANet(nn.Module):
         self.reads = (config.fusion,) if config.fusion in MODALITIES else MODALITIES
         self.audio_encoder = AudioEncoder(config, clip) if "audio" in self.reads else None
         self.visual_encoder = VisualEncoder(config, clip) if "visual" in self.reads else None
-        self.missing = per_modality(
-            lambda: MissingToken(width, learned=config.missing_token and self.reads == MODALITIES)
-        )
+        bimodal = self.reads == MODALITIES
+        self.missing = per_modality(lambda: MissingToken(width, learned=config.missing_token and bimodal))
         statistics = {"audio": AUDIO_STATISTICS, "visual": VISUAL_STATISTICS}
         self.quality_head = nn.ModuleDict({modality: QualityHead(statistics[modality]) for modality in self.reads})
         crosses = config.fusion == "cross_attention"
         self.fusion = CrossAttentionFusion(width, config.heads, config.dropout) if crosses else None
         self.pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
-        imputes = config.imputation and self.reads == MODALITIES
-        self.imputer = per_modality(lambda: Imputer(width)) if imputes else None
+        self.imputer = per_modality(lambda: Imputer(width)) if config.imputation and bimodal else None
         self.linear_path = LinearPath(*self.channels) if config.linear_path else None
         self.head = TraitHead(2 * width, config.dropout)
 
     @property
     def channels(self) -> tuple[int, int]:
-        """Of the maps of the audio and the visual backbone; 0 where one is not read."""
+        """Channels of the maps of the audio and the visual backbone; 0 where one is not read."""
         audio, visual = self.audio_encoder, self.visual_encoder
         return (0 if audio is None else audio.channels, 0 if visual is None else visual.channels)
 
@@ -74,11 +75,9 @@ class MsMANet(nn.Module):
 
     def take_backbones(self) -> dict[str, Tensor]:
         """Take the backbones out, to train on Features without dragging them along; returns their tensors by name."""
-        encoders = {"audio_encoder": self.audio_encoder, "visual_encoder": self.visual_encoder}
-        taken = {}
-        for name, encoder in encoders.items():
-            if encoder is not None and encoder.backbone is not None:
-                taken |= {f"{name}.backbone.{key}": tensor for key, tensor in encoder.backbone.state_dict().items()}
+        taken = {name: tensor for name, tensor in self.state_dict().items() if ".backbone." in name}
+        for encoder in (self.audio_encoder, self.visual_encoder):
+            if encoder is not None:
                 encoder.backbone = None
         return taken
 
@@ -100,26 +99,26 @@ class MsMANet(nn.Module):
         return replace(output, intermediates=named)
 
     def features(self, inputs: Inputs) -> Features:
-        """The backbones on their own: what can be kept where they are frozen."""
-        return features_of(inputs, self.sound_maps(inputs), self.picture_maps(inputs))
+        """The backbones on their own: what can be cached where they are frozen."""
+        return features_of(inputs, self.audio_maps(inputs), self.visual_maps(inputs))
 
-    def sound_maps(self, inputs: Inputs) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
-        """Of the audio backbone, and which steps of them are kept; without channels where sound is not read."""
+    def audio_maps(self, inputs: Inputs) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+        """Maps of the audio backbone, and which of their steps are valid; without channels where it is not read."""
         if self.audio_encoder is None:
             return torch.zeros(inputs.present.shape[0], 0, 1, 1, device=inputs.present.device), inputs.mel_mask[:, :1]
         return self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
 
-    def picture_maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
-        """Of the visual backbone; without channels where pictures are not read."""
+    def visual_maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
+        """Maps of the visual backbone; without channels where it is not read."""
         if self.visual_encoder is None:
             return torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device)
         return self.visual_encoder.maps(inputs.frames)
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
-        """What the linear path answers by itself, by reading."""
-        return (
-            self.linear_path(features) if self.linear_path is not None and features.linear is None else features.linear
-        )
+        """Predictions of the linear path, bimodal and unimodal; None without one."""
+        if features.linear is not None or self.linear_path is None:
+            return features.linear
+        return self.linear_path(features)
 
     def read(
         self, audio: Branch, visual: Branch, linear: Float[Tensor, "b 3 5"] | None = None
@@ -132,15 +131,13 @@ class MsMANet(nn.Module):
         stand_in = self.impute(summaries)
         weights = modality_weights(quality.detach(), present, self.by_quality)
         fused = torch.where(present[..., None], 2 * weights[..., None] * summaries, stand_in)
-        first = self.first_answer(present, linear)
-        traits = self.head(fused.flatten(1), present.any(dim=1), first)
-        named = attention | {"summaries": summaries, "stand_in": stand_in, "fused": fused, "first": first}
+        anything = present.any(dim=1)
+        base = self.head.prior.expand(present.shape[0], -1)
+        if linear is not None:
+            base = torch.where(anything[:, None], linear_prediction(present, linear), base)
+        traits = self.head(fused.flatten(1), anything, base)
+        named = attention | {"summaries": summaries, "stand_in": stand_in, "fused": fused, "linear_prediction": base}
         return ModelOutput(traits, quality, weights), named
-
-    def first_answer(self, present: Bool[Tensor, "b 2"], linear: Float[Tensor, "b 3 5"] | None) -> Float[Tensor, "b 5"]:
-        """What the head steps away from: the answer of the linear path to what is present, or the prior."""
-        prior = self.head.prior.expand(present.shape[0], -1)
-        return prior if linear is None else torch.where(present.any(dim=1)[:, None], answer_of(present, linear), prior)
 
     def encode_audio(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
         if self.audio_encoder is None:
@@ -171,16 +168,17 @@ class MsMANet(nn.Module):
         return replace(branch, tokens=tokens, mask=mask)
 
     def fuse(self, audio: Branch, visual: Branch) -> tuple[Float[Tensor, "b 2 d"], dict[str, Tensor]]:
-        """One summary a modality, enriched by the other one where fusion is by cross-attention."""
+        """One summary per modality, enriched by the other one where fusion is by cross-attention."""
         a, v, attention = audio.tokens, visual.tokens, {}
         if self.fusion is not None:
             a, v, attention = self.fusion(a, audio.mask, v, visual.mask)
-        summaries = [self.summary("audio", a, audio.mask), self.summary("visual", v, visual.mask)]
+        summaries = [
+            self.pool[modality](tokens, mask)
+            if modality in self.reads
+            else tokens[:, 0]  # zeros where it is never read
+            for modality, tokens, mask in (("audio", a, audio.mask), ("visual", v, visual.mask))
+        ]
         return torch.stack(summaries, dim=1), attention
-
-    def summary(self, modality: str, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d"]:
-        """Of a modality that is never read, nothing (zeros)."""
-        return self.pool[modality](tokens, mask) if modality in self.reads else tokens[:, 0]
 
     def impute(self, summaries: Float[Tensor, "b 2 d"]) -> Float[Tensor, "b 2 d"]:
         """What stands in for a missing modality: what its learned token gave, and an estimate from the other one."""
@@ -191,20 +189,11 @@ class MsMANet(nn.Module):
 
 
 def features_of(
-    inputs: Inputs, sound: tuple[Float[Tensor, "b c2 h l"], Bool[Tensor, "b l"]], pictures: Float[Tensor, "b t c g g"]
+    inputs: Inputs, audio: tuple[Float[Tensor, "b c2 h l"], Bool[Tensor, "b l"]], visual: Float[Tensor, "b t c g g"]
 ) -> Features:
     """Maps of the backbones, with what else of a clip the rest of the network reads."""
-    maps, mask = sound
-    return Features(
-        visual=pictures,
-        boxes=inputs.boxes,
-        frame_mask=inputs.frame_mask,
-        audio=maps,
-        audio_mask=mask,
-        present=inputs.present,
-        audio_statistics=inputs.audio_statistics,
-        visual_statistics=inputs.visual_statistics,
-    )
+    passed = {name: getattr(inputs, name) for name in ("boxes", "frame_mask", "present", *STATISTICS)}
+    return Features(visual=visual, audio=audio[0], audio_mask=audio[1], **passed)
 
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:

@@ -17,7 +17,7 @@ from msma.model.layers import ChannelAttention, keep, masked_mean
 class SpatialScales(nn.Module):
     """Over space: depthwise convolutions of several kernel sizes on a feature map.
 
-    For audio the map is mel x time, and `mask` keeps padding out; pictures need none.
+    For audio the map is mel x time, and `mask` keeps padding out; frames need none.
     """
 
     def __init__(self, channels: int, kernels: tuple[int, ...], channel_attention: bool) -> None:
@@ -59,8 +59,7 @@ class TemporalScales(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
-        kept = self.norm(tokens) * mask[..., None].to(tokens.dtype)
-        x = rearrange(kept, "b l d -> b d l")
+        x = rearrange(self.norm(tokens) * mask[..., None].to(tokens.dtype), "b l d -> b d l")
         scales = [rearrange(torch.relu(branch(x)), "b d l -> b l d") for branch in self.branches]
         named = {f"temporal_scale_{i}": scale for i, scale in enumerate(scales)}
         mixed = self.mix(torch.cat(scales, dim=-1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -14,26 +15,20 @@ from msma.types import SILENCE, InputArrays
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the network sees. Tensors of one window, or of a batch when a leading axis `b` is there."""
+    """The arrays of InputArrays as tensors: of one window, or of a batch when a leading axis `b` is there."""
 
     frames: UInt8[Tensor, "*b t 3 s s"]
-    """Face crops, RGB."""
     boxes: Float[Tensor, "*b t 4"]
-    """Centre x, centre y, width, height of the face as a share of the picture."""
     frame_mask: Bool[Tensor, "*b t"]
     log_mel: Float[Tensor, "*b m f"]
-    """Scaled to about [-1, 1]; silence is -1."""
     mel_mask: Bool[Tensor, "*b f"]
     waveform: Float[Tensor, "*b n"]
-    """Mono, 16 kHz; zeros where there is no sound; n = f * samples of a hop."""
     present: Bool[Tensor, "*b 2"]
-    """Audio, visual: is there anything to use at all?"""
     audio_statistics: Float[Tensor, "*b k2"]
-    """Of the signal itself, for the quality head (`msma.media.quality_statistics`); zeros where it is missing."""
     visual_statistics: Float[Tensor, "*b k3"]
 
     def to(self, device: torch.device | str) -> Inputs:
-        return Inputs(**moved(self, device))
+        return moved(self, device)
 
 
 @dataclass(frozen=True)
@@ -52,20 +47,15 @@ class Features:
     audio_statistics: Float[Tensor, "*b k2"]
     visual_statistics: Float[Tensor, "*b k3"]
     linear: Float[Tensor, "*b 3 5"] | None = None
-    """Answers of the linear path where they are known already: in training, for clips that it was not fitted to."""
+    """Predictions of the linear path where they are known: in training, for clips that it was not fitted to."""
 
     def to(self, device: torch.device | str) -> Features:
-        return Features(**moved(self, device))
-
-
-def moved(tensors: Inputs | Features, device: torch.device | str) -> dict[str, Any]:
-    named = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
-    return {name: None if tensor is None else tensor.to(device) for name, tensor in named.items()}
+        return moved(self, device)
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """The answer of the network for a batch."""
+    """The predictions of the network for a batch."""
 
     traits: Float[Tensor, "b 5"]
     """In [0, 1], OCEAN order."""
@@ -77,49 +67,43 @@ class ModelOutput:
     """Every named intermediate, where asked for."""
 
 
+Windows = TypeVar("Windows", Inputs, Features)
+TIME_AXES = {
+    **dict.fromkeys(("frames", "visual", "boxes", "frame_mask", "mel_mask", "waveform", "audio_mask"), 0),
+    "log_mel": 1,
+    "audio": 2,
+}
+"""Which axis of a window's tensor is time."""
+
+
 def inputs_of(window: InputArrays) -> Inputs:
     """The arrays of a window as tensors that share their memory."""
     return Inputs(**{field.name: torch.from_numpy(getattr(window, field.name)) for field in fields(Inputs)})
 
 
-def collate(windows: list[Inputs]) -> Inputs:
+def collate(windows: Sequence[Windows]) -> Windows:
     """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
-    frames = max(len(window.frames) for window in windows)
-    steps = max(window.log_mel.shape[-1] for window in windows)
-    samples = max(window.waveform.shape[-1] for window in windows)
-    return Inputs(
-        frames=torch.stack([pad(window.frames, 0, frames) for window in windows]),
-        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
-        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
-        log_mel=torch.stack([pad(window.log_mel, 1, steps, SILENCE) for window in windows]),
-        mel_mask=torch.stack([pad(window.mel_mask, 0, steps) for window in windows]),
-        waveform=torch.stack([pad(window.waveform, 0, samples) for window in windows]),
-        present=torch.stack([window.present for window in windows]),
-        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
-        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
-    )
+    batch = {}
+    for field in fields(windows[0]):
+        tensors = [getattr(window, field.name) for window in windows]
+        if any(tensor is None for tensor in tensors):
+            batch[field.name] = None
+            continue
+        if (axis := TIME_AXES.get(field.name)) is not None:
+            longest = max(tensor.shape[axis] for tensor in tensors)
+            value = SILENCE if field.name == "log_mel" else 0.0
+            tensors = [pad(tensor, axis, longest, value) for tensor in tensors]
+        batch[field.name] = torch.stack(tensors)
+    return replace(windows[0], **batch)
 
 
-def collate_features(windows: list[Features]) -> Features:
-    """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
-    frames = max(len(window.frame_mask) for window in windows)
-    tokens = max(len(window.audio_mask) for window in windows)
-    linear = [window.linear for window in windows if window.linear is not None]
-    return Features(
-        visual=torch.stack([pad(window.visual, 0, frames) for window in windows]),
-        boxes=torch.stack([pad(window.boxes, 0, frames) for window in windows]),
-        frame_mask=torch.stack([pad(window.frame_mask, 0, frames) for window in windows]),
-        audio=torch.stack([pad(window.audio, 2, tokens) for window in windows]),
-        audio_mask=torch.stack([pad(window.audio_mask, 0, tokens) for window in windows]),
-        present=torch.stack([window.present for window in windows]),
-        audio_statistics=torch.stack([window.audio_statistics for window in windows]),
-        visual_statistics=torch.stack([window.visual_statistics for window in windows]),
-        linear=torch.stack(linear) if len(linear) == len(windows) else None,
-    )
-
-
-def pad(tensor: torch.Tensor, axis: int, length: int, value: float = 0) -> torch.Tensor:
+def pad(tensor: Tensor, axis: int, length: int, value: float = 0.0) -> Tensor:
     """Lengthen `axis` to `length` with `value`."""
     shape = list(tensor.shape)
     shape[axis] = length - shape[axis]
     return torch.cat([tensor, tensor.new_full(shape, value)], dim=axis)
+
+
+def moved(windows: Windows, device: torch.device | str) -> Windows:
+    tensors = {field.name: getattr(windows, field.name) for field in fields(windows)}
+    return replace(windows, **{name: None if tensor is None else tensor.to(device) for name, tensor in tensors.items()})

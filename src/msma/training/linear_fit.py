@@ -14,9 +14,9 @@ from torch import Tensor
 from msma.data.corpora.manifest import Row, targets
 from msma.data.features import read_features
 from msma.metrics import labelled_traits
-from msma.model.linear_path import READINGS, LinearPath, pool, pooled_blocks
+from msma.model.linear_path import AVAILABLE, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
-from msma.model.tensors import collate_features
+from msma.model.tensors import collate
 from msma.training.ridge import MIN_ROWS, Shrinkage, fit_linear
 
 MARGIN = 0.5
@@ -54,7 +54,7 @@ def pooled_features(rows: Sequence[Row], files: dict[str, Path], network: MsMANe
     """The pooled features of each row; `network` is what they were computed with."""
     audio, visual, present = [], [], []
     for row in rows:
-        features = collate_features([read_features(files[row.clip])[0]])
+        features = collate([read_features(files[row.clip])[0]])
         sound, pictures = pool(features)
         audio.append(sound[0].double().numpy())
         visual.append(pictures[0].double().numpy())
@@ -72,8 +72,8 @@ def fit_linear_path(
     """
     target = targets(rows)
     labelled = np.flatnonzero(labelled_traits(target))
-    held_out = np.tile(prior, (len(rows), len(READINGS), 1))
-    for place, (reading, modalities) in enumerate(READINGS.items()):
+    held_out = np.tile(prior, (len(rows), len(AVAILABLE), 1))
+    for place, (available, modalities) in enumerate(AVAILABLE.items()):
         features, blocks = pooled.of(modalities), pooled.blocks(modalities)
         usable = np.flatnonzero(pooled.present[:, modalities].all(axis=1))
         sources = [rows[int(index)].source for index in usable]
@@ -84,8 +84,9 @@ def fit_linear_path(
             weights[:, labelled], bias[labelled] = fit.weights, fit.bias
             held_out[:, place] = features @ weights + bias
             held_out[usable[:, None], place, labelled] = fit.held_out
-            path.bound(reading, *(torch.from_numpy(end).float() for end in widened_range(features[usable])))
-        path.fill(reading, torch.from_numpy(weights).float(), torch.from_numpy(bias).float())
+            low, high = (torch.from_numpy(end).float() for end in widened_range(features[usable]))
+            path.fill(available, min=low, max=high)
+        path.fill(available, weights=torch.from_numpy(weights).float(), bias=torch.from_numpy(bias).float())
     known = np.vstack([np.where(np.isnan(target), prior, target), prior])
     lowest, highest = known.min(axis=0), known.max(axis=0)
     path.lowest.copy_(torch.from_numpy(lowest))
@@ -111,7 +112,7 @@ def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
     prior = tensors["head.prior"]
     for end in ("lowest", "highest"):
         tensors[f"linear_path.{end}"] = prior + by.spread * (tensors[f"linear_path.{end}"] - prior)
-    for reading in READINGS:
+    for reading in AVAILABLE:
         tensors[f"linear_path.{reading}_weights"] *= by.spread
         tensors[f"linear_path.{reading}_bias"] = prior + by.spread * (tensors[f"linear_path.{reading}_bias"] - prior)
     return tensors

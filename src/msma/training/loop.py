@@ -247,7 +247,7 @@ def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: 
             output = network(inputs.to(device), return_intermediates=True)
             assert output.intermediates is not None
             traits.append(output.traits.cpu().double().numpy())
-            firsts.append(output.intermediates["first"].cpu().double().numpy())
+            firsts.append(output.intermediates["linear_prediction"].cpu().double().numpy())
     return Answers(np.concatenate(traits), np.concatenate(firsts))
 
 

@@ -390,9 +390,9 @@ SPOKEN = {"model_type": "wav2vec2"} | TINY | CONVOLUTIONS
 @pytest.mark.parametrize(
     ("kept", "problem"),
     [
-        (None, "its architecture is not known"),
-        ({}, "its architecture is not known"),
-        ({"config": "vit"}, "its architecture is not known"),
+        (None, "its architecture is unknown"),
+        ({}, "its architecture is unknown"),
+        ({"config": "vit"}, "its architecture is unknown"),
         ({"config": {}}, "models of type 'None' are not read; take a vision model such as"),
         ({"config": {"model_type": "evil"}}, "models of type 'evil' are not read"),
         ({"config": {"model_type": ["vit"]}}, "are not read"),
@@ -404,7 +404,7 @@ SPOKEN = {"model_type": "wav2vec2"} | TINY | CONVOLUTIONS
         ({"config": VIT | {"model_type": "vit_mae"}}, "'vit_mae' are not read"),  # hides part of its input at random
         ({"config": VIT | {"model_type": "yolos"}}, "'yolos' are not read"),  # has other tokens at the end
         ({"config": BERT}, "'bert' are not read"),
-        ({"config": SPOKEN}, "gives no map and no token for each patch"),
+        ({"config": SPOKEN}, "has no map and no token for each patch"),
         ({"config": VIT, "preprocessor": {"rescale_factor": 1.0}}, "does not bring pixels to"),
     ],
 )

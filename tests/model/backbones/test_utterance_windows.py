@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msma.model.backbones.utterance_windows import STEP, WINDOW, kept_windows, sample_mask, window_count
+from msma.model.backbones.utterance_windows import STEP, WINDOW, sample_mask, valid_windows, window_count
 
 SECOND = 16000
 
@@ -39,24 +39,24 @@ def test_the_last_window_ends_after_the_clip_and_the_one_before_does_not(samples
     ],
 )
 def test_the_last_window_counts_from_three_quarters_on(seconds, kept):
-    assert kept_windows(torch.ones(1, round(seconds * SECOND), dtype=torch.bool))[0].tolist() == kept
+    assert valid_windows(torch.ones(1, round(seconds * SECOND), dtype=torch.bool))[0].tolist() == kept
 
 
 def test_a_window_counts_if_three_quarters_of_it_are_kept_wherever_they_lie():
     kept = torch.ones(2, 3 * SECOND, dtype=torch.bool)
     kept[0, : round(0.4 * SECOND)] = False
     kept[1, : round(0.4 * SECOND) + 1] = False
-    assert kept_windows(kept)[:, 0].tolist() == [True, False]
+    assert valid_windows(kept)[:, 0].tolist() == [True, False]
 
 
 def test_where_no_window_has_enough_the_one_with_most_counts():
     kept = torch.zeros(1, 4 * SECOND, dtype=torch.bool)
     kept[0, round(2.5 * SECOND) : round(3.1 * SECOND)] = True
-    assert kept_windows(kept)[0].tolist() == [False, False, True, False]
+    assert valid_windows(kept)[0].tolist() == [False, False, True, False]
 
 
 def test_where_nothing_is_kept_no_window_counts():
-    assert not kept_windows(torch.zeros(1, 4 * SECOND, dtype=torch.bool)).any()
+    assert not valid_windows(torch.zeros(1, 4 * SECOND, dtype=torch.bool)).any()
 
 
 @pytest.mark.parametrize("clips", [(), (2,)], ids=["a clip", "a batch"])

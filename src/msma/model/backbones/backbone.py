@@ -1,4 +1,4 @@
-"""What a backbone is: the one seam where a pretrained encoder is put in. `backbones.py` builds them by name."""
+"""The backbone interface, where a pretrained encoder is put in. `by_name.py` builds them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ Stages = Sequence[nn.Module] | nn.Sequential | nn.ModuleList
 
 
 class VisualBackbone(nn.Module):
-    """Maps pictures in [0, 1] to feature maps, scaling pixels itself; a side of s becomes ceil(s / stride)."""
+    """Maps frames in [0, 1] to feature maps, scaling pixels itself; a side of s becomes ceil(s / stride)."""
 
     channels: int
     stride: int
-    """Pixels of a picture's side to one of its map's."""
+    """Pixels of a frame's side to one of its map's."""
     stages: Stages
     """Its parts from the input on; every parameter belongs to one. For training only the last of them."""
 
-    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+    def train(self, mode: bool = True) -> VisualBackbone:
+        """Training mode, but for every BatchNorm: its statistics are part of what was learned.
+
+        Those of a small batch of faces, 15 s of one person each, would depend on who is beside whom in the batch, and
+        would differ from what evaluation uses.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         raise NotImplementedError
 
 
 class AudioBackbone(nn.Module):
-    """Maps sound to feature maps over bands and time, and says which steps of them are kept.
+    """Maps audio to feature maps over bands and time, and returns which of their steps are valid.
 
-    It is given both forms of the sound, of f log-mel steps and n = f * hop samples, and reads the one it likes; `mask`
-    says which steps are kept. What is masked must not reach what is kept, and is zero in the maps.
+    It gets both forms of the audio, of f log-mel steps and n = f * hop samples, and reads the one it likes; `mask` is
+    True at valid steps. What is masked must not reach what is valid, and is zero in the maps.
     """
 
     channels: int

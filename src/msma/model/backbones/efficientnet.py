@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.model.backbones.backbone import VisualBackbone
-from msma.model.layers import keep_norm_statistics
 
 STEM, HEAD = 32, 1280
 GROUPS = (
@@ -29,7 +28,7 @@ PIXEL_MEAN, PIXEL_SCALE = 127 / 255, 128 / 255
 
 
 class EfficientNetLite0(VisualBackbone):
-    """The 1280-channel map after the last convolution; published for pictures of 224 x 224, takes any side."""
+    """The 1280-channel map after the last convolution; published for frames of 224 x 224, takes any side."""
 
     channels = HEAD
     stride = 32
@@ -46,14 +45,9 @@ class EfficientNetLite0(VisualBackbone):
         stem, head = ConvNorm(3, STEM, 3, stride=2), ConvNorm(channels_in, HEAD, 1)
         self.stages = nn.Sequential(nn.Sequential(stem, nn.ReLU6()), *groups, nn.Sequential(head, nn.ReLU6()))
 
-    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        scaled = (pictures - PIXEL_MEAN) / PIXEL_SCALE
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        scaled = (frames - PIXEL_MEAN) / PIXEL_SCALE
         return self.stages(scaled.contiguous(memory_format=torch.channels_last))
-
-    def train(self, mode: bool = True) -> EfficientNetLite0:
-        super().train(mode)
-        keep_norm_statistics(self)
-        return self
 
 
 class InvertedResidual(nn.Module):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from msma.media.audio import triangles
 from msma.model.backbones.backbone import AudioBackbone
-from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, kept_windows, sample_mask, window_count
+from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, sample_mask, valid_windows, window_count
 from msma.types import SAMPLE_RATE
 
 MELS, WIDTH, LAYERS = 40, 256, 3
@@ -46,9 +46,9 @@ class Ge2e(AudioBackbone):
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
-        kept = sample_mask(mask, waveform)
-        windows = kept_windows(kept)
-        mel = mel_power(normalise_volume(waveform, kept), self.filters)
+        valid = sample_mask(mask, waveform)
+        windows = valid_windows(valid)
+        mel = mel_power(normalise_volume(waveform, valid), self.filters)
         utterances = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
         embeddings = self.embed(rearrange(utterances, "b m l f -> (b l) f m"))
         maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=mask.shape[0]) * EMBEDDING_SCALE
@@ -62,10 +62,10 @@ class Ge2e(AudioBackbone):
         return F.normalize(torch.relu(linear(mel[:, -1])), dim=1)
 
 
-def normalise_volume(waveform: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-    """Bring what is kept to -30 dBFS where it is quieter, and silence the rest."""
-    waveform = torch.where(kept, waveform, 0.0)
-    power = waveform.square().sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp(min=1)
+def normalise_volume(waveform: Float[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Bring what is valid to -30 dBFS where it is quieter, and silence the rest."""
+    waveform = torch.where(valid, waveform, 0.0)
+    power = waveform.square().sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True).clamp(min=1)
     gain = 10 ** (TARGET_DBFS / 20) / power.sqrt().clamp(min=torch.finfo(power.dtype).tiny)
     return torch.where(power > 0, waveform * gain.clamp(min=1), waveform)
 

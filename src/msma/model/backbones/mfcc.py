@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
 from msma.model.backbones.backbone import AudioBackbone
-from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, kept_windows, sample_mask
+from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, sample_mask, valid_windows
 from msma.types import SAMPLE_RATE
 
 COEFFICIENTS = 20
@@ -21,12 +21,12 @@ REACH = 2
 SPREAD = (0.1, *(0.025 / k**0.75 for k in range(1, COEFFICIENTS)))
 """How much the mean of each coefficient differs between windows of speech, roughly; the first is how loud it is."""
 CENTRE_AND_SCALE = ((0.0, 1.0), (3.0, 0.7), (0.0, 3.0), (45.0, 12.0))
-"""Of mean, deviation, mean slope and deviation of slopes (per second), in units of SPREAD: what brings them to about
-unit variance. Rough values for speech, fixed so that one clip's answer does not depend on others."""
+"""What brings mean, deviation, mean slope and deviation of slopes (per second) to about unit variance, in units of
+SPREAD. Rough values for speech, fixed so that one clip's features do not depend on others."""
 
 
 class Mfcc(AudioBackbone):
-    """Mean and standard deviation of 20 MFCC and of their slopes, on the grid of partial utterances (80 channels)."""
+    """Mean and standard deviation of 20 MFCC and of their slopes, on the grid of utterance windows (80 channels)."""
 
     channels = 4 * COEFFICIENTS
     bands = 1
@@ -48,7 +48,7 @@ class Mfcc(AudioBackbone):
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
-        windows = kept_windows(sample_mask(mask, waveform))
+        windows = valid_windows(sample_mask(mask, waveform))
         hop = waveform.shape[1] // mask.shape[1]
         with torch.autocast(log_mel.device.type, enabled=False):  # slopes are small differences of large numbers
             mfcc = self.cosines @ torch.where(mask[:, None], log_mel.float(), 0.0)
@@ -69,7 +69,7 @@ def cosines(mels: int) -> Float[Tensor, "k m"]:
 def slopes_per_s(
     x: Float[Tensor, "b k f"], mask: Bool[Tensor, "b f"], hop_s: Any
 ) -> tuple[Float[Tensor, "b k f"], Bool[Tensor, "b f"]]:
-    """Least-squares slopes, and where all the steps that they need are kept."""
+    """Least-squares slopes per second, and where all the steps that they need are valid."""
     reach = range(-REACH, REACH + 1)
     around = F.pad(x, (REACH, REACH)).unfold(2, len(reach), 1)
     weights = torch.tensor(reach, dtype=x.dtype, device=x.device) / (hop_s * sum(i * i for i in reach))
@@ -81,7 +81,7 @@ def steps_of_windows(
 ) -> tuple[Int64[Tensor, "l w"], Bool[Tensor, "l w"]]:
     """The log-mel steps whose centre lies in each window, and which of the places of that table are in use.
 
-    Of ints, or of lengths that an export leaves open; of no negative numbers, which ONNX rounds the other way.
+    Sizes are ints, or lengths that an export leaves open; none is negative, which ONNX rounds the other way.
     """
     starts = torch.arange(windows, device=device)[:, None] * STEP
     first = (2 * starts + hop - 1) // (2 * hop)  # the first j with (j + 0.5) * hop >= start
@@ -93,9 +93,9 @@ def steps_of_windows(
 def statistics(
     x: Float[Tensor, "b k l w"], mask: Bool[Tensor, "b l w"]
 ) -> tuple[Float[Tensor, "b k l"], Float[Tensor, "b k l"]]:
-    """Mean and standard deviation over the kept steps of each window; zeros where none is kept."""
-    kept = mask[:, None].to(x.dtype)
-    count = kept.sum(dim=3).clamp(min=1)
-    mean = (x * kept).sum(dim=3) / count
-    variance = ((x - mean[..., None]).square() * kept).sum(dim=3) / count
+    """Mean and standard deviation over the valid steps of each window; zeros where none is valid."""
+    valid = mask[:, None].to(x.dtype)
+    count = valid.sum(dim=3).clamp(min=1)
+    mean = (x * valid).sum(dim=3) / count
+    variance = ((x - mean[..., None]).square() * valid).sum(dim=3) / count
     return mean, variance.sqrt()

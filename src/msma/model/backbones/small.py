@@ -15,9 +15,9 @@ from msma.model.layers import ChannelNorm, ConvBlock, keep
 
 
 class SmallVisualBackbone(VisualBackbone):
-    """Three halvings of the picture.
+    """Three halvings of the frame.
 
-    Its norms are over whole pictures. One at each place would blow up the noise of flat skin, and with it who it is.
+    Its norms are over whole frames. One at each place would blow up the noise of flat skin, and with it who it is.
     """
 
     channels = 96
@@ -37,8 +37,8 @@ class SmallVisualBackbone(VisualBackbone):
             ConvBlock(96, nn.GroupNorm(8, 96)),
         )
 
-    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        return self.stages((2 * pictures - 1).contiguous(memory_format=torch.channels_last))
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        return self.stages((2 * frames - 1).contiguous(memory_format=torch.channels_last))
 
 
 class SmallAudioBackbone(AudioBackbone):

@@ -1,13 +1,13 @@
 """Vision and speech models of the transformers library as backbones, built from their configurations alone.
 
-`architecture` is what `pretrained.architecture` reads from a repository or folder and what is kept with the weights:
+`architecture` is what `pretrained.architecture` reads from a repository or folder and what is stored with the weights:
 `config`, the model's configuration, and `preprocessor`, how it likes its input scaled. No code of a repository is run.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from msma.config import ConfigError, first_line
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.utterance_windows import sample_mask
-from msma.model.layers import keep_norm_statistics
 from msma.types import SAMPLE_RATE, MsmaError
 
 # An architecture may come with weights from elsewhere: what decides sizes has a ceiling.
@@ -43,9 +42,9 @@ UNWANTED = ("auto_map", "quantization_config", "use_pretrained_backbone", "attn_
 
 
 class HfVisual(VisualBackbone):
-    """The last hidden state as a map: of a convolutional network as it is, of a transformer its patch tokens.
+    """The last hidden state as a map: that of a convolutional network, or the patch tokens of a transformer.
 
-    Pictures are brought to a whole number of patches; where a transformer learned places, they are interpolated.
+    Frames are brought to a whole number of patches; where a transformer learned places, they are interpolated.
     """
 
     network: Any
@@ -71,28 +70,23 @@ class HfVisual(VisualBackbone):
             per_channel = torch.tensor(values or [default] * 3, dtype=torch.float32, device="cpu").reshape(3, 1, 1)
             self.register_buffer(key, per_channel, persistent=False)
 
-    def forward(self, pictures: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        cells = -(-pictures.shape[-1] // self.stride)
-        if pictures.shape[-1] != cells * self.stride:
-            pictures = F.interpolate(pictures, size=cells * self.stride, mode="bilinear", align_corners=False)
-        pictures = pictures.flip(1) if self.bgr else pictures
-        scaled = (pictures - self.image_mean) / self.image_std
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+        cells = -(-frames.shape[-1] // self.stride)
+        if frames.shape[-1] != cells * self.stride:
+            frames = F.interpolate(frames, size=cells * self.stride, mode="bilinear", align_corners=False)
+        frames = frames.flip(1) if self.bgr else frames
+        scaled = (frames - self.image_mean) / self.image_std
         hidden = self.network(pixel_values=scaled, **self.options).last_hidden_state
         if hidden.ndim == 4:
             return hidden
         return rearrange(hidden[:, self.other_tokens :], "n (h w) c -> n c h w", h=cells)
-
-    def train(self, mode: bool = True) -> HfVisual:
-        super().train(mode)
-        keep_norm_statistics(self)
-        return self
 
 
 class HfAudio(AudioBackbone):
     """The last hidden state of a model that reads waveforms: wav2vec 2.0, HuBERT, WavLM and their kin.
 
     Clips of one length are read together and never padded: in some of these models (those with a group norm over time)
-    padding would reach what is kept, whatever the attention mask says.
+    padding would reach what is valid, whatever the attention mask says.
     """
 
     bands = 1
@@ -126,9 +120,9 @@ class HfAudio(AudioBackbone):
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
     ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
-        kept = sample_mask(mask, waveform)
-        waveform = standardised(waveform, kept) if self.normalise else torch.where(kept, waveform, 0.0)
-        ends = torch.where(kept, torch.arange(1, kept.shape[1] + 1, device=kept.device), 0).amax(dim=1)
+        valid = sample_mask(mask, waveform)
+        waveform = standardised(waveform, valid) if self.normalise else torch.where(valid, waveform, 0.0)
+        ends = torch.where(valid, torch.arange(1, valid.shape[1] + 1, device=valid.device), 0).amax(dim=1)
         tokens = 1 + max(0, waveform.shape[1] - self.receptive) // self.hop
         maps = waveform.new_zeros(len(waveform), self.channels, tokens)
         for end in ends.unique().tolist():
@@ -138,10 +132,10 @@ class HfAudio(AudioBackbone):
             heard = F.pad(waveform[clips, :end], (0, max(0, self.receptive - end)))
             hidden = self.network(heard).last_hidden_state
             maps[clips, :, : hidden.shape[1]] = rearrange(hidden, "b l c -> b c l").to(maps.dtype)
-        starts = torch.arange(tokens, device=kept.device) * self.hop
-        middles = (starts + self.receptive // 2).clamp(max=kept.shape[1] - 1)
+        starts = torch.arange(tokens, device=valid.device) * self.hop
+        middles = (starts + self.receptive // 2).clamp(max=valid.shape[1] - 1)
         whole = starts + self.receptive <= ends[:, None].clamp(min=self.receptive)
-        windows = kept[:, middles] & whole
+        windows = valid[:, middles] & whole
         return (maps * windows[:, None].to(maps.dtype))[:, :, None], windows
 
 
@@ -149,19 +143,15 @@ def preprocessor(architecture: dict[str, Any] | None) -> dict[str, Any]:
     return (architecture or {}).get("preprocessor") or {}
 
 
-def standardised(waveform: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-    """Mean 0 and variance 1 over what is kept; the rest is 0."""
-    count = kept.sum(dim=1, keepdim=True).clamp(min=1)
-    centred = torch.where(kept, waveform - torch.where(kept, waveform, 0.0).sum(dim=1, keepdim=True) / count, 0.0)
+def standardised(waveform: Float[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Mean 0 and variance 1 over what is valid; the rest is 0."""
+    count = valid.sum(dim=1, keepdim=True).clamp(min=1)
+    centred = torch.where(valid, waveform - torch.where(valid, waveform, 0.0).sum(dim=1, keepdim=True) / count, 0.0)
     return centred / (centred.square().sum(dim=1, keepdim=True) / count + 1e-7).sqrt()
 
 
 def library() -> ModuleType:
-    """The transformers library.
-
-    Raises:
-        MsmaError: it is not installed.
-    """
+    """The transformers library; MsmaError where it is not installed."""
     try:
         import transformers
     except ImportError as error:
@@ -177,12 +167,10 @@ def build(architecture: dict[str, Any] | None, name: str) -> Any:
         MsmaError: the library is missing.
     """
     if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), dict):
-        raise ConfigError(
-            f"{name}: its architecture is not known; it is read from the repository or folder in training"
-        )
+        raise ConfigError(f"{name}: its architecture is unknown; it is read from the repository or folder in training")
     values = {key: value for key, value in architecture["config"].items() if key not in UNWANTED and key[:1] != "_"}
     require_known(values.get("model_type"), MODEL_TYPES, name)
-    if any(size > (MAX_LAYERS if counts_layers else MAX_SIZE) for size, counts_layers in sizes(values)):
+    if too_large(values):
         raise ConfigError(f"{name}: its architecture is larger than any model that this reads")
     transformers = library()
     try:
@@ -200,32 +188,28 @@ def build(architecture: dict[str, Any] | None, name: str) -> Any:
 
 
 def require_known(model_type: Any, known: Sequence[str], name: str) -> None:
-    """Raises ConfigError for a type that is not among those known."""
+    """ConfigError for a type that is not among those known."""
     if model_type not in known:
         remedy = "take a vision model such as vit, dinov2 or convnext, or a speech model such as wav2vec2 or wavlm"
         raise ConfigError(f"{name}: models of type {str(model_type)[:40]!r} are not read; {remedy}")
 
 
-def sizes(values: Any, key: str = "") -> Iterator[tuple[float, bool]]:
-    """Every number in a configuration, and whether it counts layers."""
-    if isinstance(values, dict):
-        for name, value in values.items():
-            yield from sizes(value, str(name))
-    elif isinstance(values, list | tuple):
-        yield float(len(values)), True
-        for value in values:
-            yield from sizes(value, key)
-    elif isinstance(values, int | float):
-        yield abs(float(values)), any(word in key.lower() for word in LAYER_WORDS)
+def too_large(value: Any, key: str = "") -> bool:
+    """Is any number of a configuration beyond its ceiling, which is low for lists and keys that count layers?"""
+    if isinstance(value, dict):
+        return any(too_large(inner, str(name)) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return len(value) > MAX_LAYERS or any(too_large(inner, key) for inner in value)
+    counts_layers = any(word in key.lower() for word in LAYER_WORDS)
+    return isinstance(value, int | float) and abs(value) > (MAX_LAYERS if counts_layers else MAX_SIZE)
 
 
 def layout(
     architecture: dict[str, Any] | None, name: str, options: dict[str, bool]
 ) -> tuple[int, int, int, frozenset[str]]:
-    """Channels, stride, tokens that are not of patches, and parameters that are not read: from two sides of pictures.
+    """Channels, stride, tokens that are not of patches, and parameters that are not read: from frames of two sides.
 
-    Raises:
-        ConfigError: it is not a vision model that gives a map or a token for each patch.
+    ConfigError where it is not a vision model that gives a map or a token for each patch.
     """
     network = build_on_meta(architecture, name)
     patch = getattr(network.config, "patch_size", 8)
@@ -239,13 +223,11 @@ def layout(
         cells = round(((large[1] - tokens) / 3) ** 0.5)
         return channels, side // cells, tokens - cells * cells, unread
     except Exception as error:
-        raise ConfigError(
-            f"{name}: gives no map and no token for each patch of a picture; take a vision model"
-        ) from error
+        raise ConfigError(f"{name}: has no map and no token for each patch of an image; take a vision model") from error
 
 
 def build_on_meta(architecture: dict[str, Any] | None, name: str) -> Any:
-    """What `build` gives, as shapes without memory, that gradients can be asked of."""
+    """The network of `build` as shapes without memory, that gradients can be asked of."""
     with torch.device("meta"), torch.inference_mode(False):
         return build(architecture, name).eval()
 

@@ -1,4 +1,4 @@
-"""The token grid of partial utterances: windows of 1.6 s every 0.8 s, as GE2E was trained and is read."""
+"""The token grid of utterance windows: 1.6 s every 0.8 s, as GE2E was trained and is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW_S, STEP_S = 1.6, 0.8
 WINDOW, STEP = round(WINDOW_S * SAMPLE_RATE), round(STEP_S * SAMPLE_RATE)
 """In samples."""
 COVERAGE = 0.75
-"""A window counts if this share of it is kept sound (Resemblyzer's value, for its last window)."""
+"""A window counts if this share of it is valid (Resemblyzer's value, for its last window)."""
 
 
 def window_count(samples: Any) -> Any:
@@ -31,14 +31,14 @@ def sample_mask(mask: Bool[Tensor, "*b f"], waveform: Float[Tensor, "*b n"]) -> 
     return mask[..., None].expand(*mask.shape, waveform.shape[-1] // mask.shape[-1]).flatten(-2)
 
 
-def kept_windows(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
-    """Which windows count: those of which enough is kept; where there is none, the one with most, if it has any.
+def valid_windows(valid: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
+    """Windows that count: those of which enough is valid; where there is none, the one with most, if it has any.
 
     A clip has the same windows whatever padding follows it.
     """
-    windows = window_count(kept.shape[1])
+    windows = window_count(valid.shape[1])
     # Half windows: each is one step, and a window is two of them.
-    filled = torch.nn.functional.pad(kept.long(), (0, (windows + 1) * STEP - kept.shape[1]))
+    filled = torch.nn.functional.pad(valid.long(), (0, (windows + 1) * STEP - valid.shape[1]))
     halves = filled.unflatten(1, (windows + 1, STEP)).sum(dim=2)
     covered = halves[:, :-1] + halves[:, 1:]
     enough = covered >= COVERAGE * WINDOW
