@@ -3,14 +3,13 @@
     .venv/bin/msma robustness --model RUN --manifest M --split test --suite six --out OUT
     .venv/bin/python benchmarks/intervals.py OUT M [RUN]
 
-Reads the answers of the six scenarios, clean ones too; the network does not run again. The references: the exact 99 %
-band of coverage that split conformal prediction leaves to chance, for as many independent clips (beta-binomial); and
-the constant prediction with intervals made in the same way from the same calibration split.
+Reads the predictions of the six scenarios, clean ones too; the network does not run again. The references: the exact
+99 % band of coverage that split conformal prediction leaves to chance, for as many independent clips (beta-binomial);
+and the constant prediction with intervals made in the same way from the same calibration split.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -27,6 +26,8 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.data.corpora.manifest import mean_target, read_manifest, targets
     from msma.evaluation.coverage import Bounds, coverage_of
     from msma.evaluation.evaluate import bounds_of
+    from msma.evaluation.result_file import read_result
+    from msma.evaluation.robustness.cell_result import CellResult
     from msma.evaluation.robustness.suite import cell_path
     from msma.prediction.model import load
     from msma.types import TRAITS
@@ -43,15 +44,13 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
         least, most = min(found.coverage.values()), max(found.coverage.values())
         print(f"| {name} | {found.coverage['mean']:.3f} ({least:.3f} to {most:.3f}) | {found.width['mean']:.3f} |")
 
-    print("| answers | coverage (range over traits) | mean width |\n|---|---|---|")
+    print("| predictions | coverage (range over traits) | mean width |\n|---|---|---|")
     widths, errors = [], []
     for cell in (CLEAN, *six()):
-        answers = json.loads(cell_path(out, cell).read_text(encoding="utf-8"))["answers"]
-        predicted = np.array(
-            [[answer["traits"].get(trait, math.nan) for trait in TRAITS] for answer in answers.values()]
-        )
-        target = targets([rows[clip] for clip in answers])
-        bounds = bounds_of(model, predicted, [answer["quality"] for answer in answers.values()])
+        found = read_result(cell_path(out, cell), CellResult, "run the suite again").predictions
+        predicted = np.array([[one.traits.get(trait, math.nan) for trait in TRAITS] for one in found.values()])
+        target = targets([rows[clip] for clip in found])
+        bounds = bounds_of(model, predicted, [one.quality for one in found.values()])
         line(cell.scenario, bounds, target)
         widths.append(bounds.high - bounds.low)
         errors.append(np.abs(predicted - target))

@@ -6,7 +6,6 @@ import json
 from base64 import b64encode
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,12 +15,16 @@ from made_up import graded, one, suite
 from planted import CLIP, MODEL, RECIPE
 
 from msma.evaluation.coverage import Bounds
-from msma.evaluation.evaluation import coverage_on, evaluate_read
-from msma.evaluation.predictions import Read
-from msma.evaluation.result_file import evaluation_json, without_nan, write_evaluation
-from msma.evaluation.robustness.summary import summarize, summary_json
-from msma.files import write_json
+from msma.evaluation.evaluation import Evaluation, coverage_on, evaluate_read
+from msma.evaluation.evaluation_folder import write_evaluation
+from msma.evaluation.gaps import Difference
+from msma.evaluation.predictions import Predictions, Read
+from msma.evaluation.result_file import write_result
+from msma.evaluation.results import AblationRow, AblationStudy, Profile, QuickChecks, Spread, StageCost
+from msma.evaluation.robustness.slices import LeftByGroup
+from msma.evaluation.robustness.summary import SuiteSummary, summarize
 from msma.training import provenance
+from msma.training.run import Validation
 from msma.types import TRAITS, KeptFace, KeptMedia, MediaInfo, Prediction, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration
@@ -87,8 +90,9 @@ def run_folder(folder: Path) -> Path:
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     config = WeightsConfig(name="made up", corpus="labelled", notice="Made up.", clip=CLIP, model=MODEL)
     (folder / "config.json").write_text(config.model_dump_json())
-    write_json(folder / "corpus.json", {"corpus": "labelled", "format": 4, "labels_sha256": "0ab1", "pretrained": {}})
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(logged(step))}\n" for step in (2, 4, 6)))
+    identity = {"corpus": "labelled", "format": 4, "labels_sha256": "0ab1", "pretrained": {}}
+    (folder / "corpus.json").write_text(json.dumps(identity))
+    (folder / "metrics.jsonl").write_text("".join(f"{logged(step).model_dump_json()}\n" for step in (2, 4, 6)))
     provenance.note(folder, "cpu")
     write_evaluation(folder / "test", *evaluated())
     rng = np.random.default_rng(1)
@@ -98,35 +102,50 @@ def run_folder(folder: Path) -> Path:
     save_calibration(folder, calibration_of(errors, quality, names, TRAITS, about, rng.random((60, 5))))
     result = suite(*graded("white_noise", [0.35, 0.3, 0.2, 0.1, -0.1]), one("no_audio", 0.2))
     head = {"model": "made up", "corpus": "labelled", "split": "test", "suite": "full"}
-    write_json(folder / "full" / "summary.json", without_nan(summary_json(result, summarize(result), head)))
-    write_json(folder / "ablation.json", ablated())
-    rows = [{"stage": "fusion", "parameters": 12345, "p50_ms": 1.5, "peak_mib": None}, {"stage": "head"}]
-    write_json(folder / "profile.json", {"rows": rows})
+    summary = SuiteSummary(**dict(summarize(result)), **head, slices=LeftByGroup({}, {}))
+    write_result(folder / "full" / "summary.json", summary)
+    write_result(folder / "ablation.json", ablated())
+    costs = [StageCost("full", "cpu", stage, 12345, 67, 1.5, 2.0, 0.5, 0.1, None) for stage in ("fusion", "head")]
+    write_result(folder / "profile.json", Profile(model=MODEL, clip=CLIP, rows=costs))
     return folder
 
 
-def logged(step: int) -> dict[str, float]:
+def logged(step: int) -> Validation:
     scores = {"ccc": 0.1 * step, "mean_accuracy": 0.9, "skill": 0.05 * step}
-    return {"step": step, "train_loss": 1 / step, **scores, "constant_mean_accuracy": 0.88}
+    return Validation(step=step, train_loss=1 / step, **scores, constant_mean_accuracy=0.88)
 
 
-def evaluated() -> tuple[dict[str, Any], Any]:
+def evaluated() -> tuple[Evaluation, Predictions]:
     manifest = labelled_corpus()
     predictions = predictions_for(manifest)
     count = len(predictions.clips)
     bounds = Bounds(0.9, predictions.predicted - 0.2, predictions.predicted + 0.2, ["both", "audio"] * (count // 2))
     predictions = replace(predictions, bounds=bounds)
     evaluation = evaluate_read(manifest, "test", "made up", Read(predictions, {}, ["a warning"]))
-    return evaluation_json(replace(evaluation, prediction_intervals=coverage_on(manifest, predictions))), predictions
+    held = coverage_on(manifest, predictions)
+    return evaluation.model_copy(update={"prediction_intervals": held}), predictions
 
 
-def ablated() -> dict[str, Any]:
+def ablated() -> AblationStudy:
     names = ("mean_accuracy", "ccc", "skill", "visual_missing", "scenarios", "retention")
-    spread = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in names}
-    gap = {name: {"difference": -0.05, "low": -0.1, "high": 0.01} for name in names}
+    statistics = dict.fromkeys(names, Spread(0.5, 0.4, 0.6, (0.4, 0.6)))
+    gap = dict.fromkeys(names, Difference(-0.05, -0.1, 0.01))
     rows = {
-        "full": {"parameters": 1000, "statistics": spread, "differences": {}},
-        "no_multiscale": {"parameters": 900, "statistics": spread, "differences": gap},
+        name: AblationRow(name=name, changes={}, parameters=parameters, statistics=statistics, differences=differences)
+        for name, parameters, differences in (("full", 1000, {}), ("no_multiscale", 900, gap))
     }
-    about = {"recipe": "demo", "corpus": "labelled", "split": "test", "severity": 3, "seeds": 3, "clips": 80}
-    return {**about, "sources": 44, "constant_mean_accuracy": 0.88, "scenarios": ["visual_missing"], "rows": rows}
+    return AblationStudy(
+        recipe="demo",
+        corpus="labelled",
+        split="test",
+        severity=3,
+        seeds=2,
+        clips=80,
+        unanswered=0,
+        sources=44,
+        constant_mean_accuracy=0.88,
+        scenarios=("visual_missing",),
+        rows=rows,
+        left_out={},
+        checks=QuickChecks(networks={}, scales={}),
+    )

@@ -57,7 +57,8 @@ def test_evaluate_gives_the_documented_json(corpus, run):
     assert (result["corpus"], result["split"]) == ("synthetic", "test")
     assert result["clips"] == len(list((corpus / "test").glob("*.mp4")))
     baselines, slices = result["baselines"], result["slices"]
-    for scores in (result["metrics"], *baselines.values(), slices["seen_source"], slices["unseen_source"]):
+    by_source = [slices[name]["metrics"] for name in ("seen_source", "unseen_source")]
+    for scores in (result["metrics"], *baselines.values(), *by_source):
         assert {"mean_accuracy", "mae", "skill", "ccc", "pcc", "r2"} <= scores.keys()
         assert {"openness", "neuroticism", "mean"} <= scores["ccc"].keys()
     assert 0 < result["ceiling"]["ccc"]["mean"] < 1

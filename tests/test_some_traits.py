@@ -14,7 +14,8 @@ from planted import CACHED, RECIPE, only, planted_corpus
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows
 from msma.evaluation.evaluate import evaluate, predict_split
-from msma.evaluation.result_file import evaluation_json, read_evaluation, write_evaluation
+from msma.evaluation.evaluation_folder import read_evaluation, write_evaluation
+from msma.evaluation.score import Scored
 from msma.media.prepare import prepare
 from msma.prediction.model import load
 from msma.training.run import train
@@ -59,11 +60,10 @@ def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):
     predictions = predicted(run, manifest, cache)
     assert (np.isfinite(predictions.predicted) == LABELLED).all()
     evaluation = evaluate(load(run), manifest, "test", cache, predictions)
-    values = evaluation_json(evaluation)
-    for scores in (values["metrics"]["ccc"], values["baselines"]["constant"]["mae"], values["intervals"]["skill"]):
-        assert scores.keys() - {"low", "high"} == {*SOME, "mean"}
+    for scores in (evaluation.metrics["ccc"], evaluation.baselines["constant"]["mae"], evaluation.intervals["skill"]):
+        assert scores.keys() == {*SOME, "mean"}
     assert all("sources" in warning for warning in evaluation.warnings)
-    write_evaluation(tmp_path, values, predictions)
+    write_evaluation(tmp_path, evaluation, predictions)
     with (tmp_path / "predictions.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             assert [row[trait] != "" for trait in TRAITS] == LABELLED
@@ -75,13 +75,13 @@ def test_on_a_corpus_that_labels_more_the_common_traits_are_scored_and_the_rest_
     run, manifest, everything, cache = trained
     predictions = predicted(run, everything, cache)
     evaluation = evaluate(load(run), everything, "test", cache, predictions)
-    assert evaluation.scored.whole.metrics["ccc"].keys() == {*SOME, "mean"}
+    assert evaluation.metrics["ccc"].keys() == {*SOME, "mean"}
     assert any(
         "openness, conscientiousness, agreeableness: not answered by this model and not scored" in warning
         for warning in evaluation.warnings
     )
     alone = evaluate(load(run), manifest, "test", cache, predicted(run, manifest, cache))
-    assert evaluation.scored == alone.scored
+    assert all(getattr(evaluation, name) == getattr(alone, name) for name in Scored.model_fields)
 
 
 def test_on_a_corpus_that_labels_none_of_its_traits_the_error_is_one_line(trained):
@@ -96,12 +96,12 @@ def test_a_model_of_all_traits_is_scored_on_those_that_a_corpus_labels(tmp_path)
     train(CACHED, manifest, entries, tmp_path / "run", cpu=True)
     some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
     evaluation = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache))
-    assert evaluation.scored.whole.metrics["ccc"].keys() == {*SOME, "mean"}
+    assert evaluation.metrics["ccc"].keys() == {*SOME, "mean"}
 
 
 def test_the_labelled_traits_are_learned(tmp_path):
     manifest, entries = planted_corpus(tmp_path / "corpus", train=40, held_out=20)
     some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
     train(CACHED, some, entries, tmp_path / "run", cpu=True)
-    scored = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache)).scored
-    assert min(scored.whole.metrics["ccc"].values()) > 0.8
+    scored = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache))
+    assert min(scored.metrics["ccc"].values()) > 0.8

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from msma.types import MsmaError
 
@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(gt=0, le=4096)]
 Scales = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(max_length=16)]
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT")
 
 
 class ConfigError(MsmaError):
@@ -293,14 +293,15 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not YAML ({first_line(error)})") from error
 
 
-def parse(model: type[ModelT], values: Any, where: str) -> ModelT:
+def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
     """Validate `values`; the first problem becomes one line that names the key.
 
     Raises:
         ConfigError: unknown key, wrong type or value out of range.
     """
     try:
-        return model.model_validate(values)
+        adapter: TypeAdapter[Any] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+        return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
 
 
 @contextmanager
@@ -21,16 +19,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Indented, for people too.
-
-    Raises:
-        ValueError: a value that is NaN or infinite, which JSON does not have.
-    """
-    with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:

@@ -5,12 +5,15 @@ Arrays are (clips, traits): `predicted` and `target` in [0, 1], in OCEAN order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from msma.types import TRAITS
 
@@ -23,6 +26,41 @@ RESAMPLED = ("ccc", "mean_accuracy", "skill")
 """The metrics that have an interval."""
 ROUNDING = 1e-6
 """Skill as near to 0 as this is that of the constant, but for rounding."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """In the annotation of a dictionary: the keys that it must have, and those that it may have."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def checked(self, values: dict[str, Any]) -> dict[str, Any]:
+        if lacking := set(self.required) - set(values):
+            raise ValueError(f"lacks {', '.join(sorted(lacking))}")
+        if unknown := set(values) - {*self.required, *self.optional}:
+            raise ValueError(f"has the unknown {', '.join(sorted(unknown))}")
+        return values
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        names = {"propertyNames": {"enum": [*self.required, *self.optional]}}
+        return handler(schema) | names | ({"required": list(self.required)} if self.required else {})
+
+
+Measured = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    WithJsonSchema({"type": ["number", "null"]}),
+]
+"""A number in a result; NaN where it is not defined, which is null in JSON."""
+OF_TRAITS = Keys(("mean",), TRAITS)
+ByTrait = Annotated[dict[str, Measured], OF_TRAITS]
+"""For each labelled trait, and their `mean`."""
+Metrics = Annotated[dict[str, ByTrait], Keys(METRICS)]
+"""Every metric of METRICS."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +138,7 @@ def retained(skill: float | np.ndarray, clean: float | np.ndarray) -> np.ndarray
     return np.where(there, skill / np.where(there, clean, 1.0), np.nan)
 
 
-def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> dict[str, dict[str, float]]:
+def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> Metrics:
     """Every metric of METRICS by trait and `mean`. A trait whose targets are all NaN is not labelled and left out.
 
     Raises:
@@ -147,8 +185,8 @@ def by_trait(values: PerTrait, traits: Sequence[str] = TRAITS) -> dict[str, floa
 class Interval:
     """Percentile interval of a statistic; NaN where there is too little to draw from."""
 
-    low: float
-    high: float
+    low: Measured
+    high: Measured
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ ORDER = {
     "Predict": "predict explain report serve",
     "Data and encoders": "synth prepare weights",
     "Train": "train crossval calibrate ablate",
-    "Evaluate": "evaluate score compare robustness corruptions profile",
+    "Evaluate": "evaluate score compare robustness corruptions profile schema",
     "Share": "card share export",
     "This machine": "doctor",
 }

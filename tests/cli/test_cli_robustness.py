@@ -127,7 +127,7 @@ def test_ctrl_c_says_how_to_go_on_and_keeps_what_is_done(run, tmp_path, monkeypa
     def interrupted(job):
         if job.cell.scenario == "audio_noise":
             raise KeyboardInterrupt
-        plain(job)
+        return plain(job)
 
     with monkeypatch.context() as patch:
         patch.setattr(suite, "run_cell", interrupted)

@@ -37,10 +37,11 @@ def test_the_result_is_the_same_to_the_last_bit_for_any_batch_size_and_worker_co
 
 def test_the_ceiling_is_that_of_the_modalities_that_the_network_reads(trained):
     model, manifest, cache = trained
-    ceilings = {name: {"ccc": {"mean": value}} for name, value in (("audio", 0.6), ("visual", 0.7), ("both", 0.8))}
+    shares = (("audio", 0.6), ("visual", 0.7), ("both", 0.8))
+    ceilings = {name: {key: {"mean": value} for key in ("ccc", "mean_accuracy")} for name, value in shares}
     manifest = type(manifest)(manifest.corpus, manifest.rows, {"ceiling": ceilings})
     predictions = predict_split(model, list(manifest.split("test")), cache)
-    assert evaluate(model, manifest, "test", cache, predictions).ceiling == {"ccc": {"mean": 0.8}}
+    assert evaluate(model, manifest, "test", cache, predictions).ceiling == ceilings["both"]
 
 
 def test_a_clip_that_cannot_be_read_is_counted_and_not_scored(trained):
@@ -50,7 +51,7 @@ def test_a_clip_that_cannot_be_read_is_counted_and_not_scored(trained):
     cache = CacheReport(entries, {}, {lost.clip: "no moov atom"})
     predictions = predict_split(model, list(manifest.split("test")), cache)
     evaluation = evaluate(model, manifest, "test", cache, predictions)
-    assert (evaluation.scored.whole.clips, evaluation.clips_in_split) == (7, 8)
+    assert (evaluation.clips, evaluation.coverage) == (7, 7 / 8)
     assert evaluation.failed == {lost.clip: "no moov atom"}
 
 
@@ -63,13 +64,13 @@ def test_a_split_of_which_nothing_can_be_read_is_an_error(trained):
 def test_the_baselines_and_slices_stand_beside_the_scores(trained):
     model, manifest, cache = trained
     predictions = predict_split(model, list(manifest.split("test")), cache)
-    scored = evaluate(model, manifest, "test", cache, predictions).scored
-    assert scored.whole.clips == 8
-    assert scored.whole.baselines["constant"]["ccc"]["mean"] == 0
-    assert scored.whole.baselines["constant"]["skill"]["mean"] == pytest.approx(0)
-    assert (scored.seen_source.clips, scored.unseen_source.clips) == (0, 8)  # its sources are apart
-    interval = scored.whole.intervals["ccc"]["mean"]
-    assert interval.low <= scored.whole.metrics["ccc"]["mean"] <= interval.high
+    scored = evaluate(model, manifest, "test", cache, predictions)
+    assert scored.clips == 8
+    assert scored.baselines["constant"]["ccc"]["mean"] == 0
+    assert scored.baselines["constant"]["skill"]["mean"] == pytest.approx(0)
+    assert (scored.slices.seen_source.clips, scored.slices.unseen_source.clips) == (0, 8)  # its sources are apart
+    interval = scored.intervals["ccc"]["mean"]
+    assert interval.low <= scored.metrics["ccc"]["mean"] <= interval.high
 
 
 def test_few_sources_are_warned_of(trained):
@@ -84,4 +85,4 @@ def test_a_column_of_the_manifest_makes_slices(trained):
     rows = tuple(replace(row, columns={"side": "left" if i % 2 else "right"}) for i, row in enumerate(manifest.rows))
     predictions = predict_split(model, list(manifest.split("test")), cache)
     evaluation = evaluate(model, Manifest("sided", rows, {}), "test", cache, predictions, ["side"])
-    assert {value: part.clips for value, part in evaluation.scored.columns["side"].items()} == {"left": 4, "right": 4}
+    assert {value: part.clips for value, part in evaluation.slices.columns["side"].items()} == {"left": 4, "right": 4}

@@ -14,10 +14,10 @@ from planted import CACHED, RECIPE, changed, only, planted_corpus
 from msma.config import Recipe
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import Manifest, targets
-from msma.evaluation.comparison import compare
+from msma.evaluation.result_file import as_json
 from msma.metrics import ccc
 from msma.training import crossval, fold
-from msma.training.crossval import OutOfFold, cross_validate, crossval_json, evaluation_of
+from msma.training.crossval import OutOfFold, cross_validate, cross_validation
 from msma.training.loop import logit
 from msma.training.ridge import source_folds
 from msma.types import TRAITS, MsmaError
@@ -280,9 +280,8 @@ def test_a_clip_that_could_not_be_prepared_is_left_out(corpus, tmp_path):
     result = run((manifest, some), tmp_path)
     assert lost not in result.msma.clips
     report = CacheReport(some, {}, {lost: "no moov atom"})
-    evaluation = evaluation_of(result.msma, result, manifest, "tiny", TINY, report)
-    values = crossval_json(evaluation, result, None)
-    assert (values["clips"], values["coverage"], values["failed"]) == (39, 39 / 40, {lost: "no moov atom"})
+    found = cross_validation(result.msma, result, manifest, "tiny", TINY, report)
+    assert (found.clips, found.coverage, found.failed) == (39, 39 / 40, {lost: "no moov atom"})
 
 
 def test_traits_without_labels_are_neither_answered_nor_scored(corpus, tmp_path):
@@ -293,10 +292,9 @@ def test_traits_without_labels_are_neither_answered_nor_scored(corpus, tmp_path)
     assert (np.isfinite(result.msma.predicted) == labelled).all()
     assert (np.isfinite(result.ridge.predicted) == labelled).all()
     assert ccc(result.msma.predicted, result.msma.target)[labelled].mean() > 0.7
-    evaluation = evaluation_of(result.msma, result, some, "tiny", TINY, CacheReport(entries, {}, {}))
-    values = crossval_json(evaluation, result, compare(result.msma, result.ridge, result.baselines.constant))
-    assert values["metrics"]["ccc"].keys() == {"openness", "agreeableness", "mean"}
-    assert values["baselines"]["ridge"]["ccc"].keys() == {"openness", "agreeableness", "mean"}
+    found = cross_validation(result.msma, result, some, "tiny", TINY, CacheReport(entries, {}, {}))
+    assert found.metrics["ccc"].keys() == {"openness", "agreeableness", "mean"}
+    assert found.baselines["ridge"]["ccc"].keys() == {"openness", "agreeableness", "mean"}
 
 
 @pytest.mark.parametrize(("clips", "folds"), [(6, 2), (6, None), (40, 21), (40, 1), (40, 0), (40, -1), (0, 2)])
@@ -336,15 +334,14 @@ def test_the_folds_are_those_of_the_seed(corpus, tmp_path, unbroken):
 def test_the_json_has_the_metrics_beside_both_baselines_the_folds_and_the_difference(corpus, unbroken):
     manifest, entries = corpus
     _, result = unbroken
-    evaluation = evaluation_of(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
-    against = compare(result.msma, result.ridge, result.baselines.constant)
-    values = json.loads(json.dumps(crossval_json(evaluation, result, against), allow_nan=False))
+    found = cross_validation(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
+    values = json.loads(as_json(found), parse_constant=pytest.fail)
     assert (values["clips"], values["sources"], values["split"]) == (40, 20, "4 folds by source")
     assert values["metrics"]["ccc"]["mean"] == pytest.approx(mean_ccc(result.msma))
     assert values["baselines"]["constant"]["skill"]["mean"] == 0
     assert values["baselines"]["ridge"]["ccc"]["mean"] == pytest.approx(mean_ccc(result.ridge))
-    assert values["baselines"]["ridge"]["clips"] == 40
-    assert values["intervals"]["ccc"]["low"] < values["metrics"]["ccc"]["mean"] < values["intervals"]["ccc"]["high"]
+    interval = values["intervals"]["ccc"]["mean"]
+    assert interval["low"] < values["metrics"]["ccc"]["mean"] < interval["high"]
     assert (values["against"]["file"], values["against"]["clips"]) == ("ridge", 40)
     assert values["against"]["differences"]["ccc"]["mean"]["difference"] == pytest.approx(
         mean_ccc(result.msma) - mean_ccc(result.ridge)
@@ -360,10 +357,9 @@ def test_the_json_has_the_metrics_beside_both_baselines_the_folds_and_the_differ
 def test_without_a_ridge_there_is_none_in_the_json_and_small_folds_have_no_ccc(corpus, tmp_path):
     manifest, entries = corpus
     result = run(corpus, tmp_path, folds=5)
-    evaluation = evaluation_of(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
-    values = crossval_json(evaluation, result, None)
-    assert "ridge" not in values["baselines"]
-    assert "against" not in values
-    assert [one["clips"] for one in values["folds"]] == [8] * 5
-    assert all(told["msma"].keys() == {"mean_accuracy"} for told in values["folds"])
-    assert not math.isnan(values["metrics"]["ccc"]["mean"])
+    found = cross_validation(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
+    assert "ridge" not in found.baselines
+    assert found.against is None
+    assert [one.clips for one in found.folds] == [8] * 5
+    assert all(told.msma.keys() == {"mean_accuracy"} for told in found.folds)
+    assert not math.isnan(found.metrics["ccc"]["mean"])

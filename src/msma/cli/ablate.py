@@ -50,15 +50,17 @@ def ablate(
     """
     from msma.cli.show.ablation import show_checks, show_differences, show_table
     from msma.cli.show.progress import progress_bar
-    from msma.cli.show.scores import show_json
+    from msma.cli.show.scores import show_result
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
+    from msma.evaluation.result_file import write_result
+    from msma.evaluation.results import AblationStudy
+    from msma.files import written_whole
     from msma.training.ablation.checks import quick_checks
     from msma.training.ablation.plan import plan_ablations
-    from msma.training.ablation.result_file import study_json, write_study
     from msma.training.ablation.runs import study
-    from msma.training.ablation.table import ablation_table
+    from msma.training.ablation.table import ablation_table, write_csv
 
     check_out(out, folder=True)
     chosen = names_in(only) or []
@@ -82,15 +84,23 @@ def ablate(
         )
     rows = [row for row in tested if row.clip in filled.entries]
     constant = split_baselines(corpus, rows).constant
-    table = ablation_table(plan.ablations, studied.parameters, studied.answers, rows, constant)
-    checks = quick_checks(studied.probed, rows, constant, table)
-    about = {"recipe": recipe.stem, "corpus": corpus.corpus, "split": "test", "severity": severity}
-    values = study_json(about | {"left_out": plan.left_out}, table, checks)
-    write_study(out, values, table)
+    table = ablation_table(plan.ablations, studied.parameters, studied.predictions, rows, constant)
+    found = AblationStudy(
+        **dict(table),
+        recipe=recipe.stem,
+        corpus=corpus.corpus,
+        split="test",
+        severity=severity,
+        left_out=plan.left_out,
+        checks=quick_checks(studied.probed, rows, constant, table),
+    )
+    write_result(out / "ablation.json", found)
+    with written_whole(out / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        write_csv(file, table)
     tell(f"ablation.json and ablation.csv are in {out}, each network in a folder by ablation and seed")
     if format == "json":
-        show_json(values)
+        show_result(found)
         return
-    show_table(f"{recipe.stem} on {corpus.corpus}, split test, severity {severity}", table)
-    show_differences(table)
-    show_checks(checks)
+    show_table(found)
+    show_differences(found)
+    show_checks(found.checks)

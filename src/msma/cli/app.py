@@ -18,6 +18,7 @@ from msma.cli.prepare import prepare_app
 from msma.cli.profile import profile
 from msma.cli.report import report
 from msma.cli.robustness import robustness
+from msma.cli.schema import schema
 from msma.cli.score import compare, evaluate, score
 from msma.cli.serve import serve
 from msma.cli.share import card, share
@@ -35,7 +36,7 @@ GROUPS = {
     "Predict": (predict, explain, report, serve),
     "Data and encoders": (synth, prepare_app, weights_app),
     "Train": (train, crossval, calibrate, ablate),
-    "Evaluate": (evaluate, score, compare, robustness, corruptions, profile),
+    "Evaluate": (evaluate, score, compare, robustness, corruptions, profile, schema),
     "Share": (card, share, export_app),
     "This machine": (doctor,),
 }

@@ -43,12 +43,11 @@ def crossval(
     All clips are used, whatever their split. Called again, it resumes.
     """
     from msma.cli.show.progress import progress_bar
-    from msma.cli.show.scores import show_comparison, show_evaluation, show_folds, show_json
+    from msma.cli.show.scores import show_evaluation, show_folds, show_result
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
-    from msma.evaluation.comparison import compare
-    from msma.evaluation.result_file import write_evaluation
-    from msma.training.crossval import cross_validate, crossval_json, evaluation_of
+    from msma.evaluation.evaluation_folder import write_evaluation
+    from msma.training.crossval import cross_validate, cross_validation
 
     if not (folds == "source" or folds.isdecimal()):
         raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
@@ -68,20 +67,17 @@ def crossval(
             progress=report,
             features_progress=features_report,
         )
-    evaluation = evaluation_of(result.msma, result, corpus, recipe.stem, plan, filled)
-    against = None if result.ridge is None else compare(result.msma, result.ridge, result.baselines.constant)
-    values = crossval_json(evaluation, result, against)
-    write_evaluation(out, values, result.msma)
+    found = cross_validation(result.msma, result, corpus, recipe.stem, plan, filled)
+    write_evaluation(out, found, result.msma)
     if result.ridge is not None:
-        ridge = evaluation_of(result.ridge, result, corpus, "ridge", plan, filled)
-        write_evaluation(out / "ridge", crossval_json(ridge, result, None), result.ridge)
-    tell_warnings(evaluation)
+        ridge = cross_validation(result.ridge, result, corpus, "ridge", plan, filled)
+        write_evaluation(out / "ridge", ridge, result.ridge)
+    tell_warnings(found)
     tell(f"evaluation.json and predictions.csv are in {out}")
     if format == "json":
-        show_json(values)
+        show_result(found)
         return
-    show_evaluation(evaluation)
-    show_folds(values["spread"])
-    if result.ridge is not None and against is not None:
+    show_evaluation(found)
+    show_folds(found)
+    if result.ridge is not None:
         show_evaluation(ridge)
-        show_comparison("ridge", against)

@@ -13,7 +13,7 @@ from msma.cli.options import RunOption, check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.evaluation.complexity import StageCost
+    from msma.evaluation.results import StageCost
 
 
 def profile(
@@ -37,14 +37,12 @@ def profile(
     From the file to the prediction, for variants of a network. Times are of this machine as it is now: their shares
     are more telling than the milliseconds.
     """
-    from dataclasses import asdict
-
     import torch
 
     from msma.cli.show.progress import progress_bar
     from msma.evaluation.complexity import profile as profile_variants
     from msma.evaluation.complexity import render_talking_head
-    from msma.files import write_json
+    from msma.evaluation.result_file import write_result
     from msma.weights.checkpoint import load_weights
 
     devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -55,13 +53,12 @@ def profile(
             tell("rendering a clip")
         media = clip or render_talking_head(Path(folder))
         with progress_bar("measuring", "variants") as report:
-            rows = profile_variants(
+            found = profile_variants(
                 config.model, config.clip, media, devices, only=only or (), rounds=rounds, progress=report
             )
     if out is not None:
-        of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
-        write_json(out, {**of, "rows": [asdict(row) for row in rows]})
-    show_costs(rows)
+        write_result(out, found)
+    show_costs(found.rows)
     tell("M: millions; RTF: time over the length of the clip; MACs of matrix products and convolutions alone")
 
 
@@ -77,16 +74,16 @@ def show_costs(rows: Sequence[StageCost]) -> None:
     stages = Table("stage", *head, title=f"{first}, stage by stage")
     for row in rows:
         if row.variant == first:
-            stages.add_row(row.stage, *cells(row))
+            stages.add_row(row.stage, *costs(row))
     variants = Table("variant", "stages", *head, title="variants")
     for row in rows:
         if row.stage in (NETWORK, WHOLE):
-            variants.add_row(row.variant, row.stage, *cells(row))
+            variants.add_row(row.variant, row.stage, *costs(row))
     console.print(stages)
     console.print(variants)
 
 
-def cells(row: StageCost) -> list[str]:
+def costs(row: StageCost) -> list[str]:
     return [
         row.device,
         f"{row.parameters / 1e6:.2f}" if row.parameters else "",

@@ -49,19 +49,14 @@ def robustness(
     """
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.robustness import show_slices, show_summary
-    from msma.cli.show.scores import show_json
+    from msma.cli.show.scores import show_result
     from msma.data.corpora.manifest import read_manifest
-    from msma.evaluation.baselines import split_baselines
     from msma.evaluation.evaluation import slice_columns, warnings_of
-    from msma.evaluation.result_file import without_nan
-    from msma.evaluation.robustness.slices import slice_suite, slices_json
-    from msma.evaluation.robustness.suite import rows_of_split, run_suite
-    from msma.evaluation.robustness.summary import summarize, summary_json
-    from msma.files import write_json
+    from msma.evaluation.result_file import write_result
+    from msma.evaluation.robustness.suite import rows_of_split, run_suite, summarize_suite
     from msma.prediction.model import load
     from msma.reports.figures import draw_figures
     from msma.types import MsmaError
-    from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
     check_out(out, folder=True)
     cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
@@ -84,40 +79,29 @@ def robustness(
     except KeyboardInterrupt:
         tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command resumes")
         raise typer.Exit(130) from None
-    summary, weights = summarize(result), loaded.weights
-    head = {
-        "model": weights.name,
-        "weights_sha256": weights_sha256(weights),
-        "calibration_sha256": calibration_sha256(weights),
-        "corpus": corpus.corpus,
-        "split": split,
-        "suite": suite,
-    }
-    scored = [row for row in rows if row.clip in result.clean.clips]
-    columns, unsliced = slice_suite(result, scored, split_baselines(corpus, scored).constant, names_in(slices))
-    values = without_nan(summary_json(result, summary, head) | {"slices": slices_json(columns, unsliced)})
-    write_json(out / "summary.json", values)
+    summary = summarize_suite(loaded, corpus, split, suite, result, names_in(slices))
+    write_result(out / "summary.json", summary)
     if format == "json":
-        show_json(values)
+        show_result(summary)
     else:
-        show_summary(result, summary, f"{weights.name} on {corpus.corpus}, split {split}")
-        show_slices(columns)
-    for warning in warnings_of(len({row.source for row in scored})):
+        show_summary(summary)
+        show_slices(summary.slices)
+    for warning in warnings_of(result.clean.sources):
         tell(warning)
-    for one in result.not_run:
-        tell(f"not run: {one.cell.name}: {one.reason}")
-    for column, reason in unsliced.items():
+    for cell, reason in summary.not_run.items():
+        tell(f"not run: {cell}: {reason}")
+    for column, reason in summary.slices.skipped.items():
         tell(f"no slices by {column}: it {reason}")
-    failed = sum(cell.failed for cell in (result.clean, *result.cells))
+    failed = sum(len(cell.failed) for cell in (result.clean, *result.cells))
     if failed:
         tell(f"{failed} answers failed over all cells; the files in {out / 'cells'} say why")
     tell(f"{len(cells) + 1} cells and summary.json are in {out}")
     try:
-        figures = draw_figures(out, f"{weights.name} on {corpus.corpus}", result.clean.skill, summary.scenarios)
+        figures = draw_figures(out, f"{summary.model} on {corpus.corpus}", summary.clean.skill, summary.scenarios)
         tell("figures: " + ", ".join(str(path) for path in figures))
     except MsmaError as error:  # all else is done
         tell(str(error))
-    tell(weights.config.notice)
+    tell(loaded.weights.config.notice)
 
 
 def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:

@@ -23,7 +23,6 @@ from msma.cli.options import (
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.evaluation.comparison import Comparison
     from msma.evaluation.evaluation import Evaluation
     from msma.evaluation.predictions import Predictions
 
@@ -65,7 +64,7 @@ def evaluate(
             loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
         )
     evaluation = evaluate_model(loaded, corpus, split, filled, predictions, names_in(slices))
-    answer(evaluation, predictions, format, out)
+    finish(evaluation, predictions, format, out)
 
 
 def score(
@@ -98,6 +97,7 @@ def score(
     """
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
+    from msma.evaluation.comparison import Comparison
     from msma.evaluation.comparison import compare as compare_predictions
     from msma.evaluation.evaluation import evaluate_read, rows_of
     from msma.evaluation.predictions import read_predictions
@@ -114,8 +114,10 @@ def score(
         other = read_predictions(against, corpus, split, reading)
         read = replace(read, warnings=[*read.warnings, *other.warnings])
         constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
-        comparison = str(against), compare_predictions(read.predictions, other.predictions, constant)
-    answer(evaluate_read(corpus, split, str(file), read, names_in(slices)), read.predictions, format, out, comparison)
+        paired = compare_predictions(read.predictions, other.predictions, constant)
+        comparison = Comparison(**dict(paired), file=str(against))
+    evaluation = evaluate_read(corpus, split, str(file), read, names_in(slices), comparison)
+    finish(evaluation, read.predictions, format, out)
 
 
 def compare(
@@ -128,37 +130,28 @@ def compare(
     Side by side, with paired differences from the first.
     """
     from msma.cli.show.scores import show_evaluations
-    from msma.evaluation.result_file import read_evaluation
+    from msma.evaluation.evaluation_folder import read_evaluation
 
     show_evaluations({str(folder): read_evaluation(folder) for folder in folders})
 
 
-def answer(
-    evaluation: Evaluation,
-    predictions: Predictions,
-    format: str,
-    folder: Path | None,
-    comparison: tuple[str, Comparison] | None = None,
-) -> None:
+def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder: Path | None) -> None:
     """Tell the warnings, write the files, and show the table or the JSON."""
-    from msma.cli.show.scores import show_comparison, show_evaluation, show_json
-    from msma.evaluation.result_file import evaluation_json, write_evaluation
+    from msma.cli.show.scores import show_evaluation, show_result
+    from msma.evaluation.evaluation_folder import write_evaluation
 
     tell_warnings(evaluation)
-    values = evaluation_json(evaluation, comparison)
     if folder is not None:
-        write_evaluation(folder, values, predictions)
+        write_evaluation(folder, evaluation, predictions)
         tell(f"evaluation.json and predictions.csv are in {folder}")
     if format == "json":
-        show_json(values)
-        return
-    show_evaluation(evaluation)
-    if comparison is not None:
-        show_comparison(*comparison)
+        show_result(evaluation)
+    else:
+        show_evaluation(evaluation)
 
 
 def tell_warnings(evaluation: Evaluation) -> None:
     for warning in evaluation.warnings:
         tell(f"warning: {warning}")
-    for column, reason in evaluation.unsliced.items():
+    for column, reason in evaluation.slices.skipped.items():
         tell(f"no slices by {column}: it {reason}")

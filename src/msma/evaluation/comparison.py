@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 
 from msma.evaluation.gaps import Difference
 from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import Result
 from msma.metrics import (
+    OF_TRAITS,
     RESAMPLED,
     Interval,
+    Keys,
     all_metrics,
     draw_sources,
     interval,
@@ -23,20 +26,25 @@ from msma.metrics import (
 from msma.types import MsmaError
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Paired(Result):
     """How much higher the metrics of the first predictions are than those of the second."""
 
     clips: int
     """That both have; nothing else is looked at."""
     sources: int
-    differences: dict[str, dict[str, Difference]]
-    """`[metric][trait or mean]`: `ccc`, `mean_accuracy` and, where a constant is known, `skill`."""
+    differences: Annotated[
+        dict[str, Annotated[dict[str, Difference], OF_TRAITS]], Keys(("ccc", "mean_accuracy"), ("skill",))
+    ]
+    """By metric (`skill` where a constant is known) and trait."""
 
 
-def compare(
-    first: Predictions, second: Predictions, constant: Float[np.ndarray, "clips 5"] | None = None
-) -> Comparison:
+class Comparison(Paired):
+    """The paired difference from the predictions of another file."""
+
+    file: str
+
+
+def compare(first: Predictions, second: Predictions, constant: Float[np.ndarray, "clips 5"] | None = None) -> Paired:
     """First minus second on the clips and traits that both have, with 95 % intervals by bootstrap over sources.
 
     Paired: both are scored on the same sources in each sample; with one source the interval is NaN. `constant` is the
@@ -72,4 +80,4 @@ def compare(
             bounds = interval(column) if draws.sources > 1 else Interval(math.nan, math.nan)
             centre = values[0][metric][name] - values[1][metric][name]
             differences[metric][name] = Difference(centre, bounds.low, bounds.high)
-    return Comparison(len(ours), draws.sources, differences)
+    return Paired(clips=len(ours), sources=draws.sources, differences=differences)

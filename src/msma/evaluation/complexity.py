@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from msma.config import ClipConfig, Limits, ModelConfig
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
+from msma.evaluation.results import Profile, StageCost
 from msma.media.clip import load_windows
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.prepare import prepare
@@ -64,28 +65,6 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
-class StageCost:
-    """What one stage costs, for one variant on one device."""
-
-    variant: str
-    device: str
-    stage: str
-    parameters: int
-    macs: int
-    """Multiply-adds for the whole clip."""
-    p50_ms: float
-    p95_ms: float
-    """For the whole clip."""
-    share: float
-    """Of the median time of all stages."""
-    real_time_factor: float
-    """Median time over the length of the clip; below 1 is faster than it plays."""
-    peak_mib: float | None
-    """Memory beyond what was there before the stage ran for the first time, on a GPU its own; for `network` and `whole`
-    before the network was built. None where unknown, and for `whole` where two kinds of memory are used."""
-
-
-@dataclass(frozen=True)
 class ProfileJob:
     variant: str
     model: ModelConfig
@@ -121,7 +100,7 @@ def profile(
     only: Sequence[str] = (),
     rounds: int = 20,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> list[StageCost]:
+) -> Profile:
     """Measure every variant on every device, each in a process of its own; `media` is the clip to answer for.
 
     Raises:
@@ -138,7 +117,7 @@ def profile(
         for done, found in enumerate(pool.map(measured, jobs), start=1):
             rows += found
             progress(done, len(jobs))
-    return rows
+    return Profile(model=model, clip=clip, rows=rows)
 
 
 def measured(job: ProfileJob) -> list[StageCost]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from msma.evaluation.gaps import clips_with
-from msma.metrics import by_trait, labelled_traits, names_of
+from msma.metrics import ByTrait, by_trait, labelled_traits, names_of
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,21 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Coverage:
-    """By trait and `mean`."""
+    """How many labels are in their prediction interval."""
 
     clips: int
-    coverage: dict[str, float]
+    coverage: ByTrait
     """Share of the labels that are in their interval."""
-    width: dict[str, float]
+    width: ByTrait
     """Mean of high - low."""
 
 
 @dataclass(frozen=True)
 class CoverageReport:
+    """How well prediction intervals hold, by what could be used of a clip and by group."""
+
     nominal: float
+    """The coverage that the intervals are made for."""
     whole: Coverage
     available: dict[str, Coverage]
     """By what could be used."""

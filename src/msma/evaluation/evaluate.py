@@ -117,24 +117,23 @@ def evaluate(
     about, fusion = model.weights.config, model.weights.config.model.fusion
     unanswered = ", ".join(trait for trait in manifest.traits if trait not in about.traits)
     in_split = {row.clip for row in manifest.split(split)}
-    scored, unsliced = score_split(manifest, predictions, slices)
+    scored = score_split(manifest, predictions, slices)
     return Evaluation(
+        **dict(scored),
+        model=model.weights.name,
+        weights_sha256=weights_sha256(model.weights),
+        calibration_sha256=calibration_sha256(model.weights),
         corpus=manifest.corpus,
         split=split,
-        model=model.weights.name,
         fusion=fusion,
-        clips_in_split=len(in_split),
+        splits=splits_of(manifest),
+        coverage=scored.clips / len(in_split),
         degraded=len(in_split & set(cache.degraded)),
         failed={clip: reason for clip, reason in cache.failed.items() if clip in in_split},
         warnings=[
             *([f"{unanswered}: not answered by this model and not scored"] if unanswered else []),
-            *warnings_of(scored.whole.sources),
+            *warnings_of(scored.sources),
         ],
         ceiling=ceiling_of(manifest, fusion),
-        unsliced=unsliced,
-        scored=scored,
         prediction_intervals=coverage_on(manifest, predictions, slices),
-        weights_sha256=weights_sha256(model.weights),
-        calibration_sha256=calibration_sha256(model.weights),
-        splits=splits_of(manifest),
     )

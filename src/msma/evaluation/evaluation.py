@@ -3,63 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
 from msma.data.corpora.manifest import SPLITS, Manifest, Row
 from msma.evaluation.baselines import split_baselines
+from msma.evaluation.comparison import Comparison
 from msma.evaluation.coverage import CoverageReport, coverage_report
 from msma.evaluation.gaps import MIN_SOURCES
 from msma.evaluation.predictions import Predictions, Read
+from msma.evaluation.result_file import Result
 from msma.evaluation.score import Scored, score
+from msma.metrics import ByTrait, Keys
 from msma.types import MODALITIES, MsmaError
 
 MAX_VALUES = 20
 """A column with more values is no grouping unless it is asked for."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The result on one split, and what it is a result of."""
+class Tested(Result):
+    """Which model was tested, and on which clips."""
 
+    model: str
+    """Its name, or the file with the predictions of another tool."""
+    weights_sha256: str | None = None
+    """Null for the predictions of another tool."""
+    calibration_sha256: str | None = None
+    """Null without prediction intervals."""
     corpus: str
     split: str
-    model: str
+
+
+@dataclass(frozen=True)
+class SplitSize:
+    """How large a split of the manifest is, whether its media is there or not."""
+
+    clips: int
+    sources: int
+
+
+class Evaluation(Scored, Tested):
+    """What `msma evaluate` and `msma score` write: predictions for one split, scored."""
+
     fusion: str | None
-    """None where it is not known: the predictions of another tool."""
-    clips_in_split: int
+    """The modalities that the model reads and how they are fused; null for the predictions of another tool."""
+    splits: dict[str, SplitSize]
+    """Every split of the manifest."""
+    coverage: float
+    """Share of the clips of the split that are scored."""
     degraded: int | None
+    """How many of the clips were read with faults; null for the predictions of another tool."""
     failed: dict[str, str]
     """Clips that could not be read or have no usable prediction, and why; they are not scored."""
     warnings: list[str]
-    ceiling: dict[str, dict[str, float]] | None
-    """Synthetic corpus only: the best `ccc` and `mean_accuracy` that the modalities of this model allow."""
-    unsliced: dict[str, str]
-    """Columns of the manifest that make no slices, and why."""
-    scored: Scored
+    ceiling: Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))] | None
+    """Synthetic corpus only: the best that the modalities of this model allow."""
     prediction_intervals: CoverageReport | None = None
-    """None where the answers have none."""
-    weights_sha256: str | None = None
-    """Of the weights that answered; None for the predictions of another tool."""
-    calibration_sha256: str | None = None
-    """Of the calibration of their intervals; None without one."""
-    splits: dict[str, dict[str, int]] = field(default_factory=dict)
-    """`clips` and `sources` of each split of the manifest."""
+    """Null where the predictions have none."""
+    against: Comparison | None = None
+    """The paired difference from other predictions, where it was asked for."""
 
 
-def score_split(
-    manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None
-) -> tuple[Scored, dict[str, str]]:
-    """Score predictions for clips of a manifest, and say which of its columns make no slices.
+def score_split(manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None) -> Scored:
+    """Score predictions for clips of a manifest on the whole split and its slices.
 
     Raises:
         MsmaError: the manifest has no training clips, or no column of a name in `slices`.
     """
     rows = rows_of(manifest, predictions)
-    columns, unsliced = slice_columns(rows, slices)
-    scored = score(
-        predictions.predicted, predictions.target, predictions.sources, split_baselines(manifest, rows), columns
-    )
-    return scored, unsliced
+    columns, skipped = slice_columns(rows, slices)
+    base = split_baselines(manifest, rows)
+    return score(predictions.predicted, predictions.target, predictions.sources, base, columns, skipped)
 
 
 def coverage_on(
@@ -108,34 +122,38 @@ def slice_columns(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[dic
 
 
 def evaluate_read(
-    manifest: Manifest, split: str, name: str, read: Read, slices: Sequence[str] | None = None
+    manifest: Manifest,
+    split: str,
+    name: str,
+    read: Read,
+    slices: Sequence[str] | None = None,
+    against: Comparison | None = None,
 ) -> Evaluation:
     """Score the predictions of any tool, `name`.
 
     Raises:
         MsmaError: see `score_split`.
     """
-    scored, unsliced = score_split(manifest, read.predictions, slices)
+    scored = score_split(manifest, read.predictions, slices)
     return Evaluation(
+        **dict(scored),
+        model=name,
         corpus=manifest.corpus,
         split=split,
-        model=name,
         fusion=None,
-        clips_in_split=len(manifest.split(split)),
+        splits=splits_of(manifest),
+        coverage=scored.clips / len(manifest.split(split)),
         degraded=None,
         failed=read.failed,
-        warnings=[*read.warnings, *warnings_of(scored.whole.sources)],
+        warnings=[*read.warnings, *warnings_of(scored.sources)],
         ceiling=ceiling_of(manifest, None),
-        unsliced=unsliced,
-        scored=scored,
-        splits=splits_of(manifest),
+        against=against,
     )
 
 
-def splits_of(manifest: Manifest) -> dict[str, dict[str, int]]:
-    """How many clips and sources each split has, whether their media is there or not."""
+def splits_of(manifest: Manifest) -> dict[str, SplitSize]:
     by_split = {name: [row.source for row in manifest.rows if row.split == name] for name in SPLITS}
-    return {name: {"clips": len(of), "sources": len(set(of))} for name, of in by_split.items() if of}
+    return {name: SplitSize(len(of), len(set(of))) for name, of in by_split.items() if of}
 
 
 def ceiling_of(manifest: Manifest, fusion: str | None) -> dict[str, dict[str, float]] | None:

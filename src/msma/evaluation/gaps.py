@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 
-from msma.metrics import Draws, names_of, resampled_means
+from msma.metrics import Draws, Measured, names_of, resampled_means
 
 MIN_SOURCES = 10
 """A group or slice of fewer sources has counts and metrics, but no interval: there is too little to draw from."""
@@ -20,9 +20,9 @@ MIN_SOURCES = 10
 class Difference:
     """A difference and its interval."""
 
-    difference: float
-    low: float
-    high: float
+    difference: Measured
+    low: Measured
+    high: Measured
 
     @property
     def clear(self) -> bool:
@@ -35,8 +35,8 @@ class Effect:
     """How much higher a trait is in one value of a column than in the rest of the split."""
 
     labels: Difference
-    predictions: float
-    amplification: float
+    predictions: Measured
+    amplification: Measured
     """Predictions over labels: above 1, the network makes more of the group than observers did. NaN where the effect in
     the labels is not clear, so that there is nothing to amplify."""
 
@@ -54,22 +54,38 @@ class GroupGap:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """The gaps of one column. All intervals of a report hold together with 95 %: see docs/metrics.md."""
+class GroupDifference(Difference):
+    """The difference of one value of a column."""
 
+    value: str
+
+
+@dataclass(frozen=True)
+class GroupBias(GroupDifference):
+    """The difference of one value of a column in one trait."""
+
+    trait: str
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The differences that are furthest from 0; None where no value has sources enough."""
+
+    bias: GroupBias | None
+    mean_accuracy: GroupDifference | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The disparities between the groups of one column, in simultaneous 95 % confidence intervals (docs/metrics.md)."""
+
+    clear: bool
+    """Does any interval exclude 0?"""
+    largest: Largest
     groups: dict[str, GroupGap]
     """By value, where value and rest have MIN_SOURCES sources each."""
-    largest_bias: tuple[str, str] | None
-    """Value and trait."""
-    largest_mean_accuracy: str | None
-    """Value."""
     comparisons: int
     """Of the whole report, over all columns: what the level is adjusted to."""
-
-    @property
-    def clear(self) -> bool:
-        """Does any interval exclude 0?"""
-        return any(d.clear for group in self.groups.values() for d in (*group.bias.values(), group.mean_accuracy))
 
 
 def gaps(
@@ -158,11 +174,14 @@ def smaller_side(draws: Draws, members: Bool[np.ndarray, " clips"]) -> int:
 
 
 def gap_of(groups: dict[str, GroupGap], comparisons: int) -> Gap:
-    biases = {(value, trait): abs(d.difference) for value, group in groups.items() for trait, d in group.bias.items()}
-    accuracies = {value: abs(group.mean_accuracy.difference) for value, group in groups.items()}
-    return Gap(
-        groups,
-        max(biases, key=lambda key: biases[key], default=None),
-        max(accuracies, key=lambda key: accuracies[key], default=None),
-        comparisons,
+    biases = [
+        GroupBias(**vars(bias), value=value, trait=trait)
+        for value, group in groups.items()
+        for trait, bias in group.bias.items()
+    ]
+    accuracies = [GroupDifference(**vars(group.mean_accuracy), value=value) for value, group in groups.items()]
+    largest = Largest(
+        max(biases, key=lambda one: abs(one.difference), default=None),
+        max(accuracies, key=lambda one: abs(one.difference), default=None),
     )
+    return Gap(any(one.clear for one in (*biases, *accuracies)), largest, groups, comparisons)

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from msma.config import first_line
 from msma.prediction.kept_media import MOST_FACES, MOST_STEPS
 from msma.types import MODALITIES, TRAITS, KeptMedia, MsmaError, Prediction
 
+PREDICTIONS = TypeAdapter(list[Prediction], config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+"""What `msma predict --format json` writes."""
 MOST_BYTES = 256 * 1024**2
 MOST_ANSWERS = 2000
 """A page of more is too long to be read, or opened."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
     """A dash for what is not defined; never -0."""
     if value is None or math.isnan(value):
         return "\u2013"
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
 
 
-def signed(value: float | None) -> str:
-    return "\u2013" if value is None or math.isnan(value) else f"{round(value, 3) + 0.0:+.3f}"
+def signed(value: float) -> str:
+    return number(value, sign=True)
 
 
-def span(low: float | None, high: float | None) -> str:
-    """An interval."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+def span(low: float, high: float) -> str:
+    """An interval; empty where it is not defined."""
+    return "" if math.isnan(low) or math.isnan(high) else f"[{number(low)}, {number(high)}]"

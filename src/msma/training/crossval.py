@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from msma.data.features import fill_features
 from msma.data.identity import claim, identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
-from msma.evaluation.comparison import Comparison
-from msma.evaluation.evaluation import Evaluation, ceiling_of, rows_of, slice_columns, warnings_of
+from msma.evaluation.comparison import Comparison, compare
+from msma.evaluation.evaluation import ceiling_of, rows_of, slice_columns, splits_of, warnings_of
 from msma.evaluation.predictions import Predictions
-from msma.evaluation.result_file import evaluation_json
+from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
 from msma.evaluation.score import score
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
@@ -150,65 +149,66 @@ def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> 
     )
 
 
-def fold_json(result: OutOfFold) -> list[dict[str, Any]]:
-    """Each fold by itself: how many clips, and the metrics that so many allow (no correlation below CCC_CLIPS)."""
-    told = []
-    for (_, held), shrinkage in zip(result.folds, result.shrinkage, strict=True):
-        target = result.msma.target[held]
-        by_name = {"msma": result.msma} | ({} if result.ridge is None else {"ridge": result.ridge})
-        metrics = {
-            name: {
-                metric: values["mean"]
-                for metric, values in all_metrics(one.predicted[held], target, result.baselines.constant[held]).items()
-                if metric == "mean_accuracy" or (metric == "ccc" and len(held) >= CCC_CLIPS)
-            }
-            for name, one in by_name.items()
-        }
-        told.append({"clips": len(held), "shrinkage": shrinkage, **metrics})
-    return told
-
-
-def fold_spread(folds: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean, standard deviation and range over folds of each metric, by network and ridge."""
-    spread: dict[str, dict[str, dict[str, float]]] = {}
-    for name in ("msma", "ridge"):
-        for metric in ("ccc", "mean_accuracy"):
-            values = np.array([fold[name][metric] for fold in folds if metric in fold.get(name, {})])
-            if len(values):
-                numbers = {"mean": values.mean(), "std": values.std(), "min": values.min(), "max": values.max()}
-                of_folds = {key: float(value) for key, value in numbers.items()} | {"folds": len(values)}
-                spread.setdefault(name, {})[metric] = of_folds
-    return spread
-
-
-def evaluation_of(
+def cross_validation(
     predictions: Predictions, result: OutOfFold, manifest: Manifest, model: str, recipe: Recipe, cache: CacheReport
-) -> Evaluation:
-    """The pooled out-of-fold predictions, scored as one split."""
-    fusion = recipe.model.fusion
-    columns, unsliced = slice_columns(rows_of(manifest, predictions), None)
-    scored = score(predictions.predicted, predictions.target, predictions.sources, result.baselines, columns)
-    return Evaluation(
+) -> CrossValidation:
+    """The pooled out-of-fold predictions of the networks or of the ridge, scored as one split.
+
+    Where there is a ridge, it is among the baselines, and what is not the ridge has the paired difference from it.
+    """
+    fusion, base, folds, against = recipe.model.fusion, result.baselines, fold_scores(result), None
+    columns, skipped = slice_columns(rows_of(manifest, predictions), None)
+    scored = score(predictions.predicted, predictions.target, predictions.sources, base, columns, skipped)
+    if result.ridge is not None:
+        ridge = {"ridge": all_metrics(result.ridge.predicted, result.ridge.target, base.constant)}
+        scored = scored.model_copy(update={"baselines": scored.baselines | ridge})
+        if predictions is not result.ridge:
+            against = Comparison(**dict(compare(predictions, result.ridge, base.constant)), file="ridge")
+    return CrossValidation(
+        **dict(scored),
+        model=model,
         corpus=manifest.corpus,
         split=f"{len(result.folds)} folds by source",
-        model=model,
         fusion=fusion,
-        clips_in_split=len(manifest.rows),
+        splits=splits_of(manifest),
+        coverage=scored.clips / len(manifest.rows),
         degraded=len(cache.degraded),
         failed=cache.failed,
-        warnings=warnings_of(scored.whole.sources),
+        warnings=warnings_of(scored.sources),
         ceiling=ceiling_of(manifest, fusion),
-        unsliced=unsliced,
-        scored=scored,
+        against=against,
+        folds=folds,
+        spread=fold_spread(folds),
     )
 
 
-def crossval_json(evaluation: Evaluation, result: OutOfFold, against: Comparison | None) -> dict[str, Any]:
-    """The JSON of an evaluation, with `folds`; with `baselines.ridge` and the paired difference where it was run."""
-    values = evaluation_json(evaluation, None if against is None else ("ridge", against))
-    values["folds"] = fold_json(result)
-    values["spread"] = fold_spread(values["folds"])
-    if result.ridge is not None:
-        metrics = all_metrics(result.ridge.predicted, result.ridge.target, result.baselines.constant)
-        values["baselines"]["ridge"] = {"clips": len(result.ridge.clips), **metrics}
-    return values
+def fold_scores(result: OutOfFold) -> list[FoldScores]:
+    """Each fold by itself: how many clips, and the metrics that so many allow (no correlation below CCC_CLIPS)."""
+
+    def means(predictions: Predictions, held: np.ndarray) -> dict[str, float]:
+        metrics = all_metrics(predictions.predicted[held], predictions.target[held], result.baselines.constant[held])
+        names = ("mean_accuracy", "ccc") if len(held) >= CCC_CLIPS else ("mean_accuracy",)
+        return {name: metrics[name]["mean"] for name in names}
+
+    return [
+        FoldScores(
+            clips=len(held),
+            shrinkage=shrinkage,
+            msma=means(result.msma, held),
+            ridge=None if result.ridge is None else means(result.ridge, held),
+        )
+        for (_, held), shrinkage in zip(result.folds, result.shrinkage, strict=True)
+    ]
+
+
+def fold_spread(folds: list[FoldScores]) -> dict[str, dict[str, FoldSpread]]:
+    """How much each metric differs from fold to fold, by network and ridge."""
+    spread: dict[str, dict[str, FoldSpread]] = {}
+    for name in ("msma", "ridge"):
+        for metric in ("ccc", "mean_accuracy"):
+            scores: list[dict[str, float]] = [getattr(fold, name) or {} for fold in folds]
+            values = np.array([one[metric] for one in scores if metric in one])
+            if len(values):
+                numbers = map(float, (values.mean(), values.std(), values.min(), values.max()))
+                spread.setdefault(name, {})[metric] = FoldSpread(*numbers, folds=len(values))
+    return spread

@@ -68,7 +68,7 @@ def training_loss(
     return loss
 
 
-def named(output: ModelOutput) -> dict[str, Tensor]:
+def intermediates_of(output: ModelOutput) -> dict[str, Tensor]:
     """The intermediates of an answer.
 
     Raises:
@@ -85,7 +85,7 @@ def readings(
     """Answers, for which clips they count, and how much: the whole reading, and those of one modality alone."""
     yield output.traits, torch.ones_like(present[:, 0]), 1.0
     for index, modality in enumerate(MODALITIES):
-        alone = named(output).get(f"{modality}_traits")
+        alone = intermediates_of(output).get(f"{modality}_traits")
         if alone is not None and present[:, index].any():
             yield alone, present[:, index], config.unimodal_weight
 
@@ -111,16 +111,16 @@ def imputation_loss(
     output: ModelOutput, clean: ModelOutput, given: Bool[Tensor, " b"], missing: int
 ) -> Float[Tensor, ""] | float:
     """How far what stands in for one modality, from the given other one, is from its summary in the clean clip."""
-    imputed = named(output).get(f"imputed_{MODALITIES[missing]}")
+    imputed = intermediates_of(output).get(f"imputed_{MODALITIES[missing]}")
     known = given & (clean.quality[:, missing] > 0)  # a quality of 0 says that the clean clip does not have it either
     if imputed is None or not known.any():
         return 0.0
-    return F.mse_loss(imputed[known].float(), named(clean)["summaries"][known, missing].detach().float())
+    return F.mse_loss(imputed[known].float(), intermediates_of(clean)["summaries"][known, missing].detach().float())
 
 
 def halves(output: ModelOutput, clips: int) -> tuple[ModelOutput, ModelOutput | None]:
     """The answers to the first clips of a batch, and those to the others if there are any; with what is trained."""
-    kept = {name: tensor for name, tensor in named(output).items() if name in TRAINED}
+    kept = {name: tensor for name, tensor in intermediates_of(output).items() if name in TRAINED}
 
     def rows(part: slice) -> ModelOutput:
         ours = {name: tensor[part] for name, tensor in kept.items()}

@@ -23,8 +23,9 @@ from msma.data.corpora.manifest import Manifest, mean_target, targets
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
 from msma.data.identity import identity
+from msma.evaluation.result_file import Result
 from msma.files import written_whole
-from msma.metrics import all_metrics, labelled_traits
+from msma.metrics import Measured, all_metrics, labelled_traits
 from msma.training import provenance
 from msma.training.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
 from msma.training.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
@@ -35,6 +36,19 @@ from msma.weights.config import WeightsConfig, read_json
 from msma.weights.pretrained import architecture
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
+
+
+class Validation(Result):
+    """One line of `metrics.jsonl`: means over traits on the validation split."""
+
+    step: int
+    train_loss: Measured
+    """Mean since the validation before."""
+    ccc: Measured
+    mean_accuracy: Measured
+    skill: Measured
+    constant_mean_accuracy: Measured
+    """Of always predicting the training mean; its CCC is 0."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,7 @@ def train(
     entries: dict[str, Path],
     run: Path,
     *,
+    name: str | None = None,
     resume: bool = False,
     cpu: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
@@ -72,7 +87,8 @@ def train(
 ) -> TrainResult:
     """Train on split `train`, choose by the CCC on split `val`.
 
-    `entries` maps clip names to cache files (`fill_cache`). `should_stop` is asked before every step; when it says yes
+    `entries` maps clip names to cache files (`fill_cache`). `name` is that of the weights, by default that of the
+    folder. `should_stop` is asked before every step; when it says yes
     the state is saved and the result is not `finished`.
 
     Raises:
@@ -133,7 +149,7 @@ def train(
             drop_log_after(run / "metrics.jsonl", state.step)
     if accelerator.is_main_process and state.step < config.steps:
         provenance.note(run, str(accelerator.device))
-    about = weights_config(run.name, recipe, manifest, pretrained)
+    about = weights_config(name or run.name, recipe, manifest, pretrained)
     for loss in steps(state, training, config, should_stop):
         scores = None
         if state.step % config.validate_every == 0 or state.step == config.steps:
@@ -187,14 +203,10 @@ def keep(
     tensors: dict[str, Tensor],
 ) -> None:
     """Log a validation; keep the weights if they are the best so far."""
-    line = {
-        "step": state.step,
-        "train_loss": float(np.mean(state.losses)),
-        **scores,
-        "constant_mean_accuracy": constant,
-    }
+    loss = float(np.mean(state.losses))
+    line = Validation(step=state.step, train_loss=loss, **scores, constant_mean_accuracy=constant)
     with (run / "metrics.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line) + "\n")
+        log.write(line.model_dump_json() + "\n")
     if scores["ccc"] > state.best_ccc:
         save_weights(run, config, tensors)
 

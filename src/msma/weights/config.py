@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from msma.config import ClipConfig, Frozen, ModelConfig, parse
+from msma.config import ClipConfig, Frozen, ModelConfig, first_line, parse
 from msma.files import written_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
@@ -82,18 +82,42 @@ def read_calibration(path: Path, sha256: str | None = None) -> Calibration | Non
     return calibration
 
 
-def read_json(path: Path, remedy: str, most_bytes: int = MAX_JSON_BYTES) -> Any:
+def read_json(path: Path, remedy: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """What a JSON file holds.
 
     Raises:
-        MsmaError: it cannot be read, is too large or no JSON; `remedy` says what to do then.
+        MsmaError: it cannot be read, is too large or not JSON; `remedy` says what to do then.
+    """
+    return json_of(read_text(path, remedy, max_bytes), str(path), remedy)
+
+
+def read_text(path: Path, remedy: str, max_bytes: int) -> str:
+    """Raises:
+    MsmaError: it cannot be read, or is too large.
     """
     try:
-        if path.stat().st_size > most_bytes:
-            raise MsmaError(f"{path}: too large; {remedy}")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MsmaError(f"{path}: cannot be read as JSON; {remedy}") from error
+        if path.stat().st_size > max_bytes:
+            raise MsmaError(f"{path}: larger than {max_bytes // 1024**2} MiB; {remedy}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise MsmaError(f"{path}: cannot be read ({first_line(error)}); {remedy}") from error
+
+
+def json_of(text: str, where: str, remedy: str) -> Any:
+    """Raises:
+    MsmaError: it is not JSON.
+    """
+    try:
+        return json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MsmaError(f"{where}: cannot be read as JSON; {remedy}") from error
+
+
+def refuse_constant(name: str) -> float:
+    """Raises:
+    ValueError: NaN and infinity are not JSON.
+    """
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_config(path: Path) -> WeightsConfig:

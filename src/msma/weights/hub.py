@@ -97,7 +97,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
     except Exception as error:
         if answered(hub, error):
             raise MsmaError(refusal(hub, repository, revision, error)) from error
-        return named(repository, cached(hub, repository, revision, error))
+        return fetched_at(repository, cached(hub, repository, revision, error))
     check_files(repository, {file.rfilename: file.size for file in about.siblings or ()})
     try:
         folder = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=list(MOST_BYTES)))
@@ -105,7 +105,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
         raise MsmaError(refusal(hub, repository, revision, error)) from error
     if folder.name != about.sha:
         raise MsmaError(f"{repository}: changed while it was fetched; fetch it again")
-    return named(repository, folder)
+    return fetched_at(repository, folder)
 
 
 def push(repository: str, folder: Path, *, private: bool = False) -> str:
@@ -156,7 +156,7 @@ def api(hub: ModuleType) -> Any:
     return hub.HfApi(library_name="msma", library_version=version("msma"))
 
 
-def named(repository: str, folder: Path) -> Fetched:
+def fetched_at(repository: str, folder: Path) -> Fetched:
     return Fetched(folder, f"{repository}@{folder.name}")
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import graded, made_up, one, suite
+from made_up import graded, made_up, one, suite, with_arrays
 
 from msma.corruptions.scenarios import NOTHING, scenario_cells
-from msma.evaluation.robustness.checks import modality_check, nothing_check, severity_check
+from msma.evaluation.robustness.checks import Check, modality_check, nothing_check, severity_check
 
 SKILLS = (0.3,) * 5
 CLEAN = suite().clean
@@ -21,7 +21,7 @@ def distorting(values, spread: float = 0.0):
     results = graded("white_noise", SKILLS)
     return {
         "white_noise": [
-            replace(result, distortion=np.column_stack([value + spread * rng.standard_normal(8), np.zeros(8)]))
+            with_arrays(result, distortion=np.column_stack([value + spread * rng.standard_normal(8), np.zeros(8)]))
             for result, value in zip(results, values, strict=True)
         ]
     }
@@ -32,45 +32,45 @@ def distorting(values, spread: float = 0.0):
 
 @pytest.mark.parametrize("values", [(0.1, 0.2, 0.3, 0.4, 0.5), (0.1, 0.11, 0.12, 0.12, 0.12), (0, 0, 0, 0, 0.3)])
 def test_distortion_that_rises_is_right(values):
-    assert severity_check(CLEAN, distorting(values)) == {"verdict": "ok", "found": []}
+    assert severity_check(CLEAN, distorting(values)) == Check("ok", [])
 
 
 @pytest.mark.parametrize("values", [(0.3,) * 5, (0.5, 0.4, 0.3, 0.2, 0.1), (0.3, 0.3, 0.3, 0.3, 0.31)])
 def test_distortion_that_does_not_rise_is_named(values):
     found = severity_check(CLEAN, distorting(values))
-    assert found["verdict"] == "warning"
-    assert found["found"][0].startswith("white_noise: does not distort more at a higher severity (1: 0.")
+    assert found.verdict == "warning"
+    assert found.found[0].startswith("white_noise: does not distort more at a higher severity (1: 0.")
 
 
 def test_chance_is_not_taken_for_a_rise():
-    assert severity_check(CLEAN, distorting((0.3,) * 5, spread=0.1))["verdict"] == "warning"
-    assert severity_check(CLEAN, distorting((0.3, 0.4, 0.5, 0.6, 0.7), spread=0.05))["verdict"] == "ok"
+    assert severity_check(CLEAN, distorting((0.3,) * 5, spread=0.1)).verdict == "warning"
+    assert severity_check(CLEAN, distorting((0.3, 0.4, 0.5, 0.6, 0.7), spread=0.05)).verdict == "ok"
 
 
 def test_a_single_step_that_falls_is_named():
-    assert severity_check(CLEAN, distorting((0.1, 0.2, 0.1, 0.4, 0.5)))["found"] == [
+    assert severity_check(CLEAN, distorting((0.1, 0.2, 0.1, 0.4, 0.5))).found == [
         "white_noise: distorts less at severity 3"
     ]
 
 
 def test_a_corruption_that_changes_nothing_is_named():
-    assert severity_check(CLEAN, distorting((0.0,) * 5))["found"] == ["white_noise: changes nothing in these clips"]
+    assert severity_check(CLEAN, distorting((0.0,) * 5)).found == ["white_noise: changes nothing in these clips"]
 
 
 def test_clips_without_sound_tell_nothing_of_what_spoils_it():
     """Half of the clips are deaf: no severity changes them."""
     deaf = np.arange(8) < 4
-    clean = replace(CLEAN, used=np.column_stack([~deaf, np.ones(8)]).astype(float))
+    clean = with_arrays(CLEAN, used=np.column_stack([~deaf, np.ones(8)]).astype(float))
     rising = distorting((0.1, 0.2, 0.3, 0.4, 0.5))["white_noise"]
-    results = [replace(one, distortion=one.distortion * ~deaf[:, None]) for one in rising]
-    assert severity_check(clean, {"white_noise": results}) == {"verdict": "ok", "found": []}
-    nobody = replace(CLEAN, used=np.column_stack([np.zeros(8), np.ones(8)]))
-    assert severity_check(nobody, {"white_noise": rising})["verdict"] == "not checked"
-    assert modality_check(replace(suite(one("no_audio", 0.3, moved=0.0)), clean=nobody))["verdict"] == "not checked"
+    results = [with_arrays(one, distortion=one.by_clip("distortion") * ~deaf[:, None]) for one in rising]
+    assert severity_check(clean, {"white_noise": results}) == Check("ok", [])
+    nobody = with_arrays(CLEAN, used=np.column_stack([np.zeros(8), np.ones(8)]))
+    assert severity_check(nobody, {"white_noise": rising}).verdict == "not checked"
+    assert modality_check(replace(suite(one("no_audio", 0.3, moved=0.0)), clean=nobody)).verdict == "not checked"
 
 
 def test_what_is_all_or_nothing_is_not_checked():
-    assert severity_check(CLEAN, {"no_audio": [one("no_audio", 0.1)]}) == {"verdict": "not checked", "found": []}
+    assert severity_check(CLEAN, {"no_audio": [one("no_audio", 0.1)]}) == Check("not checked", [])
 
 
 # modalities
@@ -78,31 +78,31 @@ def test_what_is_all_or_nothing_is_not_checked():
 
 def test_a_network_whose_answers_move_uses_what_it_reads():
     found = modality_check(suite(one("no_audio", 0.2), one("no_visual", 0.2), *graded("white_noise", SKILLS)))
-    assert found == {"verdict": "ok", "found": []}
+    assert found == Check("ok", [])
 
 
 @pytest.mark.parametrize(("removed", "modality"), [("no_audio", "audio"), ("no_visual", "visual")])
 def test_a_network_whose_answers_stay_when_a_modality_is_taken_away_ignores_it(removed, modality):
     found = modality_check(suite(one("no_audio", 0.2, moved=0.0 if removed == "no_audio" else 0.1),
                                  one("no_visual", 0.2, moved=0.0 if removed == "no_visual" else 0.1)))  # fmt: skip
-    (line,) = found["found"]
+    (line,) = found.found
     assert line.startswith(f"ignores {modality}: ")
 
 
 def test_a_network_that_only_sees_whether_a_modality_is_there_ignores_it():
     found = modality_check(suite(one("no_audio", 0.2, moved=0.1), *graded("white_noise", SKILLS, moved=0.0)))
-    assert found["verdict"] == "warning"
-    assert found["found"][0].startswith("ignores audio")
+    assert found.verdict == "warning"
+    assert found.found[0].startswith("ignores audio")
 
 
 def test_answers_that_stay_under_a_little_noise_say_nothing():
     mild = graded("white_noise", SKILLS, moved=0.0)[:2]
-    assert modality_check(suite(one("no_audio", 0.2, moved=0.1), *mild))["verdict"] == "ok"
+    assert modality_check(suite(one("no_audio", 0.2, moved=0.1), *mild)).verdict == "ok"
 
 
 def test_a_modality_that_is_not_read_is_not_asked_for():
     stays = one("no_audio", 0.2, moved=0.0)
-    assert modality_check(suite(stays, reads=("visual",))) == {"verdict": "not checked", "found": []}
+    assert modality_check(suite(stays, reads=("visual",))) == Check("not checked", [])
 
 
 # nothing
@@ -110,17 +110,17 @@ def test_a_modality_that_is_not_read_is_not_asked_for():
 
 def nothing(answer: float, quality: float):
     cell = made_up(NOTHING_CELL, 0.0, quality=(quality, 0.0))
-    return nothing_check(suite(replace(cell, traits=np.full((8, 5), answer))))
+    return nothing_check(suite(with_arrays(cell, traits=np.full((8, 5), answer))))
 
 
 def test_the_prior_with_quality_0_is_right():
-    assert nothing(0.5, 0.0) == {"verdict": "ok", "found": []}
+    assert nothing(0.5, 0.0) == Check("ok", [])
 
 
 def test_another_answer_than_the_prior_or_any_quality_is_named():
-    assert nothing(0.51, 0.0)["found"] == ["nothing_5: answers up to 0.0100 away from the prior"]
-    assert nothing(0.5, 0.2)["found"] == ["nothing_5: predicts a quality of up to 0.200"]
+    assert nothing(0.51, 0.0).found == ["nothing_5: answers up to 0.0100 away from the prior"]
+    assert nothing(0.5, 0.2).found == ["nothing_5: predicts a quality of up to 0.200"]
 
 
 def test_without_the_cell_it_is_not_checked():
-    assert nothing_check(suite(one("no_audio", 0.2)))["verdict"] == "not checked"
+    assert nothing_check(suite(one("no_audio", 0.2))).verdict == "not checked"

@@ -10,14 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from labels import labelled_corpus
-from made_up import made_up
+from made_up import made_up, with_arrays
+from pydantic import TypeAdapter
 
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, six
 from msma.data.corpora.manifest import Row, targets
-from msma.evaluation.result_file import without_nan
-from msma.evaluation.robustness.cell_result import CellResult
-from msma.evaluation.robustness.slices import ColumnLeft, slice_suite, slices_json
-from msma.evaluation.robustness.suite import SuiteResult
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
+from msma.evaluation.robustness.slices import ColumnLeft, LeftByGroup, slice_suite
 from msma.metrics import all_metrics
 from msma.types import TRAITS, MsmaError
 
@@ -32,20 +31,17 @@ def answered(rows: Sequence[Row], cell: Cell, kept: np.ndarray | float, seed: in
     target = np.nan_to_num(targets(rows), nan=CONSTANT)
     noise = np.random.default_rng([seed, len(cell.name), cell.severity]).normal(0, 0.02, target.shape)
     traits = CONSTANT + np.broadcast_to(kept, len(rows))[:, None] * (target - CONSTANT) + noise
-    pairs = np.full((len(rows), 2), 0.9)
-    clips = tuple(row.clip for row in rows)
-    return replace(made_up(cell, 0.2), clips=clips, traits=traits, quality=pairs, used=pairs, distortion=pairs)
+    return made_up(cell, 0.2, clips=[row.clip for row in rows], traits=traits)
 
 
 def suite_on(rows: Sequence[Row], cells: dict[Cell, np.ndarray | float], clean: float = 0.8, seed: int = 0):
     prior = dict.fromkeys(TRAITS, CONSTANT)
     results = [answered(rows, cell, kept, seed) for cell, kept in cells.items()]
-    return SuiteResult(answered(rows, CLEAN, clean, seed), results, [], prior, ("audio", "visual"))
+    return SuiteResult(answered(rows, CLEAN, clean, seed), results, [], prior, ("audio", "visual"), {})
 
 
 def sliced(suite: SuiteResult, rows: Sequence[Row], *names: str) -> dict[str, ColumnLeft]:
-    columns, _ = slice_suite(suite, rows, np.full((len(rows), 5), CONSTANT), names or ["gender", "age_group"])
-    return columns
+    return slice_suite(suite, rows, np.full((len(rows), 5), CONSTANT), names or ["gender", "age_group"]).columns
 
 
 def of(rows: Sequence[Row], column: str, value: str) -> np.ndarray:
@@ -63,7 +59,7 @@ def test_a_group_is_scored_in_every_cell_as_if_it_were_the_split():
     )
     assert list(group.cells) == ["white_noise_1", "white_noise_5", "no_audio_5"]
     for left, result in zip((*group.cells.values(), group.clean), (*suite.cells, suite.clean), strict=True):
-        scores = all_metrics(result.traits[women], targets(TESTED)[women], np.full(5, CONSTANT))
+        scores = all_metrics(result.traits_by_clip()[women], targets(TESTED)[women], np.full(5, CONSTANT))
         assert left.skill == pytest.approx(scores["skill"]["mean"])
         assert left.mean_accuracy == pytest.approx(scores["mean_accuracy"]["mean"])
         assert left.retention == pytest.approx(left.skill / group.clean.skill)
@@ -146,14 +142,13 @@ def suite_on_subset(suite: SuiteResult, first: int) -> SuiteResult:
 
 
 def without_first(result: CellResult, first: int) -> CellResult:
-    arrays = {name: getattr(result, name)[first:] for name in ("clips", "traits", "quality", "used", "distortion")}
-    return replace(result, **arrays)
+    return result.model_copy(update={"predictions": dict(list(result.predictions.items())[first:])})
 
 
 def test_traits_without_labels_do_not_count():
     rows = labelled_corpus(test=160, sources=90, traits=("openness",)).split("test")
     suite = suite_on(rows, {NOISE[0]: 0.6})
-    wild = replace(suite.cells[0], traits=suite.cells[0].traits + np.array([0, 9, 9, 9, 9]))
+    wild = with_arrays(suite.cells[0], traits=suite.cells[0].traits_by_clip() + np.array([0, 9, 9, 9, 9]))
     plain, other = (sliced(replace(suite, cells=[cell]), rows)["gender"] for cell in (suite.cells[0], wild))
     assert plain == other
 
@@ -165,16 +160,16 @@ def test_a_column_that_is_not_there_is_told():
 
 def test_by_default_columns_of_few_values_are_sliced_and_the_others_are_named():
     suite = suite_on(TESTED, {NOISE[0]: 0.6})
-    columns, unsliced = slice_suite(suite, TESTED, np.full((len(TESTED), 5), CONSTANT))
-    assert sorted(columns) == ["age_group", "gender"]
-    assert list(unsliced) == ["transcript"]
+    found = slice_suite(suite, TESTED, np.full((len(TESTED), 5), CONSTANT))
+    assert sorted(found.columns) == ["age_group", "gender"]
+    assert list(found.skipped) == ["transcript"]
 
 
 def test_the_json_has_every_group_and_cell_and_no_nan():
-    found = sliced(suite_on(TESTED, {NOISE[0]: 0.6}, clean=-0.5), TESTED, "gender")
-    told = json.loads(json.dumps(without_nan(slices_json(found, {"transcript": "has"})), allow_nan=False))
+    found = slice_suite(suite_on(TESTED, {NOISE[0]: 0.6}, clean=-0.5), TESTED, np.full((len(TESTED), 5), CONSTANT))
+    told = json.loads(TypeAdapter(LeftByGroup).dump_json(found), parse_constant=pytest.fail)
     gender = told["columns"]["gender"]
-    assert told["skipped"] == {"transcript": "has"}
+    assert told["skipped"] == {"transcript": "has 160 values on 160 clips"}
     assert gender["clear"] is False
     assert gender["groups"]["male"]["mean_retention"] is None
     assert gender["groups"]["male"]["cells"]["white_noise_1"].keys() == {"skill", "mean_accuracy", "retention"}

@@ -20,10 +20,11 @@ from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.evaluation.evaluate import evaluate, predict_split
-from msma.evaluation.result_file import evaluation_json
 from msma.evaluation.robustness import cells as cells_module
 from msma.evaluation.robustness import suite as suite_module
+from msma.evaluation.robustness.cell_result import levelled
 from msma.evaluation.robustness.cells import clip_answer, donor_for, loaded
+from msma.evaluation.robustness.checks import Check
 from msma.evaluation.robustness.suite import run_suite
 from msma.evaluation.robustness.summary import summarize
 from msma.media.faces import WHOLE_FRAME
@@ -100,13 +101,13 @@ def test_the_clean_cell_is_what_evaluate_gives_to_the_last_bit(planted, unbroken
     folder, manifest, entries = planted
     model, cache = load(folder), CacheReport(entries, {}, {})
     predictions = predict_split(model, list(manifest.split("test")), cache)
-    values = evaluation_json(evaluate(model, manifest, "test", cache, predictions))
-    clean = cell(unbroken[0], "clean_0")
-    assert list(clean["answers"]) == predictions.clips
-    for answer, row in zip(clean["answers"].values(), predictions.predicted.tolist(), strict=True):
+    found = evaluate(model, manifest, "test", cache, predictions)
+    values, clean = json.loads(found.model_dump_json()), cell(unbroken[0], "clean_0")
+    assert list(clean["predictions"]) == predictions.clips
+    for answer, row in zip(clean["predictions"].values(), predictions.predicted.tolist(), strict=True):
         assert answer["traits"] == dict(zip(TRAITS, row, strict=True))
     for metric in ("skill", "mean_accuracy", "ccc", "mae", "bias"):
-        assert clean[metric] == values["metrics"][metric]
+        assert clean["metrics"][metric] == values["metrics"][metric]
     assert clean["intervals"] == values["intervals"]
 
 
@@ -127,7 +128,7 @@ def test_clean_and_corrupted_clips_are_prepared_and_read_in_the_same_way(
     run(planted, tmp_path, alone(name))
     assert read[:6] == read[6:]
     assert len(read) == 12
-    assert cell(tmp_path, f"{name}_5")["answers"] == cell(unbroken[0], "clean_0")["answers"]
+    assert cell(tmp_path, f"{name}_5")["predictions"] == cell(unbroken[0], "clean_0")["predictions"]
 
 
 def test_the_face_is_sought_in_what_a_corruption_leaves(planted, tmp_path, monkeypatch):
@@ -161,14 +162,15 @@ def test_a_cell_has_scores_intervals_the_paired_difference_and_an_answer_for_eve
     out, _ = unbroken
     values, clean = cell(out, "white_noise_5"), cell(out, "clean_0")
     assert (values["clips"], values["sources"], values["failed"]) == (6, 3, {})
-    assert list(values["answers"]) == [row.clip for row in manifest.split("test")]
+    assert list(values["predictions"]) == [row.clip for row in manifest.split("test")]
     for metric in ("skill", "mean_accuracy", "ccc", "mae", "bias"):
-        assert values[metric].keys() == {*TRAITS, "mean"}
-    assert values["intervals"]["skill"]["low"] <= values["skill"]["mean"] <= values["intervals"]["skill"]["high"]
+        assert values["metrics"][metric].keys() == {*TRAITS, "mean"}
+    interval, skill = values["intervals"]["skill"]["mean"], values["metrics"]["skill"]["mean"]
+    assert interval["low"] <= skill <= interval["high"]
     difference = values["from_clean"]["differences"]["skill"]["mean"]
-    assert difference["difference"] == pytest.approx(values["skill"]["mean"] - clean["skill"]["mean"])
+    assert difference["difference"] == pytest.approx(skill - clean["metrics"]["skill"]["mean"])
     assert difference["low"] <= difference["difference"] <= difference["high"]
-    assert values["from_clean"]["clean"]["skill"] == clean["skill"]
+    assert values["from_clean"]["clean"]["skill"] == clean["metrics"]["skill"]
     assert clean["from_clean"] is None
     assert values["distortion"]["audio"] > 0
     assert values["distortion"]["visual"] == 0
@@ -191,7 +193,7 @@ def test_with_nothing_the_answer_is_the_prior_with_quality_0(planted, unbroken):
     _, result = unbroken
     nothing = cell(unbroken[0], "nothing_5")
     assert nothing["quality"] == {"audio": 0, "visual": 0}
-    for answer in nothing["answers"].values():
+    for answer in nothing["predictions"].values():
         assert answer["traits"] == pytest.approx(result.prior, abs=1e-6)
     prior = load(planted[0]).weights.network.head.prior.tolist()
     assert result.prior == dict(zip(TRAITS, prior, strict=True))
@@ -201,7 +203,7 @@ def test_late_fusion_is_the_mean_in_logits_of_the_answers_from_one_modality_alon
     """Seen where one is missing: its answer is then the prior."""
     out, result = unbroken
     prior = {trait: math.log(p / (1 - p)) for trait, p in result.prior.items()}
-    clean, deaf, blind = (cell(out, name)["answers"] for name in ("clean_0", "no_audio_5", "no_visual_5"))
+    clean, deaf, blind = (cell(out, name)["predictions"] for name in ("clean_0", "no_audio_5", "no_visual_5"))
     for clip in clean:
         for trait in TRAITS:
             of_clean, of_deaf, of_blind = (
@@ -222,7 +224,7 @@ def test_a_network_of_one_modality_has_no_late_fusion(tmp_path):
     assert result.reads == ("audio",)
     found = summarize(result)
     assert math.isnan(found.effective_robustness)
-    assert found.checks["modalities"]["verdict"] == "ok"
+    assert found.checks["modalities"].verdict == "ok"
 
 
 def test_a_donor_is_a_clip_of_another_source_and_always_the_same(planted):
@@ -279,7 +281,7 @@ def test_a_clip_that_fails_in_a_cell_is_told_there_and_stops_nothing(planted, un
     values = cell(tmp_path, "cut_5")
     assert values["failed"] == {lost: f"{lost}: too short to be cut"}
     assert values["clips"] == 5
-    assert lost not in values["answers"]
+    assert lost not in values["predictions"]
     assert result.clean_skill == pytest.approx(result.skill)  # of the same five clips
     assert result.clean_skill != unbroken[1].clean.skill
 
@@ -398,7 +400,7 @@ def test_a_damaged_cell_is_one_line_that_names_it(planted, tmp_path, content):
     path.write_text(content)
     with pytest.raises(MsmaError, match="delete it, the cell will be run again") as caught:
         run(planted, tmp_path, NOISE[:1])
-    assert str(caught.value).startswith(f"{path}: damaged")
+    assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
@@ -410,7 +412,7 @@ def test_weights_that_change_while_a_suite_runs_are_refused(planted):
 def test_all_splits_together_are_a_split(planted, tmp_path):
     _, manifest, _ = planted
     result = run(planted, tmp_path, [], split="all")
-    assert result.clean.clips == tuple(row.clip for row in manifest.rows)
+    assert list(result.clean.predictions) == [row.clip for row in manifest.rows]
 
 
 def test_without_clips_that_can_be_read_there_is_no_suite(planted, tmp_path):
@@ -424,11 +426,7 @@ def test_without_clips_that_can_be_read_there_is_no_suite(planted, tmp_path):
 
 def test_nothing_is_found_wrong_where_nothing_is(unbroken):
     _, result = unbroken
-    assert summarize(result).checks == {
-        "severity": {"verdict": "ok", "found": []},
-        "modalities": {"verdict": "ok", "found": []},
-        "nothing": {"verdict": "ok", "found": []},
-    }
+    assert summarize(result).checks == dict.fromkeys(("severity", "modalities", "nothing"), Check("ok", []))
 
 
 @pytest.mark.parametrize("levels", [(5.0,) * 5, (0.0, 5.0, 10.0, 15.0, 20.0)], ids=["ignored", "inverted"])
@@ -439,8 +437,8 @@ def test_a_corruption_that_ignores_or_inverts_its_severity_is_caught(planted, tm
         CORRUPTIONS, "white_noise", replace(row, apply=lambda w, rng, level: row.apply(w, rng, wrong[level]))
     )
     found = summarize(run(planted, tmp_path, [*alone("white_noise"), *alone("gaussian_noise")])).checks["severity"]
-    assert found["verdict"] == "warning"
-    assert [line.split(":")[0] for line in found["found"]] == ["white_noise"]
+    assert found.verdict == "warning"
+    assert [line.split(":")[0] for line in found.found] == ["white_noise"]
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -456,8 +454,8 @@ def test_a_network_that_ignores_a_modality_is_caught(planted, tmp_path, monkeypa
 
     monkeypatch.setattr(MsMANet, f"encode_{modality}", ignoring)
     found = summarize(run(planted, tmp_path, plain_cells((5,)))).checks["modalities"]
-    assert found["verdict"] == "warning"
-    assert [line.split(":")[0] for line in found["found"]] == [f"ignores {modality}"]
+    assert found.verdict == "warning"
+    assert [line.split(":")[0] for line in found.found] == [f"ignores {modality}"]
 
 
 def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypatch):
@@ -469,10 +467,10 @@ def test_a_network_that_is_sure_of_nothing_is_caught(planted, tmp_path, monkeypa
 
     monkeypatch.setattr(MsMANet, "read", surer)
     found = summarize(run(planted, tmp_path, plain_cells((5,)))).checks["nothing"]
-    assert found == {"verdict": "warning", "found": ["nothing_5: predicts a quality of up to 0.100"]}
+    assert found == Check("warning", ["nothing_5: predicts a quality of up to 0.100"])
 
 
 def test_the_clean_cell_is_no_corruption(planted, monkeypatch, tmp_path):
     monkeypatch.setattr(corruption_module, "seeded", lambda *_, **__: pytest.fail("corrupted"))
     clean = run(planted, tmp_path, []).clean
-    assert (clean.cell, clean.distortion.any(), clean.skill) == (CLEAN, False, clean.clean_skill)
+    assert (clean.cell, clean.by_clip("distortion").any(), clean.skill) == (levelled(CLEAN), False, clean.clean_skill)

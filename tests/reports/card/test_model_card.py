@@ -8,7 +8,6 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -17,19 +16,29 @@ from hub_server import TOKEN, serving
 from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import RECIPE, changed, planted_corpus
+from planted import CACHED, RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
 import msma
 from msma.cli import app
+from msma.config import ClipConfig, ModelConfig
+from msma.corruptions.scenarios import six
 from msma.data import cache
 from msma.data.cache import CacheReport
 from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
 from msma.evaluation.calibrate import calibrate
+from msma.evaluation.evaluate import evaluate, predict_split
+from msma.evaluation.evaluation_folder import write_evaluation
+from msma.evaluation.result_file import write_result
+from msma.evaluation.results import Profile, StageCost
+from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.prediction.model import load
 from msma.reports.card.card import model_card
-from msma.reports.card.markdown import LONGEST, number, prose, quoted, table
+from msma.reports.card.markdown import LONGEST, prose, quoted, table
+from msma.reports.numbers import number
+from msma.training.ablation.plan import Ablation
+from msma.training.ablation.runs import study
 from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights, weights_sha256
@@ -119,7 +128,7 @@ def refusal(run: Path, **options) -> str:
 
 def test_scores_stand_beside_the_constant_the_probe_and_the_ceiling(card, finished):
     evaluation, lines = read(finished / "test" / "evaluation.json"), section(card, "Scores").splitlines()
-    metrics, interval = evaluation["metrics"], evaluation["intervals"]["mean_accuracy"]
+    metrics, interval = evaluation["metrics"], evaluation["intervals"]["mean_accuracy"]["mean"]
     (own,) = [line for line in lines if "**these weights**" in line]
     assert f"{metrics['mean_accuracy']['mean']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]" in own
     (constant,) = [line for line in lines if line.startswith("| the constant")]
@@ -174,10 +183,9 @@ def test_groups_stand_with_counts_and_gaps(card, finished):
     evaluation = read(finished / "test" / "evaluation.json")
     (column,) = evaluation["slices"]["columns"]
     text = section(card, "Groups")
-    for value, part in evaluation["slices"]["columns"][column].items():
-        assert (
-            f"| `{value}` | {part['clips']} | {part['sources']} | {number(part['mean_accuracy']['mean'], 4)} |" in text
-        )
+    for value, scores in evaluation["slices"]["columns"][column].items():
+        accuracy = number(scores["metrics"]["mean_accuracy"]["mean"], 4)
+        assert f"| `{value}` | {scores['clips']} | {scores['sources']} | {accuracy} |" in text
     assert "Too few sources for an interval of the gaps" in text
 
 
@@ -185,7 +193,8 @@ def test_gaps_are_told_with_their_intervals(run):
     evaluation = read(run / "test" / "evaluation.json")
     (column,) = evaluation["gaps"]
     ends = {"difference": -0.02, "low": -0.03, "high": -0.01, "value": "dim"}
-    gap = {"clear": True, "largest": {"bias": {**ends, "trait": "openness"}, "mean_accuracy": ends}, "comparisons": 6}
+    largest = {"bias": {**ends, "trait": "openness"}, "mean_accuracy": ends}
+    gap = {"clear": True, "largest": largest, "groups": {}, "comparisons": 6}
     rewrite(run / "test" / "evaluation.json", gaps={column: gap})
     text = " ".join(section(model_card(load_weights(run), run), "Groups").split())
     assert "largest gap in bias is -0.020 [-0.030, -0.010] (`dim`, openness)" in text
@@ -236,17 +245,18 @@ def test_size_and_making_are_told(card, finished):
 
 
 def test_a_profile_is_shown_row_by_row(run):
-    rows = [{"stage": "decode", "p50_ms": 12.345678, "gpu": None}, {"stage": "network|", "p50_ms": 3, "peak": True}]
-    write_profile(run, rows)
+    write_profile(
+        run, [StageCost("full", "cpu", stage, 0, 0, 12.345678, 3.0, 0.5, 0.25, None) for stage in ("a", "b|")]
+    )
     text = section(model_card(load_weights(run), run), "Size and cost")
-    assert "| `stage` | `p50_ms` | `gpu` | `peak` |" in text
-    assert "| `decode` | 12.35 | – | – |" in text
-    assert "| `network¦` | 3 | – | True |" in text
+    assert "| `variant` | `device` | `stage` | `parameters` | `macs` | `p50_ms` | `p95_ms` | `share` |" in text
+    for stage in ("`a`", "`b¦`"):
+        assert f"| `full` | `cpu` | {stage} | 0 | 0 | 12.35 | 3 | 0.5 | 0.25 | – |" in text
 
 
-@pytest.mark.parametrize("part", ["model", "clip"])
-def test_a_profile_of_another_network_is_refused(run, part):
-    write_profile(run, [], **{part: {}})
+@pytest.mark.parametrize("other", [{"model": ModelConfig()}, {"clip": ClipConfig()}], ids=["model", "clip"])
+def test_a_profile_of_another_network_is_refused(run, other):
+    write_profile(run, [], **other)
     assert refusal(run).startswith(f"{run / 'profile.json'}: is of another network; make it again with `msma profile")
 
 
@@ -256,10 +266,9 @@ def test_a_profile_that_is_none_is_refused(run, content):
     assert refusal(run).startswith(str(run / "profile.json"))
 
 
-def write_profile(run: Path, rows: list[dict[str, Any]], **other: dict[str, Any]) -> None:
+def write_profile(run: Path, rows: list[StageCost], **other) -> None:
     config = load_weights(run).config
-    of = {"model": config.model.model_dump(mode="json"), "clip": config.clip.model_dump(mode="json")}
-    (run / "profile.json").write_text(json.dumps({**of, **other, "rows": rows}), encoding="utf-8")
+    write_result(run / "profile.json", Profile(**{"model": config.model, "clip": config.clip, "rows": rows} | other))
 
 
 @pytest.mark.parametrize(
@@ -394,6 +403,38 @@ def test_names_of_failed_clips_and_folders_stay_at_home(run):
     assert "1 test clips could not be answered" in card
     assert "jane-doe" not in card
     assert str(run) not in card
+
+
+def test_an_ablation_that_was_calibrated_and_evaluated_has_a_card(tmp_path):
+    """Its suite was run before it was calibrated, so that intervals are told of when it is summarized again."""
+    manifest, entries = planted_corpus(tmp_path / "clips", train=8, held_out=40)
+    corpus = replace(manifest, corpus="synthetic")
+    recipe = changed(CACHED, train={"steps": 4, "batch_size": 4})
+    study((Ablation("full", recipe, {}),), 1, corpus, entries, tmp_path, cpu=True)
+    run = tmp_path / "full" / "seed_0"
+    save_calibration(run, calibrate(load(run), corpus, "val", entries))
+    model, cache = load(run), CacheReport(entries, {}, {})
+    predictions = predict_split(model, list(corpus.split("test")), cache)
+    write_evaluation(run / "test", evaluate(model, corpus, "test", cache, predictions), predictions)
+    text = section(model_card(load_weights(run), run), "Without or with poor picture and sound")
+    assert "run before the intervals were calibrated" in text
+    assert set(coverages(text)) == {"–"}
+    before = contents(run / "six" / "cells")
+    suite = run_suite(model, run, corpus, "test", entries, six(), run / "six")
+    write_result(run / "six" / "summary.json", summarize_suite(model, corpus, "test", "six", suite))
+    text = section(model_card(load_weights(run), run), "Without or with poor picture and sound")
+    assert "calibrated" not in text
+    assert "–" not in coverages(text)
+    assert contents(run / "six" / "cells") == before
+
+
+def coverages(text: str) -> list[str]:
+    """The last column of the table of scenarios."""
+    return [line.split("|")[-2].strip() for line in text.splitlines() if line.startswith("| `")]
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
 def invoke(*words: object) -> Result:

@@ -16,11 +16,12 @@ from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.comparison import compare
 from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import as_json
+from msma.evaluation.results import AblationStudy, AblationTable, Graded, NetworkChecks, NoiseCheck, QuickChecks
 from msma.metrics import all_metrics, draw_sources
 from msma.training.ablation.intervals import estimate, over_seeds, spread
 from msma.training.ablation.plan import Ablation
-from msma.training.ablation.result_file import study_json, write_csv
-from msma.training.ablation.table import CLEAN, AblationTable, ablation_table
+from msma.training.ablation.table import CLEAN, ablation_table, write_csv
 from msma.types import MsmaError
 
 SCENARIOS = tuple(scenario.name for scenario in SIX)
@@ -60,7 +61,7 @@ def three_seeds() -> AblationTable:
 
 
 def test_a_row_has_the_clean_scores_the_skill_in_each_scenario_their_mean_and_the_retention(three_seeds):
-    full, other = three_seeds.rows
+    full, other = three_seeds.rows.values()
     assert tuple(full.statistics) == ("mean_accuracy", "ccc", "skill", *SCENARIOS, "scenarios", "retention")
     runs = [run(0.05, 0.1, seed) for seed in range(3)]
     metrics = [{name: all_metrics(p.predicted, p.target, CONSTANT) for name, p in one.items()} for one in runs]
@@ -82,7 +83,7 @@ def test_the_constant_stands_beside_it(three_seeds):
 
 
 def test_the_recipe_has_no_difference_from_itself_and_the_others_have_one_in_every_column(three_seeds):
-    full, other = three_seeds.rows
+    full, other = three_seeds.rows.values()
     assert full.differences == {}
     assert other.differences.keys() == other.statistics.keys()
     for name, gap in other.differences.items():
@@ -93,7 +94,7 @@ def test_the_recipe_has_no_difference_from_itself_and_the_others_have_one_in_eve
 def test_a_network_without_clean_skill_has_no_retention():
     full = [run(0.05, 0.1, 0), run(0.05, 0.1, 1)]
     other = [run(0.05, 0.1, 2), run(0.5, 0.1, 3)]
-    _, row = table(full, other).rows
+    _, row = table(full, other).rows.values()
     assert math.isnan(row.statistics["retention"].by_seed[1])
     assert row.statistics["retention"].mean == row.statistics["retention"].by_seed[0]
     assert math.isnan(row.differences["retention"].difference)
@@ -105,8 +106,8 @@ def test_clips_that_some_network_could_not_be_asked_for_are_left_out_of_all_and_
     found = table([full], [partly])
     assert (found.clips, found.unanswered, found.sources) == (57, 3, 19)
     expected = all_metrics(full[CLEAN].predicted[3:], targets(ROWS[3:]), CONSTANT[3:])["ccc"]["mean"]
-    assert found.rows[0].statistics["ccc"].mean == pytest.approx(expected)
-    with pytest.raises(MsmaError, match="no clip was answered by every network"):
+    assert found.rows["full"].statistics["ccc"].mean == pytest.approx(expected)
+    with pytest.raises(MsmaError, match="no clip has predictions of every network"):
         table([{**full, CLEAN: answered(0.1, 0, ROWS[:3])}], [partly])
 
 
@@ -115,7 +116,7 @@ def test_clips_that_some_network_could_not_be_asked_for_are_left_out_of_all_and_
 
 def test_with_one_seed_the_interval_is_the_paired_one_over_sources():
     full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
-    _, row = table([full], [other]).rows
+    _, row = table([full], [other]).rows.values()
     expected = compare(other[CLEAN], full[CLEAN], CONSTANT).differences
     for name in ("mean_accuracy", "ccc", "skill"):
         gap, known = row.differences[name], expected[name]["mean"]
@@ -124,7 +125,7 @@ def test_with_one_seed_the_interval_is_the_paired_one_over_sources():
 
 def test_the_same_networks_differ_by_exactly_nothing():
     runs = [run(0.05, 0.1, seed) for seed in range(3)]
-    _, row = table(runs, runs).rows
+    _, row = table(runs, runs).rows.values()
     assert all((gap.difference, gap.low, gap.high) == (0, 0, 0) for gap in row.differences.values())
 
 
@@ -134,7 +135,7 @@ def test_seeds_that_differ_widen_the_interval():
     apart = [run(error, 0.2, seed) for seed, error in zip(range(3, 6), (0.02, 0.1, 0.25), strict=True)]
     widths = []
     for other in (alike, apart):
-        gap = table(full, other).rows[1].differences["skill"]
+        gap = table(full, other).rows["concat"].differences["skill"]
         widths.append(gap.high - gap.low)
     assert widths[1] > 3 * widths[0]
 
@@ -173,19 +174,24 @@ def test_the_csv_has_a_line_for_each_ablation_and_statistic(three_seeds):
     file = io.StringIO()
     write_csv(file, three_seeds)
     lines = list(csv.DictReader(io.StringIO(file.getvalue())))
-    assert len(lines) == 2 * len(three_seeds.rows[0].statistics)
+    assert len(lines) == 2 * len(three_seeds.rows["full"].statistics)
     (line,) = (one for one in lines if (one["ablation"], one["statistic"]) == ("concat", "skill"))
-    row = three_seeds.rows[1]
+    row = three_seeds.rows["concat"]
     assert float(line["mean"]) == pytest.approx(row.statistics["skill"].mean, abs=1e-6)
     assert float(line["low"]) == pytest.approx(row.differences["skill"].low, abs=1e-6)
     assert [one["difference"] for one in lines if one["ablation"] == "full"] == [""] * len(row.statistics)
 
 
 def test_the_json_has_the_rows_by_name_and_null_for_what_is_not_defined(three_seeds):
-    checks = {"networks": {"full": {"weight": spread([math.nan])}}, "scales": {}}
-    values = json.loads(json.dumps(study_json({"corpus": "planted"}, three_seeds, checks), allow_nan=False))
+    graded = Graded(by_severity=[math.nan] * 6, spearman=spread([math.nan]))
+    noise = {"audio": NoiseCheck(corruption="white_noise", weight=graded)}
+    network = NetworkChecks(clips=60, noise=noise, severity={}, scales={})
+    checks = QuickChecks(networks={"full": network}, scales={})
+    about = {"recipe": "made up", "corpus": "planted", "split": "test", "severity": 3, "left_out": {}}
+    study = AblationStudy(**dict(three_seeds), **about, checks=checks)
+    values = json.loads(as_json(study), parse_constant=pytest.fail)
     assert list(values["rows"]) == ["full", "concat"]
     assert values["rows"]["concat"]["differences"]["ccc"].keys() == {"difference", "low", "high"}
     assert values["rows"]["full"]["statistics"]["ccc"].keys() == {"mean", "low", "high", "by_seed"}
-    assert values["checks"]["networks"]["full"]["weight"]["mean"] is None
+    assert values["checks"]["networks"]["full"]["noise"]["audio"]["weight"]["spearman"]["mean"] is None
     assert (values["corpus"], values["seeds"], values["clips"]) == ("planted", 3, 60)

@@ -68,7 +68,7 @@ def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(cor
     manifest, _ = corpus
     _, studied = unbroken
     tested = [row.clip for row in manifest.split("test")]
-    for networks in studied.answers.values():
+    for networks in studied.predictions.values():
         assert len(networks) == 2
         for answers in networks:
             assert list(answers) == [CLEAN, *SCENARIOS]
@@ -78,7 +78,7 @@ def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(cor
 
 def test_a_network_of_the_sound_says_the_prior_without_it_and_does_not_miss_the_picture(unbroken):
     _, studied = unbroken
-    answers = studied.answers["audio"][0]
+    answers = studied.predictions["audio"][0]
     assert np.ptp(answers["audio_missing"].predicted, axis=0).max() == 0
     np.testing.assert_array_equal(answers["visual_missing"].predicted, answers[CLEAN].predicted)
 
@@ -101,7 +101,7 @@ def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbr
         run(corpus, tmp_path, progress=killed)
     # Another network was killed in the middle of its training.
     seeded = AUDIO.recipe.model_copy(update={"train": TINY.train.model_copy(update={"seed": 0})})
-    train(seeded, *corpus, tmp_path / "audio" / "seed_0", cpu=True, should_stop=StopAfter(3))
+    train(seeded, *corpus, tmp_path / "audio" / "seed_0", name="audio", cpu=True, should_stop=StopAfter(3))
     (tmp_path / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json").unlink()
     run(corpus, tmp_path)
     assert contents(tmp_path) == contents(out)
@@ -120,7 +120,7 @@ def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monk
     again = run(corpus, out, progress=lambda *event: told.append(event))
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert contents(out) == before
-    one, other = (studied.answers["full"][1][CLEAN].predicted for studied in (again, expected))
+    one, other = (studied.predictions["full"][1][CLEAN].predicted for studied in (again, expected))
     np.testing.assert_array_equal(one, other)
 
 
@@ -133,8 +133,8 @@ def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unb
     after = {name: data for name, data in contents(tmp_path).items() if name in before}
     assert after.pop("full/seed_0/six/summary.json") != before.pop("full/seed_0/six/summary.json")  # of the last one
     assert after == before
-    noisy = other.answers["full"][0]["audio_noise"].predicted
-    assert (noisy != unbroken[1].answers["full"][0]["audio_noise"].predicted).any()
+    noisy = other.predictions["full"][0]["audio_noise"].predicted
+    assert (noisy != unbroken[1].predictions["full"][0]["audio_noise"].predicted).any()
 
 
 @pytest.mark.parametrize("change", ["recipe", "labels"])
@@ -174,7 +174,9 @@ def test_choice_is_made_on_validation_alone(corpus, tmp_path):
     one = run(corpus, tmp_path / "one", FULL, seeds=1)
     other = run((replace(manifest, rows=turned), entries), tmp_path / "other", FULL, seeds=1)
     for cell in (CLEAN, *SCENARIOS):
-        np.testing.assert_array_equal(one.answers["full"][0][cell].predicted, other.answers["full"][0][cell].predicted)
+        np.testing.assert_array_equal(
+            one.predictions["full"][0][cell].predicted, other.predictions["full"][0][cell].predicted
+        )
 
 
 @pytest.mark.slow

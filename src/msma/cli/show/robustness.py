@@ -11,12 +11,9 @@ from msma.cli.show.scores import SHOWN, bounds, difference, number, shown
 from msma.cli.show.tables import printable, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from msma.evaluation.gaps import Difference
-    from msma.evaluation.robustness.slices import ColumnLeft
-    from msma.evaluation.robustness.suite import SuiteResult
-    from msma.evaluation.robustness.summary import Group, Summary
+    from msma.evaluation.robustness.slices import LeftByGroup
+    from msma.evaluation.robustness.summary import Group, SuiteSummary
 
 CHECKED = {
     "severity": "corruptions distort more at a higher severity",
@@ -25,23 +22,24 @@ CHECKED = {
 }
 
 
-def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
+def show_summary(summary: SuiteSummary) -> None:
     """Retention by severity: scenarios, then families; below them what the suite says as a whole, and the checks."""
-    from msma.metrics import ROUNDING, Interval
+    from msma.metrics import ROUNDING
 
-    console, clean = stdout(), suite.clean
+    console, clean = stdout(), summary.clean
     severities = sorted({severity for group in summary.scenarios.values() for severity in group.retention})
     columns = ("", "family", *map(str, severities), "mean", "area", "vs late fusion", "quality ρ")
-    table = Table(*columns, title=printable(f"{title}: retention by severity"))
+    title = f"{summary.model} on {summary.corpus}, split {summary.split}: retention by severity"
+    table = Table(*columns, title=printable(title))
     for name, group in summary.scenarios.items():
-        table.add_row(name, family_of(group), *cells(group, severities))
+        table.add_row(name, family_of(group), *shares(group, severities))
     table.add_section()
     for group in summary.families.values():
-        table.add_row("", family_of(group), *cells(group, severities))
+        table.add_row("", family_of(group), *shares(group, severities))
     table.add_section()
     for group in (summary.seen, summary.held_out):
         if group is not None:
-            table.add_row("", group.family, *cells(group, severities), style="bold")
+            table.add_row("", group.family, *shares(group, severities), style="bold")
     console.print(table)
     console.print(
         "retention: skill / clean skill; area: under the curve, severities 0 to 5; vs late fusion: how much less skill "
@@ -49,15 +47,14 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
         "with the one that the severity leaves; * held out of training",
         soft_wrap=True,
     )
-    low_high = bounds(Interval(*clean.skill_interval))
     console.print(
-        f"clean: skill {number(clean.skill)} {low_high}, mean accuracy {number(clean.mean_accuracy)}, "
-        f"CCC {number(clean.ccc)} on {len(clean.clips)} clips"
+        f"clean: skill {number(clean.skill)} {bounds(clean.skill_interval)}, mean accuracy "
+        f"{number(clean.mean_accuracy)}, CCC {number(clean.ccc)} on {summary.clips} clips"
         + ("" if math.isnan(clean.coverage) else f"; intervals hold {share(clean.coverage)}, {share(clean.width)} wide")
     )
     if clean.skill <= ROUNDING:
         console.print("warning: without skill on clean clips there is no retention")
-    for severity, retention in summary.six.items():
+    for severity, retention in summary.six.retention.items():
         left = share(retention) or "not known"
         console.print(f"mean retention over the six scenarios at severity {severity}: {left}")
     if not math.isnan(summary.effective_robustness):
@@ -67,22 +64,22 @@ def show_summary(suite: SuiteResult, summary: Summary, title: str) -> None:
             held, wide = (" ".join(map(share, values.values())) for values in (group.coverage, group.width))
             console.print(f"intervals, {group.family}: hold {held} of the labels by severity, {wide} wide")
     if summary.worst is not None:
-        console.print(f"worst cell: {summary.worst.cell.name}, skill {number(summary.worst.skill)}")
+        console.print(f"worst cell: {summary.worst.cell}, skill {number(summary.worst.skill)}")
     for names, which in (
-        (summary.below_constant, "of severity 3 or less"),
-        (summary.below_constant_severe, "of severity 4 and 5"),
+        (summary.below_constant.up_to_severity_3, "of severity 3 or less"),
+        (summary.below_constant.above, "of severity 4 and 5"),
     ):
         console.print(f"cells {which} below the constant: {', '.join(names) or 'none'}", soft_wrap=True)
     for name, check in summary.checks.items():
-        console.print(f"check, {CHECKED[name]}: {check['verdict']}")
-        for line in check["found"]:
+        console.print(f"check, {CHECKED[name]}: {check.verdict}")
+        for line in check.found:
             console.print(f"  {line}", soft_wrap=True)
 
 
-def show_slices(columns: Mapping[str, ColumnLeft]) -> None:
+def show_slices(left: LeftByGroup) -> None:
     """What is left of the skill by group, a table for each column, largest groups first."""
     console = stdout()
-    for name, column in columns.items():
+    for name, column in left.columns.items():
         table = Table(
             printable(name), "clips", "sources", "clean skill", "clean accuracy", "mean retention", "minus the rest"
         )
@@ -105,7 +102,7 @@ def show_slices(columns: Mapping[str, ColumnLeft]) -> None:
         else:
             verdict = "a clear gap" if column.clear else "no clear gap"
             console.print(f"{printable(name)}: {verdict} in retention")
-    comparisons = max((column.comparisons for column in columns.values()), default=0)
+    comparisons = max((column.comparisons for column in left.columns.values()), default=0)
     if comparisons:
         console.print(f"minus the rest: all intervals hold together with 95 %; comparisons: {comparisons}")
 
@@ -120,7 +117,7 @@ def family_of(group: Group) -> str:
     return f"{group.family} *" if group.held_out else group.family
 
 
-def cells(group: Group, severities: list[int]) -> list[str]:
+def shares(group: Group, severities: list[int]) -> list[str]:
     retention = (group.retention.get(severity, math.nan) for severity in severities)
     effective = group.effective_robustness
     return [

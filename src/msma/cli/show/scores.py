@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from msma.evaluation.evaluation import Evaluation
     from msma.evaluation.gaps import Difference, Gap
     from msma.evaluation.predictions import Predictions
-    from msma.evaluation.score import Part
+    from msma.evaluation.result_file import Result
+    from msma.evaluation.results import CrossValidation
+    from msma.evaluation.score import ClipScores
     from msma.metrics import Interval
 
 SHOWN = 20
@@ -35,47 +37,56 @@ def show_json(values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
+def show_result(value: Result) -> None:
+    """As its file holds it."""
+    from msma.evaluation.result_file import as_json
+
+    sys.stdout.write(as_json(value))
+
+
 def show_evaluation(evaluation: Evaluation) -> None:
     """Traits down, metrics across; baselines, slices by source and the ceiling below; then the slices by column."""
-    scored, console = evaluation.scored, stdout()
-    whole = scored.whole
-    names = list(whole.metrics)
+    console, metrics, names = stdout(), evaluation.metrics, list(evaluation.metrics)
     table = Table(
         "", "clips", *names, title=printable(f"{evaluation.model} on {evaluation.corpus}, split {evaluation.split}")
     )
-    for row in whole.metrics[names[0]]:
+    for row in metrics[names[0]]:
         style = "bold" if row == "mean" else ""
-        table.add_row(row, str(whole.clips), *(number(whole.metrics[name][row]) for name in names), style=style)
+        table.add_row(row, str(evaluation.clips), *(number(metrics[name][row]) for name in names), style=style)
     table.add_section()
-    seen, unseen = scored.seen_source, scored.unseen_source
-    for title, part, metrics in (
-        ("constant", whole, whole.baselines["constant"]),
-        ("same source, no media", whole, whole.baselines["same_source"]),
+    seen, unseen = evaluation.slices.seen_source, evaluation.slices.unseen_source
+    for title, scores, values in (
+        ("constant", evaluation, evaluation.baselines["constant"]),
+        ("same source, no media", evaluation, evaluation.baselines["same_source"]),
         ("seen sources", seen, seen.metrics),
         ("  same source, no media", seen, seen.baselines["same_source"]),
         ("unseen sources", unseen, unseen.metrics),
         ("  constant", unseen, unseen.baselines["constant"]),
     ):
-        table.add_row(title, str(part.clips), *(number(metrics[name]["mean"]) for name in names))
+        table.add_row(title, str(scores.clips), *(number(values[name]["mean"]) for name in names))
     best = evaluation.ceiling
     if best is not None:
         table.add_row("ceiling", "", *(number(best[name]["mean"]) if name in best else "" for name in names))
     console.print(table)
-    for name, intervals in whole.intervals.items():
+    for name, intervals in evaluation.intervals.items():
         console.print(f"{name}: 95 % interval by source {bounds(intervals['mean'])}")
     if evaluation.prediction_intervals is not None:
         show_coverage(evaluation.prediction_intervals, console)
     if best is not None:
-        console.print(f"share of the ceiling (CCC): {whole.metrics['ccc']['mean'] / best['ccc']['mean']:.2f}")
+        console.print(f"share of the ceiling (CCC): {metrics['ccc']['mean'] / best['ccc']['mean']:.2f}")
     if evaluation.degraded:
         console.print(f"{evaluation.degraded} clips were degraded")
     if evaluation.failed:
-        console.print(f"{len(evaluation.failed)} of {evaluation.clips_in_split} clips are not scored")
-    for column, parts in scored.columns.items():
-        show_column(column, parts, scored.gaps[column])
-    comparisons = max((gap.comparisons for gap in scored.gaps.values()), default=0)
+        console.print(
+            f"{len(evaluation.failed)} of {round(evaluation.clips / evaluation.coverage)} clips are not scored"
+        )
+    for column, groups in evaluation.slices.columns.items():
+        show_column(column, groups, evaluation.gaps[column])
+    comparisons = max((gap.comparisons for gap in evaluation.gaps.values()), default=0)
     if comparisons:
         console.print(f"gaps: value minus the rest; with 95 %, all {comparisons} intervals hold together")
+    if evaluation.against is not None:
+        show_comparison(evaluation.against)
 
 
 def show_coverage(report: CoverageReport, console: Console) -> None:
@@ -87,31 +98,31 @@ def show_coverage(report: CoverageReport, console: Console) -> None:
         console.print(f"{report.nominal:.0%} intervals{of} hold {held} of the labels; mean width {width}")
 
 
-def show_column(column: str, parts: Mapping[str, Part], gap: Gap) -> None:
+def show_column(column: str, groups: Mapping[str, ClipScores], gap: Gap) -> None:
     """The values of a column, largest first, and the gaps between each and the rest."""
     column = printable(column)
-    traits = list(next(iter(parts.values())).metrics["bias"])
+    traits = list(next(iter(groups.values())).metrics["bias"])
     initials = (trait[0].upper() if trait != "mean" else trait for trait in traits)
     table = Table(
         column, "clips", "sources", "ccc [95 %]", "mean_accuracy [95 %]", "skill", *(f"bias {i}" for i in initials)
     )
-    for value, part in sorted(parts.items(), key=lambda item: -item[1].clips)[:SHOWN]:
+    for value, scores in sorted(groups.items(), key=lambda item: -item[1].clips)[:SHOWN]:
         table.add_row(
             shown(value),
-            str(part.clips),
-            str(part.sources),
+            str(scores.clips),
+            str(scores.sources),
             *(
-                f"{number(part.metrics[m]['mean'])} {bounds(part.intervals[m]['mean'])}"
+                f"{number(scores.metrics[m]['mean'])} {bounds(scores.intervals[m]['mean'])}"
                 for m in ("ccc", "mean_accuracy")
             ),
-            number(part.metrics["skill"]["mean"]),
-            *(signed(part.metrics["bias"][trait]) for trait in traits),
+            number(scores.metrics["skill"]["mean"]),
+            *(signed(scores.metrics["bias"][trait]) for trait in traits),
         )
     console = stdout()
     console.print(table)
-    if len(parts) > SHOWN:
-        console.print(f"{column}: and {len(parts) - SHOWN} smaller ones, in the JSON")
-    mirrored = len(parts) == 2
+    if len(groups) > SHOWN:
+        console.print(f"{column}: and {len(groups) - SHOWN} smaller ones, in the JSON")
+    mirrored = len(groups) == 2
     found = [
         f"{what} of {shown(value)} {difference(gap_of)}"
         for value, group in list(gap.groups.items())[: 1 if mirrored else None]
@@ -123,12 +134,11 @@ def show_column(column: str, parts: Mapping[str, Part], gap: Gap) -> None:
     ]
     if found:
         console.print(f"{column}: clear gaps: {'; '.join(found)}")
-    elif gap.largest_bias is not None and gap.largest_mean_accuracy is not None:
-        value, trait = gap.largest_bias
+    elif gap.largest.bias is not None and gap.largest.mean_accuracy is not None:
+        bias, accuracy = gap.largest.bias, gap.largest.mean_accuracy
         console.print(
-            f"{column}: no clear gap; the largest are bias in {trait} of {shown(value)} "
-            f"{difference(gap.groups[value].bias[trait])} and mean accuracy of {shown(gap.largest_mean_accuracy)} "
-            f"{difference(gap.groups[gap.largest_mean_accuracy].mean_accuracy)}"
+            f"{column}: no clear gap; the largest are bias in {bias.trait} of {shown(bias.value)} {difference(bias)} "
+            f"and mean accuracy of {shown(accuracy.value)} {difference(accuracy)}"
         )
     else:
         console.print(f"{column}: too few sources in each value to look for gaps")
@@ -143,11 +153,11 @@ def show_column(column: str, parts: Mapping[str, Part], gap: Gap) -> None:
         console.print(f"{column}: the labels themselves differ: {'; '.join(effects)}", soft_wrap=True)
 
 
-def show_comparison(against: str, comparison: Comparison) -> None:
+def show_comparison(comparison: Comparison) -> None:
     """Traits down, differences across."""
     metrics = comparison.differences
     table = Table(
-        "", *metrics, title=f"minus {against}, on the {comparison.clips} common clips [95 %, paired by source]"
+        "", *metrics, title=f"minus {comparison.file}, on the {comparison.clips} common clips [95 %, paired by source]"
     )
     for row in next(iter(metrics.values())):
         cells = (difference(metrics[name][row]) for name in metrics)
@@ -155,22 +165,21 @@ def show_comparison(against: str, comparison: Comparison) -> None:
     stdout().print(table)
 
 
-def show_folds(spread: dict[str, dict[str, dict[str, float]]]) -> None:
+def show_folds(found: CrossValidation) -> None:
     """How much single folds differ."""
-    for name, metrics in spread.items():
-        for metric, of_folds in metrics.items():
-            numbers = {key: f"{value:.4f}" for key, value in of_folds.items()}
+    for name, metrics in found.spread.items():
+        for metric, one in metrics.items():
             stdout().print(
-                f"{name}, {metric} of {of_folds['folds']:.0f} single folds: {numbers['mean']} ± {numbers['std']} "
-                f"({numbers['min']} to {numbers['max']})"
+                f"{name}, {metric} of {one.folds} single folds: {one.mean:.4f} ± {one.std:.4f} "
+                f"({one.min:.4f} to {one.max:.4f})"
             )
 
 
-def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]]) -> None:
+def show_evaluations(evaluations: dict[str, tuple[Evaluation, Predictions]]) -> None:
     """One row an evaluation; differences are of the first to each other one.
 
     Raises:
-        MsmaError: the evaluations are not of the same clips and labels, or one is damaged.
+        MsmaError: the evaluations are not of the same clips and labels.
     """
     import numpy as np
 
@@ -187,37 +196,24 @@ def show_evaluations(evaluations: dict[str, tuple[dict[str, Any], Predictions]])
         if np.nanmax(np.abs(predictions.target - first.target), initial=0.0) > SAME_LABEL:
             raise MsmaError(f"{name}: of other labels than {first_name}; evaluate both on one manifest")
         paired = "" if name == first_name else difference(compare(first, predictions).differences["ccc"]["mean"])
-        try:
-            table.add_row(name, *evaluation_cells(evaluation), paired)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MsmaError(f"{name}: evaluation.json is damaged; make it again with `msma evaluate`") from error
+        ccc = evaluation.metrics["ccc"]["mean"]
+        ceiling = None if evaluation.ceiling is None else evaluation.ceiling["ccc"]["mean"]
+        table.add_row(
+            name,
+            evaluation.fusion or "",
+            str(evaluation.clips),
+            f"{number(ccc)} {bounds(evaluation.intervals['ccc']['mean'])}",
+            "" if ceiling is None else f"{ceiling:.3f}",
+            "" if ceiling is None else f"{ccc / ceiling:.2f}",
+            number(evaluation.metrics["mean_accuracy"]["mean"]),
+            number(evaluation.baselines["constant"]["mean_accuracy"]["mean"]),
+            paired,
+        )
     stdout().print(table)
-
-
-def evaluation_cells(evaluation: dict[str, Any]) -> list[str]:
-    from msma.metrics import Interval
-
-    metrics, constant = evaluation["metrics"], evaluation["baselines"]["constant"]
-    ccc, ceiling = known(metrics["ccc"]["mean"]), (evaluation["ceiling"] or {}).get("ccc", {}).get("mean")
-    interval = Interval(*(known(evaluation["intervals"]["ccc"][end]) for end in ("low", "high")))
-    return [
-        evaluation["fusion"] or "",
-        str(evaluation["clips"]),
-        f"{number(ccc)} {bounds(interval)}",
-        "" if ceiling is None else f"{ceiling:.3f}",
-        "" if ceiling is None else f"{ccc / ceiling:.2f}",
-        number(metrics["mean_accuracy"]["mean"]),
-        number(constant["mean_accuracy"]["mean"]),
-    ]
 
 
 def shown(value: str) -> str:
     return printable(value)[:60] or "(none)"
-
-
-def known(value: float | None) -> float:
-    """A number of the JSON; null is NaN."""
-    return math.nan if value is None else value
 
 
 def number(value: float) -> str:

@@ -79,7 +79,7 @@ def read_csv(path: Path) -> Table:
             # The one that comes most often in the header; csv.Sniffer also takes letters.
             delimiter = max(",;\t", key=header.count)
             lines = csv.reader(file, delimiter=delimiter, strict=True)
-            columns = named(next(lines, []))
+            columns = column_names(next(lines, []))
             if len(columns) > MAX_COLUMNS:
                 raise too_large(path, f"{MAX_COLUMNS} columns")
             rows: list[tuple[str, ...]] = []
@@ -97,7 +97,7 @@ def read_csv(path: Path) -> Table:
     return Table(path, columns, rows, delimiter != ",", [])
 
 
-def named(header: list[str]) -> tuple[str, ...]:
+def column_names(header: list[str]) -> tuple[str, ...]:
     """A column without a name (pandas writes its index so) is called by its place."""
     return tuple(name.strip() or f"column {place}" for place, name in enumerate(header, start=1))
 
@@ -125,7 +125,7 @@ def read_parquet(path: Path) -> Table:
         reason = str(error).split("\n", 1)[0][:200]
         raise MsmaError(f"{path}: not a Parquet file that can be read ({reason}); write it again") from error
     notes = [f"columns that are no text, number or date are left out: {', '.join(left_out)}"] if left_out else []
-    return Table(path, named(kept), rows, False, notes)
+    return Table(path, column_names(kept), rows, False, notes)
 
 
 def is_text(kind: Any) -> bool:

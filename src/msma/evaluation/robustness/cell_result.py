@@ -1,109 +1,146 @@
-"""The result of a cell, read back from its file."""
+"""The cells of a suite: what a model predicted for every clip under one corruption, and how good that was."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64
 
-from msma.config import first_line
 from msma.corruptions.scenarios import Cell, Step
-from msma.types import MODALITIES, MsmaError
+from msma.corruptions.table import find_corruption
+from msma.evaluation.comparison import Paired
+from msma.evaluation.coverage import Coverage
+from msma.evaluation.score import ClipScores
+from msma.metrics import Keys, Metrics
+from msma.types import MODALITIES, TRAITS
+
+ByModality = Annotated[dict[str, float], Keys(MODALITIES)]
+Traits = Annotated[dict[str, float], Keys((), TRAITS)]
 
 
 @dataclass(frozen=True)
-class CellResult:
-    """What a summary needs of a cell. Scores are means over traits."""
+class LevelledStep(Step):
+    """A corruption at a severity, with what that was when the cell was run."""
 
-    cell: Cell
-    clips: tuple[str, ...]
-    skill: float
-    mean_accuracy: float
-    ccc: float
-    mae: float
-    clean_skill: float
-    """Of the same clips when clean."""
-    late_skill: float | None
-    """Of the static late fusion; None for a network of one modality."""
-    clean_late_skill: float | None
-    traits: Float64[np.ndarray, "clips k"]
-    quality: Float64[np.ndarray, "clips 2"]
-    """Audio, visual."""
-    used: Float64[np.ndarray, "clips 2"]
-    """Share of the time in which there was sound, and a picture, to be used."""
-    distortion: Float64[np.ndarray, "clips 2"]
+    parameter: str
+    level: float
+
+
+@dataclass(frozen=True)
+class LevelledCell(Cell):
+    """A cell down to the levels of its corruptions: when these change, it is another one."""
+
+    steps: tuple[LevelledStep, ...]
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """What was predicted for one corrupted clip."""
+
+    traits: Traits
+    late_fusion: Traits | None
+    """By a static late fusion of the same encoders; null for a network of one modality."""
+    quality: ByModality
+    """As predicted."""
+    weights: ByModality
+    """Share of each modality in the fused summary."""
+    used: ByModality
+    """Share of the time that could be used."""
+    distortion: ByModality
+    """How far the media is from the clean one."""
+    face_lost: bool
+    """Was a face found when clean, and is not any more?"""
+
+
+class FromClean(Paired):
+    """The paired difference from the clean predictions for the same clips, and the scores of these."""
+
+    clean: Metrics
+    clean_late_fusion: Metrics | None
+
+
+class CellResult(ClipScores):
+    """What `msma robustness` writes for each cell of a suite."""
+
+    cell: LevelledCell
+    late_fusion: Metrics | None
+    """Of the static late fusion; null for a network of one modality."""
+    from_clean: FromClean | None
+    """Null in the clean cell."""
+    quality: ByModality
+    """Mean over the clips, as are the next three."""
+    weights: ByModality
+    used: ByModality
+    distortion: ByModality
     face_lost: float
     """Share of the clips."""
-    skill_interval: tuple[float, float] = (math.nan, math.nan)
-    failed: int = 0
-    coverage: float = math.nan
-    """Of the prediction intervals; NaN where there are none."""
-    width: float = math.nan
-    """Mean of the prediction intervals."""
+    failed: dict[str, str]
+    """Clips without a prediction, and why."""
+    predictions: dict[str, ClipPrediction]
+    """By clip."""
 
+    @property
+    def skill(self) -> float:
+        return self.metrics["skill"]["mean"]
 
-def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str]:
-    """The clips that have one of these modalities when clean: of others, nothing that spoils it can be seen."""
-    there = clean.used[:, [MODALITIES.index(modality) for modality in modalities]].any(axis=1)
-    return frozenset(np.array(clean.clips)[there].tolist())
+    @property
+    def clean_skill(self) -> float:
+        """The skill on the same clips when clean."""
+        return self.skill if self.from_clean is None else self.from_clean.clean["skill"]["mean"]
+
+    @property
+    def late_skill(self) -> float | None:
+        """The skill of the static late fusion; None for a network of one modality."""
+        return None if self.late_fusion is None else self.late_fusion["skill"]["mean"]
+
+    @property
+    def clean_late_skill(self) -> float | None:
+        late = self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion
+        return None if late is None else late["skill"]["mean"]
+
+    def traits_by_clip(self) -> Float64[np.ndarray, "clips k"]:
+        return np.array([list(one.traits.values()) for one in self.predictions.values()], dtype=np.float64)
+
+    def by_clip(self, share: str) -> Float64[np.ndarray, "clips 2"]:
+        """`quality`, `weights`, `used` or `distortion`; audio, visual."""
+        shares = [getattr(one, share) for one in self.predictions.values()]
+        return np.array([[one[modality] for modality in MODALITIES] for one in shares], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class NotRun:
+    """A cell that could not be run."""
+
     cell: Cell
     reason: str
 
 
-def read_result(path: Path) -> CellResult | NotRun:
-    """Raises:
-    MsmaError: it is damaged.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        cell = cell_of(values["cell"])
-        return NotRun(cell, values["not_run"]) if "not_run" in values else result_of(cell, values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MsmaError(f"{path}: damaged ({first_line(error)}); delete it, the cell will be run again") from error
+@dataclass(frozen=True)
+class SuiteResult:
+    """The cells of a suite that were run, and those that could not be."""
+
+    clean: CellResult
+    cells: list[CellResult]
+    """Without the clean one, in the order of the suite."""
+    not_run: list[NotRun]
+    prior: dict[str, float]
+    """What the model predicts where nothing is known, by trait."""
+    reads: tuple[str, ...]
+    """The modalities that the network reads."""
+    coverage: dict[str, Coverage]
+    """Of the prediction intervals, by name of the cell; empty without a calibration."""
 
 
-def cell_of(values: dict[str, Any]) -> Cell:
-    steps = tuple(Step(step["corruption"], step["severity"]) for step in values["steps"])
-    return Cell(values["scenario"], values["family"], steps, values["severity"], values["held_out"])
+def levelled(cell: Cell) -> LevelledCell:
+    rows = [(step, find_corruption(step.corruption)) for step in cell.steps]
+    steps = [LevelledStep(**vars(step), parameter=row.parameter, level=row.level(step.severity)) for step, row in rows]
+    return LevelledCell(cell.scenario, cell.family, tuple(steps), cell.severity, cell.held_out)
 
 
-def result_of(cell: Cell, values: dict[str, Any]) -> CellResult:
-    answers, difference = values["answers"], values["from_clean"]
-    own, late = {name: values[name]["mean"] for name in ("skill", "mean_accuracy", "ccc", "mae")}, values["late_fusion"]
-    clean, clean_late = (values, late) if difference is None else (difference["clean"], difference["clean_late_fusion"])
-    bounds, held = values["intervals"]["skill"], values["prediction_intervals"]
-
-    def shares(name: str) -> np.ndarray:
-        return np.array([[answer[name][m] for m in MODALITIES] for answer in answers.values()], dtype=np.float64)
-
-    return CellResult(
-        cell=cell,
-        clips=tuple(answers),
-        **{name: number(value) for name, value in own.items()},
-        clean_skill=clean["skill"]["mean"],
-        late_skill=None if late is None else late["skill"]["mean"],
-        clean_late_skill=None if clean_late is None else clean_late["skill"]["mean"],
-        traits=np.array([list(answer["traits"].values()) for answer in answers.values()], dtype=np.float64),
-        quality=shares("quality"),
-        used=shares("used"),
-        distortion=shares("distortion"),
-        face_lost=values["face_lost"],
-        skill_interval=(number(bounds["low"]), number(bounds["high"])),
-        failed=len(values["failed"]),
-        **{name: math.nan if held is None else held[name]["mean"] for name in ("coverage", "width")},
-    )
-
-
-def number(value: float | None) -> float:
-    """Of the JSON; null is NaN."""
-    return math.nan if value is None else value
+def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str]:
+    """The clips that have one of these modalities when clean: in others nothing shows that corrupts it."""
+    found = clean.predictions.items()
+    return frozenset(clip for clip, one in found if any(one.used[modality] for modality in modalities))

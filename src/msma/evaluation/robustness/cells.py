@@ -6,13 +6,11 @@ The way is that of prediction: corrupt, find the face in what is left, prepare, 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,23 +18,21 @@ from jaxtyping import Float
 
 from msma.corruptions.corruption import AUDIO
 from msma.corruptions.scenarios import Cell, corrupt_window, needs_donor
-from msma.corruptions.table import find_corruption
 from msma.data.cache import why_failed
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.evaluation.baselines import Baselines
 from msma.evaluation.comparison import compare
-from msma.evaluation.coverage import coverage_of
-from msma.evaluation.evaluate import answered_targets, bounds_of
+from msma.evaluation.evaluate import answered_targets
 from msma.evaluation.predictions import Predictions
-from msma.evaluation.result_file import part_json, without_nan
+from msma.evaluation.result_file import write_result
+from msma.evaluation.robustness.cell_result import CellResult, ClipPrediction, FromClean, NotRun, levelled
 from msma.evaluation.robustness.distortion import distortion
-from msma.evaluation.score import part_of
-from msma.files import written_whole
+from msma.evaluation.score import clip_scores
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepare
-from msma.metrics import all_metrics, draw_sources, labelled_traits
+from msma.metrics import Metrics, all_metrics, draw_sources, labelled_traits
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, load
 from msma.prediction.pooling import durations, pooled, pooled_traits
@@ -45,9 +41,6 @@ from msma.weights.checkpoint import weights_sha256
 
 NEVER, ALWAYS = 1e-6, 1 - 1e-6
 """Between these the logit of a score is taken."""
-
-
-Scores = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -65,63 +58,62 @@ class CellJob:
     device: str
     path: Path
     """Where the result goes."""
-    clean: dict[str, dict[str, Any]] | None
-    """By clip, what was answered when clean: for all of `rows`. None where this is the clean cell."""
+    clean: dict[str, ClipPrediction] | None
+    """By clip, what was predicted when clean: for all of `rows`. None where this is the clean cell."""
 
 
-def run_cell(job: CellJob) -> None:
-    """Write the result of a cell to `job.path`. Clips that fail in it are told there, with the reason."""
-    values = {"cell": cell_json(job.cell), **cell_results(job)}
-    with written_whole(job.path) as unfinished:
-        unfinished.write_text(json.dumps(without_nan(values), allow_nan=False) + "\n", encoding="utf-8")
+def run_cell(job: CellJob) -> CellResult | NotRun:
+    """Run a cell and write its result to `job.path`. Clips that fail in it are reported there, with the reason.
 
-
-def cell_json(cell: Cell) -> dict[str, Any]:
-    """What a cell is, down to the levels of its corruptions: when these change, it is another one."""
-    steps = []
-    for step in cell.steps:
-        row = find_corruption(step.corruption)
-        steps.append(asdict(step) | {"parameter": row.parameter, "level": row.level(step.severity)})
-    return asdict(cell) | {"steps": steps}
-
-
-def cell_results(job: CellJob) -> dict[str, Any]:
-    """The answers clip by clip, and their scores."""
+    Where all of them fail there is no result, nor is one of before left.
+    """
     model = loaded(job.model, job.device, job.sha256)
-    answers: dict[str, dict[str, Any]] = {}
+    predictions: dict[str, ClipPrediction] = {}
     failed: dict[str, str] = {}
     for row in job.rows:
         try:
-            answers[row.clip] = clip_answer(model, row, job)
+            predictions[row.clip] = clip_answer(model, row, job)
         except Exception as error:  # noqa: BLE001  neither a bad clip nor a defect of ours must lose the other clips
             failed[row.clip] = why_failed(row.path, error)
-    if not answers:
-        return {"not_run": f"no clip could be answered: {next(iter(failed.values()))}"}
-    places = [index for index, row in enumerate(job.rows) if row.clip in answers]
-    rows, by_clip = [job.rows[index] for index in places], list(answers.values())
+    if not predictions:
+        job.path.unlink(missing_ok=True)
+        return NotRun(job.cell, f"no clip could be predicted: {next(iter(failed.values()))}")
+    result = cell_result(model, job, predictions, failed)
+    write_result(job.path, result)
+    return result
+
+
+def cell_result(
+    model: Model, job: CellJob, predictions: dict[str, ClipPrediction], failed: dict[str, str]
+) -> CellResult:
+    """The predictions clip by clip, and their scores."""
+    places = [index for index, row in enumerate(job.rows) if row.clip in predictions]
+    rows = [job.rows[index] for index in places]
     of = job.baselines
     base = Baselines(of.constant[places], of.same_source[places], of.seen[places])
-    given = predictions_of(model, rows, answers)
+    given = predictions_of(model, rows, predictions)
     labelled, everything = labelled_traits(given.target), np.ones(len(rows), dtype=bool)
-    part = part_of(given.predicted, given.target, base, labelled, draw_sources(given.sources), everything, least=2)
-    late = late_scores(model, rows, answers, base.constant)
-    shares = {
-        share: {modality: mean_of([answer[share][modality] for answer in by_clip]) for modality in MODALITIES}
-        for share in ("quality", "weights", "used", "distortion")
-    }
-    scores = {name: value for name, value in part_json(part).items() if name != "baselines"}
-    bounds = bounds_of(model, given.predicted, [answer["quality"] for answer in by_clip])
-    held = None if bounds is None else {"nominal": bounds.nominal, **asdict(coverage_of(bounds, given.target))}
-    return {
-        **scores,
-        "prediction_intervals": held,
-        "late_fusion": late,
-        "from_clean": None if job.clean is None else from_clean(model, rows, given, job.clean, base.constant),
-        **shares,
-        "face_lost": mean_of([float(answer["face_lost"]) for answer in by_clip]),
-        "failed": failed,
-        "answers": answers,
-    }
+    scores = clip_scores(
+        given.predicted, given.target, base, labelled, draw_sources(given.sources), everything, least=2
+    )
+
+    def mean_by_modality(share: str) -> dict[str, float]:
+        shares = [getattr(one, share) for one in predictions.values()]
+        return {modality: mean_of([one[modality] for one in shares]) for modality in MODALITIES}
+
+    return CellResult(
+        **dict(scores),
+        cell=levelled(job.cell),
+        late_fusion=late_scores(model, rows, predictions, base.constant),
+        from_clean=None if job.clean is None else from_clean(model, rows, given, job.clean, base.constant),
+        quality=mean_by_modality("quality"),
+        weights=mean_by_modality("weights"),
+        used=mean_by_modality("used"),
+        distortion=mean_by_modality("distortion"),
+        face_lost=mean_of([float(one.face_lost) for one in predictions.values()]),
+        failed=failed,
+        predictions=predictions,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -137,8 +129,8 @@ def loaded(folder: Path | None, device: str, sha256: str) -> Model:
     return model
 
 
-def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
-    """The answer for one clip with the corruptions of the cell.
+def clip_answer(model: Model, row: Row, job: CellJob) -> ClipPrediction:
+    """The prediction for one clip with the corruptions of the cell.
 
     Raises:
         MsmaError: its entry in the cache is damaged, or it cannot be prepared.
@@ -166,15 +158,15 @@ def clip_answer(model: Model, row: Row, job: CellJob) -> dict[str, Any]:
 
     means = np.average(np.array(alone), axis=0, weights=seconds).tolist() if alone else []
     static: dict[str, float] = dict(zip(TRAITS, means, strict=True)) if alone else {}
-    return {
-        "traits": pooled_traits(windows),
-        "late_fusion": {trait: static[trait] for trait in model.weights.config.traits} if alone else None,
-        "quality": over_windows([window.quality for window in windows]),
-        "weights": over_windows([dict(zip(MODALITIES, pair, strict=True)) for pair in weights]),
-        "used": over_windows([window.used for window in windows]),
-        "distortion": over_windows(changed),
-        "face_lost": had_face and not has_face,
-    }
+    return ClipPrediction(
+        traits=pooled_traits(windows),
+        late_fusion={trait: static[trait] for trait in model.weights.config.traits} if alone else None,
+        quality=over_windows([window.quality for window in windows]),
+        weights=over_windows([dict(zip(MODALITIES, pair, strict=True)) for pair in weights]),
+        used=over_windows([window.used for window in windows]),
+        distortion=over_windows(changed),
+        face_lost=had_face and not has_face,
+    )
 
 
 def late_fusion(output: ModelOutput) -> list[list[float]]:
@@ -204,41 +196,38 @@ def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
 
 
 def predictions_of(
-    model: Model, rows: Sequence[Row], answers: dict[str, dict[str, Any]], of: str = "traits"
+    model: Model, rows: Sequence[Row], predictions: dict[str, ClipPrediction], *, late: bool = False
 ) -> Predictions:
-    predicted = [[answers[row.clip][of].get(trait, math.nan) for trait in TRAITS] for row in rows]
+    """The predictions for `rows`, or with `late` those of the static late fusion, beside the labels."""
+    traits = [(predictions[row.clip].late_fusion or {}) if late else predictions[row.clip].traits for row in rows]
+    predicted = [[of_clip.get(trait, math.nan) for trait in TRAITS] for of_clip in traits]
     clips, sources = [row.clip for row in rows], [row.source for row in rows]
     return Predictions(clips, sources, np.array(predicted), answered_targets(model, list(rows)))
 
 
 def late_scores(
-    model: Model, rows: Sequence[Row], answers: dict[str, dict[str, Any]], constant: Float[np.ndarray, "clips 5"]
-) -> Scores | None:
+    model: Model, rows: Sequence[Row], predictions: dict[str, ClipPrediction], constant: Float[np.ndarray, "clips 5"]
+) -> Metrics | None:
     """The metrics of the static late fusion; None for a network of one modality."""
-    if any(answers[row.clip]["late_fusion"] is None for row in rows):
+    if any(predictions[row.clip].late_fusion is None for row in rows):
         return None
-    return scores_of(predictions_of(model, rows, answers, "late_fusion"), constant)
-
-
-def scores_of(given: Predictions, constant: Float[np.ndarray, "clips 5"]) -> Scores:
-    scores = all_metrics(given.predicted, given.target, constant)
-    return {name: scores[name] for name in ("skill", "mean_accuracy", "ccc", "mae")}
+    given = predictions_of(model, rows, predictions, late=True)
+    return all_metrics(given.predicted, given.target, constant)
 
 
 def from_clean(
     model: Model,
     rows: Sequence[Row],
     given: Predictions,
-    clean: dict[str, dict[str, Any]],
+    clean: dict[str, ClipPrediction],
     constant: Float[np.ndarray, "clips 5"],
-) -> dict[str, Any]:
-    """The paired difference from the same clips when clean, and the scores of these."""
+) -> FromClean:
     before = predictions_of(model, rows, clean)
-    return {
-        **asdict(compare(given, before, constant)),
-        "clean": scores_of(before, constant),
-        "clean_late_fusion": late_scores(model, rows, clean, constant),
-    }
+    return FromClean(
+        **dict(compare(given, before, constant)),
+        clean=all_metrics(before.predicted, before.target, constant),
+        clean_late_fusion=late_scores(model, rows, clean, constant),
+    )
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
 from msma.corruptions.table import find_corruption
-from msma.evaluation.robustness.cell_result import CellResult, with_modality
-from msma.evaluation.robustness.suite import SuiteResult
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult, with_modality
 from msma.types import MODALITIES
 
 RISE = 1.05
@@ -27,11 +27,17 @@ BAD = 3
 EXACT = 1e-4
 """How near an answer must be to the prior, to be it."""
 
-Check = dict[str, Any]
+
+@dataclass(frozen=True)
+class Check:
+    """What one check of a suite came to."""
+
+    verdict: Literal["ok", "warning", "not checked"]
+    found: list[str]
+    """One line for each thing that is wrong."""
 
 
 def checks(suite: SuiteResult, by_scenario: Mapping[str, Sequence[CellResult]]) -> dict[str, Check]:
-    """Each with a `verdict` (`ok`, `warning` or `not checked`) and one line for each thing that was found."""
     return {
         "severity": severity_check(suite.clean, by_scenario),
         "modalities": modality_check(suite),
@@ -40,7 +46,7 @@ def checks(suite: SuiteResult, by_scenario: Mapping[str, Sequence[CellResult]]) 
 
 
 def verdict(found: list[str], checked: bool) -> Check:
-    return {"verdict": "not checked" if not checked else "warning" if found else "ok", "found": found}
+    return Check("not checked" if not checked else "warning" if found else "ok", found)
 
 
 def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellResult]]) -> Check:
@@ -71,10 +77,10 @@ def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellRes
 
 def on_common_clips(results: Sequence[CellResult], clips: frozenset[str]) -> Float64[np.ndarray, "severities clips"]:
     """Distortion of sound and picture together, of those of `clips` that all cells have."""
-    common = clips.intersection(*(result.clips for result in results))
+    common = clips.intersection(*(result.predictions for result in results))
     return np.array(
         [
-            [pair.sum() for clip, pair in zip(result.clips, result.distortion, strict=True) if clip in common]
+            [sum(one.distortion.values()) for clip, one in result.predictions.items() if clip in common]
             for result in results
         ]
     )
@@ -94,7 +100,7 @@ def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Float
 def modality_check(suite: SuiteResult) -> Check:
     """Do the answers move when a modality is taken away, and when it alone is spoiled?"""
     found, checked = [], False
-    spread = float(suite.clean.traits.std(axis=0).mean())
+    spread = float(suite.clean.traits_by_clip().std(axis=0).mean())
     for modality in suite.reads:
         clips = with_modality(suite.clean, [modality])
         removed = [moved(suite.clean, one, clips) for one in suite.cells if one.cell.removed == {modality}]
@@ -120,9 +126,11 @@ def spoils_only(result: CellResult, modality: str) -> bool:
 
 def moved(clean: CellResult, result: CellResult, clips: frozenset[str]) -> float:
     """Mean absolute change of the answers for `clips` from those when clean; NaN where none of them was answered."""
-    before = dict(zip(clean.clips, clean.traits, strict=True))
     changes = [
-        np.abs(traits - before[clip]) for clip, traits in zip(result.clips, result.traits, strict=True) if clip in clips
+        abs(score - clean.predictions[clip].traits[trait])
+        for clip, one in result.predictions.items()
+        if clip in clips
+        for trait, score in one.traits.items()
     ]
     return float(np.mean(changes)) if changes else math.nan
 
@@ -135,9 +143,9 @@ def nothing_check(suite: SuiteResult) -> Check:
         if result.cell.removed != set(MODALITIES):
             continue
         checked = True
-        apart = float(np.abs(result.traits - prior).max())
+        apart, quality = float(np.abs(result.traits_by_clip() - prior).max()), result.by_clip("quality")
         if apart > EXACT:
             found.append(f"{result.cell.name}: answers up to {apart:.4f} away from the prior")
-        if result.quality.any():
-            found.append(f"{result.cell.name}: predicts a quality of up to {result.quality.max():.3f}")
+        if quality.any():
+            found.append(f"{result.cell.name}: predicts a quality of up to {quality.max():.3f}")
     return verdict(found, checked)

@@ -8,9 +8,8 @@ clips.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
@@ -18,9 +17,8 @@ from jaxtyping import Bool, Float, Float64
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.evaluation import slice_columns
 from msma.evaluation.gaps import Difference, clips_with, half_widths, large_groups, looks_at
-from msma.evaluation.robustness.cell_result import CellResult
-from msma.evaluation.robustness.suite import SuiteResult
-from msma.metrics import Draws, draw_sources, relative_gain, resampled_means, retained
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
+from msma.metrics import Draws, Measured, draw_sources, relative_gain, resampled_means, retained
 from msma.types import MODALITIES, TRAITS
 
 
@@ -28,9 +26,9 @@ from msma.types import MODALITIES, TRAITS
 class Left:
     """What is left in one cell; means over traits."""
 
-    skill: float
-    mean_accuracy: float
-    retention: float
+    skill: Measured
+    mean_accuracy: Measured
+    retention: Measured
     """NaN where the clean skill is not above 0."""
 
 
@@ -43,7 +41,7 @@ class GroupLeft:
     clean: Left
     cells: dict[str, Left]
     """By name of the cell."""
-    mean_retention: float
+    mean_retention: Measured
     minus_rest: Difference | None
     """Mean retention minus that of all other clips. None where value or rest have fewer than MIN_SOURCES sources;
     without an interval (NaN) where the clean skill of either is not above 0 in every bootstrap sample."""
@@ -51,6 +49,10 @@ class GroupLeft:
 
 @dataclass(frozen=True)
 class ColumnLeft:
+    """What is left by group, for one column of the manifest."""
+
+    clear: bool
+    """Does any interval exclude 0?"""
     groups: dict[str, GroupLeft]
     """By value."""
     largest: str | None
@@ -58,10 +60,15 @@ class ColumnLeft:
     comparisons: int
     """Of the whole report, over all columns: what the level is adjusted to."""
 
-    @property
-    def clear(self) -> bool:
-        """Does any interval exclude 0?"""
-        return any(group.minus_rest is not None and group.minus_rest.clear for group in self.groups.values())
+
+@dataclass(frozen=True)
+class LeftByGroup:
+    """What is left of the skill in each group of people."""
+
+    columns: dict[str, ColumnLeft]
+    """By column of the manifest."""
+    skipped: dict[str, str]
+    """Columns of the manifest that make no slices, and why."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,8 @@ def slice_suite(
     rows: Sequence[Row],
     constant: Float[np.ndarray, "clips 5"],
     slices: Sequence[str] | None = None,
-) -> tuple[dict[str, ColumnLeft], dict[str, str]]:
-    """By column of the manifest and value, and why other columns make no slices.
+) -> LeftByGroup:
+    """By column of the manifest and value.
 
     Intervals are those of the gaps of an evaluation (docs/metrics.md): all of a report hold together with 95 %.
 
@@ -94,12 +101,12 @@ def slice_suite(
     Raises:
         MsmaError: no column of a name in `slices`.
     """
-    answered = set.intersection(*({*result.clips} for result in (suite.clean, *suite.cells)))
+    answered = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
     kept = np.array([row.clip in answered for row in rows], dtype=bool)
     some = [row for row, has in zip(rows, kept, strict=True) if has]
     if not some:
-        return {}, {}
-    columns, unsliced = slice_columns(some, slices)
+        return LeftByGroup({}, {})
+    columns, skipped = slice_columns(some, slices)
     errors, draws = errors_of(suite, some, constant[kept]), draw_sources([row.source for row in some])
     large = large_groups(columns, draws)
     comparisons = looks_at(large, columns)
@@ -110,7 +117,7 @@ def slice_suite(
     for (column, value), (members, sources) in large.items():
         gap = minus_rest(errors, draws, members, sources, comparisons)
         found[column][value] = replace(found[column][value], minus_rest=gap)
-    return {column: column_left(groups, comparisons) for column, groups in found.items()}, unsliced
+    return LeftByGroup({column: column_left(groups, comparisons) for column, groups in found.items()}, skipped)
 
 
 def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Errors:
@@ -121,8 +128,8 @@ def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarra
     target = target[:, labelled]
 
     def error(result: CellResult) -> Float64[np.ndarray, "clips traits"]:
-        at = {clip: index for index, clip in enumerate(result.clips)}
-        return np.abs(result.traits[[at[row.clip] for row in rows]][:, labelled] - target)
+        predicted = [list(result.predictions[row.clip].traits.values()) for row in rows]
+        return np.abs(np.array(predicted)[:, labelled] - target)
 
     left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
     scenarios = [result.cell.scenario for result in left]
@@ -197,12 +204,5 @@ def column_left(groups: dict[str, GroupLeft], comparisons: int) -> ColumnLeft:
         for value, group in groups.items()
         if group.minus_rest is not None and not math.isnan(group.minus_rest.difference)
     }
-    return ColumnLeft(groups, max(apart, key=lambda value: apart[value], default=None), comparisons)
-
-
-def slices_json(columns: Mapping[str, ColumnLeft], unsliced: Mapping[str, str]) -> dict[str, Any]:
-    """As plain JSON values, with NaN."""
-    return {
-        "columns": {name: {"clear": column.clear, **asdict(column)} for name, column in columns.items()},
-        "skipped": dict(unsliced),
-    }
+    clear = any(group.minus_rest is not None and group.minus_rest.clear for group in groups.values())
+    return ColumnLeft(clear, groups, max(apart, key=lambda value: apart[value], default=None), comparisons)

@@ -1,44 +1,32 @@
 """A robustness suite: every cell of it on a split of a corpus, each written when it is done.
 
-A broken-off suite goes on with the next cell. `robustness.yaml` in the folder says what all its cells are of.
+A broken-off suite resumes with the next cell. `robustness.yaml` in the folder says what all its cells are of.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.identity import claim, corpus_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
-from msma.evaluation.evaluate import answered_targets
-from msma.evaluation.robustness.cell_result import CellResult, NotRun, read_result
-from msma.evaluation.robustness.cells import CellJob, cell_json, run_cell
+from msma.evaluation.coverage import Coverage, coverage_of
+from msma.evaluation.evaluate import answered_targets, bounds_of
+from msma.evaluation.result_file import read_result
+from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResult, levelled
+from msma.evaluation.robustness.cells import CellJob, predictions_of, run_cell
+from msma.evaluation.robustness.slices import slice_suite
+from msma.evaluation.robustness.summary import SuiteSummary, summarize
 from msma.prediction.model import Model
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
-FORMAT = 3
+FORMAT = 4
 """Counts up where the same cell would give another result."""
-
-
-@dataclass(frozen=True)
-class SuiteResult:
-    """The cells of a suite that were run, and those that could not be."""
-
-    clean: CellResult
-    cells: list[CellResult]
-    """Without the clean one, in the order of the suite."""
-    not_run: list[NotRun]
-    prior: dict[str, float]
-    """What the model answers where nothing is known, by trait."""
-    reads: tuple[str, ...]
-    """The modalities that the network looks at."""
 
 
 def rows_of_split(manifest: Manifest, split: str) -> tuple[Row, ...]:
@@ -80,43 +68,43 @@ def run_suite(
     if not rows:
         raise MsmaError("no clip of this split can be read; see the table above")
     answered_targets(model, rows)  # says so at once where there are none
-    base = split_baselines(manifest, rows)
-    sha256 = weights_sha256(model.weights)
+    sha256, own = weights_sha256(model.weights), {row.clip: entries[row.clip] for row in rows}
     about = {
         "format": FORMAT,
         "model": model.weights.config.name,
         "model_sha256": sha256,
-        "calibration_sha256": calibration_sha256(model.weights),
         "corpus": manifest.corpus,
         "split": split,
-        **corpus_identity(manifest.rows, {row.clip: entries[row.clip] for row in rows}),
+        **corpus_identity(manifest.rows, own),
     }
     claim(out / "robustness.yaml", about, "of another model, corpus or split")
-    own = {row.clip: entries[row.clip] for row in rows}
-    first = CellJob(CLEAN, rows, own, base, folder, sha256, model.device, cell_path(out, CLEAN), None)
-    total = 1 + len(cells)
-    if not is_done(out, CLEAN, rows):
+    path, total = cell_path(out, CLEAN), 1 + len(cells)
+    first = CellJob(CLEAN, rows, own, split_baselines(manifest, rows), folder, sha256, model.device, path, None)
+    clean = done_before(out, CLEAN, rows)
+    if clean is None:
         progress(0, total)
-        list(each_done(run_cell, [first], workers))
-    clean = read_result(first.path)
+        (clean,) = each_done(run_cell, [first], workers)
     if isinstance(clean, NotRun):
-        first.path.unlink()
         raise MsmaError(clean.reason)
-    answers: dict[str, dict[str, Any]] = json.loads(first.path.read_text(encoding="utf-8"))["answers"]
-    rows = tuple(row for row in rows if row.clip in answers)
-    later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=answers)
-    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if not is_done(out, cell, rows)]
+    rows = tuple(row for row in rows if row.clip in clean.predictions)
+    later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=clean.predictions)
+    results: dict[str, CellResult | NotRun] = {
+        cell.name: before for cell in cells if (before := done_before(out, cell, rows)) is not None
+    }
+    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell.name not in results]
     progress(total - len(jobs), total)
-    for left, _ in enumerate(each_done(run_cell, jobs, workers), start=1 - len(jobs)):
-        progress(total + left, total)
-    results = [read_result(cell_path(out, cell)) for cell in cells]
+    for result in each_done(run_cell, jobs, workers):
+        results[result.cell.name] = result
+        progress(1 + len(results), total)
+    run = [result for cell in cells if isinstance(result := results[cell.name], CellResult)]
     prior: dict[str, float] = dict(zip(TRAITS, model.weights.network.head.prior.tolist(), strict=True))
     return SuiteResult(
         clean,
-        [result for result in results if isinstance(result, CellResult)],
-        [result for result in results if isinstance(result, NotRun)],
+        run,
+        [result for cell in cells if isinstance(result := results[cell.name], NotRun)],
         {trait: prior[trait] for trait in model.weights.config.traits},
         tuple(model.weights.network.reads),
+        coverage_by_cell(model, rows, (clean, *run)),
     )
 
 
@@ -124,16 +112,53 @@ def cell_path(out: Path, cell: Cell) -> Path:
     return out / "cells" / f"{cell.name}.json"
 
 
-def is_done(out: Path, cell: Cell, rows: Sequence[Row]) -> bool:
-    """Is the very same cell there, with an answer for each clip? One that failed is asked again.
+def done_before(out: Path, cell: Cell, rows: Sequence[Row]) -> CellResult | None:
+    """The very same cell, where it is there with a prediction for each clip. One that failed is predicted again.
 
     Raises:
         MsmaError: it is damaged.
     """
     path = cell_path(out, cell)
     if not path.exists():
-        return False
-    found = read_result(path)
-    if isinstance(found, NotRun) or set(found.clips) != {row.clip for row in rows}:
-        return False
-    return json.loads(path.read_text(encoding="utf-8"))["cell"] == json.loads(json.dumps(cell_json(cell)))
+        return None
+    found = read_result(path, CellResult, "delete it, the cell will be run again")
+    same = found.cell == levelled(cell) and set(found.predictions) == {row.clip for row in rows}
+    return found if same else None
+
+
+def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellResult]) -> dict[str, Coverage]:
+    """How well the prediction intervals of the model, as it is calibrated now, hold in each cell."""
+    found = {}
+    for result in results:
+        predicted = predictions_of(model, [row for row in rows if row.clip in result.predictions], result.predictions)
+        quality = [result.predictions[clip].quality for clip in predicted.clips]
+        bounds = bounds_of(model, predicted.predicted, quality)
+        if bounds is not None:
+            found[result.cell.name] = coverage_of(bounds, predicted.target)
+    return found
+
+
+def summarize_suite(
+    model: Model, manifest: Manifest, split: str, suite: str, result: SuiteResult, slices: Sequence[str] | None = None
+) -> SuiteSummary:
+    """The summary of a suite as `summary.json` holds it, with what is left by group.
+
+    Args:
+        suite: its name or file.
+        slices: columns of the manifest; by default all that group clips.
+
+    Raises:
+        MsmaError: no column of a name in `slices`.
+    """
+    weights = model.weights
+    rows = [row for row in rows_of_split(manifest, split) if row.clip in result.clean.predictions]
+    return SuiteSummary(
+        **dict(summarize(result)),
+        model=weights.name,
+        weights_sha256=weights_sha256(weights),
+        calibration_sha256=calibration_sha256(weights),
+        corpus=manifest.corpus,
+        split=split,
+        suite=suite,
+        slices=slice_suite(result, rows, split_baselines(manifest, rows).constant, slices),
+    )

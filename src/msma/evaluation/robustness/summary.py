@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from scipy.integrate import trapezoid
 from scipy.stats import spearmanr
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import find_corruption
-from msma.evaluation.robustness.cell_result import CellResult, with_modality
-from msma.evaluation.robustness.checks import checks
-from msma.evaluation.robustness.suite import SuiteResult
-from msma.metrics import ROUNDING, retained
+from msma.evaluation.evaluation import Tested
+from msma.evaluation.result_file import Result
+from msma.evaluation.robustness.cell_result import ByModality, CellResult, SuiteResult, with_modality
+from msma.evaluation.robustness.checks import Check, checks
+from msma.evaluation.robustness.slices import LeftByGroup
+from msma.metrics import ROUNDING, Interval, Measured, retained
 from msma.types import MODALITIES
 
 MODERATE = 3
 """Up to this severity no cell should be below the constant."""
+
+
+BySeverity = dict[Annotated[int, Field(ge=SEVERITIES[0], le=SEVERITIES[-1])], Measured]
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,71 @@ class Group:
 
     family: str
     held_out: bool
-    retention: dict[int, float]
-    """By severity."""
-    skill: dict[int, float]
-    mean_retention: float
-    area: float
+    """Is it never used in training?"""
+    retention: BySeverity
+    """Skill over clean skill."""
+    skill: BySeverity
+    mean_retention: Measured
+    area: Measured
     """Under the skill curve over severities 0 to 5, as a share of that of the clean skill; only where all are there."""
-    effective_robustness: float
-    quality_spearman: float
+    effective_robustness: Measured
+    """How much less skill is lost than by a static late fusion of the same encoders."""
+    quality_spearman: Measured
     """Rank correlation of predicted quality with the one that the severity leaves, over clips and severities."""
-    coverage: dict[int, float]
-    """Of the prediction intervals, by severity."""
-    width: dict[int, float]
+    coverage: BySeverity
+    """Of the prediction intervals."""
+    width: BySeverity
+
+
+class CellScores(Result):
+    """The scores of one cell; means over traits."""
+
+    skill: Measured
+    skill_interval: Interval
+    mean_accuracy: Measured
+    ccc: Measured
+    mae: Measured
+    late_fusion_skill: Measured
+    """Of the static late fusion; null for a network of one modality."""
+    coverage: Measured
+    """Of the prediction intervals; null where there are none."""
+    width: Measured
+    """Mean of the prediction intervals."""
+
+
+class CellLine(CellScores):
+    """One corrupted cell in the summary of its suite."""
+
+    cell: str
+    scenario: str
+    family: str
+    severity: int
+    held_out: bool
+    clips: int
+    failed: int
+    """Clips without a prediction."""
+    retention: Measured
+    effective_robustness: Measured
+    quality: ByModality
+    """As predicted, mean over the clips."""
+    face_lost: float
+    """Share of the clips."""
+
+
+@dataclass(frozen=True)
+class SixRetention:
+    """The mean over the six scenarios, what is only missing as it is; empty and null unless all are there."""
+
+    retention: BySeverity
+    mean_retention: Measured
+
+
+@dataclass(frozen=True)
+class BelowConstant:
+    """The cells with a skill below 0, up to severity MODERATE and above."""
+
+    up_to_severity_3: list[str]
+    above: list[str]
 
 
 def retention(result: CellResult) -> float:
@@ -83,11 +142,11 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
         return math.nan
     found = []
     for modality in spoiled:
-        column, there = MODALITIES.index(modality), with_modality(clean, [modality])
+        there = with_modality(clean, [modality])
         pairs = [
-            (-result.cell.severity, quality)
+            (-result.cell.severity, one.quality[modality])
             for result in (clean, *results)
-            for clip, quality in zip(result.clips, result.quality[:, column].tolist(), strict=True)
+            for clip, one in result.predictions.items()
             if clip in there
         ]
         if not pairs:
@@ -98,20 +157,21 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
     return mean(found)
 
 
-def scenario_group(clean: CellResult, results: Sequence[CellResult], reads: Sequence[str]) -> Group:
+def scenario_group(suite: SuiteResult, results: Sequence[CellResult]) -> Group:
     cell = results[0].cell
     kept = {result.cell.severity: retention(result) for result in results}
+    scores = {result.cell.severity: cell_scores(suite, result) for result in results}
     return Group(
         family=cell.family,
         held_out=cell.held_out,
         retention=kept,
-        skill={result.cell.severity: result.skill for result in results},
+        skill={severity: one.skill for severity, one in scores.items()},
         mean_retention=mean(kept.values()),
         area=area(results),
         effective_robustness=mean(effective_robustness(result) for result in results),
-        quality_spearman=quality_spearman(clean, results, reads),
-        coverage={result.cell.severity: result.coverage for result in results},
-        width={result.cell.severity: result.width for result in results},
+        quality_spearman=quality_spearman(suite.clean, results, suite.reads),
+        coverage={severity: one.coverage for severity, one in scores.items()},
+        width={severity: one.width for severity, one in scores.items()},
     )
 
 
@@ -143,33 +203,45 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-@dataclass(frozen=True)
-class Summary:
-    scenarios: dict[str, Group]
+class Summary(Result):
+    """What the cells of a suite come to."""
+
+    clips: int
+    """With a prediction when clean."""
+    clean: CellScores
+    six: SixRetention
+    seen: Group | None
+    """The families that may be seen in training; null where the suite has none."""
+    held_out: Group | None
+    effective_robustness: Measured
+    """Mean over the cells in which something is left."""
+    worst: CellLine | None
+    """The cell of the lowest skill among those in which something is left."""
+    below_constant: BelowConstant
+    checks: dict[str, Check]
     families: dict[str, Group]
     """Of corruptions by themselves, without `nothing`."""
-    seen: Group | None
-    """The families that may be seen in training; None where the suite has none."""
-    held_out: Group | None
-    six: dict[int, float]
-    """Mean retention over the six scenarios by severity, what is only missing as it is; empty unless all are there."""
-    worst: CellResult | None
-    """The cell of the lowest skill among those in which something is left."""
-    effective_robustness: float
-    """Mean over the cells in which something is left."""
-    below_constant: list[str]
-    """Cells up to severity MODERATE with a skill below 0."""
-    below_constant_severe: list[str]
-    """The others."""
-    checks: dict[str, dict[str, Any]]
+    scenarios: dict[str, Group]
+    cells: list[CellLine]
+    not_run: dict[str, str]
+    """Cells that could not be run, and why."""
+
+
+class SuiteSummary(Summary, Tested):
+    """What `msma robustness` writes for a suite, and `msma ablate` for each network."""
+
+    suite: str
+    """`six`, `full` or a file."""
+    slices: LeftByGroup
 
 
 def summarize(suite: SuiteResult) -> Summary:
+    """The summary of a suite, without which model and clips it is of: see `suite.summarize_suite`."""
     by_scenario: dict[str, list[CellResult]] = {}
     for result in sorted(suite.cells, key=lambda result: result.cell.severity):
         by_scenario.setdefault(result.cell.scenario, []).append(result)
     order = list(dict.fromkeys(result.cell.scenario for result in suite.cells))
-    scenarios = {name: scenario_group(suite.clean, by_scenario[name], suite.reads) for name in order}
+    scenarios = {name: scenario_group(suite, by_scenario[name]) for name in order}
     alone: dict[str, list[Group]] = {}
     for name, group in scenarios.items():
         if len(by_scenario[name][0].cell.steps) == 1:
@@ -177,23 +249,31 @@ def summarize(suite: SuiteResult) -> Summary:
     families = {family: together(groups, family) for family, groups in alone.items()}
     seen = [group for group in families.values() if not group.held_out]
     held_out = [group for group in families.values() if group.held_out]
-    left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
-    below = [result.cell for result in suite.cells if result.skill < -ROUNDING]
+    lines = [cell_line(suite, result) for result in suite.cells]
+    left = [line for line, one in zip(lines, suite.cells, strict=True) if one.cell.removed != set(MODALITIES)]
+    below = [line for line in lines if line.skill < -ROUNDING]
+    six = six_retention(scenarios)
     return Summary(
-        scenarios=scenarios,
-        families=families,
+        clips=suite.clean.clips,
+        clean=cell_scores(suite, suite.clean),
+        six=SixRetention(six, mean(six.values())),
         seen=together(seen, "seen in training") if seen else None,
         held_out=together(held_out, "held out") if held_out else None,
-        six=six_retention(scenarios),
-        worst=min(left, key=lambda result: result.skill, default=None),
-        effective_robustness=mean(effective_robustness(result) for result in left),
-        below_constant=[cell.name for cell in below if cell.severity <= MODERATE],
-        below_constant_severe=[cell.name for cell in below if cell.severity > MODERATE],
+        effective_robustness=mean(line.effective_robustness for line in left),
+        worst=min(left, key=lambda line: line.skill, default=None),
+        below_constant=BelowConstant(
+            [line.cell for line in below if line.severity <= MODERATE],
+            [line.cell for line in below if line.severity > MODERATE],
+        ),
         checks=checks(suite, by_scenario),
+        families=families,
+        scenarios=scenarios,
+        cells=lines,
+        not_run={one.cell.name: one.reason for one in suite.not_run},
     )
 
 
-def six_retention(scenarios: dict[str, Group]) -> dict[int, float]:
+def six_retention(scenarios: dict[str, Group]) -> BySeverity:
     if not all(scenario.name in scenarios for scenario in SIX):
         return {}
     graded: list[Group] = []
@@ -208,61 +288,29 @@ def six_retention(scenarios: dict[str, Group]) -> dict[int, float]:
     }
 
 
-def summary_json(suite: SuiteResult, summary: Summary, about: dict[str, Any]) -> dict[str, Any]:
-    """As plain JSON values, with NaN; `about` says what it is a summary of."""
-    clean = suite.clean
-    low, high = clean.skill_interval
-    return {
-        **about,
-        "clips": len(clean.clips),
-        "clean": {
-            "skill": clean.skill,
-            "skill_interval": {"low": low, "high": high},
-            "mean_accuracy": clean.mean_accuracy,
-            "ccc": clean.ccc,
-            "mae": clean.mae,
-            "late_fusion_skill": clean.late_skill,
-            "coverage": clean.coverage,
-            "width": clean.width,
-        },
-        "six": {"retention": summary.six, "mean_retention": mean(summary.six.values())},
-        "seen": None if summary.seen is None else asdict(summary.seen),
-        "held_out": None if summary.held_out is None else asdict(summary.held_out),
-        "effective_robustness": summary.effective_robustness,
-        "worst": None if summary.worst is None else cell_line(summary.worst),
-        "below_constant": {
-            f"up_to_severity_{MODERATE}": summary.below_constant,
-            "above": summary.below_constant_severe,
-        },
-        "checks": summary.checks,
-        "families": {name: asdict(group) for name, group in summary.families.items()},
-        "scenarios": {name: asdict(group) for name, group in summary.scenarios.items()},
-        "cells": [cell_line(result) for result in suite.cells],
-        "not_run": {one.cell.name: one.reason for one in suite.not_run},
-    }
+def cell_scores(suite: SuiteResult, result: CellResult) -> CellScores:
+    held = suite.coverage.get(result.cell.name)
+    return CellScores(
+        skill_interval=result.intervals["skill"]["mean"],
+        **{name: result.metrics[name]["mean"] for name in ("skill", "mean_accuracy", "ccc", "mae")},
+        late_fusion_skill=math.nan if result.late_skill is None else result.late_skill,
+        coverage=math.nan if held is None else held.coverage["mean"],
+        width=math.nan if held is None else held.width["mean"],
+    )
 
 
-def cell_line(result: CellResult) -> dict[str, Any]:
-    low, high = result.skill_interval
-    quality = result.quality.mean(axis=0).tolist()
-    return {
-        "cell": result.cell.name,
-        "scenario": result.cell.scenario,
-        "family": result.cell.family,
-        "severity": result.cell.severity,
-        "held_out": result.cell.held_out,
-        "clips": len(result.clips),
-        "failed": result.failed,
-        "skill": result.skill,
-        "skill_interval": {"low": low, "high": high},
-        "mean_accuracy": result.mean_accuracy,
-        "ccc": result.ccc,
-        "mae": result.mae,
-        "retention": retention(result),
-        "late_fusion_skill": result.late_skill,
-        "effective_robustness": effective_robustness(result),
-        "quality": dict(zip(MODALITIES, quality, strict=True)),
-        "coverage": result.coverage,
-        "width": result.width,
-        "face_lost": result.face_lost,
-    }
+def cell_line(suite: SuiteResult, result: CellResult) -> CellLine:
+    return CellLine(
+        **dict(cell_scores(suite, result)),
+        cell=result.cell.name,
+        scenario=result.cell.scenario,
+        family=result.cell.family,
+        severity=result.cell.severity,
+        held_out=result.cell.held_out,
+        clips=result.clips,
+        failed=len(result.failed),
+        retention=retention(result),
+        effective_robustness=effective_robustness(result),
+        quality=result.quality,
+        face_lost=result.face_lost,
+    )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from msma.reports.card.markdown import bullets, clean, number, prose, quoted, table
+from msma.evaluation.results import StageCost
+from msma.reports.card.markdown import bullets, clean, prose, quoted, table
 from msma.reports.card.origin import NOT_FOR, RENDERED_USE, USE, Origin, origin_of
 from msma.reports.card.results import Results, read_results
 from msma.reports.card.sections import failures, groups, held_labels, robustness, scores, splits
+from msma.reports.numbers import number
 from msma.weights.checkpoint import Weights
 
 HERE = "path/to/this/folder"
@@ -98,9 +102,9 @@ def complexity(found: Results) -> str:
     )
     if not found.profile:
         return f"{said} Time and memory were not measured (`msma profile` does it)."
-    columns = list(dict.fromkeys(name for row in found.profile for name in row))
-    rows = [[cell(row.get(name)) for name in columns] for row in found.profile]
-    return f"{said} Measured by `msma profile`:\n\n{table([quoted(name) for name in columns], rows)}"
+    columns = [quoted(field.name) for field in fields(StageCost)]
+    rows = [list(map(cell, vars(row).values())) for row in found.profile]
+    return f"{said} Measured by `msma profile`:\n\n{table(columns, rows)}"
 
 
 def cell(value: Any) -> str:
@@ -139,10 +143,10 @@ def front_matter(name: str, about: Origin, found: Results) -> str:
     evaluation = found.evaluation
     corpus = clean(evaluation.corpus)
     measured = {
-        ("mean_accuracy", "mean accuracy (1 - MAE)"): evaluation.metrics.mean_accuracy["mean"],
-        ("ccc", "CCC, mean of the traits"): evaluation.metrics.ccc["mean"],
-        ("interval_coverage", f"coverage of {evaluation.prediction_intervals.nominal:.0%} intervals"): (
-            evaluation.prediction_intervals.whole.coverage["mean"]
+        ("mean_accuracy", "mean accuracy (1 - MAE)"): evaluation.metrics["mean_accuracy"]["mean"],
+        ("ccc", "CCC, mean of the traits"): evaluation.metrics["ccc"]["mean"],
+        ("interval_coverage", f"coverage of {found.intervals.nominal:.0%} intervals"): (
+            found.intervals.whole.coverage["mean"]
         ),
     }
     result = {
@@ -151,7 +155,7 @@ def front_matter(name: str, about: Origin, found: Results) -> str:
         "metrics": [
             {"type": kind, "name": shown, "value": float(number(value, 4))}
             for (kind, shown), value in measured.items()
-            if value is not None
+            if not math.isnan(value)
         ],
     }
     values = {

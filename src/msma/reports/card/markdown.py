@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
+
+from msma.evaluation.gaps import Difference
+from msma.metrics import Interval
+from msma.reports.numbers import number
 
 LONGEST = 300
 LONGEST_PROSE = 4000
@@ -27,17 +32,11 @@ def prose(text: str) -> str:
     return re.sub(r"(?i)://|www\.", lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), escaped)
 
 
-def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
-    if value is None:
-        return "–"
-    shown = round(value, digits) + 0.0  # + 0.0: no -0.000
-    return f"{shown:{'+' if sign else ''}.{digits}f}"
-
-
-def ranged(value: float | None, low: float | None, high: float | None, digits: int = 3, sign: bool = False) -> str:
+def with_ends(value: float, ends: Interval | Difference, digits: int = 3, sign: bool = False) -> str:
     """A value with its interval, where it has one."""
-    ends = "" if low is None or high is None else f" [{number(low, digits, sign)}, {number(high, digits, sign)}]"
-    return number(value, digits, sign) + ends
+    if math.isnan(ends.low):
+        return number(value, digits, sign)
+    return f"{number(value, digits, sign)} [{number(ends.low, digits, sign)}, {number(ends.high, digits, sign)}]"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
-from msma.reports.card.markdown import bullets, number, prose, quoted, ranged, table
+from msma.evaluation.evaluation import Evaluation
+from msma.evaluation.gaps import Gap
+from msma.evaluation.robustness.summary import SuiteSummary, mean
+from msma.metrics import Interval, Metrics
+from msma.reports.card.markdown import bullets, prose, quoted, table, with_ends
 from msma.reports.card.origin import RENDERED
-from msma.reports.card.results import Evaluation, Gap, Metrics, Ranges, Results, Suite
-from msma.types import TRAITS
+from msma.reports.card.results import Results
+from msma.reports.numbers import number
 
 MOST_NAMES = 12
 
@@ -17,30 +21,28 @@ def clips_of(corpus: str) -> str:
 
 
 def splits(found: Results) -> str:
-    evaluation, calibration = found.evaluation, found.weights.calibration
+    evaluation, about = found.evaluation, found.calibration.about
     rows = [[name, f"{count.clips:,}", f"{count.sources:,}"] for name, count in evaluation.splits.items()]
     trained = found.weights.config.corpus
     lines = [f"Trained on the corpus {quoted(trained)}."]
     if evaluation.corpus != trained:
         lines.append(f"**Scored on another corpus**, {quoted(evaluation.corpus)}, whose splits these are:")
-    if calibration is not None:
-        about = calibration.about
-        lines.append(
-            f"Intervals are calibrated on {about.clips:,} {clips_of(about.corpus)} of {about.sources:,} sources of the "
-            f"split {quoted(about.split)} of {quoted(about.corpus)}."
-        )
+    lines.append(
+        f"Intervals are calibrated on {about.clips:,} {clips_of(about.corpus)} of {about.sources:,} sources of the "
+        f"split {quoted(about.split)} of {quoted(about.corpus)}."
+    )
     return f"{' '.join(lines)}\n\n{table(['split', clips_of(evaluation.corpus), 'sources'], rows)}"
 
 
 def answered(evaluation: Evaluation) -> list[str]:
     """The traits that were scored."""
-    return [trait for trait in TRAITS if evaluation.metrics.mean_accuracy.get(trait) is not None]
+    return [trait for trait in evaluation.metrics["ccc"] if trait != "mean"]
 
 
 def scores(found: Results) -> str:
     evaluation = found.evaluation
     seen, unseen = evaluation.slices.seen_source, evaluation.slices.unseen_source
-    constant, probe = evaluation.baselines.constant, evaluation.baselines.same_source
+    constant, probe = evaluation.baselines["constant"], evaluation.baselines["same_source"]
     intervals = evaluation.intervals
     rows = [
         ["**these weights**", *means(evaluation.metrics, intervals)],
@@ -49,19 +51,20 @@ def scores(found: Results) -> str:
     ]
     if evaluation.ceiling is not None:
         best = evaluation.ceiling
-        rows.append(["the best that is possible", number(best.mean_accuracy["mean"], 4), number(best.ccc["mean"]), "–"])
+        accuracy, ccc = best["mean_accuracy"]["mean"], best["ccc"]["mean"]
+        rows.append(["the best that is possible", number(accuracy, 4), number(ccc), "–"])
     if seen.clips and unseen.clips:
         rows.append(
-            [f"these weights, {unseen.clips:,} {clips_of(evaluation.corpus)} of unseen sources", *means(unseen)]
+            [f"these weights, {unseen.clips:,} {clips_of(evaluation.corpus)} of unseen sources", *means(unseen.metrics)]
         )
     by_trait = [
         [
             trait,
-            at(evaluation.metrics.mean_accuracy, intervals.get("mean_accuracy", {}), trait, 4),
-            number(constant.mean_accuracy[trait], 4),
-            at(evaluation.metrics.ccc, intervals.get("ccc", {}), trait),
-            number(probe.ccc[trait]),
-            number(evaluation.metrics.bias[trait], sign=True),
+            with_ends(evaluation.metrics["mean_accuracy"][trait], intervals["mean_accuracy"][trait], 4),
+            number(constant["mean_accuracy"][trait], 4),
+            with_ends(evaluation.metrics["ccc"][trait], intervals["ccc"][trait]),
+            number(probe["ccc"][trait]),
+            number(evaluation.metrics["bias"][trait], sign=True),
         ]
         for trait in answered(evaluation)
     ]
@@ -80,28 +83,23 @@ def scores(found: Results) -> str:
     )
 
 
-def means(metrics: Metrics, intervals: dict[str, Ranges] | None = None) -> list[str]:
-    measured = {"mean_accuracy": (metrics.mean_accuracy, 4), "ccc": (metrics.ccc, 3), "skill": (metrics.skill, 3)}
-    return [at(values, (intervals or {}).get(name, {}), "mean", digits) for name, (values, digits) in measured.items()]
-
-
-def at(values: dict[str, float | None], intervals: Ranges, trait: str, digits: int = 3) -> str:
-    ends = intervals.get(trait)
-    return ranged(values[trait], ends.low if ends else None, ends.high if ends else None, digits)
+def means(metrics: Metrics, intervals: dict[str, dict[str, Interval]] | None = None) -> list[str]:
+    digits = {"mean_accuracy": 4, "ccc": 3, "skill": 3}
+    if intervals is None:
+        return [number(metrics[name]["mean"], places) for name, places in digits.items()]
+    return [with_ends(metrics[name]["mean"], intervals[name]["mean"], places) for name, places in digits.items()]
 
 
 def held_labels(found: Results) -> str:
-    held, traits = found.evaluation.prediction_intervals, answered(found.evaluation)
+    held = found.intervals
     rows = [
         [name, f"{one.clips:,}", number(one.coverage["mean"]), number(one.width["mean"])]
         for name, one in {"all": held.whole, **held.available}.items()
     ]
-    low, high = (
-        end(value for trait in traits if (value := held.whole.coverage[trait]) is not None) for end in (min, max)
-    )
+    shares = [held.whole.coverage[trait] for trait in answered(found.evaluation)]
     return (
         f"Share of the test labels in their intervals of {held.nominal:.0%}, and mean width, by what could be used of "
-        f"a clip. Over traits the coverage is {number(low)} to {number(high)}.\n\n"
+        f"a clip. Over traits the coverage is {number(min(shares))} to {number(max(shares))}.\n\n"
         + table(["used", clips_of(found.evaluation.corpus), "coverage", "width"], rows)
     )
 
@@ -110,34 +108,31 @@ def robustness(found: Results) -> str:
     return "\n\n".join(of_suite(suite) for suite in found.suites)
 
 
-def of_suite(suite: Suite) -> str:
+def of_suite(suite: SuiteSummary) -> str:
     about = (
         f"`msma robustness --suite {suite.suite}` on {suite.clips:,} {clips_of(suite.corpus)} of "
         f"{quoted(suite.corpus)}, whose clean skill is {number(suite.clean.skill)}. Retention: skill over clean skill."
     )
     if suite.suite == "six":
         groups = {quoted(name): group for name, group in suite.scenarios.items()}
-        about += f" Mean over the six: {number(suite.six.get('mean_retention'), 2)}."
+        about += f" Mean over the six: {number(suite.six.mean_retention, 2)}."
     else:
-        named = {"seen in training": suite.seen, "held out of training": suite.held_out}
-        groups = {f"families {name}": group for name, group in named.items() if group is not None}
-    severities = sorted({severity for group in groups.values() for severity in group.retention}, key=int)
+        families = {"seen in training": suite.seen, "held out of training": suite.held_out}
+        groups = {f"families {name}": group for name, group in families.items() if group is not None}
+    if suite.calibration_sha256 is None:
+        about += " It was run before the intervals were calibrated, so that their coverage in it is not known."
+    severities = sorted({severity for group in groups.values() for severity in group.retention})
     rows = [
         [
             name,
             *(number(group.retention.get(severity), 2) for severity in severities),
             number(group.mean_retention, 2),
-            number(mean(list(group.coverage.values())), 2),
+            number(mean(group.coverage.values()), 2),
         ]
         for name, group in groups.items()
     ]
     header = ["", *(f"severity {severity}" for severity in severities), "mean", "coverage of intervals"]
     return f"{about}\n\n{table(header, rows)}"
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def groups(found: Results) -> str:
@@ -147,22 +142,23 @@ def groups(found: Results) -> str:
         if evaluation.corpus == RENDERED:
             return "The rendered corpus was scored without groups."
         return "The corpus was scored without groups, so that nothing is known of differences between groups of people."
-    return "\n\n".join(of_column(evaluation, name) for name in columns)
+    return "\n\n".join(of_column(found, name) for name in columns)
 
 
-def of_column(evaluation: Evaluation, column: str) -> str:
-    held = evaluation.prediction_intervals.columns.get(column, {})
+def of_column(found: Results, column: str) -> str:
+    evaluation = found.evaluation
+    held = found.intervals.columns.get(column, {})
     rows = [
         [
             quoted(value),
-            f"{part.clips:,}",
-            f"{part.sources:,}",
-            number(part.mean_accuracy["mean"], 4),
-            number(part.ccc["mean"]),
-            number(part.bias["mean"], sign=True),
+            f"{scores.clips:,}",
+            f"{scores.sources:,}",
+            number(scores.metrics["mean_accuracy"]["mean"], 4),
+            number(scores.metrics["ccc"]["mean"]),
+            number(scores.metrics["bias"]["mean"], sign=True),
             number(held[value].coverage["mean"]) if value in held else "–",
         ]
-        for value, part in evaluation.slices.columns[column].items()
+        for value, scores in evaluation.slices.columns[column].items()
     ]
     header = [quoted(column), clips_of(evaluation.corpus), "sources", "mean accuracy", "CCC", "bias", "coverage"]
     gap = evaluation.gaps.get(column)
@@ -175,8 +171,8 @@ def told_gap(gap: Gap | None) -> str:
     bias, accuracy = gap.largest.bias, gap.largest.mean_accuracy
     return (
         "Each group against the rest: the largest gap in bias is "
-        f"{ranged(bias.difference, bias.low, bias.high, sign=True)} ({quoted(bias.value)}, {bias.trait}), in mean "
-        f"accuracy {ranged(accuracy.difference, accuracy.low, accuracy.high, 4, sign=True)} "
+        f"{with_ends(bias.difference, bias, sign=True)} ({quoted(bias.value)}, {bias.trait}), in mean "
+        f"accuracy {with_ends(accuracy.difference, accuracy, 4, sign=True)} "
         f"({quoted(accuracy.value)}). All intervals of the {gap.comparisons} comparisons hold together with 95 %; "
         f"{'at least one of them excludes 0' if gap.clear else 'none of them excludes 0'}."
     )
@@ -184,7 +180,7 @@ def told_gap(gap: Gap | None) -> str:
 
 def failures(found: Results) -> str:
     evaluation = found.evaluation
-    ccc = {trait: value for trait in answered(evaluation) if (value := evaluation.metrics.ccc[trait]) is not None}
+    ccc = {trait: value for trait in answered(evaluation) if not math.isnan(value := evaluation.metrics["ccc"][trait])}
     lines = [
         f"{len(evaluation.failed):,} test clips could not be answered and are not in the scores; "
         f"{evaluation.degraded:,} were read with faults"
@@ -205,8 +201,8 @@ def failures(found: Results) -> str:
     return bullets([*lines, *(prose(warning) for warning in evaluation.warnings)])
 
 
-def of_cells(suite: Suite) -> list[str]:
-    below = [name for names in suite.below_constant.values() for name in names]
+def of_cells(suite: SuiteSummary) -> list[str]:
+    below = [*suite.below_constant.up_to_severity_3, *suite.below_constant.above]
     failed = sum(cell.failed for cell in suite.cells)
     where = f"in `--suite {suite.suite}`"
     lines = [f"below the constant {where}: {listed(below)}"]

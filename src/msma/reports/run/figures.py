@@ -37,7 +37,7 @@ def image(figure: Figure, about: str, more: str = "") -> str:
 
 
 def learning_curve(
-    steps: Sequence[float], lines: Mapping[str, Sequence[float]], title: str, best_step: float | None = None
+    steps: Sequence[int], lines: Mapping[str, Sequence[float]], title: str, best_step: int | None = None
 ) -> Figure:
     """Lines over training steps; the step whose weights were kept has a dotted line."""
     from matplotlib.figure import Figure

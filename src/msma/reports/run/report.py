@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import yaml
 from markupsafe import Markup
 
+from msma.evaluation.gaps import Difference
+from msma.evaluation.results import Spread, StageCost
 from msma.reports.figures import own_style
 from msma.reports.numbers import number, signed, span
 from msma.reports.page import render, text
 from msma.reports.predictions import APPARENT
 from msma.reports.run.figures import image, learning_curve, plots
-from msma.reports.run.files import Found, RunFiles, understood
+from msma.reports.run.files import RunFiles
 from msma.reports.run.robustness import robustness
 from msma.reports.run.scores import evaluations, headline, intervals, slices
 from msma.reports.tables import facts, missing, notice, table
+from msma.training.provenance import Session
 
 SECTIONS = ("Learning", "Scores", "Intervals", "Groups", "Robustness", "Ablations", "Complexity", "How it was made")
 
@@ -53,80 +57,74 @@ def run_report(run: RunFiles) -> str:
 
 
 def notices(run: RunFiles) -> list[str]:
-    if run.config is None:
-        return []
-    with understood(run.config) as config:
-        return [str(config["notice"])]
+    return [] if run.config is None else [run.config.notice]
 
 
 def learning(run: RunFiles) -> str:
-    if run.log is None or not run.log.values:
+    log = run.log
+    if not log:
         return missing("No learning curve:", "msma train RECIPE --manifest CSV --out RUN")
-    with understood(run.log) as log:
-        steps, named = [float(line["step"]) for line in log], ("train_loss", "ccc", "mean_accuracy", "skill")
-        columns = {name: [float(line[name]) for line in log] for name in named}
-        constant = [float(line["constant_mean_accuracy"]) for line in log]
-        best = max(range(len(steps)), key=lambda place: (columns["ccc"][place], -place))
-        panels = {
-            "training loss": {"loss": columns["train_loss"]},
-            "validation CCC and skill": {"CCC": columns["ccc"], "skill": columns["skill"]},
-            "validation mean accuracy": {"network": columns["mean_accuracy"], "constant": constant},
-        }
-        images = []
-        for title, lines in panels.items():
-            ends = ", ".join(f"{name} from {values[0]:.3f} to {values[-1]:.3f}" for name, values in lines.items())
-            about = f"{title} over {steps[-1]:.0f} steps: {ends}"
-            images.append(image(learning_curve(steps, lines, title, steps[best]), about))
-        told = (
-            f"<p>{len(log)} validations. The weights of step {steps[best]:.0f} are kept, whose validation CCC "
-            f"{columns['ccc'][best]:.3f} is the best; a constant has 0.</p>\n"
-        )
+    steps, ccc = [line.step for line in log], [line.ccc for line in log]
+    best = max(range(len(steps)), key=lambda place: (ccc[place], -place))
+    accuracy, constant = [line.mean_accuracy for line in log], [line.constant_mean_accuracy for line in log]
+    panels = {
+        "training loss": {"loss": [line.train_loss for line in log]},
+        "validation CCC and skill": {"CCC": ccc, "skill": [line.skill for line in log]},
+        "validation mean accuracy": {"network": accuracy, "constant": constant},
+    }
+    images = []
+    for title, lines in panels.items():
+        ends = ", ".join(f"{name} from {values[0]:.3f} to {values[-1]:.3f}" for name, values in lines.items())
+        about = f"{title} over {steps[-1]} steps: {ends}"
+        images.append(image(learning_curve(steps, lines, title, steps[best]), about))
+    told = (
+        f"<p>{len(log)} validations. The weights of step {steps[best]} are kept, whose validation CCC "
+        f"{ccc[best]:.3f} is the best; a constant has 0.</p>\n"
+    )
     return told + plots(images)
 
 
 def ablations(run: RunFiles) -> str:
-    if run.ablation is None:
+    study = run.ablation
+    if study is None:
         return missing("Not part of an ablation study:", "msma ablate RECIPE --manifest CSV --out STUDY")
-    with understood(run.ablation) as study:
-        rows = study["rows"]
-        shown = [
-            [
-                name,
-                f"{int(row['parameters']):,}",
-                *(ranged(row["statistics"][key]) for key in ("mean_accuracy", "ccc", "skill")),
-                *(number(row["statistics"][scenario]["mean"]) for scenario in study["scenarios"]),
-                ranged(row["statistics"]["retention"]),
-            ]
-            for name, row in rows.items()
+    shown = [
+        [
+            name,
+            f"{row.parameters:,}",
+            *(ranged(row.statistics[key]) for key in ("mean_accuracy", "ccc", "skill")),
+            *(number(row.statistics[scenario].mean) for scenario in study.scenarios),
+            ranged(row.statistics["retention"]),
         ]
-        clean = ["", "parameters", "mean accuracy", "CCC", "skill"]
-        heads = [*clean, *(plain(name) for name in study["scenarios"]), "retention"]
-        about = (
-            f"{study['recipe']} on {study['corpus']}, split {study['split']}: mean [range] over {study['seeds']} "
-            f"seeds, {study['clips']} clips of {study['sources']} sources; skill in each scenario (noise of severity "
-            f"{study['severity']}); a constant has mean accuracy {number(study['constant_mean_accuracy'], 4)}, CCC and "
-            "skill 0"
-        )
-        compared = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
-        minus = [
-            [name, *(difference(row["differences"][key]) for key in compared)]
-            for name, row in rows.items()
-            if row["differences"]
-        ]
-        less = "Minus the recipe [95 %, paired by seed and source]"
-        return table(heads, shown, about) + (table(["", *map(plain, compared)], minus, less) if minus else "")
+        for name, row in study.rows.items()
+    ]
+    clean = ["", "parameters", "mean accuracy", "CCC", "skill"]
+    heads = [*clean, *(plain(name) for name in study.scenarios), "retention"]
+    about = (
+        f"{study.recipe} on {study.corpus}, split {study.split}: mean [range] over {study.seeds} seeds, {study.clips} "
+        f"clips of {study.sources} sources; skill in each scenario (noise of severity {study.severity}); a constant "
+        f"has mean accuracy {number(study.constant_mean_accuracy, 4)}, CCC and skill 0"
+    )
+    compared = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
+    minus = [
+        [name, *(difference(row.differences[key]) for key in compared)]
+        for name, row in study.rows.items()
+        if row.differences
+    ]
+    less = "Minus the recipe [95 %, paired by seed and source]"
+    return table(heads, shown, about) + (table(["", *map(plain, compared)], minus, less) if minus else "")
 
 
 def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def ranged(value: Any) -> str:
-    return f"{number(value['mean'])}\n{span(value['low'], value['high'])}"
+def ranged(value: Spread) -> str:
+    return f"{number(value.mean)}\n{span(value.low, value.high)}"
 
 
-def difference(value: Any) -> str:
-    return f"{signed(value['difference'])}\n[{signed(value['low'])}, {signed(value['high'])}]"
+def difference(value: Difference) -> str:
+    return f"{signed(value.difference)}\n[{signed(value.low)}, {signed(value.high)}]"
 
 
 def complexity(run: RunFiles) -> str:
@@ -135,19 +133,13 @@ def complexity(run: RunFiles) -> str:
             "No parameters, operations, latency or memory:",
             f"msma profile --model {run.folder} --out {run.folder / 'profile.json'}",
         )
-    with understood(run.profile) as profile:
-        rows = profile["rows"]
-        heads = list(dict.fromkeys(name for row in rows for name in row))
-        shown = [[cell(row.get(name)) for name in heads] for row in rows]
-    return table(list(map(plain, heads)), shown, "As measured by msma profile")
+    heads = [plain(field.name) for field in fields(StageCost)]
+    shown = [list(map(cell, vars(row).values())) for row in run.profile.rows]
+    return table(heads, shown, "As measured by msma profile")
 
 
-def flat(values: Any, before: str = "") -> dict[str, Any]:
-    """Nested values by dotted names.
-
-    Raises:
-        AttributeError: it is no object of JSON.
-    """
+def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values by dotted names."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         found |= flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
@@ -174,26 +166,24 @@ def provenance(run: RunFiles) -> str:
 
 
 def sessions(run: RunFiles) -> str:
-    if run.sessions is None or not run.sessions.values:
+    if not run.sessions:
         return missing(
             "No command and no versions on record (trained before they were kept, or elsewhere):",
             "msma train RECIPE --manifest CSV --out RUN",
         )
-    with understood(run.sessions) as found:
-        told = "".join(f"<pre>{text(line['command'])}</pre>\n{ran_on(line)}" for line in found)
-    return f"<h3>{'Command' if len(found) == 1 else 'Commands, in the order of time'}</h3>\n{told}"
+    told = "".join(f"<pre>{text(session.command)}</pre>\n{ran_on(session)}" for session in run.sessions)
+    return f"<h3>{'Command' if len(run.sessions) == 1 else 'Commands, in the order of time'}</h3>\n{told}"
 
 
-def ran_on(line: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in line["versions"].items())
-    return facts({"device": str(line["device"]), "platform": str(line["platform"]), "versions": versions})
+def ran_on(session: Session) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in session.versions.items())
+    return facts({"device": session.device, "platform": session.platform, "versions": versions})
 
 
-def identity(corpus: Found | None) -> str:
+def identity(corpus: dict[str, Any] | None) -> str:
     if corpus is None:
         return ""
-    with understood(corpus) as values:
-        return "<h3>Data</h3>\n" + facts({name: cell(value) for name, value in flat(values).items()})
+    return "<h3>Data</h3>\n" + facts({name: cell(value) for name, value in flat(corpus).items()})
 
 
 def seed(run: RunFiles) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from msma.evaluation.coverage import CoverageReport
+from msma.evaluation.evaluation import Evaluation
+from msma.evaluation.gaps import Difference, Gap
 from msma.evaluation.predictions import Predictions
+from msma.evaluation.score import ClipScores
 from msma.reports.numbers import number, signed, span
 from msma.reports.page import text
 from msma.reports.run.figures import half_width_curves, image, plots, scatter
-from msma.reports.run.files import Found, RunFiles, understood
+from msma.reports.run.files import RunFiles
 from msma.reports.tables import missing, table
 from msma.types import TRAITS
-from msma.weights.calibration import BINS, COVERAGES, QUALITY_EDGES, Bin, level_of
+from msma.weights.calibration import BINS, COVERAGES, QUALITY_EDGES, Bin, Calibration, level_of
 
 WITH_INTERVAL = ("ccc", "mean_accuracy", "skill")
 SHOWN_COVERAGE = 0.9
@@ -27,17 +29,14 @@ def headline(run: RunFiles) -> str:
     """The one number of each evaluation, beside what it is to be measured by."""
     told = ""
     for found, _ in run.evaluations:
-        with understood(found) as values:
-            ccc, accuracy = values["metrics"]["ccc"]["mean"], values["metrics"]["mean_accuracy"]["mean"]
-            bounds, constant = values["intervals"]["ccc"], values["baselines"]["constant"]["mean_accuracy"]["mean"]
-            ceiling = (values["ceiling"] or {}).get("ccc", {}).get("mean")
-            best = "" if ceiling is None else f", at most {number(ceiling)} is possible"
-            told += (
-                f"<p>On {text(str(values['corpus']))}, split {text(str(values['split']))} "
-                f"({int(values['clips'])} clips of {int(values['sources'])} sources): CCC "
-                f"<strong>{number(ccc)}</strong> {span(bounds['low'], bounds['high'])} (a constant has 0{best}); "
-                f"mean accuracy {number(accuracy, 4)}, of a constant {number(constant, 4)}.</p>\n"
-            )
+        ccc, accuracy = found.metrics["ccc"]["mean"], found.metrics["mean_accuracy"]["mean"]
+        bounds, constant = found.intervals["ccc"]["mean"], found.baselines["constant"]["mean_accuracy"]["mean"]
+        best = "" if found.ceiling is None else f", at most {number(found.ceiling['ccc']['mean'])} is possible"
+        told += (
+            f"<p>On {text(found.corpus)}, split {text(found.split)} ({found.clips} clips of {found.sources} sources): "
+            f"CCC <strong>{number(ccc)}</strong> {span(bounds.low, bounds.high)} (a constant has 0{best}); mean "
+            f"accuracy {number(accuracy, 4)}, of a constant {number(constant, 4)}.</p>\n"
+        )
     return told
 
 
@@ -47,45 +46,41 @@ def evaluations(run: RunFiles) -> str:
     return "".join(evaluation(found, predictions) for found, predictions in run.evaluations)
 
 
-def evaluation(found: Found, predictions: Predictions) -> str:
-    with understood(found) as values:
-        split = text(str(values["split"]))
-        warnings = "".join(f"<li>{text(str(line))}</li>\n" for line in values["warnings"])
-        told = (f"<ul>\n{warnings}</ul>\n" if warnings else "") + unscored(values)
-        shown = table_of_metrics(values) + scatters(values, predictions)
-    return f"<h3>Split {split}</h3>\n{told}{shown}"
+def evaluation(found: Evaluation, predictions: Predictions) -> str:
+    warnings = "".join(f"<li>{text(line)}</li>\n" for line in found.warnings)
+    told = (f"<ul>\n{warnings}</ul>\n" if warnings else "") + unscored(found)
+    return f"<h3>Split {text(found.split)}</h3>\n{told}{table_of_metrics(found)}{scatters(found, predictions)}"
 
 
-def unscored(values: dict[str, Any]) -> str:
-    failed, degraded = values["failed"], values["degraded"]
-    parts = [f"{int(degraded)} clips were read with faults"] if degraded else []
-    parts += [f"{len(failed)} clips are not scored: " + "; ".join(map(str, failed.values()))] if failed else []
+def unscored(found: Evaluation) -> str:
+    parts = [f"{found.degraded} clips were read with faults"] if found.degraded else []
+    if found.failed:
+        parts.append(f"{len(found.failed)} clips are not scored: " + "; ".join(found.failed.values()))
     return "".join(f"<p>{text(part)}.</p>\n" for part in parts)
 
 
-def table_of_metrics(values: dict[str, Any]) -> str:
+def table_of_metrics(found: Evaluation) -> str:
     """Traits down, metrics across; then the baselines, seen and unseen sources and the ceiling."""
-    metrics, bounds = values["metrics"], values["intervals"]
-    names = list(metrics)
+    names = list(found.metrics)
     rows = [
-        [trait, str(values["clips"]), *(with_interval(metrics[name][trait], bounds.get(name), trait) for name in names)]
-        for trait in metrics[names[0]]
+        [trait, str(found.clips), *(with_interval(found, name, trait) for name in names)]
+        for trait in found.metrics[names[0]]
     ]
-    seen, unseen = values["slices"]["seen_source"], values["slices"]["unseen_source"]
+    seen, unseen = found.slices.seen_source, found.slices.unseen_source
     others = [
-        ("constant", values["clips"], values["baselines"]["constant"]),
-        ("same source, no media", values["clips"], values["baselines"]["same_source"]),
+        ("constant", found.clips, found.baselines["constant"]),
+        ("same source, no media", found.clips, found.baselines["same_source"]),
     ]
-    if seen["clips"] and unseen["clips"]:
+    if seen.clips and unseen.clips:
         others += [
-            ("seen sources", seen["clips"], seen),
-            ("seen: same source, no media", seen["clips"], seen["baselines"]["same_source"]),
-            ("unseen sources", unseen["clips"], unseen),
-            ("unseen: constant", unseen["clips"], unseen["baselines"]["constant"]),
+            ("seen sources", seen.clips, seen.metrics),
+            ("seen: same source, no media", seen.clips, seen.baselines["same_source"]),
+            ("unseen sources", unseen.clips, unseen.metrics),
+            ("unseen: constant", unseen.clips, unseen.baselines["constant"]),
         ]
     first_other = len(rows)
     rows += [[title, str(clips), *(number(of[name]["mean"]) for name in names)] for title, clips, of in others]
-    ceiling = values["ceiling"]
+    ceiling = found.ceiling
     if ceiling is not None:
         cells = (number(ceiling[name]["mean"]) if name in ceiling else "" for name in names)
         rows.append(["ceiling", "", *cells])
@@ -97,20 +92,21 @@ def table_of_metrics(values: dict[str, Any]) -> str:
     return table(heads, rows, about, strong=[first_other - 1], apart=[first_other])
 
 
-def with_interval(value: float | None, bounds: Any, trait: str) -> str:
-    return number(value) + ("" if bounds is None else f"\n{span(bounds[trait]['low'], bounds[trait]['high'])}")
+def with_interval(scores: ClipScores, metric: str, trait: str) -> str:
+    bounds = scores.intervals.get(metric)
+    value = number(scores.metrics[metric][trait])
+    return value if bounds is None else f"{value}\n{span(bounds[trait].low, bounds[trait].high)}"
 
 
-def scatters(values: dict[str, Any], predictions: Predictions) -> str:
+def scatters(found: Evaluation, predictions: Predictions) -> str:
     images = []
     for column, trait in enumerate(TRAITS):
         predicted, label = predictions.predicted[:, column], predictions.target[:, column]
         known = np.isfinite(predicted) & np.isfinite(label)
-        if not known.any():
+        if not known.any() or trait not in found.metrics["ccc"]:
             continue
-        bias = values["baselines"]["constant"]["bias"][trait]
-        constant = None if bias is None else float(label[known].mean() + bias)
-        ccc = number(values["metrics"]["ccc"][trait])
+        constant = float(label[known].mean() + found.baselines["constant"]["bias"][trait])
+        ccc = number(found.metrics["ccc"][trait])
         figure = scatter(predicted[known], label[known], f"{trait} (CCC {ccc})", constant)
         images.append(image(figure, f"{trait}: prediction over label of {known.sum()} clips, CCC {ccc}"))
     return "<p>Prediction over label; the diagonal is perfect, the dashed line is the constant.</p>\n" + plots(images)
@@ -120,10 +116,8 @@ def intervals(run: RunFiles) -> str:
     """Do they hold, and how wide are they?"""
     parts = []
     for found, _ in run.evaluations:
-        with understood(found) as values:
-            report = values["prediction_intervals"]
-            if report is not None:
-                parts.append(coverage(report, str(values["split"])))
+        if found.prediction_intervals is not None:
+            parts.append(coverage(found.prediction_intervals, found.split))
     if run.calibration is None:
         parts.append(missing("No prediction intervals:", f"msma calibrate --model {run.folder} --manifest CSV"))
     else:
@@ -133,26 +127,24 @@ def intervals(run: RunFiles) -> str:
     return "".join(parts)
 
 
-def coverage(report: dict[str, Any], split: str) -> str:
-    available = {USED.get(name, name): part for name, part in report["available"].items()}
-    groups = {"all answers": report["whole"]} | available
-    names = list(report["whole"]["coverage"])
+def coverage(report: CoverageReport, split: str) -> str:
+    groups = {"all answers": report.whole} | {USED.get(name, name): held for name, held in report.available.items()}
+    names = list(report.whole.coverage)
     rows = [
         [
             name,
-            str(part["clips"]),
-            *(f"{number(part['coverage'][trait])}\nwidth {number(part['width'][trait], 2)}" for trait in names),
+            str(held.clips),
+            *(f"{number(held.coverage[trait])}\nwidth {number(held.width[trait], 2)}" for trait in names),
         ]
-        for name, part in groups.items()
+        for name, held in groups.items()
     ]
-    nominal = f"{100 * report['nominal']:.0f} %"
+    nominal = f"{100 * report.nominal:.0f} %"
     about = f"Split {split}: share of the labels that {nominal} intervals hold, and their mean width, by what was used"
     return table(["", "clips", *names], rows, about)
 
 
-def half_widths(found: Found) -> str:
+def half_widths(calibration: Calibration) -> str:
     """Of the calibration: a table at one coverage, and curves over all of them."""
-    calibration = found.values
     lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)
     rows, images, level = [], [], level_of(SHOWN_COVERAGE)
     traits: list[str] = []
@@ -186,52 +178,48 @@ def slices(run: RunFiles) -> str:
         return missing("No groups looked at:", EVALUATE.format(folder=run.folder) + " --slices gender")
     told = ""
     for found, _ in run.evaluations:
-        with understood(found) as values:
-            split, columns = str(values["split"]), values["slices"]["columns"]
-            if not columns:
-                told += missing(
-                    f"Split {split}: the manifest has no column that groups clips; with one:",
-                    EVALUATE.format(folder=run.folder) + " --slices COLUMN",
-                )
-            for column, groups in columns.items():
-                told += group_table(split, column, groups) + gap_table(column, values["gaps"].get(column))
+        if not found.slices.columns:
+            told += missing(
+                f"Split {found.split}: the manifest has no column that groups clips; with one:",
+                EVALUATE.format(folder=run.folder) + " --slices COLUMN",
+            )
+        for column, groups in found.slices.columns.items():
+            told += group_table(found, column, groups) + gap_table(column, found.gaps.get(column))
     return told
 
 
-def group_table(split: str, column: str, groups: dict[str, Any]) -> str:
-    ordered = sorted(groups.items(), key=lambda item: -item[1]["clips"])
-    traits = list(ordered[0][1]["bias"])
+def group_table(found: Evaluation, column: str, groups: dict[str, ClipScores]) -> str:
+    ordered, traits = sorted(groups.items(), key=lambda item: -item[1].clips), list(found.metrics["bias"])
     rows = [
         [
             value or "(none)",
-            str(part["clips"]),
-            str(part["sources"]),
-            *(with_interval(part[name]["mean"], part["intervals"].get(name), "mean") for name in WITH_INTERVAL),
-            *(signed(part["bias"][trait]) for trait in traits),
+            str(scores.clips),
+            str(scores.sources),
+            *(with_interval(scores, name, "mean") for name in WITH_INTERVAL),
+            *(signed(scores.metrics["bias"][trait]) for trait in traits),
         ]
-        for value, part in ordered[:MOST_VALUES]
+        for value, scores in ordered[:MOST_VALUES]
     ]
     heads = [column, "clips", "sources", *(f"{name.replace('_', ' ')} [95 %]" for name in WITH_INTERVAL)]
     more = f"; {len(ordered) - MOST_VALUES} smaller ones are in the JSON" if len(ordered) > MOST_VALUES else ""
-    return table([*heads, *(f"bias {trait}" for trait in traits)], rows, f"{column}, split {split}{more}")
+    return table([*heads, *(f"bias {trait}" for trait in traits)], rows, f"{column}, split {found.split}{more}")
 
 
-def gap_table(column: str, gap: Any) -> str:
+def gap_table(column: str, gap: Gap | None) -> str:
     """Each value minus the rest; a clear gap has a star."""
-    if gap is None or not gap["groups"]:
+    if gap is None or not gap.groups:
         return f"<p>{text(column)}: too few sources in each value to look for gaps.</p>\n"
-    traits = list(next(iter(gap["groups"].values()))["bias"])
+    traits = list(next(iter(gap.groups.values())).bias)
     rows = [
-        [value or "(none)", *(starred(group["bias"][trait]) for trait in traits), starred(group["mean_accuracy"])]
-        for value, group in gap["groups"].items()
+        [value or "(none)", *map(starred, group.bias.values()), starred(group.mean_accuracy)]
+        for value, group in gap.groups.items()
     ]
     about = (
-        f"{column}: each value minus the rest. With 95 %, all {gap['comparisons']} intervals of the evaluation hold "
+        f"{column}: each value minus the rest. With 95 %, all {gap.comparisons} intervals of the evaluation hold "
         "together; * excludes 0"
     )
     return table([column, *(f"bias {trait}" for trait in traits), "mean accuracy"], rows, about)
 
 
-def starred(value: dict[str, Any]) -> str:
-    clear = "*" if value["low"] > 0 or value["high"] < 0 else ""
-    return f"{signed(value['difference'])}{clear}\n[{signed(value['low'])}, {signed(value['high'])}]"
+def starred(value: Difference) -> str:
+    return f"{signed(value.difference)}{'*' if value.clear else ''}\n[{signed(value.low)}, {signed(value.high)}]"

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from msma.evaluation.gaps import Difference
+from msma.evaluation.results import Spread
 from msma.metrics import interval
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A statistic of each seed's network; mean and range are of the seeds where it is defined, or NaN."""
-
-    mean: float
-    low: float
-    high: float
-    by_seed: tuple[float, ...]
 
 
 def spread(by_seed: Sequence[float]) -> Spread:

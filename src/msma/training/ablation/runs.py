@@ -5,30 +5,25 @@ A run that is there is not trained again, one that was broken off goes on, and w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from msma.config import Recipe
-from msma.corruptions.scenarios import CLEAN, six
-from msma.data.corpora.manifest import Manifest, Row, targets
+from msma.corruptions.scenarios import six
+from msma.data.corpora.manifest import Manifest, Row
 from msma.data.processes import each_done
-from msma.evaluation.predictions import Predictions
-from msma.evaluation.result_file import without_nan
-from msma.evaluation.robustness.cell_result import CellResult, NotRun, read_result
-from msma.evaluation.robustness.suite import cell_path, run_suite
-from msma.evaluation.robustness.summary import summarize, summary_json
-from msma.files import write_json
+from msma.evaluation.result_file import write_result
+from msma.evaluation.robustness.cells import predictions_of
+from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import Probed, probe, read_probed, write_probed
-from msma.training.ablation.table import Answers
+from msma.training.ablation.table import ByCell
 from msma.training.run import train
-from msma.types import TRAITS, MsmaError
+from msma.types import MsmaError
 
 WITHOUT_STRATEGY = "no_modal_enhancement"
 PROBED = (FULL, WITHOUT_STRATEGY)
@@ -63,11 +58,21 @@ class RunJob:
 
 
 @dataclass(frozen=True)
-class Studied:
-    """Of every ablation, seed by seed: what its networks answered; of some, what was seen inside."""
+class Ran:
+    """One network that was trained and tested."""
 
-    answers: dict[str, list[Answers]]
+    path: Path
+    predictions: ByCell
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Studied:
+    """The networks of every ablation, seed by seed."""
+
+    predictions: dict[str, list[ByCell]]
     probed: dict[str, list[Probed]]
+    """What was seen inside; of some ablations."""
     parameters: dict[str, int]
 
 
@@ -105,47 +110,25 @@ def study(
         for seed in range(seeds)  # all with one seed, then all with the next: broken off, it is of use
         for ablation in ablations
     ]
-    parameters = {}
+    found: dict[Path, Ran] = {}
     progress(0, len(jobs))
-    for done, (name, count) in enumerate(each_done(run_job, jobs, workers), start=1):
-        parameters[name] = count
-        progress(done, len(jobs))
-    answers: dict[str, list[Answers]] = {}
-    probed: dict[str, list[Probed]] = {}
-    for job in jobs:
-        cells = [read_result(cell_path(job.suite, cell)) for cell in (CLEAN, *six((job.severity,)))]
-        answers.setdefault(job.name, []).append(answers_of(job, cells))
-        if job.name in PROBED:
-            probed.setdefault(job.name, []).append(read_probed(job.probes))
-    return Studied(answers, probed, parameters)
-
-
-def answers_of(job: RunJob, cells: Sequence[CellResult | NotRun]) -> Answers:
-    """By scenario, what a network answered, in the order of the test split.
-
-    Raises:
-        MsmaError: a scenario in which no clip could be read.
-    """
-    answers = {}
-    row_of = {row.clip: row for row in job.tested}
-    for result in cells:
-        if isinstance(result, NotRun):
-            raise MsmaError(f"{job.suite}: {result.cell.name}: {result.reason}")
-        rows = [row_of[clip] for clip in result.clips]
-        predicted = np.full((len(rows), len(TRAITS)), math.nan)
-        predicted[:, [trait in job.manifest.traits for trait in TRAITS]] = result.traits
-        answers[result.cell.scenario] = Predictions(
-            [row.clip for row in rows], [row.source for row in rows], predicted, targets(rows)
-        )
-    return answers
+    for one in each_done(run_job, jobs, workers):
+        found[one.path] = one
+        progress(len(found), len(jobs))
+    by_name = {ablation.name: [job for job in jobs if job.name == ablation.name] for ablation in ablations}
+    return Studied(
+        {name: [found[job.path].predictions for job in own] for name, own in by_name.items()},
+        {name: [read_probed(job.probes) for job in own] for name, own in by_name.items() if name in PROBED},
+        {name: found[own[0].path].parameters for name, own in by_name.items()},
+    )
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
 
 
-def run_job(job: RunJob) -> tuple[str, int]:
-    """Train the network unless it is there, ask it and look into it; gives the ablation and its parameters.
+def run_job(job: RunJob) -> Ran:
+    """Train the network unless it is there, test it in the six scenarios and look into it.
 
     Raises:
         MsmaError: the line names the ablation and the seed.
@@ -153,13 +136,20 @@ def run_job(job: RunJob) -> tuple[str, int]:
     try:
         begun = (job.path / "state.pt").exists()
         # Of a run that is finished, this only checks that it is of the same recipe and corpus.
-        train(job.recipe, job.manifest, job.entries, job.path, resume=begun, cpu=job.cpu)
+        train(job.recipe, job.manifest, job.entries, job.path, name=job.name, resume=begun, cpu=job.cpu)
         model = load(job.path, device="cpu" if job.cpu or not torch.cuda.is_available() else "cuda")
-        result = run_suite(model, job.path, job.manifest, "test", job.entries, six((job.severity,)), job.suite)
-        about = {"model": job.name, "corpus": job.manifest.corpus, "split": "test", "suite": "six"}
-        write_json(job.suite / "summary.json", without_nan(summary_json(result, summarize(result), about)))
+        suite = run_suite(model, job.path, job.manifest, "test", job.entries, six((job.severity,)), job.suite)
+        for one in suite.not_run:
+            raise MsmaError(f"{job.suite}: {one.cell.name}: {one.reason}")
+        write_result(job.suite / "summary.json", summarize_suite(model, job.manifest, "test", "six", suite))
         if job.name in PROBED and not job.probes.exists():
             write_probed(job.probes, probe(model, job.tested, job.entries))
     except MsmaError as error:
         raise MsmaError(f"{job.name}, seed {job.recipe.train.seed}: {error}") from error
-    return job.name, sum(parameter.numel() for parameter in model.weights.network.parameters())
+    predictions = {
+        cell.cell.scenario: predictions_of(
+            model, [row for row in job.tested if row.clip in cell.predictions], cell.predictions
+        )
+        for cell in (suite.clean, *suite.cells)
+    }
+    return Ran(job.path, predictions, sum(parameter.numel() for parameter in model.weights.network.parameters()))

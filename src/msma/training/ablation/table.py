@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,42 +14,16 @@ from jaxtyping import Float
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.gaps import Difference
 from msma.evaluation.predictions import Predictions
+from msma.evaluation.results import AblationRow, AblationTable
 from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
-from msma.training.ablation.intervals import Spread, estimate, spread
+from msma.training.ablation.intervals import estimate, spread
 from msma.training.ablation.plan import FULL, Ablation
 from msma.types import MsmaError
 
 CLEAN = "clean"
 OF_CLEAN = ("mean_accuracy", "ccc", "skill")
-Answers = Mapping[str, Predictions]
-"""Of one network: by cell, `clean` and the scenarios."""
-
-
-@dataclass(frozen=True)
-class AblationRow:
-    """One ablation, all seeds. Statistics are means over traits: `mean_accuracy`, `ccc` and `skill` on clean clips, the
-    skill in each scenario by its name, `scenarios` (the mean of those) and `retention` (`scenarios` over `skill`)."""
-
-    name: str
-    changes: dict[str, Any]
-    parameters: int
-    statistics: dict[str, Spread]
-    differences: dict[str, Difference]
-    """From the recipe, with 95 % intervals, paired by seed and source; of the recipe itself none."""
-
-
-@dataclass(frozen=True)
-class AblationTable:
-    rows: tuple[AblationRow, ...]
-    scenarios: tuple[str, ...]
-    seeds: int
-    clips: int
-    """That every network has answered in every scenario."""
-    unanswered: int
-    """Clips that are left out of the table, because some network could not be asked for them in some scenario."""
-    sources: int
-    constant_mean_accuracy: float
-    """On the same clips, of always answering the training mean; its CCC and skill are 0."""
+ByCell = Mapping[str, Predictions]
+"""The predictions of one network: `clean` and each scenario."""
 
 
 @dataclass(frozen=True)
@@ -62,42 +37,40 @@ class Sampled:
 def ablation_table(
     ablations: Sequence[Ablation],
     parameters: Mapping[str, int],
-    answers: Mapping[str, Sequence[Answers]],
+    predictions: Mapping[str, Sequence[ByCell]],
     rows: Sequence[Row],
     constant: Float[np.ndarray, "clips 5"],
 ) -> AblationTable:
-    """`answers` has, by ablation, what the network of each seed answered for clips of `rows`; the same seeds in all.
+    """The table of `predictions`, by ablation those of each seed's network for clips of `rows`; the same seeds in all.
 
     Raises:
-        MsmaError: no clip was answered by all.
+        MsmaError: there is no clip that all have predictions for.
     """
-    asked = [cell for runs in answers.values() for run in runs for cell in run.values()]
+    asked = [cell for runs in predictions.values() for run in runs for cell in run.values()]
     common = set[str].intersection(*(set(cell.clips) for cell in asked))
     places = [place for place, row in enumerate(rows) if row.clip in common]
     if not places:
-        raise MsmaError("no clip was answered by every network in every scenario; prepare all media and run again")
+        raise MsmaError("no clip has predictions of every network in every scenario; prepare all media and run again")
     some = [rows[place] for place in places]
     base, target, draws = constant[places], targets(some), draw_sources([row.source for row in some])
     sampled = {
-        name: [statistics({cell: answered(one, common) for cell, one in run.items()}, base, draws) for run in runs]
-        for name, runs in answers.items()
+        name: [statistics({cell: limited_to(one, common) for cell, one in run.items()}, base, draws) for run in runs]
+        for name, runs in predictions.items()
     }
-    found = []
+    found = {}
     for ablation in ablations:
         own, full = sampled[ablation.name], sampled[FULL]
-        found.append(
-            AblationRow(
-                ablation.name,
-                ablation.changes,
-                parameters[ablation.name],
-                {key: spread([run[key].value for run in own]) for key in own[0]},
-                {} if ablation.name == FULL else {key: paired(own, full, key) for key in own[0]},
-            )
+        found[ablation.name] = AblationRow(
+            name=ablation.name,
+            changes=ablation.changes,
+            parameters=parameters[ablation.name],
+            statistics={key: spread([run[key].value for run in own]) for key in own[0]},
+            differences={} if ablation.name == FULL else {key: paired(own, full, key) for key in own[0]},
         )
     return AblationTable(
-        rows=tuple(found),
-        scenarios=tuple(name for name in answers[FULL][0] if name != CLEAN),
-        seeds=len(answers[FULL]),
+        rows=found,
+        scenarios=tuple(name for name in predictions[FULL][0] if name != CLEAN),
+        seeds=len(predictions[FULL]),
         clips=len(places),
         unanswered=len(rows) - len(places),
         sources=draws.sources,
@@ -105,8 +78,8 @@ def ablation_table(
     )
 
 
-def answered(predictions: Predictions, clips: set[str]) -> Predictions:
-    """Those for `clips`."""
+def limited_to(predictions: Predictions, clips: set[str]) -> Predictions:
+    """The predictions for `clips`."""
     kept = [place for place, clip in enumerate(predictions.clips) if clip in clips]
     return Predictions(
         [predictions.clips[place] for place in kept],
@@ -116,7 +89,7 @@ def answered(predictions: Predictions, clips: set[str]) -> Predictions:
     )
 
 
-def statistics(run: Answers, constant: Float[np.ndarray, "clips 5"], draws: Draws) -> dict[str, Sampled]:
+def statistics(run: ByCell, constant: Float[np.ndarray, "clips 5"], draws: Draws) -> dict[str, Sampled]:
     """Of one network: everything that has a column."""
     of_cell = {cell: cell_statistics(predictions, constant, draws) for cell, predictions in run.items()}
     found = {name: of_cell[CLEAN][name] for name in OF_CLEAN}
@@ -139,6 +112,18 @@ def cell_statistics(
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
     unknown = 0.0 if draws.sources > 1 else math.nan
     return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
+
+
+def write_csv(file: Any, table: AblationTable) -> None:
+    """A line for each ablation and statistic; what is not defined is empty."""
+    writer = csv.writer(file)
+    writer.writerow(["ablation", "parameters", "statistic", "mean", "min", "max", "difference", "low", "high"])
+    for row in table.rows.values():
+        for name, value in row.statistics.items():
+            gap = row.differences.get(name)
+            numbers = [value.mean, value.low, value.high, *([gap.difference, gap.low, gap.high] if gap else [])]
+            cells = ["" if math.isnan(number) else f"{number:.6f}" for number in numbers]
+            writer.writerow([row.name, row.parameters, name, *cells, *[""] * (6 - len(cells))])
 
 
 def paired(own: Sequence[Mapping[str, Sampled]], full: Sequence[Mapping[str, Sampled]], key: str) -> Difference:

@@ -1,0 +1,244 @@
+"""Every kind of result file: one schema each, which its writers and readers share (`msma schema NAME` prints it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from msma.config import ClipConfig, ModelConfig
+from msma.evaluation.comparison import Comparison
+from msma.evaluation.evaluation import Evaluation
+from msma.evaluation.gaps import Difference
+from msma.evaluation.result_file import Result
+from msma.evaluation.robustness.cell_result import CellResult
+from msma.evaluation.robustness.summary import SuiteSummary
+from msma.metrics import Keys, Measured
+from msma.prediction.predictions_json import PREDICTIONS
+from msma.types import MODALITIES
+from msma.weights.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class FoldSpread:
+    """How much a metric differs from fold to fold."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    folds: int
+
+
+class FoldScores(Result):
+    """One fold by itself: means over traits of the metrics that so many clips allow."""
+
+    clips: int
+    shrinkage: dict[str, float] | None
+    """How far the networks step away from their linear path; null without one."""
+    msma: dict[str, Measured]
+    ridge: dict[str, Measured] | None
+
+
+class CrossValidation(Evaluation):
+    """What `msma crossval` writes: the predictions of all folds, scored as one split."""
+
+    folds: list[FoldScores]
+    spread: dict[str, dict[str, FoldSpread]]
+    """By network or ridge, and metric."""
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage costs, for one variant on one device."""
+
+    variant: str
+    device: str
+    stage: str
+    parameters: int
+    macs: int
+    """Multiply-adds for the whole clip."""
+    p50_ms: float
+    """Median time for the whole clip."""
+    p95_ms: float
+    share: float
+    """Of the median time of all stages."""
+    real_time_factor: float
+    """Median time over the length of the clip; below 1 is faster than it plays."""
+    peak_mib: float | None
+    """Memory beyond what was there before the stage ran for the first time, on a GPU its own; for `network` and `whole`
+    before the network was built. Null where unknown, and for `whole` where two kinds of memory are used."""
+
+
+class Profile(Result):
+    """What `msma profile` writes: the cost of every stage of a network and its variants."""
+
+    model: ModelConfig
+    clip: ClipConfig
+    rows: Annotated[list[StageCost], Field(max_length=1000)]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A statistic of each seed's network; mean and range are of the seeds where it is defined, or NaN."""
+
+    mean: Measured
+    low: Measured
+    high: Measured
+    by_seed: tuple[Measured, ...]
+
+
+class AblationRow(Result):
+    """One ablation, all seeds; its statistics are those of `Statistics`, and differences are from the recipe."""
+
+    name: str
+    changes: dict[str, Any]
+    """By dotted key, where its value is another one than in the recipe."""
+    parameters: int
+    statistics: dict[str, Spread]
+    """`mean_accuracy`, `ccc` and `skill` on clean clips, the skill in each scenario by its name, `scenarios` (the mean
+    of those) and `retention` (`scenarios` over `skill`); means over traits."""
+    differences: dict[str, Difference]
+    """From the recipe, with 95 % intervals, paired by seed and source; of the recipe itself none."""
+
+
+class AblationTable(Result):
+    """The ablations beside the recipe: clean and non-ideal scores over several seeds."""
+
+    scenarios: tuple[str, ...]
+    seeds: int
+    clips: int
+    """With a prediction of every network in every scenario."""
+    unanswered: int
+    """Clips that are left out, because some network has no prediction for them in some scenario."""
+    sources: int
+    constant_mean_accuracy: float
+    """On the same clips, of the mean training label; its CCC and skill are 0."""
+    rows: dict[str, AblationRow]
+    """By name, the recipe first."""
+
+    @model_validator(mode="after")
+    def rows_are_whole(self) -> AblationTable:
+        names = {"mean_accuracy", "ccc", "skill", *self.scenarios, "scenarios", "retention"}
+        for row in self.rows.values():
+            if row.statistics.keys() != names or (row.differences and row.differences.keys() != names):
+                raise ValueError(f"{row.name}: not the statistics of these scenarios")
+        return self
+
+
+class Graded(Result):
+    """How a measure goes with the severity of noise."""
+
+    by_severity: list[Measured]
+    """From 0 to 5, means over clips and seeds."""
+    spearman: Spread
+    """Correlation with severity over clips."""
+
+
+class NoiseCheck(Result):
+    """What noise in a modality does inside the networks; null for what they have no part for."""
+
+    corruption: str
+    weight: Graded | None = None
+    quality: Graded | None = None
+    evenness: Graded | None = None
+    """Of the attention to the modality: entropy over that of even attention."""
+
+
+class SeverityCheck(Result):
+    """How skill falls with the severity of noise."""
+
+    skill: list[Measured]
+    """At severity 0 to 5, mean over seeds."""
+    slope: Difference
+    """By one step of severity, over seeds and sources."""
+
+
+class ScaleCheck(Result):
+    """How alike the outputs of the scales are: 1 says that they add nothing to each other."""
+
+    cka: list[list[Measured]]
+    between_scales: Spread
+
+
+class TraitCheck(Result):
+    """How far each trait moves when a modality is taken away."""
+
+    attention: str
+    """Why attention cannot depend on the trait."""
+    without_audio: dict[str, Spread]
+    without_visual: dict[str, Spread]
+    audio_share: dict[str, Spread]
+
+
+class AttentionCheck(Result):
+    """The attention mass on the half of a modality that is noise."""
+
+    attention: str
+    share_of_tokens: Spread
+    clean: Spread
+    noisy: Spread
+    change: Spread
+
+
+class WorstCheck(Result):
+    """Both modalities at severity 5."""
+
+    corruptions: list[str]
+    skill: Spread
+    clean_skill: Spread
+    spread_to_clean: Spread
+    """Spread of the predictions over that for clean clips."""
+    quality: Annotated[dict[str, Spread], Keys(MODALITIES)]
+
+
+class NetworkChecks(Result):
+    """The quick checks on the networks of one ablation; null for what they have no part for."""
+
+    clips: int
+    noise: dict[str, NoiseCheck]
+    """By modality."""
+    severity: dict[str, SeverityCheck]
+    """By corruption."""
+    scales: dict[str, ScaleCheck]
+    traits: TraitCheck | None = None
+    both_worst: WorstCheck | None = None
+    attention_on_noise: dict[str, AttentionCheck] | None = None
+    """By modality."""
+
+
+class QuickChecks(Result):
+    """What the paper's summary proposes to check."""
+
+    networks: dict[str, NetworkChecks]
+    """By ablation."""
+    scales: dict[str, dict[str, Difference]]
+    """By ablation of the scales: the difference of `skill` and `scenarios` from the recipe."""
+
+
+class AblationStudy(AblationTable):
+    """What `msma ablate` writes."""
+
+    recipe: str
+    corpus: str
+    split: str
+    severity: int
+    """Of the noise in the six scenarios."""
+    left_out: dict[str, str]
+    """Ablations that say nothing of this recipe, and why."""
+    checks: QuickChecks
+
+
+SCHEMAS: dict[str, TypeAdapter[Any]] = {
+    "evaluation": TypeAdapter(Evaluation),
+    "comparison": TypeAdapter(Comparison),
+    "cross-validation": TypeAdapter(CrossValidation),
+    "robustness": TypeAdapter(SuiteSummary),
+    "cell": TypeAdapter(CellResult),
+    "ablation": TypeAdapter(AblationStudy),
+    "profile": TypeAdapter(Profile),
+    "calibration": TypeAdapter(Calibration),
+    "predictions": PREDICTIONS,
+}
+"""By name, what each kind of result file holds; `json_schema()` of it is its JSON Schema."""
