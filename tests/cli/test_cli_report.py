@@ -43,7 +43,7 @@ def test_a_file_of_answers_and_a_run_folder_each_become_a_page(pages):
 def test_what_predict_writes_can_be_reported_with_and_without_media(make_media, tmp_path):
     clip = make_media()
     (tmp_path / "empty.mp4").write_bytes(b"")
-    for format, more in (("json", ["--keep-media"]), ("jsonl", [])):
+    for format, more in (("json", ["--media-preview"]), ("jsonl", [])):
         out = tmp_path / f"answers.{format}"
         predicted = run("predict", clip, tmp_path / "empty.mp4", "--format", format, *more, "--out", out)
         assert predicted.exit_code == 0, predicted.output
@@ -51,7 +51,7 @@ def test_what_predict_writes_can_be_reported_with_and_without_media(make_media, 
         assert result.exit_code == 0, result.output
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert ("data:image/jpeg" in page) == bool(more)
-        assert ("--keep-media" in page) == (not more)
+        assert ("--media-preview" in page) == (not more)
         assert "labels of the corpus synthetic (split val, 400 clips)" in page
         assert "what to do" in page
 
@@ -75,9 +75,9 @@ def test_weights_that_made_none_of_the_predictions_are_refused(tmp_path):
 
 @pytest.mark.parametrize("format", ["table", "csv"])
 def test_media_can_only_be_kept_in_json(make_media, format):
-    result = run("predict", make_media(), "--format", format, "--keep-media")
+    result = run("predict", make_media(), "--format", format, "--media-preview")
     assert result.exit_code == 2
-    assert "--keep-media needs --format json or jsonl" in result.stderr.replace("\n", " ").replace("│ ", "")
+    assert "--media-preview needs --format json or jsonl" in result.stderr.replace("\n", " ").replace("│ ", "")
 
 
 def test_without_matplotlib_a_run_says_how_to_get_it(pages, tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ def test_more_answers_than_a_page_can_hold_are_refused(tmp_path):
 
 
 def faces(*jpegs: str):
-    return {"kept_media": {"start_s": 0, "end_s": 1, "low": [], "high": [], "faces": [face(jpeg) for jpeg in jpegs]}}
+    return {"media_preview": {"start_s": 0, "end_s": 1, "low": [], "high": [], "faces": [face(jpeg) for jpeg in jpegs]}}
 
 
 def face(jpeg: str):
@@ -101,8 +101,8 @@ LONG_SIDES[PLACE + 5 : PLACE + 9] = b"\xff\xff\xff\xff"
         {"quality": {"audio": 0.5}},
         {"used": {"audio": 0.5, "visual": -1.0}},
         {"windows": [{**asdict(answer().windows[0]), "end_s": -1.0}]},
-        {"kept_media": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0], "high": []}},
-        {"kept_media": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0] * 9999, "high": [0.0] * 9999}},
+        {"media_preview": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0], "high": []}},
+        {"media_preview": {"start_s": 0, "end_s": 1, "faces": [], "low": [0.0] * 9999, "high": [0.0] * 9999}},
         faces(*[picture()] * 9),
         faces("<script>"),
         faces(b64encode(b"<svg onload=alert(1)>").decode()),

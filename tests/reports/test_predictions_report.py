@@ -68,7 +68,7 @@ def test_an_abstained_clip_has_its_reasons_and_its_quality_but_no_traits():
 
 def test_without_kept_media_it_says_how_to_have_it():
     page = report(answer(kept=False))
-    assert "msma predict CLIP --format json --keep-media --out predictions.json" in page
+    assert "msma predict CLIP --format json --media-preview --out predictions.json" in page
     assert Page(page).all("img") == []
 
 

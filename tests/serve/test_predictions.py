@@ -74,7 +74,7 @@ def test_reasons_name_the_file_and_not_where_it_lies(predictor, tmp_path):
 
 def test_a_name_cannot_smuggle_anything_into_the_page(predictor, make_media):
     path = make_media("<img src=x onerror=alert(1)>.mp4")
-    shown = views.prediction(predictor.predict(path, keep_media=True), None)
+    shown = views.prediction(predictor.predict(path, media_preview=True), None)
     shown += views.explanation(predictor.explain(path, lambda *_: None), None) + views.view(
         "problem", f"{path.name}: no"
     )

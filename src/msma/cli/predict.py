@@ -33,10 +33,10 @@ def predict(
     alpha: AlphaOption = 0.1,
     least_quality: LeastQualityOption = 0.1,
     device: DeviceOption = "cpu",
-    keep_media: Annotated[
+    media_preview: Annotated[
         bool,
         typer.Option(
-            "--keep-media",
+            "--media-preview",
             help="Add some face crops and the outline of the audio for `msma report`; the file then holds images of "
             "the person. Needs json or jsonl.",
         ),
@@ -56,8 +56,8 @@ def predict(
     from msma.prediction.model import load, predict_each
     from msma.types import Status
 
-    if keep_media and format not in ("json", "jsonl"):
-        raise typer.BadParameter(f"--keep-media needs --format json or jsonl, not {format!r}")
+    if media_preview and format not in ("json", "jsonl"):
+        raise typer.BadParameter(f"--media-preview needs --format json or jsonl, not {format!r}")
     files = media_files(paths)
     check_out(out, *files)
     loaded = load(
@@ -72,7 +72,7 @@ def predict(
     )
     answers = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
-        for answer in predict_each(loaded, files, keep_media=keep_media):
+        for answer in predict_each(loaded, files, media_preview=media_preview):
             answers.append(answer)
             write(answer)
             report(len(answers), len(files))

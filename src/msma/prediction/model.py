@@ -15,7 +15,7 @@ from msma.config import ClipConfig, Limits, first_line
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
 from msma.media.prepare import prepare, raw_windows
-from msma.prediction.kept_media import Keeping
+from msma.prediction.media_preview import PreviewBuilder
 from msma.prediction.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
 from msma.types import (
     MODALITIES,
@@ -135,11 +135,11 @@ class Model(Generic[NetworkT]):
         return self.weights
 
     def predict(
-        self, source: str | Path | bytes | Clip, *, keep_media: bool = False, progress: Progress | None = None
+        self, source: str | Path | bytes | Clip, *, media_preview: bool = False, progress: Progress | None = None
     ) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
 
-        With `keep_media`, the answer holds a few face crops and the outline of the sound too. `progress` is told
+        With `media_preview`, the answer holds a few face crops and the outline of the sound too. `progress` is told
         (done, total) windows; the total is what the file claims.
 
         Raises:
@@ -147,20 +147,25 @@ class Model(Generic[NetworkT]):
         """
         raw = raw_windows(source, self.clip, self.limits, self.detector)
         found = (prepare(window, self.clip) for window in raw)
-        return self.answer(name_of(source), found, keep_media=keep_media, progress=progress)
+        return self.answer(name_of(source), found, media_preview=media_preview, progress=progress)
 
     def answer(
-        self, name: str, found: Iterable[PreparedWindow], *, keep_media: bool = False, progress: Progress | None = None
+        self,
+        name: str,
+        found: Iterable[PreparedWindow],
+        *,
+        media_preview: bool = False,
+        progress: Progress | None = None,
     ) -> Prediction:
         """The same for a video that is read and prepared already, window by window."""
         windows, detectors, media = [], [], None
-        keeping = Keeping(self.clip.fps) if keep_media else None
+        preview = PreviewBuilder(self.clip.fps) if media_preview else None
         for prepared in found:
             windows.append(self.read(prepared))
             detectors.append(prepared.face_detector)
             media = prepared.media
-            if keeping is not None:
-                keeping.add(prepared)
+            if preview is not None:
+                preview.add(prepared)
             if progress:
                 progress(len(windows), max(len(windows), self.windows_claimed(media)))
         quality = pooled_quality(windows)
@@ -190,7 +195,7 @@ class Model(Generic[NetworkT]):
             face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
             device=self.device,
             media=media,
-            kept_media=None if keeping is None else keeping.kept(),
+            media_preview=None if preview is None else preview.preview(),
         )
 
     def windows_claimed(self, media: MediaInfo) -> int:
@@ -317,12 +322,12 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
 
 
 def predict_each(
-    model: Model, paths: Iterable[str], *, keep_media: bool = False, progress: Progress | None = None
+    model: Model, paths: Iterable[str], *, media_preview: bool = False, progress: Progress | None = None
 ) -> Iterator[Prediction]:
     """One answer a path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
     for path in paths:
         try:
-            yield model.predict(path, keep_media=keep_media, progress=progress)
+            yield model.predict(path, media_preview=media_preview, progress=progress)
         except MsmaError as error:
             yield failed(path, str(error), model)
         except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from msma.config import first_line
-from msma.prediction.kept_media import MOST_FACES, MOST_STEPS
-from msma.types import MODALITIES, TRAITS, KeptMedia, MsmaError, Prediction
+from msma.prediction.media_preview import MAX_FACES, MAX_STEPS
+from msma.types import MODALITIES, TRAITS, MediaPreview, MsmaError, Prediction
 
 PREDICTIONS = TypeAdapter(list[Prediction], config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 """What `msma predict --format json` writes."""
@@ -97,8 +97,8 @@ def check(answer: Prediction) -> None:
         check_traits(window.traits, "windows: traits")
         check_modalities(window.quality, window.used)
         check_span(window.start_s, window.end_s)
-    if answer.kept_media is not None:
-        check_kept(answer.kept_media)
+    if answer.media_preview is not None:
+        check_preview(answer.media_preview)
 
 
 def check_traits(traits: Mapping[str, float], where: str) -> None:
@@ -117,14 +117,14 @@ def check_span(start_s: float, end_s: float) -> None:
         raise ValueError("start_s and end_s: no stretch of time")
 
 
-def check_kept(kept: KeptMedia) -> None:
+def check_preview(kept: MediaPreview) -> None:
     check_span(kept.start_s, kept.end_s)
-    if len(kept.low) != len(kept.high) or len(kept.low) > MOST_STEPS:
-        raise ValueError(f"kept_media: low and high are not {MOST_STEPS} steps or fewer")
+    if len(kept.low) != len(kept.high) or len(kept.low) > MAX_STEPS:
+        raise ValueError(f"media_preview: low and high are not {MAX_STEPS} steps or fewer")
     if not all(math.isfinite(value) for value in (*kept.low, *kept.high)):
-        raise ValueError("kept_media: low or high is not finite")
-    if len(kept.faces) > MOST_FACES:
-        raise ValueError(f"kept_media: more than {MOST_FACES} faces")
+        raise ValueError("media_preview: low or high is not finite")
+    if len(kept.faces) > MAX_FACES:
+        raise ValueError(f"media_preview: more than {MAX_FACES} faces")
     for face in kept.faces:
         check_span(face.time_s, face.time_s)
         check_jpeg(jpeg_bytes(face.jpeg))
@@ -135,7 +135,7 @@ def jpeg_bytes(encoded: str) -> bytes:
     ValueError: too long, or no base64.
     """
     if len(encoded) > MOST_JPEG_BYTES * 4 // 3:
-        raise ValueError(f"kept_media: a face of more than {MOST_JPEG_BYTES // 1024} KiB")
+        raise ValueError(f"media_preview: a face of more than {MOST_JPEG_BYTES // 1024} KiB")
     return b64decode(encoded, validate=True)
 
 
@@ -151,10 +151,10 @@ def check_jpeg(content: bytes) -> None:
         if 0xC0 <= marker <= 0xC2:
             height, width = (int.from_bytes(content[place + at : place + at + 2], "big") for at in (5, 7))
             if not 0 < max(height, width) <= MOST_JPEG_SIDE:
-                raise ValueError(f"kept_media: a face of {width} x {height} pixels")
+                raise ValueError(f"media_preview: a face of {width} x {height} pixels")
             return
         place += 2 + length
-    raise ValueError("kept_media: a face that is no JPEG")
+    raise ValueError("media_preview: a face that is no JPEG")
 
 
 def within(values: Any) -> bool:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from msma.reports.figures import COLOURS
 from msma.reports.page import text
-from msma.types import MODALITIES, KeptFace, Prediction, Window
+from msma.types import MODALITIES, Prediction, PreviewFace, Window
 from msma.weights.calibration import Calibration
 
 BLUE, ORANGE = COLOURS[:2]
@@ -40,7 +40,7 @@ def status_mark(status: str) -> Markup:
     return Markup(f'<span class="status {text(status)}">{mark}</span>')
 
 
-def face_strip(faces: Sequence[KeptFace], about: str) -> Markup:
+def face_strip(faces: Sequence[PreviewFace], about: str) -> Markup:
     """Pictures side by side, each with its time; `about` is what they show, for those who cannot see them."""
     items = "".join(
         f'<li><img src="data:image/jpeg;base64,{text(face.jpeg)}" alt="{text(about)} at {clock(face.time_s)}" '

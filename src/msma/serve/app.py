@@ -54,7 +54,7 @@ def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) 
     def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
         try:
             with uploads.claimed(sent) as path:
-                found = predictor.predict(path, keep_media=True, progress=reported(progress, "reading", "windows"))
+                found = predictor.predict(path, media_preview=True, progress=reported(progress, "reading", "windows"))
         except MsmaError as error:
             return views.view("problem", str(error)), "", ""
         return views.prediction(found, calibration), "", ""

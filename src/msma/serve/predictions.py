@@ -45,10 +45,10 @@ class Predictor:
     model: Model[Weights]
     lock: Lock
 
-    def predict(self, path: Path, *, keep_media: bool = False, progress: Progress | None = None) -> Prediction:
+    def predict(self, path: Path, *, media_preview: bool = False, progress: Progress | None = None) -> Prediction:
         """The prediction of `msma predict`, with the file's name for its path; `failed` where it cannot be read."""
         with self.lock:
-            (found,) = predict_each(self.model, [str(path)], keep_media=keep_media, progress=progress)
+            (found,) = predict_each(self.model, [str(path)], media_preview=media_preview, progress=progress)
         reasons = [reason.replace(str(path), path.name) for reason in found.reasons]
         return replace(found, path=path.name, reasons=reasons)
 
@@ -66,7 +66,7 @@ class Predictor:
             before = RawWindow(clip, track_face(clip, model.clip, model.detector))
             after = corrupt_window(before, cell, model.clip, model.detector)
             clean, corrupted = (
-                model.answer(clip.name, [prepare(window, model.clip)], keep_media=True) for window in (before, after)
+                model.answer(clip.name, [prepare(window, model.clip)], media_preview=True) for window in (before, after)
             )
         return Comparison(cell, clip, clean, corrupted, after.clip.waveform)
 

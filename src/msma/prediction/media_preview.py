@@ -1,4 +1,4 @@
-"""A little of what the network was given of a video, kept to be looked at: as much for an hour as for a minute."""
+"""A preview of what the network was given of a video: as much for an hour as for a minute."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 from jaxtyping import UInt8
 
 from msma.media.encode import shrunk, to_jpeg
-from msma.types import SAMPLE_RATE, KeptFace, KeptMedia, PreparedWindow
+from msma.types import SAMPLE_RATE, MediaPreview, PreparedWindow, PreviewFace
 
-MOST_FACES = 8
+MAX_FACES = 8
 FACE_SIDE = 128
-"""Longest side in pixels of a kept face crop."""
-MOST_STEPS = 320
-"""Of the outline of the sound. A power of two times the finest step fills them; longer sound has coarser steps."""
+"""Longest side in pixels of a face crop."""
+MAX_STEPS = 320
+"""Steps of the outline of the waveform. A power of two times the finest fills them; longer audio has coarser ones."""
 FINEST_STEP = SAMPLE_RATE // 100
 
 
-class Keeping:
+class PreviewBuilder:
     """Takes window after window; what it holds does not grow with their number."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self.faces: list[tuple[float, np.ndarray]] = []
         self.seen, self.stride = 0, 1
-        self.low, self.high = np.zeros(MOST_STEPS), np.zeros(MOST_STEPS)
+        self.low, self.high = np.zeros(MAX_STEPS), np.zeros(MAX_STEPS)
         self.step, self.heard = FINEST_STEP, False
         self.start_s: float | None = None
         self.end_s = 0.0
@@ -40,11 +40,11 @@ class Keeping:
                 crop = inputs.frames[slot].transpose(1, 2, 0)
                 self.faces.append((window.start_s + (slot + 0.5) / self.fps, shrunk(crop, FACE_SIDE).copy()))
             self.seen += 1
-            if len(self.faces) == 2 * MOST_FACES:
+            if len(self.faces) == 2 * MAX_FACES:
                 self.faces, self.stride = self.faces[::2], 2 * self.stride
         start = round((window.start_s - self.start_s) * SAMPLE_RATE)
         length = round((window.end_s - window.start_s) * SAMPLE_RATE)
-        while start + length > MOST_STEPS * self.step:
+        while start + length > MAX_STEPS * self.step:
             self.coarsen()
         if inputs.present[0]:
             waveform = inputs.waveform[:length]
@@ -54,25 +54,25 @@ class Keeping:
             self.heard = True
 
     def coarsen(self) -> None:
-        half = np.zeros(MOST_STEPS // 2)
+        half = np.zeros(MAX_STEPS // 2)
         self.low = np.concatenate([self.low.reshape(-1, 2).min(axis=1), half])
         self.high = np.concatenate([self.high.reshape(-1, 2).max(axis=1), half])
         self.step *= 2
 
-    def kept(self) -> KeptMedia:
-        """Of all windows so far, of which there must be one at least."""
+    def preview(self) -> MediaPreview:
+        """The preview of all windows so far, of which there must be one at least."""
         start_s = self.start_s or 0.0
-        places = np.unique(np.linspace(0, len(self.faces) - 1, MOST_FACES).round().astype(int)) if self.faces else []
+        places = np.unique(np.linspace(0, len(self.faces) - 1, MAX_FACES).round().astype(int)) if self.faces else []
         count = -(-round((self.end_s - start_s) * SAMPLE_RATE) // self.step) if self.heard else 0
-        return KeptMedia(
+        return MediaPreview(
             start_s=round(start_s, 3),
             end_s=round(start_s + count * self.step / SAMPLE_RATE if self.heard else self.end_s, 3),
-            faces=[KeptFace(round(self.faces[place][0], 3), jpeg_text(self.faces[place][1])) for place in places],
+            faces=[PreviewFace(round(self.faces[place][0], 3), jpeg_text(self.faces[place][1])) for place in places],
             low=self.low[:count].round(3).tolist(),
             high=self.high[:count].round(3).tolist(),
         )
 
 
-def jpeg_text(picture: UInt8[np.ndarray, "h w 3"]) -> str:
-    """RGB as a JPEG in base64."""
-    return b64encode(to_jpeg(picture).tobytes()).decode("ascii")
+def jpeg_text(frame: UInt8[np.ndarray, "h w 3"]) -> str:
+    """An RGB frame as JPEG in base64."""
+    return b64encode(to_jpeg(frame).tobytes()).decode("ascii")

@@ -1,4 +1,4 @@
-"""What is kept of a video to be looked at: what the network saw and heard, and never more of it for longer videos."""
+"""The preview of a video: what the network saw and heard, and never more of it for longer videos."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import msma
 from msma.config import ClipConfig
 from msma.media.prepare import prepare
-from msma.prediction.kept_media import FACE_SIDE, FINEST_STEP, MOST_FACES, MOST_STEPS, Keeping
-from msma.types import SAMPLE_RATE, Clip, FaceTrack, KeptMedia, MediaInfo, PreparedWindow, RawWindow
+from msma.prediction.media_preview import FACE_SIDE, FINEST_STEP, MAX_FACES, MAX_STEPS, PreviewBuilder
+from msma.types import SAMPLE_RATE, Clip, FaceTrack, MediaInfo, MediaPreview, PreparedWindow, RawWindow
 
 FPS = 2.0
 CONFIG = ClipConfig(crop_size=16, fps=FPS, mels=16)
@@ -38,11 +38,11 @@ def window(
 FOUR_SECONDS = window(0.0, 4.0)
 
 
-def kept(*windows: PreparedWindow) -> KeptMedia:
-    keeping = Keeping(FPS)
+def kept(*windows: PreparedWindow) -> MediaPreview:
+    builder = PreviewBuilder(FPS)
     for one in windows:
-        keeping.add(one)
-    return keeping.kept()
+        builder.add(one)
+    return builder.preview()
 
 
 def picture(jpeg: str) -> np.ndarray:
@@ -56,13 +56,13 @@ def picture(jpeg: str) -> np.ndarray:
 def test_however_long_a_video_is_no_more_is_kept_and_it_is_spread_over_all_of_it(count):
     found = kept(*(replace(FOUR_SECONDS, start_s=4.0 * place, end_s=4.0 * (place + 1)) for place in range(count)))
     times = [face.time_s for face in found.faces]
-    assert len(times) == min(MOST_FACES, count * 8)
+    assert len(times) == min(MAX_FACES, count * 8)
     assert times == sorted(times)
     gaps = np.diff(times)
     assert gaps.max() <= 2.5 * gaps.min() or count == 1
     assert times[0] < 0.15 * 4 * count + 0.5
     assert times[-1] > 0.75 * 4 * count
-    assert MOST_STEPS / 2 <= len(found.low) <= MOST_STEPS
+    assert MAX_STEPS / 2 <= len(found.low) <= MAX_STEPS
     assert found.end_s == pytest.approx(4.0 * count, rel=0.02)
 
 
@@ -94,7 +94,7 @@ def test_the_faces_are_the_crops_that_the_network_sees():
     assert picture(faces[0].jpeg).mean() == pytest.approx(40, abs=2)
 
 
-def test_a_picture_that_is_not_used_is_not_kept():
+def test_a_frame_that_is_not_used_is_not_in_it():
     assert kept(window(0.0, 2.0, valid=False)).faces == []
 
 
@@ -107,7 +107,7 @@ def test_a_large_crop_is_kept_small():
 
 def test_an_answer_keeps_media_only_where_it_is_asked_for(make_media):
     path, model = make_media(), msma.load()
-    plain, kept_too = model.predict(path), model.predict(path, keep_media=True)
-    assert plain.kept_media is None
-    assert kept_too.kept_media is not None
-    assert (len(kept_too.kept_media.faces), kept_too.traits) == (4, plain.traits)
+    plain, kept_too = model.predict(path), model.predict(path, media_preview=True)
+    assert plain.media_preview is None
+    assert kept_too.media_preview is not None
+    assert (len(kept_too.media_preview.faces), kept_too.traits) == (4, plain.traits)
