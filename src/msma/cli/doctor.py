@@ -17,19 +17,15 @@ def doctor(format: FormatOption = "table") -> None:
 
     from msma.cli.machine import examine
     from msma.cli.show.scores import show_json
+    from msma.cli.show.tables import show_table
+    from msma.reports.table import Row, Table
 
     findings = list(examine())
     if format == "json":
         show_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        from rich.table import Table
-
-        from msma.cli.show.tables import stdout
-
-        table = Table("", "state", "found", "remedy")
-        for finding in findings:
-            table.add_row(finding.about, finding.state, finding.found, finding.remedy)
-        stdout().print(table)
+        rows = [Row([one.about, one.state, one.found, one.remedy]) for one in findings]
+        show_table(Table("", ["", "state", "found", "remedy"], rows, prose=[1, 2, 3]))
     counts = {state: sum(finding.state == state for finding in findings) for state in ("ok", "missing", "broken")}
     tell(", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["broken"]:

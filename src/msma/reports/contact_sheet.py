@@ -16,7 +16,7 @@ from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
 from msma.media.encode import shrunk, write_mp4
 from msma.media.faces import default_detector, track_face
-from msma.reports.media import PICTURE_SIDE, drawing, full_scale_of, picture, player
+from msma.reports.media import PICTURE_SIDE, drawing, peak_of, picture, player
 from msma.reports.page import data_uri, render, text
 from msma.types import MODALITIES, SAMPLE_RATE, Clip
 
@@ -53,14 +53,14 @@ def contact_sheet(
         progress: called with (done, total) corruptions.
     """
     face = track_face(clip, ClipConfig(), default_detector())
-    full_scale = full_scale_of(clip.waveform)
+    peak = peak_of(clip.waveform)
     families: dict[str, list[Section]] = {}
     for done, corruption in enumerate(corruptions, start=1):
-        versions = {0: list(version_parts(clip, clip, corruption, f"{corruption.name}, clean", full_scale))}
+        versions = {0: list(version_parts(clip, clip, corruption, f"{corruption.name}, clean", peak))}
         for severity in shown_severities(corruption, severities):
             version = corrupt(clip, corruption, severity, face=face, donor=donor)
             label = f"{corruption.name}, severity {severity}"
-            versions[severity] = list(version_parts(version, clip, corruption, label, full_scale))
+            versions[severity] = list(version_parts(version, clip, corruption, label, peak))
         families.setdefault(corruption.family, []).append(Section(corruption, versions))
         if progress:
             progress(done, len(corruptions))
@@ -76,7 +76,7 @@ def shown_severities(corruption: Corruption, wanted: Sequence[int]) -> tuple[int
     )
 
 
-def version_parts(clip: Clip, clean: Clip, corruption: Corruption, label: str, full_scale: float) -> Iterator[Markup]:
+def version_parts(clip: Clip, clean: Clip, corruption: Corruption, label: str, peak: float) -> Iterator[Markup]:
     """Still pictures, film, waveform and player of one version of the clip, as far as they show the corruption."""
     # Where neither is corrupted by itself, frames and audio no longer belong together: both are needed to see that.
     modalities = corruption.modalities or MODALITIES
@@ -86,7 +86,7 @@ def version_parts(clip: Clip, clean: Clip, corruption: Corruption, label: str, f
         yield film(clip, label)
     if "audio" in modalities:
         if len(clip.waveform):
-            yield drawing(clip.waveform, clip.duration_s, label, full_scale)
+            yield drawing(clip.waveform, clip.duration_s, label, peak)
             yield player(clip.waveform, label)
         else:
             yield Markup('<div class="none">no audio</div>')

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from markupsafe import Markup
 
 from msma.prediction.explain import ExplainedWindow, Explanation, Scale, second_of_steps
-from msma.reports import charts
-from msma.reports.charts import BLUE, ORANGE, Bar
-from msma.reports.media import drawing, full_scale_of, picture
+from msma.reports.charts import BLUE, ORANGE
+from msma.reports.media import drawing, peak_of, picture
 from msma.reports.page import render
 from msma.types import MODALITIES
 from msma.weights.calibration import Calibration
@@ -35,7 +34,6 @@ def explained(explanation: Explanation, calibration: Calibration | None, level: 
         calibration=calibration,
         outer=f"h{level}",
         inner=f"h{level + 1}",
-        charts=charts,
         shares=shares,
         carried=carried,
         strongest=strongest,
@@ -43,7 +41,7 @@ def explained(explanation: Explanation, calibration: Calibration | None, level: 
         waveform=waveform,
         effects=effects,
         looks=looks,
-        scales=scales,
+        scale_reach=scale_reach,
     )
     return Markup(body)
 
@@ -85,7 +83,7 @@ def faces(found: ExplainedWindow, seconds: int) -> Iterator[str]:
 
 def waveform(found: ExplainedWindow) -> Markup:
     length_s = found.window.end_s - found.window.start_s
-    return drawing(found.waveform, length_s, "audio", full_scale_of(found.waveform))
+    return drawing(found.waveform, length_s, "audio", peak_of(found.waveform))
 
 
 def effects(found: ExplainedWindow) -> dict[str, list[Markup]]:
@@ -113,17 +111,11 @@ def looks(attention: Float[np.ndarray, "seconds seconds"]) -> list[list[Markup]]
     ]
 
 
-def scales(found: ExplainedWindow) -> Markup:
-    """How much each scale adds, as bars."""
-    return charts.bars(Bar(scale.modality, *reach_of(scale)) for scale in found.scales)
-
-
-def reach_of(scale: Scale) -> tuple[str, float, str]:
-    """What a bar says of a scale."""
-    size = scale.size
-    reach = f"{size} × {size}" if scale.axis == "space" else f"{size} {'step' if size == 1 else 'steps'} apart"
-    over = "bands and time" if (scale.modality, scale.axis) == ("audio", "space") else scale.axis
-    return f"over {over}", scale.share, f"{reach}: {scale.share:.0%}"
+def scale_reach(scale: Scale) -> str:
+    """How far a scale reaches: the side of its kernel, or the steps between."""
+    if scale.axis == "space":
+        return f"{scale.size} × {scale.size}"
+    return f"{scale.size} {'step' if scale.size == 1 else 'steps'} apart"
 
 
 def shaded(value: float, reach: float, said: str) -> Markup:

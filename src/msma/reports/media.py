@@ -8,8 +8,7 @@ from markupsafe import Markup
 
 from msma.media.audio import FLOOR_DB, level_db
 from msma.media.encode import encode, shrunk, to_jpeg
-from msma.reports.charts import full_scale, wave
-from msma.reports.page import data_uri, text
+from msma.reports.page import data_uri, part, text
 from msma.types import SAMPLE_RATE
 
 PICTURE_SIDE = 240
@@ -31,15 +30,16 @@ def player(waveform: Float32[np.ndarray, " n"], label: str) -> Markup:
     return Markup(f'<audio controls preload="metadata" src="{source}" aria-label="{text(label)}, audio"></audio>\n')
 
 
-def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, full_scale: float) -> Markup:
+def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, peak: float) -> Markup:
     """The waveform over `seconds`, as the span from the lowest to the highest sample of each step.
 
     Args:
-        full_scale: the sample that reaches the edge.
+        peak: the loudest sample of all that is drawn on one scale.
     """
     low, high = envelope(waveform, max(1, round(seconds * SAMPLE_RATE / WAVE_WIDTH)))
     rms_db = max(level_db(waveform), FLOOR_DB)
-    return wave(low, high, f"{label}, waveform: {rms_db:.0f} dB re full scale", full_scale, WAVE_WIDTH)
+    label = f"{label}, waveform: {rms_db:.0f} dB re full scale"
+    return part("charts.html.j2", "wave", low, high, label, peak, WAVE_WIDTH)
 
 
 def envelope(waveform: Float32[np.ndarray, " n"], step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +48,5 @@ def envelope(waveform: Float32[np.ndarray, " n"], step: int) -> tuple[np.ndarray
     return np.minimum.reduceat(waveform, starts), np.maximum.reduceat(waveform, starts)
 
 
-def full_scale_of(waveform: Float32[np.ndarray, " n"]) -> float:
-    peak = float(np.abs(waveform).max(initial=0.0))
-    return full_scale(peak)
+def peak_of(waveform: Float32[np.ndarray, " n"]) -> float:
+    return float(np.abs(waveform).max(initial=0.0))

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from msma.reports import charts
+from msma.reports.table import Block
+
 
 def render(template: str, **values: Any) -> str:
     """A whole page from a template of this package; only `Markup` among the values is HTML, all else is text."""
     return environment().get_template(template).render(**values)
+
+
+def part(template: str, macro: str, *values: Any) -> Markup:
+    """The HTML of one macro of a template."""
+    return Markup(getattr(environment().get_template(template).module, macro)(*values))
 
 
 def stylesheet(name: str) -> str:
@@ -23,7 +33,7 @@ def stylesheet(name: str) -> str:
 @cache
 def environment(package: str = "msma.reports") -> Environment:
     """Where the templates of a package are found."""
-    return Environment(
+    found = Environment(
         loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
@@ -31,6 +41,23 @@ def environment(package: str = "msma.reports") -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters |= {
+        "grouped": grouped,
+        "clock": charts.clock,
+        "percent": charts.percent,
+        "whole_percent": charts.whole_percent,
+    }
+    found.globals["drawn"] = charts
+    return found
+
+
+def grouped(blocks: Iterable[Block]) -> Iterator[Block | tuple[str, ...]]:
+    """The blocks of a report, with lines of text that follow each other together."""
+    for is_line, together in groupby(blocks, key=lambda block: type(block) is str):
+        if is_line:
+            yield tuple(str(line) for line in together)
+        else:
+            yield from together
 
 
 def encodable(value: Any) -> Any:

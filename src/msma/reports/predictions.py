@@ -8,7 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import get_args
 
-from msma.reports import charts
+from msma.reports.charts import MARKS, clock
 from msma.reports.numbers import number
 from msma.reports.page import render
 from msma.reports.table import Row, Table
@@ -39,12 +39,10 @@ def predictions_report(
         notices=[APPARENT, *dict.fromkeys(prediction.notice for prediction in predictions)],
         statuses=get_args(Status),
         counts=Counter(prediction.status for prediction in predictions),
-        charts=charts,
         summary=summary,
         windows_table=windows_table,
         name_of=name_of,
         calibrations=calibrations,
-        spans=spans,
         failure=failure,
         provenance=provenance,
     )
@@ -56,7 +54,7 @@ def summary(predictions: Sequence[Prediction]) -> Table:
         Row(
             [
                 f"{place} {name_of(prediction)}",
-                f"{charts.MARKS[prediction.status]}\u00a0{prediction.status}",
+                f"{MARKS[prediction.status]}\u00a0{prediction.status}",
                 *(number((prediction.traits or {}).get(trait), 2) for trait in TRAITS),
                 *map(audio_visual, (prediction.quality, prediction.used)),
                 first_of(prediction.reasons),
@@ -91,7 +89,7 @@ def windows_table(windows: Sequence[Window]) -> Table:
     rows = [
         Row(
             [
-                f"{charts.clock(window.start_s)} to {charts.clock(window.end_s)}",
+                f"{clock(window.start_s)} to {clock(window.end_s)}",
                 *(number(window.traits.get(trait), 2) for trait in names),
                 *map(audio_visual, (window.quality, window.used)),
                 "; ".join(window.reasons),
@@ -102,10 +100,6 @@ def windows_table(windows: Sequence[Window]) -> Table:
     more = [f"And {len(windows) - MAX_WINDOWS} more, in the file."] if len(windows) > MAX_WINDOWS else []
     heads = ["time", *names, "quality a/v", "used a/v", "why"]
     return Table("Window by window (a/v: audio and visual)", heads, rows, notes=more, prose=[len(heads) - 1])
-
-
-def spans(windows: Sequence[Window]) -> list[tuple[float, float]]:
-    return [(window.start_s, window.end_s) for window in windows]
 
 
 def provenance(prediction: Prediction) -> dict[str, str]:
@@ -125,7 +119,7 @@ def streams(media: MediaInfo) -> dict[str, str]:
         "container": media.container,
         "video": video if media.video_codec else "none",
         "audio": media.audio_codec or "none",
-        "length": "" if media.duration_s is None else charts.clock(media.duration_s),
+        "length": "" if media.duration_s is None else clock(media.duration_s),
     }
 
 

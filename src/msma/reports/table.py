@@ -1,9 +1,11 @@
-"""A table as a value: written once, shown on a page, in a terminal and in Markdown."""
+"""Tables as values, and what else a report is made of: written once, shown on a page, in a terminal, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from markupsafe import Markup
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,35 @@ class Table:
     """How to read it."""
     prose: Sequence[int] = ()
     """Columns of text that may be wrapped, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with what they are; empty ones are left out."""
+
+    pairs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text whose lines stay as they are."""
+
+    code: str
+    columns: bool = False
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not there, and the command that makes it."""
+
+    what: str
+    command: str
+
+
+Block = str | Table | Heading | Facts | Code | Missing | Markup
+"""A part of a report; text is a line of its own."""

@@ -9,11 +9,9 @@ from msma.config import Limits
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import find_corruption
 from msma.prediction.explain import Explanation
-from msma.reports import charts
 from msma.reports.explanation import explanation_page
 from msma.reports.media import player
 from msma.reports.page import environment
-from msma.reports.predictions import spans
 from msma.serve.predictions import Comparison
 from msma.types import Clip, Prediction
 from msma.weights.calibration import Calibration
@@ -21,7 +19,8 @@ from msma.weights.calibration import Calibration
 
 def view(macro: str, *values: Any) -> str:
     """A macro of the template (`notice`, `programs`, `chooser`, `problem`), filled in with its values."""
-    helpers = (applied, change, extent, megabytes, player, spans, widths)
+    helpers = (applied, change, extent, megabytes, player, widths)
+    charts = environment().get_template("charts.html.j2").module
     template = environment("msma.serve").get_template("views.html.j2")
     module = template.make_module({"charts": charts, **{helper.__name__: helper for helper in helpers}})
     return str(getattr(module, macro)(*values))
