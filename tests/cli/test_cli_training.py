@@ -78,7 +78,8 @@ def test_the_table_of_an_evaluation_has_a_row_for_each_labelled_trait(corpus, ru
 
 
 def crossval(corpus: Path, out: Path, *more: object) -> Result:
-    return msma("crossval", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", "--out", out, "--cpu", *more)
+    options = ("--manifest", corpus / "manifest.csv", "--out", out, "--cpu", "--workers", 1)
+    return msma("crossval", corpus / "recipe.yaml", *options, *more)
 
 
 def test_crossval_gives_the_documented_json_and_files(corpus, tmp_path):
