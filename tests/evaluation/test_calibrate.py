@@ -26,7 +26,7 @@ from msma.types import TRAITS, Clip, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights
 from msma.weights.config import save_calibration
 
-HELD_OUT = 40
+HELD_OUT = 24
 """Clips of validation, two a source."""
 
 

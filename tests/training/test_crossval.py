@@ -238,7 +238,7 @@ def test_one_source_at_a_time_can_be_left_out(corpus, tmp_path):
     assert all(len({result.msma.sources[i] for i in held}) == 1 for _, held in result.folds)
 
 
-@pytest.mark.parametrize("members", [1, 2, 3])
+@pytest.mark.parametrize("members", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_answer_is_the_mean_of_the_members_in_logits(corpus, tmp_path, monkeypatch, members):
     plain, answered = fold.answer, []
 

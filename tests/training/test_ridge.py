@@ -57,7 +57,10 @@ def error(predicted: np.ndarray, target: np.ndarray) -> float:
 # the linear path
 
 
-@pytest.mark.parametrize("widths", [(6,), (300,), (6, 8), (200, 300), (6, 300)], ids=str)
+WIDE = [pytest.param(widths, marks=pytest.mark.slow) for widths in ((200, 300), (6, 300))]
+
+
+@pytest.mark.parametrize("widths", [(6,), (300,), (6, 8), *WIDE], ids=str)
 def test_a_planted_linear_map_is_found_with_few_or_many_features_in_one_block_or_two(widths):
     blocks, target = planted(80, widths, noise=0.1)
     fit = fit_blocks(blocks, target, sources_of(80), seed=0)

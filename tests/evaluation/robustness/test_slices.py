@@ -96,6 +96,7 @@ def test_a_group_that_keeps_less_when_clips_are_corrupted_shows(seed):
     assert gender.groups["male"].minus_rest.low == pytest.approx(-gap.high)
 
 
+@pytest.mark.slow
 def test_where_all_groups_keep_as_much_few_reports_name_a_gap():
     """Each looks at four differences; of 60 reports at most one in twenty may err, give or take chance."""
 

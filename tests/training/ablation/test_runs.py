@@ -164,15 +164,15 @@ def test_a_damaged_answer_is_one_line_that_names_it(corpus, unbroken, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_choice_is_made_on_validation_alone(corpus, tmp_path):
+def test_choice_is_made_on_validation_alone(corpus, unbroken, tmp_path):
     """Other labels of the test split: the same weights and the same answers."""
     manifest, entries = corpus
     turned = tuple(
         replace(row, target=tuple(1 - score for score in row.target)) if row.split == "test" else row
         for row in manifest.rows
     )
-    one = run(corpus, tmp_path / "one", FULL, seeds=1)
-    other = run((replace(manifest, rows=turned), entries), tmp_path / "other", FULL, seeds=1)
+    _, one = unbroken
+    other = run((replace(manifest, rows=turned), entries), tmp_path, FULL, seeds=1)
     for cell in (CLEAN, *SCENARIOS):
         np.testing.assert_array_equal(
             one.predictions["full"][0][cell].predicted, other.predictions["full"][0][cell].predicted
