@@ -313,15 +313,6 @@ def test_what_can_be_no_name_of_the_hub_is_taken_for_a_path(text):
     assert repository_in(text) is None
 
 
-def test_without_the_library_a_folder_is_read_and_a_name_says_what_to_install(good, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    monkeypatch.chdir(tmp_path)
-    assert msma.load(good).weights.config == CONFIG
-    line = refusal()
-    assert line.startswith(f"{NAME}: no such folder; to fetch")
-    assert "pip install 'msma[hub]'" in line
-
-
 def test_a_folder_is_read_without_loading_the_library(good):
     code = f"import msma, sys; msma.Model.from_pretrained({str(good)!r}); assert 'huggingface_hub' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode == 0

@@ -28,7 +28,6 @@ from msma.weights.pretrained import PACKAGED, weights_file, weights_folder
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn", "safetensors", "accelerate")
 EXTRAS = {
-    "huggingface_hub": ("hub", "weights of the Hugging Face hub, by name, and msma share"),
     "transformers": ("hf", "recipes with hf: backbones"),
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
     "gradio": ("serve", "msma serve"),

@@ -108,16 +108,9 @@ def json_of(text: str, where: str, remedy: str) -> Any:
     MsmaError: it is not JSON.
     """
     try:
-        return json.loads(text, parse_constant=refuse_constant)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MsmaError(f"{where}: cannot be read as JSON; {remedy}") from error
-
-
-def refuse_constant(name: str) -> float:
-    """Raises:
-    ValueError: NaN and infinity are not JSON.
-    """
-    raise ValueError(f"{name} is not JSON")
 
 
 def read_config(path: Path) -> WeightsConfig:

@@ -1,6 +1,6 @@
 """Weights on the Hugging Face hub: the files of a model at one commit, fetched into the library's cache or put there.
 
-The library huggingface_hub (extra `hub`) is loaded when a name of the hub is used, and never for a folder.
+The library huggingface_hub is imported when a name of the hub is used, and never for a folder.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
     Raises:
         MsmaError: not there, not allowed, not to be reached, or without the files of a model of msma.
     """
-    hub = library(f"{repository}: no such folder; to fetch a model of this name from the Hugging Face hub")
+    hub = library()
     try:
         about = api(hub).model_info(repository, revision=revision, files_metadata=True)
     except Exception as error:
@@ -120,7 +120,7 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
     named_repository(repository)
     if missing := [name for name in MOST_BYTES if not (folder / name).is_file()]:
         raise MsmaError(f"{folder}: lacks {', '.join(missing)}; share the weights as a whole, with `msma share`")
-    hub = library("to share weights on the Hugging Face hub")
+    hub = library()
     talk = api(hub)
     try:
         talk.create_repo(repository, private=private or None, exist_ok=True)
@@ -137,18 +137,12 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
     return str(commit.commit_url)
 
 
-def library(what_for: str) -> ModuleType:
-    """huggingface_hub.
+def library() -> ModuleType:
+    """huggingface_hub, which takes a while to import."""
+    import huggingface_hub
+    import huggingface_hub.constants
+    import huggingface_hub.errors
 
-    Raises:
-        MsmaError: it is not installed.
-    """
-    try:
-        import huggingface_hub
-        import huggingface_hub.constants
-        import huggingface_hub.errors
-    except ImportError as error:
-        raise MsmaError(f"{what_for}: pip install 'msma[hub]'") from error
     return huggingface_hub
 
 

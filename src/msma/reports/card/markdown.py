@@ -1,20 +1,51 @@
-"""Markdown of what files say: whatever a name holds, it stays a name."""
+"""Markdown of what files hold: whatever a name holds, it stays a name."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from msma.evaluation.gaps import Difference
+from msma.evaluation.robustness.summary import mean
 from msma.metrics import Interval
 from msma.reports.numbers import number
 
-LONGEST = 300
-LONGEST_PROSE = 4000
+MAX_NAME = 300
+MAX_PROSE = 4000
+MAX_NAMES = 12
 
 
-def clean(text: str, longest: int = LONGEST) -> str:
+@cache
+def environment() -> Environment:
+    """Where the templates in Markdown are found; what they fill in is prose unless a filter made it Markdown."""
+    found = Environment(
+        loader=PackageLoader("msma.reports"),
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else prose(str(value)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {
+        "code": lambda name: Markup(quoted(name)),
+        "cost": cost,
+        "count": "{:,}".format,
+        "listed": listed,
+        "mean": mean,
+        "number": number,
+        "ranged": ranged,
+        "severities": lambda groups: sorted({severity for group in groups.values() for severity in group.retention}),
+    }
+    return found
+
+
+def clean(text: str, longest: int = MAX_NAME) -> str:
     """One line of printable characters, no longer than `longest`."""
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -28,22 +59,26 @@ def quoted(name: str) -> str:
 
 def prose(text: str) -> str:
     """A sentence with nothing in it that is markdown, HTML, a link or a mention."""
-    escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text, LONGEST_PROSE))
+    escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text, MAX_PROSE))
     return re.sub(r"(?i)://|www\.", lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), escaped)
 
 
-def with_ends(value: float, ends: Interval | Difference, digits: int = 3, sign: bool = False) -> str:
+def ranged(value: float, ends: Interval | Difference | None, digits: int = 3, sign: bool = False) -> Markup:
     """A value with its interval, where it has one."""
-    if math.isnan(ends.low):
-        return number(value, digits, sign)
-    return f"{number(value, digits, sign)} [{number(ends.low, digits, sign)}, {number(ends.high, digits, sign)}]"
+    if ends is None or math.isnan(ends.low):
+        return Markup(number(value, digits, sign))
+    return Markup(
+        f"{number(value, digits, sign)} [{number(ends.low, digits, sign)}, {number(ends.high, digits, sign)}]"
+    )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Of cells that are markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def listed(names: Sequence[str]) -> Markup:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return Markup((", ".join(map(quoted, names[:MAX_NAMES])) or "none") + more)
 
 
-def bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+def cost(value: Any) -> Markup:
+    """A cell of a profile."""
+    if isinstance(value, float):
+        return Markup(f"{value:.4g}")
+    return Markup("–" if value is None else quoted(value) if isinstance(value, str) else value)
