@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+from answered import answer
 from rich.console import Console
 
 from msma.cli.show.tables import show
+from msma.reports.predictions import predictions_table
 from msma.reports.table import Block, Row, Table
 
 
@@ -31,6 +33,27 @@ def test_a_table_that_is_wider_than_the_terminal_continues_below_with_the_names_
     assert all(
         text.count(f"0.{column:03d}") == 2 and text.count(f"[{column}, {column + 1}]") == 2 for column in range(12)
     )
+
+
+def test_a_row_that_is_empty_in_a_later_part_is_left_out_of_it():
+    rows = [Row(["first row", "1" * 60, "why it is so"]), Row(["second row", "2" * 60, ""])]
+    lines = shown(80, Table("", ["", "score", "why"], rows, prose=[2]))
+    assert [sum(name in line for line in lines) for name in ("first row", "second row")] == [2, 1]
+
+
+def test_predictions_fit_80_columns_with_the_reasons_below():
+    predictions = [answer("ok", "a/clip.mp4"), answer("degraded", "b/clip.mp4"), answer("failed", "c/broken.mp4")]
+    lines = shown(80, predictions_table(predictions))
+    assert max(map(len, lines)) <= 80
+    assert [[name in line for line in lines].count(True) for name in ("a/clip.mp4", "b/clip.mp4")] == [1, 2]
+    (broken,) = [line for line in lines if "is empty" in line]
+    assert broken.strip().split(maxsplit=1) == ["broken.mp4", "is empty; record or download it again"]
+
+
+def test_predictions_at_140_columns_have_their_reasons_beside_them():
+    lines = shown(140, predictions_table([answer("degraded", "clip.mp4")]))
+    (row,) = [line for line in lines if "clip.mp4" in line]
+    assert "no audio track" in row
 
 
 def test_a_table_that_fits_is_in_one_piece():

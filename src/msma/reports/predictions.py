@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import get_args
 
-from msma.reports.charts import MARKS, clock
+from msma.files import distinct_names
+from msma.reports.charts import clock
 from msma.reports.numbers import number
 from msma.reports.page import render
 from msma.reports.table import Row, Table
@@ -39,42 +39,48 @@ def predictions_report(
         notices=[APPARENT, *dict.fromkeys(prediction.notice for prediction in predictions)],
         statuses=get_args(Status),
         counts=Counter(prediction.status for prediction in predictions),
-        summary=summary,
+        predictions_table=predictions_table,
         windows_table=windows_table,
-        name_of=name_of,
+        names=distinct_names([prediction.path for prediction in predictions]),
         calibrations=calibrations,
         failure=failure,
         provenance=provenance,
     )
 
 
-def summary(predictions: Sequence[Prediction]) -> Table:
-    """A row for each clip, which leads to its section."""
+def predictions_table(predictions: Sequence[Prediction]) -> Table:
+    """A row for each clip: traits above their prediction intervals, quality above use, and the reasons."""
+    names = distinct_names([prediction.path for prediction in predictions])
     rows = [
         Row(
             [
-                f"{place} {name_of(prediction)}",
-                f"{MARKS[prediction.status]}\u00a0{prediction.status}",
-                *(number((prediction.traits or {}).get(trait), 2) for trait in TRAITS),
-                *map(audio_visual, (prediction.quality, prediction.used)),
-                first_of(prediction.reasons),
+                f"{name}\n{prediction.status}",
+                *(score(prediction, trait) for trait in TRAITS),
+                f"{audio_visual(prediction.quality)}\n{audio_visual(prediction.used)}",
+                "; ".join(prediction.reasons).removeprefix(f"{prediction.path}: "),
             ],
             anchor=f"clip-{place}",
         )
-        for place, prediction in enumerate(predictions, start=1)
+        for place, (name, prediction) in enumerate(zip(names, predictions, strict=True), start=1)
     ]
-    heads = ["clip", "status", *(trait[0].upper() for trait in TRAITS), "quality a/v", "used a/v", "why"]
-    title = f"All clips ({', '.join(TRAITS)} by their first letters; a/v: audio and visual)"
-    return Table(title, heads, rows, prose=[1, len(heads) - 1])
+    heads = ["clip", *(trait[0].upper() for trait in TRAITS), "quality a/v", "why"]
+    notes = [
+        f"{' '.join(heads[1:-2])}: {', '.join(TRAITS)}",
+        "in [0, 1], each above its prediction interval; quality above use, audio/visual",
+    ]
+    return Table("Predictions", heads, rows, notes, prose=[len(heads) - 1])
+
+
+def score(prediction: Prediction, trait: str) -> str:
+    """The score of a trait, and below it the interval where there is one."""
+    scored = number((prediction.traits or {}).get(trait), 2)
+    if trait not in (prediction.intervals or {}):
+        return scored
+    return f"{scored}\n{'-'.join(f'{end:.2f}'.removeprefix('0') for end in prediction.intervals[trait])}"
 
 
 def audio_visual(share: Mapping[str, float]) -> str:
     return "/".join(number(share[modality], 2) for modality in MODALITIES)
-
-
-def first_of(reasons: Sequence[str]) -> str:
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{reasons[0]}{more}" if reasons else ""
 
 
 def failure(prediction: Prediction) -> dict[str, str]:
@@ -121,7 +127,3 @@ def streams(media: MediaInfo) -> dict[str, str]:
         "audio": media.audio_codec or "none",
         "length": "" if media.duration_s is None else clock(media.duration_s),
     }
-
-
-def name_of(prediction: Prediction) -> str:
-    return PurePath(prediction.path).name or prediction.path

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.table import Table
 
-from msma.cli.show.tables import PIPED_WIDTH, printable, stdout
+from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
+from msma.reports.predictions import predictions_table
 from msma.types import MODALITIES, TRAITS
 
 if TYPE_CHECKING:
     from msma.types import Prediction
 
 Write = Callable[["Prediction"], None]
-
-LEGEND = f"{', '.join(TRAITS)} in [0, 1], below each its interval; a/v: audio and visual"
 
 
 @contextmanager
@@ -47,9 +45,9 @@ def json_writer(file: TextIO) -> Iterator[Write]:
     """One list, closed also when the run is ended early."""
     before = "[\n"
 
-    def write(answer: Prediction) -> None:
+    def write(prediction: Prediction) -> None:
         nonlocal before
-        file.write(before + json.dumps(asdict(answer), indent=2, allow_nan=False))
+        file.write(before + json.dumps(asdict(prediction), indent=2, allow_nan=False))
         before = ",\n"
 
     try:
@@ -60,8 +58,8 @@ def json_writer(file: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def jsonl_writer(file: TextIO) -> Iterator[Write]:
-    def write(answer: Prediction) -> None:
-        file.write(json.dumps(asdict(answer), allow_nan=False) + "\n")
+    def write(prediction: Prediction) -> None:
+        file.write(json.dumps(asdict(prediction), allow_nan=False) + "\n")
         file.flush()
 
     yield write
@@ -74,12 +72,12 @@ def csv_writer(file: TextIO) -> Iterator[Write]:
     ends = [f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")]
     rows.writerow(["path", "status", "reasons", *TRAITS, *ends, "coverage", *shares, "model"])
 
-    def write(answer: Prediction) -> None:
-        traits = [(answer.traits or {}).get(trait, "") for trait in TRAITS]
-        bounds = [end for trait in TRAITS for end in (answer.intervals or {}).get(trait, ["", ""])]
-        values = [share[modality] for share in (answer.quality, answer.used) for modality in MODALITIES]
-        about = [answer.path, answer.status, "; ".join(answer.reasons)]
-        rows.writerow([*about, *traits, *bounds, answer.coverage, *values, answer.model])
+    def write(prediction: Prediction) -> None:
+        traits = [(prediction.traits or {}).get(trait, "") for trait in TRAITS]
+        bounds = [end for trait in TRAITS for end in (prediction.intervals or {}).get(trait, ["", ""])]
+        values = [share[modality] for share in (prediction.quality, prediction.used) for modality in MODALITIES]
+        about = [prediction.path, prediction.status, "; ".join(prediction.reasons)]
+        rows.writerow([*about, *traits, *bounds, prediction.coverage, *values, prediction.model])
         file.flush()
 
     yield write
@@ -87,32 +85,10 @@ def csv_writer(file: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def table_writer(file: TextIO) -> Iterator[Write]:
-    initials = (trait[0].upper() for trait in TRAITS)
-    table = Table("file", "status", *initials, "quality a/v", "used a/v", "why", caption=LEGEND)
-
-    def write(answer: Prediction) -> None:
-        table.add_row(
-            printable(Path(answer.path).name),
-            answer.status,
-            *(score_of(answer, trait) for trait in TRAITS),
-            "/".join(f"{answer.quality[modality]:.2f}" for modality in MODALITIES),
-            "/".join(f"{answer.used[modality]:.2f}" for modality in MODALITIES),
-            printable("; ".join(answer.reasons)),
-        )
-
+    """One table, shown also when the run is ended early."""
+    predictions: list[Prediction] = []
     try:
-        yield write
+        yield predictions.append
     finally:
         console = stdout() if file is sys.stdout else Console(file=file, markup=False, width=PIPED_WIDTH)
-        console.print(table)
-
-
-def score_of(answer: Prediction, trait: str) -> str:
-    """In a cell of the table: the score, and below it the interval where it is known."""
-    if answer.traits is None or trait not in answer.traits:
-        return "-"
-    score = f"{answer.traits[trait]:.2f}"
-    if answer.intervals is None:
-        return score
-    low, high = answer.intervals[trait]
-    return f"{score}\n{low:.2f}-{high:.2f}"
+        show_table(predictions_table(predictions), console)

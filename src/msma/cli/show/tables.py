@@ -56,17 +56,21 @@ def show_table(table: Table, console: Console | None = None) -> None:
 
 
 def fitting(table: Table, width: int) -> Iterator[RichTable]:
-    """The table in parts that are not wider than `width`, the names of the rows in each."""
+    """The table in parts that are not wider than `width`, the names of the rows in each.
+
+    A row that is empty in a later part is left out of it."""
     widths = [column_width(table, column) for column in range(len(table.heads))]
     if sum(widths) + GAP * len(widths) > width:
         widths[0] = min(widths[0], NAME_WIDTH)
-    group = [0]
+    groups = [[0]]
     for column in range(1, len(widths)):
-        if len(group) > 1 and sum(widths[one] + GAP for one in (*group, column)) > width:
-            yield drawn(table, group, widths)
-            group = [0]
-        group.append(column)
-    yield drawn(table, group, widths)
+        if len(groups[-1]) > 1 and sum(widths[one] + GAP for one in (*groups[-1], column)) > width:
+            groups.append([0])
+        groups[-1].append(column)
+    for group in groups:
+        rows = [row for row in table.rows if group is groups[0] or any(row.cells[column] for column in group[1:])]
+        if rows or group is groups[0]:
+            yield drawn(table, rows, group, widths)
 
 
 def column_width(table: Table, column: int) -> int:
@@ -76,7 +80,7 @@ def column_width(table: Table, column: int) -> int:
     return min(width, PROSE_WIDTH) if column in table.prose else width
 
 
-def drawn(table: Table, columns: Sequence[int], widths: Sequence[int]) -> RichTable:
+def drawn(table: Table, rows: Sequence[Row], columns: Sequence[int], widths: Sequence[int]) -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0))
     for column in columns:
         text = column == 0 or column in table.prose
@@ -89,7 +93,7 @@ def drawn(table: Table, columns: Sequence[int], widths: Sequence[int]) -> RichTa
             min_width=widths[column],
             max_width=widths[0] if column == 0 else None,
         )
-    for row in table.rows:
+    for row in rows:
         if row.rule:
             shown.add_section()
         shown.add_row(*(cell_text(row.cells[column]) for column in columns), style="bold" if row.strong else None)
