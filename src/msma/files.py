@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to, which takes its name when the block ends well."""
+    """A path beside `path` to write to, which takes its name when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -19,6 +19,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write text (UTF-8) or bytes to a file that appears whole or not at all."""
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:

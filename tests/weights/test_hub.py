@@ -27,7 +27,7 @@ from msma.weights.calibration import CalibratedOn, calibration_of
 from msma.weights.checkpoint import calibration_sha256, find_weights, save_weights
 from msma.weights.checkpoint import weights_sha256 as sha256
 from msma.weights.config import WeightsConfig, save_calibration
-from msma.weights.hub import MOST_BYTES, push, repository_in
+from msma.weights.hub import MAX_BYTES, push, repository_in
 
 NAME = "someone/msma-net"
 CONFIG = WeightsConfig(
@@ -157,7 +157,7 @@ def test_a_tag_names_a_commit(good, hub, how):
 def test_only_the_files_of_a_model_are_fetched(good, hub):
     hub.put(NAME, {**files_of(good), "README.md": b"a card", "state.pt": b"a pickle", "setup.py": b"x"})
     msma.load(NAME)
-    assert hub.fetched() == set(MOST_BYTES)
+    assert hub.fetched() == set(MAX_BYTES)
 
 
 def test_nothing_is_fetched_twice(good, hub):
@@ -279,7 +279,10 @@ FIRST = "head.layers.1.weight"
             lambda good: changed_json(good, "config.json", lambda c: c.update(format="msma-net/9")),
             "'msma-net/9' is not",
         ),
-        (lambda good: changed_json(good, "config.json", lambda c: c["clip"].update(window_s=float("nan"))), "window_s"),
+        (
+            lambda good: changed_json(good, "config.json", lambda c: c["clip"].update(window_s=float("nan"))),
+            "read as JSON",
+        ),
         (lambda good: changed_json(good, "calibration.json", lambda c: c.update(more=1)), "more"),
         (lambda good: changed_json(good, "calibration.json", lambda c: c.pop("about")), "about"),
         (
@@ -373,7 +376,7 @@ def test_a_push_by_nobody_says_how_to_log_in(shared, hub):
     assert hub.repositories == {}
 
 
-@pytest.mark.parametrize("name", list(MOST_BYTES))
+@pytest.mark.parametrize("name", list(MAX_BYTES))
 def test_weights_are_pushed_as_a_whole_or_not_at_all(shared, owner, name):
     (shared / name).unlink()
     with pytest.raises(MsmaError, match=f"lacks {name}"):

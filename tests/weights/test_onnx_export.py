@@ -33,8 +33,8 @@ from msma.media.clip import clip_from_arrays
 from msma.types import Clip, MsmaError
 from msma.weights import onnx_export as export_module
 from msma.weights.checkpoint import Weights, load_weights
-from msma.weights.onnx import MOST_BYTES, OUTPUTS, ExportedWeights, load_exported
-from msma.weights.onnx_export import answers_of_torch, difference, export_onnx, random_batch
+from msma.weights.onnx import MAX_BYTES, OUTPUTS, ExportedWeights, load_exported
+from msma.weights.onnx_export import difference, export_onnx, random_batch, torch_outputs
 
 RUN, EXPORT = "run", "export"
 
@@ -75,9 +75,8 @@ def refusal(folder: Path) -> str:
 
 
 def apart(weights: Weights, exported: ExportedWeights, batch: dict[str, np.ndarray]) -> float:
-    with torch.inference_mode():
-        expected = answers_of_torch(weights, batch)
-    found = exported.answers(batch)
+    expected = torch_outputs(weights, batch)
+    found = exported.outputs(batch)
     return max(float(np.abs(getattr(found, name) - getattr(expected, name).numpy()).max()) for name in OUTPUTS)
 
 
@@ -385,12 +384,12 @@ def test_answers_that_are_none_are_refused(folder):
                 node.op_type = "Neg"
 
     vouched_for(folder, edited(folder, without_range))
-    with pytest.raises(MsmaError, match="its traits are no answer; export it again"):
-        load_exported(folder).answers(random_batch(CLIP, 1, 2, 30, seed=0))
+    with pytest.raises(MsmaError, match="its traits are not a prediction; export it again"):
+        load_exported(folder).outputs(random_batch(CLIP, 1, 2, 30, seed=0))
 
 
 def test_a_file_that_is_too_large_is_not_read(folder):
-    os.truncate(folder / "model.onnx", MOST_BYTES + 1)
+    os.truncate(folder / "model.onnx", MAX_BYTES + 1)
     assert "larger than 1 GiB" in refusal(folder)
 
 
@@ -402,7 +401,7 @@ def test_an_unknown_export_file_is_refused(folder, key, value):
 
 
 def test_the_check_finds_a_difference_wherever_it_is(weights, exported, monkeypatch):
-    plain = type(exported).answers
+    plain = type(exported).outputs
     for name in OUTPUTS:
 
         def changed(self: ExportedWeights, batch: dict[str, np.ndarray], name: str = name) -> Any:
@@ -410,5 +409,5 @@ def test_the_check_finds_a_difference_wherever_it_is(weights, exported, monkeypa
             getattr(found, name)[-1, -1] += 0.25
             return found
 
-        monkeypatch.setattr(ExportedWeights, "answers", changed)
+        monkeypatch.setattr(ExportedWeights, "outputs", changed)
         assert difference(weights, exported)[0] == pytest.approx(0.25, abs=1e-4)

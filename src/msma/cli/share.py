@@ -59,13 +59,13 @@ def share(
     """
     from msma.reports.card.share import written_folder
     from msma.weights.checkpoint import load_weights
-    from msma.weights.hub import MOST_BYTES, named_repository, push
+    from msma.weights.hub import MAX_BYTES, named_repository, push
 
     named_repository(repository)
     folder = out or run / "share"
     check_out(folder, folder=True)
     written_folder(folder, load_weights(run), run, repository, licence=licence, origin=origin)
-    tell(f"what is shared is in {folder}: {', '.join(MOST_BYTES)}")
+    tell(f"what is shared is in {folder}: {', '.join(MAX_BYTES)}")
     if dry_run:
         tell(f"nothing was sent; without --dry-run it goes to {repository}")
         return

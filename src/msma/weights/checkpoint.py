@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ConfigError
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
@@ -55,10 +55,9 @@ def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]
     """Write `config.json` and `model.safetensors`; each file appears whole or not at all. A calibration that was of
     other weights goes."""
     (folder / "calibration.json").unlink(missing_ok=True)
-    with written_whole(folder / "config.json") as path:
-        path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    with written_whole(folder / "model.safetensors") as path:
-        path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    write_whole(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+    saved = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_whole(folder / "model.safetensors", saved)
 
 
 def save_pretrained(folder: Path, weights: Weights) -> None:

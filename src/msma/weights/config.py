@@ -1,4 +1,4 @@
-"""What stands beside the tensors in a folder of weights: `config.json` and `calibration.json`. No torch here.
+"""The files beside the tensors in a folder of weights: `config.json` and `calibration.json`. No torch here.
 
 Reading is strict: every key must be there and known, and a calibration must be of these weights.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from msma.config import ClipConfig, Frozen, ModelConfig, first_line, parse
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder
@@ -28,11 +28,11 @@ class WeightsConfig(Frozen):
 
     format: str = FORMAT
     name: str
-    """Shown as `model` in every answer."""
+    """Shown as `model` in every prediction."""
     corpus: str
     """What the weights were trained on."""
     notice: str
-    """What a reader of an answer must know of these weights."""
+    """What a reader of a prediction must know of these weights."""
     clip: ClipConfig
     model: ModelConfig
     traits: tuple[str, ...] = TRAITS
@@ -50,17 +50,13 @@ class WeightsConfig(Frozen):
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Write `calibration.json` beside the weights that it is of."""
-    with written_whole(folder / "calibration.json") as path:
-        path.write_text(calibration.model_dump_json() + "\n", encoding="utf-8")
+    write_whole(folder / "calibration.json", calibration.model_dump_json() + "\n")
 
 
 def named_calibration(name: str | Path | None) -> tuple[str, Calibration | None]:
     """The name of weights, as predictions have it, and their calibration; no tensors are read.
 
-    `name` is as in `find_weights`.
-
-    Raises:
-        MsmaError: no such weights, or files beside the tensors that are damaged or foreign.
+    `name` is as in `find_weights`; MsmaError where there are none, or files beside the tensors are damaged or foreign.
     """
     folder, hub = found_folder(name)
     folder = folder or BUNDLED
@@ -70,8 +66,7 @@ def named_calibration(name: str | Path | None) -> tuple[str, Calibration | None]
 def read_calibration(path: Path, sha256: str | None = None) -> Calibration | None:
     """The calibration of the weights with this digest (by default, of any); None where there is none.
 
-    Raises:
-        MsmaError: not a calibration, or one of other weights.
+    MsmaError where it is not a calibration, or one of other weights.
     """
     remedy = "delete it, and make a new one with `msma calibrate`"
     if not path.exists():
@@ -83,18 +78,12 @@ def read_calibration(path: Path, sha256: str | None = None) -> Calibration | Non
 
 
 def read_json(path: Path, remedy: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        MsmaError: it cannot be read, is too large or not JSON; `remedy` says what to do then.
-    """
+    """The content of a JSON file; MsmaError, with the remedy, where it cannot be read, is too large or not JSON."""
     return json_of(read_text(path, remedy, max_bytes), str(path), remedy)
 
 
 def read_text(path: Path, remedy: str, max_bytes: int) -> str:
-    """Raises:
-    MsmaError: it cannot be read, or is too large.
-    """
+    """The content of a text file; MsmaError, with the remedy, where it cannot be read or is too large."""
     try:
         if path.stat().st_size > max_bytes:
             raise MsmaError(f"{path}: larger than {max_bytes // 1024**2} MiB; {remedy}")
@@ -104,9 +93,7 @@ def read_text(path: Path, remedy: str, max_bytes: int) -> str:
 
 
 def json_of(text: str, where: str, remedy: str) -> Any:
-    """Raises:
-    MsmaError: it is not JSON.
-    """
+    """The values in a JSON text; MsmaError, with the remedy, where it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

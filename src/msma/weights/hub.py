@@ -16,7 +16,7 @@ from typing import Any
 from msma.config import first_line
 from msma.types import MsmaError
 
-MOST_BYTES = {
+MAX_BYTES = {
     "config.json": 1024**2,
     "model.safetensors": 8 * 1024**3,
     "calibration.json": 1024**2,
@@ -100,7 +100,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
         return fetched_at(repository, cached(hub, repository, revision, error))
     check_files(repository, {file.rfilename: file.size for file in about.siblings or ()})
     try:
-        folder = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=list(MOST_BYTES)))
+        folder = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=list(MAX_BYTES)))
     except Exception as error:
         raise MsmaError(refusal(hub, repository, revision, error)) from error
     if folder.name != about.sha:
@@ -109,7 +109,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
 
 
 def push(repository: str, folder: Path, *, private: bool = False) -> str:
-    """Put the files of a model, all of MOST_BYTES, into a repository in one commit; returns the commit's address.
+    """Put the files of a model, all of MAX_BYTES, into a repository in one commit; returns the commit's address.
 
     Where there is no such repository, it is made.
 
@@ -118,7 +118,7 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
             or the repository is there and public although it is to be private.
     """
     named_repository(repository)
-    if missing := [name for name in MOST_BYTES if not (folder / name).is_file()]:
+    if missing := [name for name in MAX_BYTES if not (folder / name).is_file()]:
         raise MsmaError(f"{folder}: lacks {', '.join(missing)}; share the weights as a whole, with `msma share`")
     hub = library()
     talk = api(hub)
@@ -129,7 +129,7 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
         raise MsmaError(refusal(hub, repository, None, error)) from error
     if public:
         raise MsmaError(f"{repository}: is there already, and public; make it private on its page or take another name")
-    additions = [hub.CommitOperationAdd(name, str(folder / name)) for name in MOST_BYTES]
+    additions = [hub.CommitOperationAdd(name, str(folder / name)) for name in MAX_BYTES]
     try:
         commit = talk.create_commit(repository, additions, commit_message=f"Share weights of msma {version('msma')}")
     except Exception as error:
@@ -157,7 +157,7 @@ def fetched_at(repository: str, folder: Path) -> Fetched:
 def cached(hub: ModuleType, repository: str, revision: str | None, why: Exception) -> Path:
     """The folder of what was fetched before."""
     try:
-        known = {"revision": revision, "allow_patterns": list(MOST_BYTES), "local_files_only": True}
+        known = {"revision": revision, "allow_patterns": list(MAX_BYTES), "local_files_only": True}
         return Path(hub.snapshot_download(repository, **known))
     except Exception as error:
         raise MsmaError(
@@ -177,7 +177,7 @@ def check_files(repository: str, sizes: dict[str, int | None]) -> None:
                 f" (but {others[0]}; weights are read from safetensors only, never from a pickle)" if others else ""
             )
             raise MsmaError(f"{repository}: holds no {name}{instead}; name a model that `msma share` put there")
-    for name, most in MOST_BYTES.items():
+    for name, most in MAX_BYTES.items():
         size = sizes.get(name, 0)
         if size is None or size > most:
             told = "an unknown number of" if size is None else f"{size:,}"

@@ -1,8 +1,8 @@
-"""A network that was exported to ONNX, in a folder of its own, and running it with onnxruntime. No torch here.
+"""A network that was exported to ONNX, in a folder of its own, run with onnxruntime. No torch here.
 
 The folder holds `model.onnx`, `config.json`, `export.json` (what it was made of) and, where the weights are calibrated,
 `calibration.json`. It may come from elsewhere: all of the network must be in that one file, which must be the one that
-`export.json` and the calibration speak of.
+`export.json` and the calibration are of.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from msma.weights.config import WeightsConfig, read_calibration, read_config, re
 NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
 INPUTS = tuple(field.name for field in fields(InputArrays))
 OUTPUTS = {"traits": 5, "quality": 2, "weights": 2}
-"""By name, how many numbers a clip has."""
-MOST_BYTES = 1024**3
+"""By name, numbers per clip."""
+MAX_BYTES = 1024**3
 EXTERNAL = b"location"
 """The key without which no tensor can be kept in another file (or, in onnxruntime, anywhere in memory)."""
-MOST_THREADS = 4
+MAX_THREADS = 4
 """With more, so small a network does not get faster."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -45,12 +45,12 @@ class Export(Frozen):
     onnx_sha256: Digest
     """Of the file `model.onnx`."""
     largest_difference: Annotated[float, Field(ge=0)]
-    """From the answers of torch, when it was made."""
+    """From the outputs of torch, when it was made."""
 
 
 @dataclass(frozen=True)
 class OutputArrays:
-    """The answer of an exported network for a batch, as `msma.model.tensors.ModelOutput` holds it."""
+    """The predictions of an exported network for a batch, as `msma.model.tensors.ModelOutput` holds them."""
 
     traits: Float32[np.ndarray, "b 5"]
     quality: Float32[np.ndarray, "b 2"]
@@ -73,20 +73,15 @@ class ExportedWeights:
         return self.config.name
 
     def output(self, window: InputArrays, *, return_intermediates: bool = False) -> OutputArrays:
-        """What the network gives for a batch of this window alone.
-
-        Raises:
-            MsmaError: it cannot run, gives what is no answer, or is asked for intermediates, which it does not have.
-        """
+        """The output for a batch of this window alone; MsmaError as `outputs`, and for intermediates: it has none."""
         if return_intermediates:
             raise MsmaError(f"{self.path}: an exported network has no intermediates; name the run that it was made of")
-        return self.answers({name: getattr(window, name)[None] for name in INPUTS})
+        return self.outputs({name: getattr(window, name)[None] for name in INPUTS})
 
-    def answers(self, batch: dict[str, np.ndarray]) -> OutputArrays:
-        """The same for a batch: by the names of InputArrays, arrays with a leading axis of clips.
+    def outputs(self, batch: dict[str, np.ndarray]) -> OutputArrays:
+        """The output for a batch: by the names of InputArrays, arrays with a leading axis of clips.
 
-        Raises:
-            MsmaError: it cannot run, or gives what is no answer.
+        MsmaError where the network cannot run, or what it gives is not a prediction.
         """
         read = {node.name for node in self.session.get_inputs()}
         try:
@@ -97,7 +92,7 @@ class ExportedWeights:
         for (name, width), values in zip(OUTPUTS.items(), given, strict=True):
             shares = values.dtype == np.float32 and ((values >= 0) & (values <= 1)).all()
             if values.shape != (clips, width) or not shares:
-                raise MsmaError(f"{self.path}: its {name} are no answer; export it again")
+                raise MsmaError(f"{self.path}: its {name} are not a prediction; export it again")
         return OutputArrays(*given)
 
 
@@ -115,8 +110,8 @@ def load_exported(folder: Path) -> ExportedWeights:
     config = read_config(folder / "config.json")
     if digest_of(config) != export.config_sha256:
         raise MsmaError(f"{folder / 'config.json'}: is not what the network was exported with; {remedy}")
-    if path.stat().st_size > MOST_BYTES:
-        raise MsmaError(f"{path}: larger than {MOST_BYTES / 1024**3:g} GiB; {remedy}")
+    if path.stat().st_size > MAX_BYTES:
+        raise MsmaError(f"{path}: larger than {MAX_BYTES / 1024**3:g} GiB; {remedy}")
     network = path.read_bytes()
     if hashlib.sha256(network).hexdigest() != export.onnx_sha256:
         raise MsmaError(f"{path}: is not the network that {EXPORT_FILE} is of; {remedy}")
@@ -134,8 +129,7 @@ def digest_of(config: WeightsConfig) -> str:
 def open_session(network: bytes, path: Path, remedy: str) -> Any:
     """An onnxruntime.InferenceSession on the CPU, with the inputs and outputs of our networks.
 
-    Raises:
-        MsmaError: onnxruntime is missing or cannot read the network, or it is another kind of network.
+    MsmaError where onnxruntime is missing or cannot read the network, or it is another kind of network.
     """
     try:
         import onnxruntime
@@ -157,6 +151,6 @@ def open_session(network: bytes, path: Path, remedy: str) -> Any:
 
 
 def session_threads() -> int:
-    """OMP_NUM_THREADS, as for torch; else one a core, up to MOST_THREADS."""
+    """OMP_NUM_THREADS, as for torch; else one per core, up to MAX_THREADS."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) else min(MOST_THREADS, os.cpu_count() or 1)
+    return int(wanted) if wanted.isdecimal() and int(wanted) else min(MAX_THREADS, os.cpu_count() or 1)

