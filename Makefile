@@ -9,7 +9,7 @@ DEMO_CLIPS := 720
 NETWORKS := $(DEMO)/networks
 FULL := $(NETWORKS)/full/seed_0
 
-.PHONY: setup demo test test-all check docs
+.PHONY: setup demo test test-all check docs notebooks
 
 setup: .venv/installed
 
@@ -57,3 +57,7 @@ docs: setup
 	sed -i '/^\*\*Commands\*\*:$$/,/^#/{/^#/!d}' docs/commands.md
 	bash -o pipefail -c '$(BIN)/zensical build --clean --strict 2>&1 | tee .venv/docs.log'
 	! grep -E '^[a-z_]+: ' .venv/docs.log
+
+# Run the notebooks and store what they show; a test runs them too.
+notebooks: setup
+	$(BIN)/python tests/test_notebooks.py

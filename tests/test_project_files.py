@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import msma
+from msma.evaluation.results import SCHEMAS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -54,6 +55,11 @@ def test_an_issue_template_asks_for_something(path):
     template = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert {"name", "description", "body"} <= set(template)
     assert any(part.get("validations", {}).get("required") for part in template["body"])
+
+
+def test_the_page_of_result_files_lists_every_schema():
+    page = (ROOT / "docs" / "schemas.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| `(.+?)` \|", page) == list(SCHEMAS)
 
 
 def test_the_package_says_that_it_is_typed():

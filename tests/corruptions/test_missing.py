@@ -29,6 +29,12 @@ def white(pictures: int, seconds: float) -> Clip:
     return clip_from_arrays(frames, np.full(round(seconds * SAMPLE_RATE), 0.1, np.float32), fps=pictures / seconds)
 
 
+@pytest.mark.parametrize(("name", "reason"), [("no_audio", "no audio track"), ("no_visual", "no video track")])
+def test_a_stream_that_is_taken_away_is_reported_as_in_a_file_without_it(name, reason):
+    once = corrupt(white(8, 2.0), CORRUPTIONS[name], 5)
+    assert once.reasons == corrupt(once, CORRUPTIONS[name], 5).reasons == (reason,)
+
+
 @pytest.mark.parametrize(
     ("name", "left"),
     [

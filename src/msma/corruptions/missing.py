@@ -19,12 +19,18 @@ HEAD_WIDTHS, HEAD_ABOVE, HEAD_BELOW = 2.0, 0.6, 0.4
 
 def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """No audio track."""
-    return replace(clip, waveform=clip.waveform[:0])
+    return replace(clip, waveform=clip.waveform[:0], reasons=with_reason(clip, "no audio track"))
 
 
 def no_visual(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """No video track."""
-    return replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])
+    reasons = with_reason(clip, "no video track")
+    return replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0], reasons=reasons)
+
+
+def with_reason(clip: Clip, reason: str) -> tuple[str, ...]:
+    """The reasons of the clip, and one more as the reader of a file gives it."""
+    return tuple(dict.fromkeys((*clip.reasons, reason)))
 
 
 def silent_audio(waveform: Waveform, rng: np.random.Generator, share: float) -> Waveform:
