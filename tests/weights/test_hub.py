@@ -281,7 +281,7 @@ FIRST = "head.layers.1.weight"
         ),
         (
             lambda good: changed_json(good, "config.json", lambda c: c["clip"].update(window_s=float("nan"))),
-            "read as JSON",
+            "window_s",
         ),
         (lambda good: changed_json(good, "calibration.json", lambda c: c.update(more=1)), "more"),
         (lambda good: changed_json(good, "calibration.json", lambda c: c.pop("about")), "about"),
