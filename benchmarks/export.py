@@ -63,7 +63,7 @@ def main() -> None:
         first = models["torch"]
         (raw,) = raw_windows(clip, first.clip, Limits(), first.detector)
         window = prepare(raw, first.clip)
-        read = {name: partial(model.read, window) for name, model in models.items()}
+        read = {name: partial(model.read, [window]) for name, model in models.items()}
         told(f"network, one window of {SECONDS} s", in_turn(read))
         told("file to scores", in_turn({name: partial(model.predict, clip) for name, model in models.items()}))
         command = [sys.executable, "-c", "from msma.cli import main; main()", "predict", str(clip), "--runtime"]

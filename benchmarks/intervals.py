@@ -25,13 +25,11 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     from msma.corruptions.scenarios import CLEAN, six
     from msma.data.corpora.manifest import mean_target, read_manifest, targets
     from msma.evaluation.coverage import Bounds, coverage_of
-    from msma.evaluation.evaluate import bounds_of
+    from msma.evaluation.evaluate import predictions_of
     from msma.evaluation.result_file import read_result
     from msma.evaluation.robustness.cell_result import CellResult
     from msma.evaluation.robustness.suite import cell_path
     from msma.prediction.model import load
-    from msma.types import TRAITS
-    from msma.weights.calibration import bounds as interval
     from msma.weights.calibration import conformal_quantiles
 
     model, manifest = load(run), read_manifest(manifest_path)
@@ -48,16 +46,15 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
     widths, errors = [], []
     for cell in (CLEAN, *six()):
         found = read_result(cell_path(out, cell), CellResult, "run the suite again").predictions
-        predicted = np.array([[one.traits.get(trait, math.nan) for trait in TRAITS] for one in found.values()])
-        target = targets([rows[clip] for clip in found])
-        bounds = bounds_of(model, predicted, [one.quality for one in found.values()])
+        given = predictions_of(model, [rows[clip] for clip in found], found)
+        target, bounds = given.target, given.bounds
         line(cell.scenario, bounds, target)
         widths.append(bounds.high - bounds.low)
-        errors.append(np.abs(predicted - target))
+        errors.append(np.abs(given.predicted - target))
     prior, held_out = mean_target(list(manifest.split("train"))), list(manifest.split(calibrated.split))
     apart = np.abs(targets(held_out) - prior)
     half = [conformal_quantiles(column, [row.source for row in held_out], [nominal])[0] for column in apart.T]
-    low, high = (np.tile(end, (len(target), 1)) for end in interval(prior, np.array(half)))
+    low, high = (np.tile(end, (len(target), 1)) for end in (np.clip(prior - half, 0, 1), np.clip(prior + half, 0, 1)))
     line("constant", Bounds(nominal, low, high, ["both"] * len(target)), target)
     place = math.ceil((calibrated.clips + 1) * nominal)
     clips = len(target)

@@ -52,7 +52,7 @@ def test_training_validates_on_the_labelled_traits(trained):
 def test_a_prediction_has_the_labelled_traits_only(trained):
     run, manifest, _, cache = trained
     (window,) = cached_windows(cache.entries[manifest.rows[0].clip])
-    assert tuple(load(run).read(prepare(window, load(run).clip)).traits) == SOME
+    assert tuple(load(run).read([prepare(window, load(run).clip)]).traits) == SOME
 
 
 def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):
@@ -77,7 +77,7 @@ def test_on_a_corpus_that_labels_more_the_common_traits_are_scored_and_the_rest_
     evaluation = evaluate(load(run), everything, "test", cache, predictions)
     assert evaluation.metrics["ccc"].keys() == {*SOME, "mean"}
     assert any(
-        "openness, conscientiousness, agreeableness: not answered by this model and not scored" in warning
+        "openness, conscientiousness, agreeableness: not predicted by this model and not scored" in warning
         for warning in evaluation.warnings
     )
     alone = evaluate(load(run), manifest, "test", cache, predicted(run, manifest, cache))
@@ -86,7 +86,9 @@ def test_on_a_corpus_that_labels_more_the_common_traits_are_scored_and_the_rest_
 
 def test_on_a_corpus_that_labels_none_of_its_traits_the_error_is_one_line(trained):
     run, _, everything, cache = trained
-    with pytest.raises(MsmaError, match="answers extraversion, neuroticism, of which the corpus labels none") as caught:
+    with pytest.raises(
+        MsmaError, match="predicts extraversion, neuroticism, of which the corpus labels none"
+    ) as caught:
         predicted(run, only(everything, "openness"), cache)
     assert "\n" not in str(caught.value)
 

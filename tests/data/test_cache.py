@@ -102,7 +102,7 @@ def test_the_answer_for_a_kept_clip_is_that_for_its_file_within_a_hundredth(fill
     model = msma.load()
     (raw,) = cached_windows(fill(path, config=model.clip).entries[path.name])
     window = prepare(raw, model.clip)
-    kept, direct = model.read(window), model.predict(path)
+    kept, direct = model.read([window]), model.predict(path)
     assert window.face_detector == direct.face_detector != "whole frame"
     assert kept.traits == pytest.approx(direct.traits, abs=0.01)
     assert kept.traits != direct.traits

@@ -165,16 +165,16 @@ def test_where_neither_sound_nor_picture_is_there_the_model_abstains(run, corpus
     answer = load(run).predict(without(first_clip(corpus), "audio", "visual"))
     assert answer.status == "abstained"
     assert (answer.traits, answer.intervals, answer.coverage) == (None, None, None)
-    assert answer.reasons[-1] == "no answer: neither sound nor picture is good enough"
+    assert answer.reasons[-1] == "no prediction: too little usable signal in audio and visual"
     assert len(answer.windows) == 1
 
 
-def test_it_abstains_below_the_least_quality_and_answers_at_it(run, corpus):
+def test_it_abstains_below_the_min_quality_and_answers_at_it(run, corpus):
     clip = first_clip(corpus)
     best = max(load(run).predict(clip).quality.values())
-    assert load(run, least_quality=best).predict(clip).status != "abstained"
-    assert load(run, least_quality=best + 1e-6).predict(clip).status == "abstained"
-    assert load(run, least_quality=0.0).predict(without(clip, "audio", "visual")).traits is not None
+    assert load(run, min_quality=best).predict(clip).status != "abstained"
+    assert load(run, min_quality=best + 1e-6).predict(clip).status == "abstained"
+    assert load(run, min_quality=0.0).predict(without(clip, "audio", "visual")).traits is not None
 
 
 def test_an_evaluation_says_how_well_intervals_hold(run, corpus):

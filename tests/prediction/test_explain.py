@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from planted import CLIP, RECIPE, changed
-from raw import inputs_from, with_face
+from raw import inputs_from
 
 from msma.config import Limits, Recipe
 from msma.media.clip import clip_from_arrays
-from msma.media.prepare import prepare
 from msma.model.tensors import collate, inputs_of
 from msma.prediction.explain import ExplainedWindow, Explanation, attention_by_second, explain
 from msma.prediction.model import Model
@@ -127,9 +126,9 @@ def test_attention_of_each_second_is_all_of_it():
 def test_a_second_without_a_face_asks_for_nothing():
     model = model_of(WHOLE)
     clip = clip_with(np.random.default_rng(5), bright=None, loud=None)
-    window = prepare(with_face(clip, WHOLE.clip), WHOLE.clip)
-    seen = window.inputs.frame_mask & (np.arange(SECONDS * 2) // 2 != 1)
-    output = model.output(replace(window, inputs=replace(window.inputs, frame_mask=seen)), return_intermediates=True)
+    inputs = inputs_from(clip, WHOLE.clip)
+    seen = inputs.frame_mask & (np.arange(SECONDS * 2) // 2 != 1)
+    output = model.weights.output(replace(inputs, frame_mask=seen), return_intermediates=True)
     found = attention_by_second(model.weights.network, output, SECONDS)
     assert found is not None
     assert np.isnan(found["audio"]).all(axis=1).tolist() == [False, True, False, False]

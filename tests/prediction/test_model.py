@@ -77,7 +77,7 @@ def test_arrays_at_another_frame_rate_are_sampled_as_a_file_is(model, make_media
 
 
 def test_a_missing_sound_track_is_degraded_with_audio_unused(model, make_media):
-    answer = replace(model, least_quality=0.0).predict(make_media(rate=None))  # its picture is no face
+    answer = replace(model, min_quality=0.0).predict(make_media(rate=None))  # its picture is no face
     assert answer.status == "degraded"
     assert "no audio track" in answer.reasons
     assert (answer.quality["audio"], answer.used["audio"]) == (0, 0)
@@ -107,7 +107,7 @@ def test_pooling_of_windows_without_any_quality_is_by_duration():
 def test_poor_quality_makes_an_answer_degraded(model, make_media):
     path = make_media()
     quality = model.predict(path).quality["visual"]
-    strict = replace(model, least_quality=quality + 0.01)
+    strict = replace(model, min_quality=quality + 0.01)
     assert (
         f"visual is poor, or unlike what the weights learned from (quality {quality:.2f})"
         in strict.predict(path).reasons

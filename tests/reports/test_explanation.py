@@ -82,7 +82,7 @@ def test_what_is_missing_is_said(model, clip):
 
 
 def test_an_answer_that_was_not_given_is_not_shown_as_one(model, clip):
-    page = explanation_page(explain(replace(model, least_quality=1.0), clip), None)
+    page = explanation_page(explain(replace(model, min_quality=1.0), clip), None)
     assert "abstained" in page
     assert 'class="traits"' not in page
 

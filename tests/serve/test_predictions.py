@@ -54,7 +54,7 @@ def test_a_long_clip_is_compared_by_its_first_window_and_that_is_said(predictor,
 
 
 def test_a_trait_without_a_prediction_is_shown_as_none(predictor, make_media):
-    open_minded = Predictor(replace(predictor.model, least_quality=0.0), Lock())
+    open_minded = Predictor(replace(predictor.model, min_quality=0.0), Lock())
     compared = open_minded.compare(make_media(), chosen_cell("white_noise", 1, mute=False, black_out=False))
     page = views.comparison(replace(compared, corrupted=replace(compared.corrupted, traits=None, intervals=None)))
     assert page.count("→ none") == 5

@@ -214,7 +214,7 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
         with torch.inference_mode():
             features = model.weights.network.features(collate([inputs_of(window.inputs)]))
         expected = by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()]
-        assert model.read(window).traits == dict(zip(TRAITS, expected, strict=True))
+        assert model.read([window]).windows[0].traits == dict(zip(TRAITS, expected, strict=True))
 
 
 def test_what_is_validated_is_what_the_saved_weights_answer(corpus, tmp_path):

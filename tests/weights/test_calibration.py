@@ -17,7 +17,6 @@ from msma.weights.calibration import (
     CalibratedOn,
     Calibration,
     bin_of,
-    bounds,
     calibration_of,
     conformal_quantiles,
     label_quantiles,
@@ -110,7 +109,7 @@ def test_what_was_never_calibrated_has_the_whole_range():
     calibration = made()
     assert set(calibration.half_widths(quality(0.9, 0.0), 0.9).values()) == {math.inf}
     assert set(calibration.half_widths(quality(0.0, 0.0), 0.9).values()) == {math.inf}
-    assert bounds(0.4, math.inf) == (0.0, 1.0)
+    assert calibration.intervals({"openness": 0.4}, quality(0.9, 0.0), 0.9) == {"openness": [0.0, 1.0]}
 
 
 def test_a_bin_with_too_few_sources_is_as_wide_as_the_next_worse_one():

@@ -136,7 +136,7 @@ def but_device(answers: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set
 def test_the_whole_answer_to_twenty_clips_is_that_of_torch(made):
     """With its status, reasons, intervals, qualities and windows."""
     models = [
-        msma.load(made / folder, runtime=runtime, face="whole", least_quality=0.5)
+        msma.load(made / folder, runtime=runtime, face="whole", min_quality=0.5)
         for folder, runtime in ((RUN, "torch"), (EXPORT, "onnx"))
     ]
     clips = [some_clip(seed) for seed in range(1, 15)] + [some_clip(seed) for seed in (18, 20, 21, 24, 25, 27)]

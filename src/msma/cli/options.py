@@ -50,9 +50,9 @@ LimitOption = Annotated[list[str] | None, typer.Option("--limit", help="Change a
 AlphaOption = Annotated[
     float, typer.Option("--alpha", help="Share of labels that prediction intervals may miss: 0.01 to 0.5.")
 ]
-LeastQualityOption = Annotated[
+MinQualityOption = Annotated[
     float,
-    typer.Option("--least-quality", min=0.0, max=1.0, help="Abstain where audio and visual are both of lower quality."),
+    typer.Option("--min-quality", min=0.0, max=1.0, help="Abstain where audio and visual are both of lower quality."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]

@@ -11,8 +11,8 @@ from msma.cli.options import (
     AlphaOption,
     DeviceOption,
     FaceOption,
-    LeastQualityOption,
     LimitOption,
+    MinQualityOption,
     ModelOption,
     YunetOption,
     check_out,
@@ -31,7 +31,7 @@ def predict(
     yunet: YunetOption = None,
     limits: LimitOption = None,
     alpha: AlphaOption = 0.1,
-    least_quality: LeastQualityOption = 0.1,
+    min_quality: MinQualityOption = 0.1,
     device: DeviceOption = "cpu",
     media_preview: Annotated[
         bool,
@@ -67,7 +67,7 @@ def predict(
         yunet=yunet,
         limits=with_overrides(Limits, limits or ()),
         alpha=alpha,
-        least_quality=least_quality,
+        min_quality=min_quality,
         runtime=runtime,
     )
     answers = []

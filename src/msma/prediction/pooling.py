@@ -1,40 +1,157 @@
-"""From the answers for the windows of a video to the answer for the video."""
+"""From the network's output for each window of a video to the output for the video, and whether the model abstains."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from msma.types import MODALITIES, Window
+from msma.media.faces import WHOLE_FRAME
+from msma.types import MODALITIES, TRAITS, MediaInfo, PreparedWindow, Status, Window
+from msma.weights.calibration import Calibration
+
+LOWEST, HIGHEST = 1e-6, 1 - 1e-6
+"""Between these the logit of a score is taken."""
+
+
+@dataclass(frozen=True)
+class WindowOutput:
+    """The network's output for one window, by the names of traits and modalities."""
+
+    window: Window
+    weights: dict[str, float]
+    """Share of each modality in the fused summary."""
+    late_fusion: dict[str, float] | None
+    """Mean, in logits, of the two unimodal outputs: what a fusion that knows nothing of the other modality predicts.
+    None without intermediates, and for a network of one modality."""
+    face_detector: str
+    media: MediaInfo
+
+
+@dataclass(frozen=True)
+class VideoOutput:
+    """The network's output for a video, pooled over its windows, and what the model makes of it."""
+
+    windows: list[Window]
+    traits: dict[str, float]
+    """As predicted by the network, also where the model abstains."""
+    intervals: dict[str, list[float]] | None
+    """By trait, the low and the high end; None where the weights are not calibrated."""
+    quality: dict[str, float]
+    used: dict[str, float]
+    weights: dict[str, float]
+    late_fusion: dict[str, float] | None
+    status: Status
+    reasons: list[str]
+    face_detector: str
+    media: MediaInfo
+
+    @property
+    def abstained(self) -> bool:
+        """Is the signal too poor for the model to stand by these traits?"""
+        return self.status == "abstained"
+
+
+def window_output(window: PreparedWindow, output: Any, traits: Sequence[str]) -> WindowOutput:
+    """Name what the network gives for a batch of this window alone: a `ModelOutput`, or `OutputArrays`.
+
+    Args:
+        traits: those that the network was trained on; the others are left out.
+    """
+    named = output.intermediates or {}
+    alone = [named[f"{modality}_traits"][0].tolist() for modality in MODALITIES] if "audio_traits" in named else None
+
+    def by_trait(scores: list[float]) -> dict[str, float]:
+        scored: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
+        return {trait: scored[trait] for trait in traits}
+
+    return WindowOutput(
+        window=Window(
+            start_s=round(window.start_s, 3),
+            end_s=round(window.end_s, 3),
+            traits=by_trait(output.traits[0].tolist()),
+            quality=by_modality(output.quality[0].tolist()),
+            used=window.used,
+            reasons=list(window.reasons),
+        ),
+        weights=by_modality(output.weights[0].tolist()),
+        late_fusion=None if alone is None else by_trait(mean_in_logits(np.array(alone))),
+        face_detector=window.face_detector,
+        media=window.media,
+    )
+
+
+def by_modality(shares: list[float]) -> dict[str, float]:
+    return dict(zip(MODALITIES, shares, strict=True))
+
+
+def mean_in_logits(scores: np.ndarray) -> list[float]:
+    """Mean over the first axis."""
+    inside = scores.clip(LOWEST, HIGHEST)
+    return (1 / (1 + np.exp(-np.log(inside / (1 - inside)).mean(axis=0)))).tolist()
+
+
+def pool(
+    outputs: Sequence[WindowOutput], calibration: Calibration | None, coverage: float, min_quality: float
+) -> VideoOutput:
+    """Pool the windows of a video, of which there must be one at least.
+
+    Traits are means weighted by duration and by the better quality of the two modalities, the rest by duration.
+
+    Args:
+        coverage: of the prediction intervals.
+        min_quality: the model abstains where no modality has a predicted quality as high as this.
+    """
+    windows = [output.window for output in outputs]
+    seconds = durations(windows)
+    traits, quality = pooled_traits(windows), pooled([window.quality for window in windows], seconds)
+    late = [output.late_fusion for output in outputs if output.late_fusion is not None]
+    abstained = max(quality.values()) < min_quality
+    reasons = pooled_reasons(windows) + [
+        f"{modality} is poor, or unlike what the weights learned from (quality {share:.2f})"
+        for modality, share in quality.items()
+        if 0 < share < min_quality
+    ]
+    if abstained:
+        reasons.append("no prediction: too little usable signal in audio and visual")
+    detectors = [output.face_detector for output in outputs]
+    return VideoOutput(
+        windows=windows,
+        traits=traits,
+        intervals=None if calibration is None else calibration.intervals(traits, quality, coverage),
+        quality=quality,
+        used=pooled([window.used for window in windows], seconds),
+        weights=pooled([output.weights for output in outputs], seconds),
+        late_fusion=pooled(late, seconds) if late else None,
+        status="abstained" if abstained else "degraded" if reasons else "ok",
+        reasons=reasons,
+        face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
+        media=outputs[-1].media,
+    )
 
 
 def durations(windows: Sequence[Window]) -> np.ndarray:
-    """Seconds of each window; a single picture counts as a moment."""
+    """Seconds of each window; a single frame counts as a moment."""
     return np.array([max(window.end_s - window.start_s, 1e-3) for window in windows])
 
 
-def pooled(values: dict[str, list[float]], weights: np.ndarray) -> dict[str, float]:
-    return {name: float(np.average(column, weights=weights)) for name, column in values.items()}
+def pooled(values: Sequence[dict[str, float]], weights: np.ndarray) -> dict[str, float]:
+    """Weighted mean of each name over windows."""
+    return {name: float(np.average([one[name] for one in values], weights=weights)) for name in values[0]}
 
 
 def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
     """Mean over windows weighted by duration and by the better quality of the two; by duration where all is lost."""
     weights = durations(windows) * np.array([max(window.quality.values()) for window in windows])
-    if not weights.any():
-        weights = durations(windows)
-    return pooled({trait: [w.traits[trait] for w in windows] for trait in windows[0].traits}, weights)
-
-
-def pooled_quality(windows: Sequence[Window]) -> dict[str, float]:
-    """Mean over windows weighted by duration, by modality."""
-    return pooled({m: [w.quality[m] for w in windows] for m in MODALITIES}, durations(windows))
+    return pooled([window.traits for window in windows], weights if weights.any() else durations(windows))
 
 
 def pooled_reasons(windows: Sequence[Window]) -> list[str]:
-    """Every reason once. Where only its numbers change from window to window, the last one is told."""
+    """Every reason once. Where only its numbers change from window to window, the last one is reported."""
     last: dict[str, str] = {}
     times: Counter[str] = Counter()
     for window in windows:

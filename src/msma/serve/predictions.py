@@ -66,7 +66,8 @@ class Predictor:
             before = RawWindow(clip, track_face(clip, model.clip, model.detector))
             after = corrupt_window(before, cell, model.clip, model.detector)
             clean, corrupted = (
-                model.answer(clip.name, [prepare(window, model.clip)], media_preview=True) for window in (before, after)
+                model.predict_windows(clip.name, [prepare(window, model.clip)], media_preview=True)
+                for window in (before, after)
             )
         return Comparison(cell, clip, clean, corrupted, after.clip.waveform)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -92,6 +92,17 @@ class Calibration(Frozen):
         widths = self.bins[available][bin_of(mean)].half_widths
         return {trait: math.inf if (width := by_level[level]) is None else width for trait, by_level in widths.items()}
 
+    def intervals(
+        self, traits: Mapping[str, float], quality: Mapping[str, float], coverage: float
+    ) -> dict[str, list[float]]:
+        """By trait, the low and the high end, within [0, 1]; the whole range where too little is known.
+
+        Raises:
+            MsmaError: see `half_widths`.
+        """
+        widths = dict.fromkeys(traits, math.inf) | self.half_widths(quality, coverage)
+        return {t: [max(score - widths[t], 0.0), min(score + widths[t], 1.0)] for t, score in traits.items()}
+
 
 def level_of(coverage: float) -> int:
     """The place of a coverage among COVERAGES.
@@ -118,11 +129,6 @@ def used_quality(quality: Mapping[str, float]) -> tuple[Availability | None, flo
 
 def bin_of(quality: float) -> int:
     return sum(quality >= edge for edge in QUALITY_EDGES)
-
-
-def bounds(score: Any, half_width: Any) -> tuple[Any, Any]:
-    """The ends of intervals, within [0, 1]: of a score, or of an array of them."""
-    return np.clip(score - half_width, 0.0, 1.0), np.clip(score + half_width, 0.0, 1.0)
 
 
 def conformal_quantiles(

@@ -55,6 +55,7 @@ class OutputArrays:
     traits: Float32[np.ndarray, "b 5"]
     quality: Float32[np.ndarray, "b 2"]
     weights: Float32[np.ndarray, "b 2"]
+    intermediates: None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.robustness import cells as cells_module
 from msma.evaluation.robustness import suite as suite_module
 from msma.evaluation.robustness.cell_result import levelled
-from msma.evaluation.robustness.cells import clip_answer, donor_for, loaded
+from msma.evaluation.robustness.cells import donor_for, loaded, predict_clip
 from msma.evaluation.robustness.checks import Check
 from msma.evaluation.robustness.suite import run_suite
 from msma.evaluation.robustness.summary import summarize
@@ -294,9 +294,9 @@ def test_a_clip_that_failed_is_asked_again(planted, tmp_path, monkeypatch, where
     def answer(model, row, job):
         if broken and row.clip == lost and job.cell.scenario == where:
             raise MsmaError("a disk that was away")
-        return clip_answer(model, row, job)
+        return predict_clip(model, row, job)
 
-    monkeypatch.setattr(cells_module, "clip_answer", answer)
+    monkeypatch.setattr(cells_module, "predict_clip", answer)
     cells = [*alone("no_audio"), *NOISE[:1]]
     run(planted, tmp_path / "out", cells)
     broken = False

@@ -6,14 +6,12 @@ The way is that of prediction: corrupt, find the face in what is left, prepare, 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from msma.corruptions.corruption import AUDIO
@@ -23,7 +21,7 @@ from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.evaluation.baselines import Baselines
 from msma.evaluation.comparison import compare
-from msma.evaluation.evaluate import answered_targets
+from msma.evaluation.evaluate import predictions_of, trait_array
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.cell_result import CellResult, ClipPrediction, FromClean, NotRun, levelled
@@ -33,14 +31,10 @@ from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepare
 from msma.metrics import Metrics, all_metrics, draw_sources, labelled_traits
-from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, load
-from msma.prediction.pooling import durations, pooled, pooled_traits
-from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Window
+from msma.prediction.pooling import durations, pooled
+from msma.types import MODALITIES, Clip, MsmaError, PreparedWindow
 from msma.weights.checkpoint import weights_sha256
-
-NEVER, ALWAYS = 1e-6, 1 - 1e-6
-"""Between these the logit of a score is taken."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ def run_cell(job: CellJob) -> CellResult | NotRun:
     failed: dict[str, str] = {}
     for row in job.rows:
         try:
-            predictions[row.clip] = clip_answer(model, row, job)
+            predictions[row.clip] = predict_clip(model, row, job)
         except Exception as error:  # noqa: BLE001  neither a bad clip nor a defect of ours must lose the other clips
             failed[row.clip] = why_failed(row.path, error)
     if not predictions:
@@ -104,8 +98,8 @@ def cell_result(
     return CellResult(
         **dict(scores),
         cell=levelled(job.cell),
-        late_fusion=late_scores(model, rows, predictions, base.constant),
-        from_clean=None if job.clean is None else from_clean(model, rows, given, job.clean, base.constant),
+        late_fusion=late_scores(given, predictions, base.constant),
+        from_clean=None if job.clean is None else from_clean(given, job.clean, base.constant),
         quality=mean_by_modality("quality"),
         weights=mean_by_modality("weights"),
         used=mean_by_modality("used"),
@@ -129,54 +123,35 @@ def loaded(folder: Path | None, device: str, sha256: str) -> Model:
     return model
 
 
-def clip_answer(model: Model, row: Row, job: CellJob) -> ClipPrediction:
+def predict_clip(model: Model, row: Row, job: CellJob) -> ClipPrediction:
     """The prediction for one clip with the corruptions of the cell.
 
     Raises:
         MsmaError: its entry in the cache is damaged, or it cannot be prepared.
     """
     donor = donor_for(row, job.rows, job.entries) if needs_donor(job.cell) else None
-    windows: list[Window] = []
-    alone: list[list[float]] = []
-    weights: list[list[float]] = []
     changed: list[dict[str, float]] = []
     had_face = has_face = False
-    for clean in cached_windows(job.entries[row.clip], name=row.clip):
-        corrupted = corrupt_window(clean, job.cell, model.clip, model.detector, donor)
-        window = prepare(corrupted, model.clip)
-        output = model.output(window, return_intermediates=True)
-        windows.append(model.told(window, output))
-        weights.append(output.weights[0].tolist())
-        alone += late_fusion(output)
-        changed.append(distortion(clean.clip, corrupted.clip, model.clip))
-        had_face |= clean.face.detector != WHOLE_FRAME
-        has_face |= corrupted.face.detector != WHOLE_FRAME
-    seconds = durations(windows)
 
-    def over_windows(shares: Sequence[dict[str, float]]) -> dict[str, float]:
-        return pooled({modality: [share[modality] for share in shares] for modality in MODALITIES}, seconds)
+    def corrupted() -> Iterator[PreparedWindow]:
+        nonlocal had_face, has_face
+        for clean in cached_windows(job.entries[row.clip], name=row.clip):
+            window = corrupt_window(clean, job.cell, model.clip, model.detector, donor)
+            changed.append(distortion(clean.clip, window.clip, model.clip))
+            had_face |= clean.face.detector != WHOLE_FRAME
+            has_face |= window.face.detector != WHOLE_FRAME
+            yield prepare(window, model.clip)
 
-    means = np.average(np.array(alone), axis=0, weights=seconds).tolist() if alone else []
-    static: dict[str, float] = dict(zip(TRAITS, means, strict=True)) if alone else {}
+    video = model.read(corrupted(), return_intermediates=True)
     return ClipPrediction(
-        traits=pooled_traits(windows),
-        late_fusion={trait: static[trait] for trait in model.weights.config.traits} if alone else None,
-        quality=over_windows([window.quality for window in windows]),
-        weights=over_windows([dict(zip(MODALITIES, pair, strict=True)) for pair in weights]),
-        used=over_windows([window.used for window in windows]),
-        distortion=over_windows(changed),
+        traits=video.traits,
+        late_fusion=video.late_fusion,
+        quality=video.quality,
+        weights=video.weights,
+        used=video.used,
+        distortion=pooled(changed, durations(video.windows)),
         face_lost=had_face and not has_face,
     )
-
-
-def late_fusion(output: ModelOutput) -> list[list[float]]:
-    """What a fusion that knows nothing of the other modality answers: the mean, in logits, of the answers from sound
-    and from picture alone. Empty for a network of one modality."""
-    named_outputs = output.intermediates or {}
-    if "audio_traits" not in named_outputs:
-        return []
-    alone = torch.stack([named_outputs[f"{modality}_traits"][0] for modality in MODALITIES]).double()
-    return [torch.logit(alone.clamp(NEVER, ALWAYS)).mean(dim=0).sigmoid().tolist()]
 
 
 def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
@@ -195,38 +170,23 @@ def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
     raise MsmaError("it takes a clip of another source with sound, and there is none; leave it out of the suite")
 
 
-def predictions_of(
-    model: Model, rows: Sequence[Row], predictions: dict[str, ClipPrediction], *, late: bool = False
-) -> Predictions:
-    """The predictions for `rows`, or with `late` those of the static late fusion, beside the labels."""
-    traits = [(predictions[row.clip].late_fusion or {}) if late else predictions[row.clip].traits for row in rows]
-    predicted = [[of_clip.get(trait, math.nan) for trait in TRAITS] for of_clip in traits]
-    clips, sources = [row.clip for row in rows], [row.source for row in rows]
-    return Predictions(clips, sources, np.array(predicted), answered_targets(model, list(rows)))
-
-
 def late_scores(
-    model: Model, rows: Sequence[Row], predictions: dict[str, ClipPrediction], constant: Float[np.ndarray, "clips 5"]
+    given: Predictions, predictions: dict[str, ClipPrediction], constant: Float[np.ndarray, "clips 5"]
 ) -> Metrics | None:
-    """The metrics of the static late fusion; None for a network of one modality."""
-    if any(predictions[row.clip].late_fusion is None for row in rows):
-        return None
-    given = predictions_of(model, rows, predictions, late=True)
-    return all_metrics(given.predicted, given.target, constant)
+    """The metrics of the static late fusion on the same clips; None for a network of one modality."""
+    late = [predictions[clip].late_fusion for clip in given.clips]
+    known = [traits for traits in late if traits is not None]
+    return all_metrics(trait_array(known), given.target, constant) if len(known) == len(late) else None
 
 
 def from_clean(
-    model: Model,
-    rows: Sequence[Row],
-    given: Predictions,
-    clean: dict[str, ClipPrediction],
-    constant: Float[np.ndarray, "clips 5"],
+    given: Predictions, clean: dict[str, ClipPrediction], constant: Float[np.ndarray, "clips 5"]
 ) -> FromClean:
-    before = predictions_of(model, rows, clean)
+    before = replace(given, predicted=trait_array([clean[clip].traits for clip in given.clips]))
     return FromClean(
         **dict(compare(given, before, constant)),
         clean=all_metrics(before.predicted, before.target, constant),
-        clean_late_fusion=late_scores(model, rows, clean, constant),
+        clean_late_fusion=late_scores(given, clean, constant),
     )
 
 

@@ -15,10 +15,10 @@ from msma.data.identity import claim, corpus_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
 from msma.evaluation.coverage import Coverage, coverage_of
-from msma.evaluation.evaluate import answered_targets, bounds_of
+from msma.evaluation.evaluate import predictions_of, targets_for
 from msma.evaluation.result_file import read_result
 from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResult, levelled
-from msma.evaluation.robustness.cells import CellJob, predictions_of, run_cell
+from msma.evaluation.robustness.cells import CellJob, run_cell
 from msma.evaluation.robustness.slices import slice_suite
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
 from msma.prediction.model import Model
@@ -61,13 +61,13 @@ def run_suite(
         entries: by clip, where it is in the clip cache.
 
     Raises:
-        MsmaError: `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model answers
+        MsmaError: `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model predicts
             none of the traits that are labelled.
     """
     rows = tuple(row for row in rows_of_split(manifest, split) if row.clip in entries)
     if not rows:
         raise MsmaError("no clip of this split can be read; see the table above")
-    answered_targets(model, rows)  # says so at once where there are none
+    targets_for(model, rows)  # says so at once where there are none
     sha256, own = weights_sha256(model.weights), {row.clip: entries[row.clip] for row in rows}
     about = {
         "format": FORMAT,
@@ -131,10 +131,8 @@ def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellRe
     found = {}
     for result in results:
         predicted = predictions_of(model, [row for row in rows if row.clip in result.predictions], result.predictions)
-        quality = [result.predictions[clip].quality for clip in predicted.clips]
-        bounds = bounds_of(model, predicted.predicted, quality)
-        if bounds is not None:
-            found[result.cell.name] = coverage_of(bounds, predicted.target)
+        if predicted.bounds is not None:
+            found[result.cell.name] = coverage_of(predicted.bounds, predicted.target)
     return found
 
 

@@ -109,8 +109,8 @@ def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed
 
 
 def look(model: Model, window: RawWindow) -> Seen:
-    prepared = prepare(window, model.clip)
-    return Seen(prepared.inputs, model.output(prepared, return_intermediates=True))
+    inputs = prepare(window, model.clip).inputs
+    return Seen(inputs, model.weights.output(inputs, return_intermediates=True))
 
 
 def look_under(model: Model, window: RawWindow, cell: Cell) -> Seen:

@@ -15,8 +15,8 @@ from msma.config import Recipe
 from msma.corruptions.scenarios import six
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.processes import each_done
+from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
-from msma.evaluation.robustness.cells import predictions_of
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
