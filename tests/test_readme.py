@@ -14,9 +14,10 @@ from msma.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+WRITTEN_BY_MAKE_DOCS = "commands.md"
 FILES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
-    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "commands.md"),  # `make docs` writes it
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != WRITTEN_BY_MAKE_DOCS),
     *sorted((ROOT / "recipes").rglob("*.yaml")),
 ]
 
@@ -29,8 +30,8 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-def test_the_readme_is_under_200_lines():
-    assert len(README.splitlines()) < 200
+def test_the_readme_is_under_150_lines():
+    assert len(README.splitlines()) < 150
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -80,7 +81,7 @@ def test_every_number_is_filled_in(path):
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(path):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+        assert target == WRITTEN_BY_MAKE_DOCS or (path.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -135,8 +136,9 @@ def some(name: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def stdout() -> Console:
-    """As wide as the terminal, or PIPED_WIDTH. File names are not markup."""
-    return Console(markup=False, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else PIPED_WIDTH)
+    """As wide as the terminal or as COLUMNS asks, else PIPED_WIDTH. File names are not markup."""
+    told = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    return Console(markup=False, highlight=False, width=None if told else PIPED_WIDTH)
 
 
 def stderr() -> Console:
