@@ -5,7 +5,6 @@ BIN := .venv/bin
 DEMO := demo
 CORPUS := $(DEMO)/corpus
 MANIFEST := $(CORPUS)/manifest.csv
-DEMO_CLIPS := 720
 NETWORKS := $(DEMO)/networks
 FULL := $(NETWORKS)/full/seed_0
 
@@ -22,20 +21,26 @@ setup: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,check,docs]"
 	touch $@
 
+# First a prediction by the bundled weights, then networks with and without the modal enhancement, side by side with one
+# thread each. What the commands print is kept in files beside the page that all ends with.
 demo: .venv/base
-	rm -rf $(DEMO)
-	$(BIN)/msma synth $(CORPUS) --clips $(DEMO_CLIPS) --seed 1
-	$(BIN)/msma prepare chalearn $(CORPUS) --out $(MANIFEST)
-	# Two networks side by side, one thread each: with the modal enhancement strategy, and without it.
-	$(BIN)/msma ablate recipes/demo.yaml --manifest $(MANIFEST) --out $(NETWORKS) --seeds 1 \
+	@rm -rf $(DEMO)
+	@echo "1. Predict a rendered clip with the bundled weights"
+	@$(BIN)/msma synth $(DEMO)/first --clips 6 --seed 7
+	@$(BIN)/msma predict $(DEMO)/first/test
+	@echo "2. Render a corpus, and train on it with and without the modal enhancement"
+	@$(BIN)/msma synth $(CORPUS) --clips 480 --seconds 3 --seed 1
+	@$(BIN)/msma prepare chalearn $(CORPUS) --out $(MANIFEST)
+	@$(BIN)/msma ablate recipes/demo.yaml --manifest $(MANIFEST) --out $(NETWORKS) --seeds 1 \
 	  --only no_modal_enhancement > $(DEMO)/networks.txt
-	$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 80
-	$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST)
-	$(BIN)/msma predict "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" --model $(FULL)
-	@cat $(DEMO)/networks.txt
-	@echo
-	@echo "The corpus is in $(CORPUS), the networks are in $(NETWORKS), each with its learning curve in metrics.jsonl and"
-	@echo "its answers in six/. They come from rendered people. \"full\" is the recipe with the whole strategy."
+	@echo "3. Evaluate the network with it, fit its prediction intervals, and explain a prediction of it"
+	@$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 60
+	@$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST) > $(DEMO)/evaluation.txt
+	@$(BIN)/msma report $(NETWORKS) --manifest $(MANIFEST) --explain "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" \
+	  --out $(DEMO)/index.html
+	@sed -n 1,20p $(DEMO)/networks.txt
+	@echo "Rendered people, not people. Open $(DEMO)/index.html: the corpus, learning curves, six scenarios with and without"
+	@echo "the modal enhancement, and a prediction explained."
 	@echo "Now with a video of your own:  $(BIN)/msma predict your_video.mp4"
 
 # worksteal: tests of one module stay together and share its fixtures.
