@@ -73,10 +73,8 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
 
 def score(prediction: Prediction, trait: str) -> str:
     """The score of a trait, and below it the interval where there is one."""
-    scored = number((prediction.traits or {}).get(trait), 2)
-    if trait not in (prediction.intervals or {}):
-        return scored
-    return f"{scored}\n{'-'.join(f'{end:.2f}'.removeprefix('0') for end in prediction.intervals[trait])}"
+    scored, ends = number((prediction.traits or {}).get(trait), 2), (prediction.intervals or {}).get(trait)
+    return scored if ends is None else f"{scored}\n{'-'.join(f'{end:.2f}'.removeprefix('0') for end in ends)}"
 
 
 def audio_visual(share: Mapping[str, float]) -> str:
