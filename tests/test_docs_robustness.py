@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.cli.corruptions import markdown
+from msma.cli.corruptions import markdown, table_of
 from msma.corruptions import visual
 from msma.corruptions.corruption import SEVERITIES, VISUAL, Corruption, corrupt, row
 from msma.corruptions.scenarios import SIX, read_suite
@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_table_of_corruptions_is_that_of_the_code():
-    assert table_after("The corruptions") == markdown(list(CORRUPTIONS.values())), (
+    assert table_after("The corruptions") == markdown(table_of(list(CORRUPTIONS.values()))), (
         "the table of docs/robustness.md is not that of the code; put in its place what this command writes: "
         "msma corruptions --format markdown"
     )

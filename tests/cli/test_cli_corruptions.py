@@ -74,7 +74,7 @@ def test_the_page_is_of_the_first_seconds_of_the_clip_that_is_named(run, make_me
     "wrong",
     [
         ("--preview", "x.html", "--severity", "0,3"),
-        ("--preview", "x.html", "--severity", "1-3"),
+        ("--preview", "x.html", "--severity", "3-1"),
         ("--preview", "x.html", "--format", "json"),
         ("--preview", "x.html", "--clip", "a.mp4", "--clip", "b.mp4", "--clip", "c.mp4"),
         ("--severity", "3"),

@@ -12,7 +12,7 @@ from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
 from msma.cli import app, options
-from msma.cli.robustness import severities_in
+from msma.cli.options import severities_in
 from msma.data import cache
 from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import write_manifest
@@ -143,10 +143,11 @@ def test_a_severity_that_is_none_is_refused(run, tmp_path, text):
     assert run(tmp_path, "--severity", text).exit_code == 2
 
 
-def test_severities_are_one_or_a_range():
+def test_severities_are_one_or_a_range_or_some():
     assert severities_in("3") == (3,)
     assert severities_in("2-4") == (2, 3, 4)
     assert severities_in("5-5") == (5,)
+    assert severities_in("5, 1,2-3") == (1, 2, 3, 5)
 
 
 @pytest.mark.parametrize("more", [("--suite", "seven"), ("--format", "xml")])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from msma.cli.options import check_out, names_in
-from msma.cli.show.tables import tell
+from msma.cli.options import check_out, names_in, severities_in
+from msma.cli.show.tables import show_table, tell
+from msma.reports.table import Row, Table
 
 if TYPE_CHECKING:
     from msma.corruptions.corruption import Corruption
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN_S = 4.0
 """Of a clip, from its beginning."""
-COLUMNS = ("name", "family", "in training", "parameter", "1", "2", "3", "4", "5", "about")
 
 
 def corruptions(
@@ -48,7 +48,7 @@ def corruptions(
     if preview is not None:
         if format != "table":
             raise typer.BadParameter("--format is for the list; a page is always HTML")
-        show_page(preview, rows, severities_of(severity or "1,3,5"), clip or [])
+        show_page(preview, rows, severities_in(severity or "1,3,5"), clip or [])
         return
     if severity is not None or clip:
         raise typer.BadParameter("--severity and --clip are for the page; name it with --preview")
@@ -57,24 +57,9 @@ def corruptions(
 
         show_json({"corruptions": [described(row) for row in rows]})
     elif format == "markdown":
-        typer.echo(markdown(rows), nl=False)
+        typer.echo(markdown(table_of(rows)), nl=False)
     else:
-        show_table(rows)
-
-
-def severities_of(text: str) -> tuple[int, ...]:
-    """`1,3,5`, in rising order.
-
-    Raises:
-        typer.BadParameter: not numbers from 1 to 5.
-    """
-    from msma.corruptions.corruption import SEVERITIES
-
-    known = {str(severity): severity for severity in SEVERITIES}
-    named = [severity.strip() for severity in text.split(",")]
-    if not known.keys() >= set(named):
-        raise typer.BadParameter(f"--severity is some of 1 to 5, such as 1,3,5, not {text!r}")
-    return tuple(severity for name, severity in known.items() if name in named)
+        show_table(table_of(rows))
 
 
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
@@ -116,30 +101,24 @@ def clips(paths: Sequence[Path]) -> tuple[Clip, Clip]:
     return found[0], found[1]
 
 
-def cells(row: Corruption) -> list[str]:
-    """The values of COLUMNS. What is all or nothing has one level, of severity 5."""
+def table_of(rows: Sequence[Corruption]) -> Table:
+    """A row for each corruption. What is all or nothing has one level, of severity 5."""
     from msma.corruptions.corruption import SEVERITIES
     from msma.corruptions.table import HELD_OUT
 
-    levels = [f"{row.level(severity):g}" if severity in row.severities else "" for severity in SEVERITIES]
-    return [row.name, row.family, "held out" if row.family in HELD_OUT else "seen", row.parameter, *levels, row.about]
-
-
-def show_table(rows: Sequence[Corruption]) -> None:
-    from rich.table import Table
-
-    from msma.cli.show.tables import stdout
-
-    table = Table(*COLUMNS)
+    cells = []
     for row in rows:
-        table.add_row(*cells(row))
-    stdout().print(table)
+        levels = [f"{row.level(severity):g}" if severity in row.severities else "" for severity in SEVERITIES]
+        seen = "held out" if row.family in HELD_OUT else "seen"
+        cells.append(Row([row.name, row.family, seen, row.parameter, *levels, row.about]))
+    heads = ["name", "family", "in training", "parameter", *map(str, SEVERITIES), "about"]
+    return Table("", heads, cells, prose=[1, 2, 3, len(heads) - 1])
 
 
-def markdown(rows: Sequence[Corruption]) -> str:
+def markdown(table: Table) -> str:
     """The table of docs/robustness.md."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *([f"`{name}`", *rest] for name, *rest in map(cells, rows))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    rows = [[f"`{row.cells[0]}`", *row.cells[1:]] for row in table.rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (table.heads, ["---"] * len(table.heads), *rows))
 
 
 def described(row: Corruption) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,6 +109,18 @@ def check_out(out: Path | None, *inputs: str | Path, folder: bool = False, optio
 def names_in(text: str | None) -> list[str] | None:
     """`gender,age_group` -> names; None where nothing is given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def severities_in(text: str) -> tuple[int, ...]:
+    """`3`, `1-5` or `1,3,5` -> severities in rising order."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        known = re.fullmatch(r"[1-5](-[1-5])?", part.strip()) and range(int(first), int(last or first) + 1)
+        if not known:
+            raise typer.BadParameter(f"--severity is one of 1 to 5, a range such as 1-5, or 1,3,5, not {text!r}")
+        found.update(known)
+    return tuple(sorted(found))
 
 
 def at_once(device: str | None, workers: int | None) -> int:

@@ -19,6 +19,7 @@ from msma.cli.options import (
     cached_clips,
     check_out,
     names_in,
+    severities_in,
 )
 from msma.cli.show.tables import tell
 
@@ -35,7 +36,8 @@ def robustness(
     model: ModelOption = None,
     split: Annotated[str, typer.Option("--split", help="train, val, test or all.")] = "test",
     severity: Annotated[
-        str | None, typer.Option("--severity", help="One (3) or a range (1-5); default: 3 for six, else 1-5.")
+        str | None,
+        typer.Option("--severity", help="3, 1-5 or 1,3,5; default: 3 for six, else 1-5."),
     ] = None,
     slices: SlicesOption = None,
     format: FormatOption = "table",
@@ -117,13 +119,3 @@ def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:
     if not Path(suite).is_file():
         raise typer.BadParameter(f"--suite is six, full or a YAML file that is there, not {suite!r}")
     return read_suite(Path(suite), wanted or SEVERITIES)
-
-
-def severities_in(text: str) -> tuple[int, ...]:
-    from msma.corruptions.corruption import SEVERITIES
-
-    first, dash, last = text.partition("-")
-    known = {str(severity): severity for severity in SEVERITIES}
-    if first not in known or (last if dash else first) not in known or known[last if dash else first] < known[first]:
-        raise typer.BadParameter(f"--severity is one of 1 to 5 or a range such as 1-5, not {text!r}")
-    return tuple(range(known[first], known[last if dash else first] + 1))
