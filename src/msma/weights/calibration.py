@@ -1,9 +1,9 @@
-"""Prediction intervals: how far a label may be from an answer, judging by errors on clips that were not learned from.
+"""Prediction intervals: how far a label may be from a prediction, judging by errors on held-out clips.
 
 Clips of one source resemble each other, so sources are exchangeable and clips are not. Hierarchical conformal
 prediction (Lee, Barber and Willett 2023; the pooled distribution of Dunn, Wasserman and Ramdas 2022): each of K sources
-weighs 1 / (K + 1), shared evenly by its answers, and as much lies beyond every error. With one answer a source it is
-split conformal prediction. Errors are looked at separately for what could be used and by predicted quality (Mondrian).
+weighs 1 / (K + 1), shared evenly by its predictions, and as much lies beyond every error. With one prediction per
+source it is split conformal prediction. Errors are pooled by what could be used and by predicted quality (Mondrian).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUALITY_EDGES = (0.5, 0.8)
 BINS = len(QUALITY_EDGES) + 1
 
 LABEL_SHARES = tuple(twentieths / 20 for twentieths in range(21))
-"""The shares of the clips at which their labels are told."""
+"""The shares of the clips at which quantiles of their labels are stored."""
 
 Availability = Literal["both", "audio", "visual"]
 AVAILABILITIES: tuple[Availability, ...] = ("both", "audio", "visual")
@@ -39,7 +39,7 @@ Labels = Annotated[
 
 
 class Bin(Frozen):
-    """Errors of similar answers."""
+    """Errors of similar predictions."""
 
     answers: Annotated[int, Field(ge=0)]
     sources: Annotated[int, Field(ge=0)]
@@ -56,7 +56,7 @@ class Bin(Frozen):
 
 class CalibratedOn(Frozen):
     weights_sha256: str
-    """Of the weights whose errors these are."""
+    """Digest of the weights whose errors these are."""
     corpus: str
     split: str
     clips: Annotated[int, Field(ge=1)]
@@ -64,7 +64,7 @@ class CalibratedOn(Frozen):
 
 
 class Calibration(Frozen):
-    """What `calibration.json` beside the weights holds."""
+    """The content of `calibration.json` beside the weights."""
 
     about: CalibratedOn
     bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
@@ -80,10 +80,9 @@ class Calibration(Frozen):
         return self
 
     def half_widths(self, quality: Mapping[str, float], coverage: float) -> dict[str, float]:
-        """By trait; infinite where too little is known. `quality` by modality is 0 where it is missing.
+        """Half-widths by trait, infinite where too little is known; `quality` by modality is 0 where it is missing.
 
-        Raises:
-            MsmaError: a coverage that is not among COVERAGES.
+        MsmaError for a coverage that is not among COVERAGES.
         """
         level = level_of(coverage)
         available, mean = used_quality(quality)
@@ -105,11 +104,7 @@ class Calibration(Frozen):
 
 
 def level_of(coverage: float) -> int:
-    """The place of a coverage among COVERAGES.
-
-    Raises:
-        MsmaError: it is not there.
-    """
+    """The place of a coverage among COVERAGES; MsmaError where it is not there."""
     close = [level for level, known in enumerate(COVERAGES) if math.isclose(known, coverage, abs_tol=1e-9)]
     if not close:
         raise MsmaError(
@@ -119,7 +114,7 @@ def level_of(coverage: float) -> int:
 
 
 def used_quality(quality: Mapping[str, float]) -> tuple[Availability | None, float]:
-    """What could be used, and its mean quality."""
+    """The modalities that could be used, and their mean quality."""
     here = [modality for modality in MODALITIES if quality[modality] > 0]
     if not here:
         return None, 0.0
@@ -134,7 +129,7 @@ def bin_of(quality: float) -> int:
 def conformal_quantiles(
     errors: Float[np.ndarray, " n"], sources: Sequence[str], coverages: Sequence[float]
 ) -> Float64[np.ndarray, " c"]:
-    """The least error that the pooled distribution of all sources, with one more beyond, reaches each coverage at.
+    """The smallest error at which the pooled distribution of all sources, with one more beyond, reaches each coverage.
 
     Infinite where there are too few sources: (1 - coverage) of K + 1 must be one at least.
     """
@@ -153,9 +148,9 @@ def calibration_of(
     about: CalibratedOn,
     labels: Float[np.ndarray, "clips k"],
 ) -> Calibration:
-    """From absolute errors by trait, each answer with its source and the quality by modality that was predicted.
+    """A calibration from absolute errors by trait, each with its source and the predicted quality by modality.
 
-    `labels` are of the clips, each once, however often it was asked for.
+    `labels` are of the clips, each once, however many predictions there are for it.
     A bin with too few sources is as wide as the next worse one, and none is narrower than a better one.
     """
     where = [(available, bin_of(mean)) for available, mean in map(used_quality, quality)]
@@ -182,13 +177,13 @@ def calibration_of(
 
 
 def label_quantiles(labels: Float[np.ndarray, "clips k"], traits: Sequence[str]) -> dict[str, Labels]:
-    """By trait, at LABEL_SHARES."""
+    """Quantiles at LABEL_SHARES, by trait."""
     values = np.quantile(labels, LABEL_SHARES, axis=0).round(5)
     return {trait: tuple(column.tolist()) for trait, column in zip(traits, values.T, strict=True)}
 
 
 def by_trait(traits: Sequence[str], widths: Float64[np.ndarray, "k c"]) -> dict[str, tuple[HalfWidth, ...]]:
-    """Five digits, never rounded down."""
+    """Half-widths by trait, with five digits, never rounded down."""
     rounded = (np.ceil(widths * 1e5) / 1e5).tolist()
     return {
         trait: tuple(None if math.isinf(width) else width for width in row)

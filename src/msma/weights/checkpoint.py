@@ -32,7 +32,7 @@ class Weights:
     network: MsMANet
     config: WeightsConfig
     calibration: Calibration | None = None
-    """Of its prediction intervals; None: not calibrated."""
+    """For prediction intervals; None: not calibrated."""
     folder: Path | None = None
     """Where they were read from; None: the bundled ones, or made otherwise."""
     hub: str | None = None
@@ -40,11 +40,11 @@ class Weights:
 
     @property
     def name(self) -> str:
-        """Shown as `model` in every answer: by it, weights of the hub are found again."""
+        """Shown as `model` in every prediction: by it, weights of the hub are found again."""
         return self.hub or self.config.name
 
     def output(self, window: InputArrays, *, return_intermediates: bool = False) -> ModelOutput:
-        """What the network gives for a batch of this window alone."""
+        """The output of the network for a batch of this window alone."""
         device = self.network.head.prior.device
         with torch.inference_mode():
             batch = collate([inputs_of(window)]).to(device)
@@ -117,7 +117,7 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu",
 
 
 def weights_sha256(weights: Weights) -> str:
-    """Digest of all that decides what a network answers, wherever it was loaded from."""
+    """Digest of all that decides what a network predicts, wherever it was loaded from."""
     digest = hashlib.sha256(weights.config.model_dump_json().encode())
     for name, tensor in sorted(weights.network.state_dict().items()):
         digest.update(name.encode())
@@ -134,7 +134,7 @@ def calibration_sha256(weights: Weights) -> str | None:
 
 
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    remedy = "copy the whole folder again or train anew"
+    remedy = "copy the whole folder again or train again"
     try:
         with safe_open(path, framework="pt") as file:
             found = set(file.keys())

@@ -32,7 +32,7 @@ LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 @dataclass(frozen=True)
 class Named:
-    """What a text such as `owner/name` or `owner/name@revision` names."""
+    """The parts of `owner/name` or `owner/name@revision`."""
 
     repository: str
     revision: str | None
@@ -47,7 +47,7 @@ class Fetched:
 
 
 def repository_in(text: str) -> Named | None:
-    """The repository that a text names; None where it can be no name of one."""
+    """The repository that a text names; None where it cannot be a name of one."""
     found = NAME.fullmatch(text)
     return None if found is None else Named(found["repository"], found["revision"])
 
@@ -74,9 +74,7 @@ def found_folder(name: str | Path | None, revision: str | None = None) -> tuple[
 
 
 def named_repository(text: str) -> str:
-    """Raises:
-    MsmaError: it is not as owner/name.
-    """
+    """The repository that a text names as owner/name; MsmaError where it does not."""
     where = repository_in(text)
     if where is None or where.revision is not None:
         raise MsmaError(f"{text!r}: name a repository of the hub as owner/name")
@@ -95,7 +93,7 @@ def fetch(repository: str, revision: str | None = None) -> Fetched:
     try:
         about = api(hub).model_info(repository, revision=revision, files_metadata=True)
     except Exception as error:
-        if answered(hub, error):
+        if refused(hub, error):
             raise MsmaError(refusal(hub, repository, revision, error)) from error
         return fetched_at(repository, cached(hub, repository, revision, error))
     check_files(repository, {file.rfilename: file.size for file in about.siblings or ()})
@@ -155,7 +153,7 @@ def fetched_at(repository: str, folder: Path) -> Fetched:
 
 
 def cached(hub: ModuleType, repository: str, revision: str | None, why: Exception) -> Path:
-    """The folder of what was fetched before."""
+    """The folder of an earlier fetch; MsmaError where there is none."""
     try:
         known = {"revision": revision, "allow_patterns": list(MAX_BYTES), "local_files_only": True}
         return Path(hub.snapshot_download(repository, **known))
@@ -167,21 +165,19 @@ def cached(hub: ModuleType, repository: str, revision: str | None, why: Exceptio
 
 
 def check_files(repository: str, sizes: dict[str, int | None]) -> None:
-    """Raises:
-    MsmaError: the repository lacks what a model needs, or a file of it is too large or of unknown size.
-    """
+    """MsmaError where a repository lacks what a model needs, or a file of it is too large or of unknown size."""
     for name in NEEDED:
         if name not in sizes:
-            others = foreign(sizes)
-            instead = (
-                f" (but {others[0]}; weights are read from safetensors only, never from a pickle)" if others else ""
+            only = "weights are read from safetensors only, never from a pickle"
+            instead = [f" (but {other}; {only})" for other in foreign(sizes)[:1]]
+            raise MsmaError(
+                f"{repository}: holds no {name}{''.join(instead)}; name a model that `msma share` put there"
             )
-            raise MsmaError(f"{repository}: holds no {name}{instead}; name a model that `msma share` put there")
     for name, most in MAX_BYTES.items():
         size = sizes.get(name, 0)
         if size is None or size > most:
-            told = "an unknown number of" if size is None else f"{size:,}"
-            raise MsmaError(f"{repository}: {name} has {told} bytes, more than {most:,}; it is no model of msma")
+            count = "an unknown number of" if size is None else f"{size:,}"
+            raise MsmaError(f"{repository}: {name} has {count} bytes, more than {most:,}; it is not a model of msma")
 
 
 def foreign(names: Iterable[str]) -> list[str]:
@@ -192,13 +188,13 @@ def foreign(names: Iterable[str]) -> list[str]:
 
 
 def status_of(hub: ModuleType, error: Any) -> int | None:
-    """Of the hub's answer; None where there was none."""
+    """The HTTP status of the hub's response; None where there was none."""
     return error.response.status_code if isinstance(error, hub.errors.HfHubHTTPError) else None
 
 
-def answered(hub: ModuleType, error: Exception) -> bool:
+def refused(hub: ModuleType, error: Exception) -> bool:
     """Did the hub itself say no, rather than not being reached, or being out of order?"""
-    if isinstance(error, ValueError):  # no name of a repository
+    if isinstance(error, ValueError):  # not a name of a repository
         return True
     status = status_of(hub, error)
     return status is not None and status < 500

@@ -35,10 +35,9 @@ __all__ = [
 
 
 def architecture(name: str) -> dict[str, Any] | None:
-    """What a backbone named `hf:...` is built from, to be kept with the weights; None for all others.
+    """The architecture of a backbone named `hf:...`, to be stored with the weights; None for all others.
 
-    Raises:
-        MsmaError: transformers is missing, or the repository or folder cannot be read.
+    MsmaError where transformers is missing, or the repository or folder cannot be read.
     """
     return read_architecture(name) if name.startswith(HF) else None
 
@@ -46,7 +45,7 @@ def architecture(name: str) -> dict[str, Any] | None:
 def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
     """Put the pretrained weights of `name` into the backbone that was built by that name.
 
-    Returns what is to be recorded of them: name, version, licence and sha256 of the tensors, joined by + where several
+    Returns a record of them: name, version, licence and sha256 of the tensors, joined by + where several
     parts of a stack have some (and the sha256 of theirs); nothing for a backbone that has none (`small`, `mfcc`).
 
     Raises:

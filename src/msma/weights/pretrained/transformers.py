@@ -14,12 +14,12 @@ from msma.types import MsmaError
 from msma.weights.pretrained.wheels import tensors_sha256
 
 UNUSED = (*UNWANTED, "architectures", "id2label", "label2id", "transformers_version")
-"""Keys of a configuration that tell nothing of the backbone."""
+"""Keys of a configuration that say nothing about the backbone."""
 SCALING = ("do_normalize", "image_mean", "image_std", "do_flip_channel_order", "rescale_factor", "rescale_offset")
 WITH_VISION_PART = ("chinese_clip", "clip", "siglip")
-"""Types of models of pictures and text, of which the part that sees is taken."""
+"""Types of models of images and text, of which the vision part is taken."""
 PREPROCESSOR = (*SCALING, "sampling_rate")
-"""What is kept of a preprocessor; the side of a picture is `clip.crop_size`."""
+"""Keys of a preprocessor that are stored; the side of an image is `clip.crop_size`."""
 
 
 def read_architecture(name: str) -> dict[str, Any]:
@@ -53,8 +53,7 @@ def read_architecture(name: str) -> dict[str, Any]:
 def load_model(backbone: HfVisual | HfAudio, name: str) -> dict[str, str]:
     """Put the weights of the repository or folder into a backbone of its architecture; safetensors only.
 
-    Raises:
-        MsmaError: they cannot be had, or do not fit.
+    MsmaError where they cannot be loaded, or do not fit.
     """
     transformers, where = library(), name.removeprefix(HF)
     try:
@@ -73,8 +72,8 @@ def load_model(backbone: HfVisual | HfAudio, name: str) -> dict[str, str]:
     wanted = set(backbone.network.state_dict())
     if lacking := sorted(wanted & set(found["missing_keys"]) | wanted - set(tensors)):
         raise MsmaError(f"{name}: its weights lack {lacking[0]} ({len(lacking)} in all); take another model")
-    kept = {key: tensors[key] for key in wanted}
-    backbone.network.load_state_dict(kept, strict=True)
+    used = {key: tensors[key] for key in wanted}
+    backbone.network.load_state_dict(used, strict=True)
     version = getattr(loaded.config, "_commit_hash", None) or "as found"
     licence = "see the model's page" if not Path(where).is_dir() else "see its folder"
-    return {"name": name, "version": version, "licence": licence, "sha256": tensors_sha256(kept)}
+    return {"name": name, "version": version, "licence": licence, "sha256": tensors_sha256(used)}

