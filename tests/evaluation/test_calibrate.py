@@ -165,7 +165,7 @@ def test_where_neither_sound_nor_picture_is_there_the_model_abstains(run, corpus
     answer = load(run).predict(without(first_clip(corpus), "audio", "visual"))
     assert answer.status == "abstained"
     assert (answer.traits, answer.intervals, answer.coverage) == (None, None, None)
-    assert answer.reasons[-1] == "no prediction: too little usable signal in audio and visual"
+    assert answer.reasons[0] == "no prediction: too little usable signal in audio and visual"
     assert len(answer.windows) == 1
 
 

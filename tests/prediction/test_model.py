@@ -15,8 +15,8 @@ from msma.config import Limits
 from msma.media.clip import load_clip
 from msma.prediction.listing import media_files
 from msma.prediction.model import failed, predict_each
-from msma.prediction.pooling import pooled_reasons, pooled_traits
-from msma.types import TRAITS, MsmaError, Window
+from msma.prediction.pooling import WindowOutput, pool, pooled_reasons, pooled_traits
+from msma.types import TRAITS, MediaInfo, MsmaError, Window
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,16 @@ def test_the_path_of_an_answer_is_the_text_that_was_given(model, make_media, mon
 def test_an_address_is_told_from_a_path(model):
     (answer,) = predict_each(model, media_files(["https://example.org/clip.mp4"]))
     assert "download the file" in answer.reasons[0]
+
+
+def test_the_reason_that_matters_most_is_first():
+    noticed = ["several video tracks (2); the best one is used", "no face found; the whole frame is used"]
+    shares = {"audio": 0.9, "visual": 0.05}
+    seen = Window(0.0, 15.0, dict.fromkeys(TRAITS, 0.5), shares, shares, noticed)
+    output = WindowOutput(seen, shares, None, "whole frame", MediaInfo("mov"))
+    kinds = [reason.split(" ")[0] for reason in pool([output], None, 0.9, 0.1).reasons]
+    assert kinds == ["no", "visual", "several"]
+    assert pool([output], None, 0.9, 1.0).reasons[0].startswith("no prediction: ")
 
 
 def test_a_reason_that_holds_in_some_windows_says_in_how_many():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from msma.media.faces import WHOLE_FRAME
+from msma.media.reasons import by_weight
 from msma.types import MODALITIES, TRAITS, MediaInfo, PreparedWindow, Status, Window
 from msma.weights.calibration import Calibration
 
@@ -111,13 +112,14 @@ def pool(
     traits, quality = pooled_traits(windows), pooled([window.quality for window in windows], seconds)
     late = [output.late_fusion for output in outputs if output.late_fusion is not None]
     abstained = max(quality.values()) < min_quality
-    reasons = pooled_reasons(windows) + [
+    poor = [
         f"{modality} is poor, or unlike what the weights learned from (quality {share:.2f})"
         for modality, share in quality.items()
         if 0 < share < min_quality
     ]
+    reasons = by_weight([*pooled_reasons(windows), *poor])
     if abstained:
-        reasons.append("no prediction: too little usable signal in audio and visual")
+        reasons.insert(0, "no prediction: too little usable signal in audio and visual")
     detectors = [output.face_detector for output in outputs]
     return VideoOutput(
         windows=windows,
