@@ -33,7 +33,7 @@ class Frozen(BaseModel):
 
 
 class Limits(Frozen):
-    """What a media file may claim or hold before it is refused. Media is untrusted."""
+    """Limits of what a media file may claim or hold before it is refused. Media is untrusted."""
 
     max_bytes: PositiveInt = 8 * 1024**3
     max_seconds: Positive = 4 * 3600.0
@@ -43,7 +43,7 @@ class Limits(Frozen):
 
 
 class ClipConfig(Frozen):
-    """How media becomes Inputs. The same for training, evaluation and prediction; saved with the weights."""
+    """Steps from media to Inputs. The same for training, evaluation and prediction; saved with the weights."""
 
     window_s: Annotated[float, Field(gt=0, le=600)] = 15.0
     """Long videos are read as consecutive windows of this length."""
@@ -72,13 +72,13 @@ class ModelConfig(Frozen):
     """`small`, `ge2e`, `mfcc`, `hf:<repo or folder>`, or several that share their tokens' times: `ge2e+mfcc`."""
     visual_architecture: dict[str, Any] | None = None
     audio_architecture: dict[str, Any] | None = None
-    """Of an `hf:` backbone, so that weights can be loaded where it is not; filled in by training."""
+    """The configuration of an `hf:` backbone, so that weights load without it; filled in by training."""
     visual_grid: Annotated[int, Field(gt=0, le=64)] = 8
-    """A picture's map is pooled to at most this many cells a side."""
+    """A frame's map is pooled to at most this many cells per side."""
     map_channels: Side = 96
-    """To these the channels of a pretrained backbone are brought before anything else is learned from them."""
+    """Channels that those of a pretrained backbone are projected to before anything else is learned from them."""
     cell_channels: Side = 24
-    """What is kept of the channels of each cell of a picture."""
+    """Channels of each cell of a frame after projection."""
     linear_path: bool = False
     """Start from a ridge regression on pooled backbone features, which the rest of the network refines."""
     width: Side = 96
@@ -110,7 +110,7 @@ class ModelConfig(Frozen):
 
 
 class TrainConfig(Frozen):
-    """How the network is trained."""
+    """Settings of the training."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     steps: PositiveInt = 1000
@@ -123,19 +123,19 @@ class TrainConfig(Frozen):
     ccc_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of 1 - CCC beside the L1 term."""
     unimodal_weight: Annotated[float, Field(ge=0)] = 0.3
-    """Weight of the audio-only and visual-only readings of the same batch."""
+    """Weight of the unimodal outputs for the same batch."""
     quality_weight: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the quality heads' cross-entropy; the severity of what was done to a clip is what they learn."""
+    """Weight of the quality heads' cross-entropy; they learn the severity of what was done to a clip."""
     imputation_weight: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the squared distance of what stands in for a modality from its summary in the clean clip."""
+    """Weight of the squared distance of an imputed summary from that in the clean clip."""
     distillation_weight: Annotated[float, Field(ge=0)] = 0.5
-    """Weight of the distance of the answer to a degraded clip from the answer to the clean one."""
+    """Weight of the distance of the prediction for a degraded clip from that for the clean one."""
     modality_dropout: Share = 0.2
     """Chance that a clip loses one modality (either one, never both)."""
     frame_dropout: Share = 0.1
     """Share of frames and of log-mel segments that are masked in an augmented clip."""
     corruption: Share = 0.4
-    """Chance, for each modality of a clip, that a corruption of the families that are not held out spoils it."""
+    """Chance, for each modality of a clip, that a corruption of the families that are not held out corrupts it."""
     room_noise: Share = 0.5
     """Chance that a clip gets the faint noise of a room, which is no damage: its quality stays 1."""
     ramp: Share = 0.1
@@ -149,23 +149,23 @@ class TrainConfig(Frozen):
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare clips beside the one that trains; 0: it prepares them itself. They change no result."""
     tune_stages: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
-    """How many of the last stages of each pretrained backbone are trained; 0 freezes it."""
+    """The number of last stages of each pretrained backbone that are trained; 0 freezes it."""
     tune_rate: Share = 0.1
     """Learning rate of pretrained stages, as a share of the others'."""
     cache_features: bool = False
-    """Compute what frozen backbones give once, instead of in every step."""
+    """Compute the features of frozen backbones once, instead of in every step."""
     feature_variants: PositiveInt = 1
-    """With `cache_features`: versions of each clip that are kept, the first as it is, the others flipped and noisy."""
+    """With `cache_features`: versions of each clip in the cache, the first as it is, the others flipped and noisy."""
     members: PositiveInt = 1
-    """Networks whose mean is the answer in `msma crossval`; each leaves other sources out for its validation."""
+    """Networks whose mean is the prediction in `msma crossval`; each leaves other sources out for its validation."""
 
     @property
     def needs_clean(self) -> bool:
-        """Must the clean clip be known beside the degraded one?"""
+        """Whether the clean clip must be known beside the degraded one."""
         return self.distillation_weight > 0 or self.imputation_weight > 0
 
     def strength(self, progress: float) -> float:
-        """Of the modal enhancement at this share of the steps, in [0, 1]."""
+        """Strength of the modal enhancement at this share of the steps, in [0, 1]."""
         return min(1.0, progress / self.ramp) if self.ramp else 1.0
 
 
@@ -201,11 +201,7 @@ def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
 
 
 def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
-    """A YAML file that is a mapping, or empty.
-
-    Raises:
-        ConfigError: unreadable file, broken YAML, or no mapping; `what` says what it should be.
-    """
+    """A YAML file that is a mapping, or empty; ConfigError, with `what` it should be, for anything else."""
     values = read_yaml(path) or {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: {what}")
@@ -213,7 +209,7 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
 
 
 class EachKeyOnce(yaml.SafeLoader):
-    """Refuses a key that comes twice in a mapping; of such keys YAML takes the last without a word."""
+    """A loader that refuses duplicate keys in a mapping; of such keys YAML takes the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -221,17 +217,13 @@ class EachKeyOnce(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 continue
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value} comes twice")
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} is duplicated")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Plain values of a YAML file, each key of a mapping once.
-
-    Raises:
-        ConfigError: unreadable file or broken YAML.
-    """
+    """Plain values of a YAML file, each key of a mapping once; ConfigError where it is unreadable or broken."""
     try:
         return EachKeyOnce(Path(path).read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -250,8 +242,7 @@ def with_changes(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
 def merged(values: dict[str, Any], changes: dict[str, Any], where: str, section: str = "") -> dict[str, Any]:
     """Nested `values` with `changes` laid over them, key by key; both stay as they are.
 
-    Raises:
-        ConfigError: a key that `values` does not have, or a section where a value is or the other way round.
+    ConfigError for a key that `values` does not have, or a section where a value is or the other way round.
     """
     together = dict(values)
     for key, new in changes.items():
@@ -266,11 +257,7 @@ def merged(values: dict[str, Any], changes: dict[str, Any], where: str, section:
 
 
 def with_overrides(model: type[ModelT], overrides: list[str] | tuple[str, ...]) -> ModelT:
-    """The defaults of `model`, changed by `key=value` texts.
-
-    Raises:
-        ConfigError: unknown key or value out of range.
-    """
+    """The defaults of `model`, changed by `key=value` texts; ConfigError for an unknown key or a bad value."""
     values: dict[str, Any] = {}
     for override in overrides:
         apply_override(values, override)
@@ -294,11 +281,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
-    """Validate `values`; the first problem becomes one line that names the key.
-
-    Raises:
-        ConfigError: unknown key, wrong type or value out of range.
-    """
+    """Validated `values`; ConfigError, in one line that names the first key that is unknown or has a bad value."""
     try:
         adapter: TypeAdapter[Any] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
         return adapter.validate_python(values)

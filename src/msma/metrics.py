@@ -65,7 +65,7 @@ Metrics = Annotated[dict[str, ByTrait], Keys(METRICS)]
 
 @dataclass(frozen=True)
 class Moments:
-    """Of predictions and targets over clips, by trait; axes before that are samples. Population moments."""
+    """Population moments of predictions and targets over clips, by trait; axes before that are samples."""
 
     predicted_mean: Samples
     target_mean: Samples
@@ -85,7 +85,7 @@ def mae(predicted: Scores, target: Scores) -> PerTrait:
 
 
 def bias(predicted: Scores, target: Scores) -> PerTrait:
-    """Mean prediction - mean target: above 0 where the answers are too high."""
+    """Mean prediction - mean target: above 0 where the predictions are too high."""
     return (predicted - target).mean(axis=0)
 
 
@@ -133,7 +133,7 @@ def relative_gain(error: Samples, constant_error: Samples) -> Samples:
 
 
 def retained(skill: float | np.ndarray, clean: float | np.ndarray) -> np.ndarray:
-    """What is left of the clean skill, as a share of it; NaN where there is none to keep."""
+    """Corrupted skill as a share of the clean one; NaN where that is none."""
     there = np.asarray(clean) > ROUNDING
     return np.where(there, skill / np.where(there, clean, 1.0), np.nan)
 
@@ -168,7 +168,7 @@ def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) 
 
 
 def labelled_traits(target: Float[np.ndarray, "clips 5"]) -> Bool[np.ndarray, "5"]:
-    """Which traits have a label on any clip."""
+    """True for the traits that have a label on any clip."""
     return np.logical_not(np.isnan(target).all(axis=0))
 
 
@@ -195,11 +195,11 @@ class Draws:
 
     source_of: Int[np.ndarray, " clips"]
     counts: Float64[np.ndarray, "draws sources"]
-    """How often each sample takes each source."""
+    """Times that each sample takes each source."""
 
     @property
     def sources(self) -> int:
-        """How many there are; of one, every sample is the same clips."""
+        """The number of sources; of one, every sample is the same clips."""
         return self.counts.shape[1]
 
 

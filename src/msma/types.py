@@ -74,7 +74,7 @@ class Clip:
     end_s: float
     media: MediaInfo
     reasons: tuple[str, ...] = ()
-    """Why this window is less than ideal."""
+    """Reasons why this window is less than ideal."""
 
     @property
     def duration_s(self) -> float:
@@ -105,7 +105,7 @@ class RawWindow:
 
 @dataclass(frozen=True)
 class InputArrays:
-    """What the network sees of one window, as arrays; `model.tensors.inputs_of` gives the same memory as tensors."""
+    """Inputs of the network for one window, as arrays; `model.tensors.inputs_of` gives the same memory as tensors."""
 
     frames: UInt8[np.ndarray, "t 3 s s"]
     """Face crops, RGB."""
@@ -182,7 +182,7 @@ class Prediction:
     traits: dict[str, float] | None
     """None where abstained or failed."""
     intervals: dict[str, list[float]] | None
-    """By trait, the low and the high end; None without traits or where the weights are not calibrated."""
+    """Low and high end by trait; None without traits or where the weights are not calibrated."""
     coverage: float | None
     """Share of such predictions whose label is in the interval; None without intervals."""
     quality: dict[str, float]

@@ -130,10 +130,10 @@ def test_severities_of_the_command_are_for_scenarios_that_name_none(tmp_path):
         ("- {name: ../a, corruptions: [white_noise]}", "../a: name"),
         ("- {name: clean, corruptions: [white_noise]}", "choose another name"),
         ("- {name: a, corruptions: [white_noise], level: 3}", "a: level"),
-        ("- {name: a, corruptions: [white_noise], corruptions: [music]}", "corruptions comes twice"),
+        ("- {name: a, corruptions: [white_noise], corruptions: [music]}", "corruptions is duplicated"),
         ("- {name: a, corruptions: white_noise}", "a: corruptions: write a list, as [white_noise]"),
         ("- {name: a, corruptions: [white_noise]}\n-", "a suite is a list of scenarios"),
-        ("- &a {name: a, corruptions: [white_noise]}\n- *a", "a comes twice"),
+        ("- &a {name: a, corruptions: [white_noise]}\n- *a", "a is duplicated"),
     ],
 )
 def test_a_suite_that_does_not_fit_is_one_line_that_names_file_and_key(tmp_path, text, said):

@@ -194,5 +194,5 @@ def test_a_donor_that_is_too_short_is_repeated():
 @pytest.mark.parametrize("samples", [0, 16_000])
 def test_a_donor_that_cannot_be_heard_is_refused(samples):
     quiet = replace(level(0.0, 16_000), name="quiet.mp4", waveform=np.zeros(samples, np.float32))
-    with pytest.raises(MsmaError, match=r"^quiet\.mp4: has no sound .* give a donor that speaks$"):
+    with pytest.raises(MsmaError, match=r"^quiet\.mp4: has no audio .* give a donor that speaks$"):
         corrupt(level(0.1, 16_000), CORRUPTIONS["wrong_person_audio"], 1, donor=quiet)

@@ -1,6 +1,6 @@
-"""Corruptions of the sound: waveform `(n,)` → waveform of the same length, in [-1, 1]; a truncation alone shortens it.
+"""Corruptions of the audio: waveform `(n,)` → waveform of the same length, in [-1, 1]; a truncation alone shortens it.
 
-Noise and other sounds on top of the voice are in `audio_noise`.
+Noise and other sources on top of the voice are in `audio_noise`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Waveform = Float32[np.ndarray, " n"]
 DIRECT_S = 0.003
 """Time between the direct sound and the first reflection."""
 LOWEST_HZ = 80.0
-"""No small room answers to what is below, least of all to a constant offset."""
+"""No small room resonates below, least of all to a constant offset."""
 EVEN_RT60_S = 0.4
 """Reverberation time at which the reverberation has as much energy as the direct sound; it grows with the time."""
 TINNY_CENTRE_HZ = 1000.0

@@ -35,7 +35,7 @@ class Corruption:
     acts_on: Literal["waveform", "frames", "clip"]
     apply: Callable[..., Any]
     parameter: str
-    """What a level is, with its unit."""
+    """Name of a level, with its unit."""
     levels: tuple[float, ...]
     """One for each severity from 1 to 5; a single one, of severity 5, where it is all or nothing."""
     about: str

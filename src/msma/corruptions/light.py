@@ -55,7 +55,7 @@ def backlight(frames: Frames, rng: np.random.Generator, stops: float, *, face: F
 
 
 def light(values: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """What falls on the sensor, white is 1, for values of 0 to 255."""
+    """Light on the sensor, white is 1, for values of 0 to 255."""
     return (values / 255) ** GAMMA
 
 

@@ -1,4 +1,4 @@
-"""What is not there: a stream, what it should show, or the end of the file."""
+"""Missing parts: a stream, what it should show, or the end of the file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def black_frames(frames: Frames, rng: np.random.Generator, share: float) -> Fram
 
 
 def no_face(frames: Frames, rng: np.random.Generator, share: float, face: FaceTrack) -> Frames:
-    """In a share of the frames, in random stretches, the head is gone: what is beside it goes on where it was.
+    """In a share of the frames, in random stretches, the head is gone: what is beside it continues where it was.
 
     Only the face that is followed goes; where none is, the whole frame becomes one colour.
     """

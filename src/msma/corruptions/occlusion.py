@@ -128,7 +128,7 @@ def nearness_for(
     arm: Float64[np.ndarray, "2"],
     boxes: Float32[np.ndarray, "t 4"],
 ) -> float:
-    """How near a hand must be to cover that share of the face in the mean over `sway`, found by halving."""
+    """The nearness at which a hand covers that share of the face in the mean over `sway`, found by halving."""
     wide, high = np.median(boxes[:, 2:], axis=0)
     columns = min(max(1, round(COVER_ROWS * float(wide / high))), 4 * COVER_ROWS)
     box = np.array([0, 0, columns, COVER_ROWS], np.float32)

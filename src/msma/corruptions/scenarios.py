@@ -1,4 +1,4 @@
-"""Scenarios: what goes wrong with a clip, as corruptions one after the other; and suites of them, cell by cell.
+"""Scenarios: what is wrong with a clip, as corruptions one after the other; and suites of them, cell by cell.
 
 A cell is a scenario at a severity. Corruptions that are all or nothing act as they do, whatever the cell's severity.
 """
@@ -33,10 +33,10 @@ class Scenario:
 SIX = (
     Scenario("visual_missing", "no video track", ("no_visual",)),
     Scenario("audio_missing", "no audio track", ("no_audio",)),
-    Scenario("visual_noise", "Gaussian noise in the frame", ("gaussian_noise",)),
-    Scenario("audio_noise", "white noise in the sound", ("white_noise",)),
-    Scenario("visual_missing_audio_noise", "no video track, white noise in the sound", ("no_visual", "white_noise")),
-    Scenario("audio_missing_visual_noise", "no audio track, noise in the frame", ("no_audio", "gaussian_noise")),
+    Scenario("visual_noise", "Gaussian noise in the frames", ("gaussian_noise",)),
+    Scenario("audio_noise", "white noise in the audio", ("white_noise",)),
+    Scenario("visual_missing_audio_noise", "no video track, white noise in the audio", ("no_visual", "white_noise")),
+    Scenario("audio_missing_visual_noise", "no audio track, noise in the frames", ("no_audio", "gaussian_noise")),
 )
 """The paper's six scenarios, of which only the number is known: this definition is ours."""
 NOTHING = Scenario("nothing", "neither sound nor frame", ("no_audio", "no_visual"))
@@ -54,13 +54,13 @@ class Step:
 class Cell:
     scenario: str
     family: str
-    """Of its corruptions; several are joined by ` + `."""
+    """Families of its corruptions, joined by ` + `."""
     steps: tuple[Step, ...]
     """Applied one after the other."""
     severity: int
     """0 is the clean clip."""
     held_out: bool
-    """Is a family among it that is never used in training?"""
+    """True where a family among them is never used in training."""
 
     @property
     def name(self) -> str:
@@ -192,7 +192,7 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
     for place, value in enumerate(values, start=1):
         scenario = parse(ScenarioFile, value, f"{path}: {value.get('name') or f'scenario {place}'}")
         if scenario.name in taken:
-            raise ConfigError(f"{path}: {scenario.name} comes twice; each scenario has a name of its own")
+            raise ConfigError(f"{path}: {scenario.name} is duplicated; each scenario has a name of its own")
         taken.add(scenario.name)
         steps = [(one.corruption, one.severity) for one in scenario.corruptions]
         try:
@@ -229,7 +229,7 @@ def corrupt_window(
 
 
 def face_after(corrupted: Clip, clean: RawWindow, config: ClipConfig, detector: Detector | None) -> FaceTrack:
-    """Where the face is in what corruptions left of `clean`: in the same frames where it was, in others as detected.
+    """The face in what corruptions left of `clean`: in the same frames where it was, in others as detected.
 
     (The cache knows where it was before its JPEG: detected again in clean frames, it is a pixel or two beside that.)
     """

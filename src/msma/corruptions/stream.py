@@ -1,7 +1,7 @@
 """Corruptions of both streams and of their time: transmission, recording, and what does not belong together.
 
 Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their frames and the length of their
-sound. What a clip does not hold cannot be spoilt.
+sound. What a clip does not hold cannot be corrupted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def bandwidth_collapse(clip: Clip, rng: np.random.Generator, share: float) -> Cl
 
 
 def collapsed_step(times_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """Which of the steps of a clip each time (from its start on) lies in."""
+    """The step of a clip that each time (from its start on) lies in."""
     steps = times_s / max(duration_s, 1e-9) * COLLAPSED_STEPS
     return np.clip(steps, 0, COLLAPSED_STEPS - 1).astype(int)
 
@@ -108,7 +108,7 @@ def sway(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def desync(clip: Clip, rng: np.random.Generator, shift_ms: float) -> Clip:
-    """The sound comes too late or too early by `shift_ms`, at most by half of its length."""
+    """The audio comes too late or too early by `shift_ms`, at most by half of its length."""
     count = len(clip.waveform)
     shift = min(round(shift_ms / 1000 * SAMPLE_RATE), count // 2)
     waveform = np.zeros_like(clip.waveform)
@@ -129,7 +129,7 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
         return clip
     donor_db = level_db(donor.waveform)
     if donor_db < SILENT_DB:
-        raise MsmaError(f"{donor.name}: has no sound to put into {clip.name}; give a donor that speaks")
+        raise MsmaError(f"{donor.name}: has no audio to put into {clip.name}; give a donor that speaks")
     gain = 10 ** ((level_db(clip.waveform) - donor_db) / 20)
     other = np.clip(gain * np.resize(donor.waveform, len(clip.waveform)), -1.0, 1.0).astype(np.float32)
     replaced = in_stretches(rng, len(clip.waveform), share)

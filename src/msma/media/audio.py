@@ -30,7 +30,7 @@ def level_db(waveform: Float32[np.ndarray, " n"]) -> float:
 
 
 def level_reason(waveform: Float32[np.ndarray, " n"]) -> str | None:
-    """Why the audio of a window is less than ideal, judged by its level; None where it is missing or loud enough."""
+    """Reason why the audio of a window is less than ideal, by its level; None where it is missing or loud enough."""
     if not len(waveform):
         return None
     level = level_db(waveform)

@@ -117,7 +117,7 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
 
 @dataclass(frozen=True)
 class Geometry:
-    """How every frame of a track is brought upright to one size."""
+    """The way in which every frame of a track is brought upright to one size."""
 
     width: int
     """Before the turn, in square pixels."""
@@ -138,7 +138,7 @@ def geometry(media: Media, frame: VideoFrame, longest_side: int) -> Geometry:
 
 
 def display(frame: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
-    """By the display matrix, as FFmpeg's players do: a place (x, y) is shown at (a x + c y, b x + d y).
+    """Turn and flips of the display matrix, as FFmpeg's players do them: (x, y) is shown at (a x + c y, b x + d y).
 
     A turn by another angle than a quarter is taken as the nearest.
     """

@@ -41,7 +41,7 @@ def raw_windows(
 
 
 def prepare(window: RawWindow, config: ClipConfig) -> PreparedWindow:
-    """What the network sees of one window, and what is to be reported of it.
+    """A window as the network sees it, with what is to be reported of it.
 
     Raises:
         MsmaError: frames that come faster than `config.fps`.
@@ -103,10 +103,10 @@ def coverage(clip: Clip, seconds: float) -> float:
 
 
 def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:
-    """Which step of 1 / fps each picture is of, so that the place of a token is its time.
+    """The step of 1 / fps that each frame is of, so that the place of a token is its time.
 
     Raises:
-        MsmaError: two pictures in one step.
+        MsmaError: two frames in one step.
     """
     slots = np.floor((clip.frame_times_s - clip.start_s) * config.fps + 1e-6).astype(int)
     if (np.diff(slots) < 1).any():
@@ -128,11 +128,11 @@ def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:
 
 
 def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str, float]:
-    """Share of the window's time in which sound and picture could be used, by modality, in [0, 1]."""
-    sound_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.mean())
+    """Share of the window's time in which audio and frames could be used, by modality, in [0, 1]."""
+    audio_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.mean())
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
-    return dict(zip(MODALITIES, (coverage(clip, sound_s), min(1.0, seen)), strict=True))
+    return dict(zip(MODALITIES, (coverage(clip, audio_s), min(1.0, seen)), strict=True))
 
 
 def check_media(path: Path, limits: Limits) -> None:

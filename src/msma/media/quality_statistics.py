@@ -77,7 +77,7 @@ def visual_statistics(
 
 
 def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.ndarray, "n _"]]:
-    """How much there is of each octave of the Laplacian pyramid, in the flattest blocks and in the median one too."""
+    """Strength of each octave of the Laplacian pyramid, in the flattest blocks and in the median one too."""
     found = []
     for level, (fine, coarse) in enumerate(itertools.pairwise(pyramid)):
         band = fine - enlarged(coarse, fine.shape[2:])
@@ -91,7 +91,7 @@ def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.nda
 
 
 def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, " k"]:
-    """How far, in pixels, blocks of the frame seem to move from one to the next; zeros where there is only one.
+    """Distance in pixels that blocks seem to move from one frame to the next; zeros where there is only one.
 
     The background of a camera that stands still reveals noise where it seems to move, and a codec that skips it where
     it does not at all; crops that follow the face cannot show a camera that shakes.

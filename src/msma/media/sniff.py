@@ -34,7 +34,7 @@ SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"<?xml", b"<MPD", b"[Reference]", b
 
 
 def refusal(head: bytes) -> str:
-    """Why a file that begins with `head`, for which `demuxer_for` knows nothing, is refused, and the remedy."""
+    """Reason and remedy for refusing a file that begins with `head`, for which `demuxer_for` knows nothing."""
     if not head:
         return "is empty; record or download it again"
     if is_image(head):

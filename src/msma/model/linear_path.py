@@ -69,7 +69,7 @@ def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv
 
 
 def pooled_blocks(channels: tuple[int, ...]) -> list[np.ndarray]:
-    """Where each of several groups of channels lies in what `statistics` makes of all of them."""
+    """Places of each of several groups of channels in what `statistics` makes of all of them."""
     ends, total = np.cumsum(channels), sum(channels)
     return [
         np.r_[end - count : end, total + end - count : total + end] for end, count in zip(ends, channels, strict=True)

@@ -29,7 +29,7 @@ class MissingToken(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"], present: Bool[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b l d"], Bool[Tensor, "b l"]]:
-        """Where not present: the learned token at place 0, everything else masked."""
+        """Tokens and mask; where not present, the learned token at place 0 and everything else masked."""
         first = torch.arange(tokens.shape[1], device=tokens.device) == 0
         tokens = torch.where(present[:, None, None], tokens, first[None, :, None] * self.token)
         return tokens, (mask & present[:, None]) | (first & ~present[:, None])

@@ -181,7 +181,7 @@ class MsMANet(nn.Module):
         return torch.stack(summaries, dim=1), attention
 
     def impute(self, summaries: Float[Tensor, "b 2 d"]) -> Float[Tensor, "b 2 d"]:
-        """What stands in for a missing modality: what its learned token gave, and an estimate from the other one."""
+        """Stand-ins for missing modalities: what the learned token gave, and an estimate from the other one."""
         if self.imputer is None:
             return summaries
         audio, visual = summaries.unbind(dim=1)

@@ -33,7 +33,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Features:
-    """What the backbones make of Inputs. Of a window, or of a batch when a leading axis `b` is there.
+    """Outputs of the backbones for Inputs: of a window, or of a batch when a leading axis `b` is there.
 
     A modality that the network does not read has no channels.
     """

@@ -35,7 +35,7 @@ class Comparison:
     clean: Prediction
     corrupted: Prediction
     waveform: Float32[np.ndarray, " n"]
-    """Of the corrupted clip."""
+    """The corrupted clip's."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def megabytes(limits: Limits) -> str:
 
 
 def extent(clip: Clip) -> str:
-    """How much of a file a window is."""
+    """Part of a file that a window is."""
     whole_s = clip.media.duration_s
     return "The clip" if whole_s is None or whole_s < clip.end_s + 1 else f"The first {clip.end_s:.0f} s"
 

@@ -44,7 +44,7 @@ class Bin(Frozen):
     answers: Annotated[int, Field(ge=0)]
     sources: Annotated[int, Field(ge=0)]
     half_widths: dict[str, tuple[HalfWidth, ...]]
-    """By trait, one for each of COVERAGES."""
+    """One for each of COVERAGES, by trait."""
 
     @model_validator(mode="after")
     def fits(self) -> Bin:
@@ -68,9 +68,9 @@ class Calibration(Frozen):
 
     about: CalibratedOn
     bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
-    """By what could be used, the worst quality first."""
+    """Bins by what could be used, the worst quality first."""
     labels: dict[str, Labels]
-    """By trait, those of the clips, to set a prediction beside; no interval depends on them."""
+    """Quantiles of the clips' labels, to set a prediction beside; no interval depends on them."""
 
     @model_validator(mode="after")
     def labels_rise(self) -> Calibration:
@@ -94,7 +94,7 @@ class Calibration(Frozen):
     def intervals(
         self, traits: Mapping[str, float], quality: Mapping[str, float], coverage: float
     ) -> dict[str, list[float]]:
-        """By trait, the low and the high end, within [0, 1]; the whole range where too little is known.
+        """Low and high end by trait, within [0, 1]; the whole range where too little is known.
 
         Raises:
             MsmaError: see `half_widths`.

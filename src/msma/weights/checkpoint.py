@@ -34,7 +34,7 @@ class Weights:
     calibration: Calibration | None = None
     """For prediction intervals; None: not calibrated."""
     folder: Path | None = None
-    """Where they were read from; None: the bundled ones, or made otherwise."""
+    """The folder they were read from; None: the bundled ones, or made otherwise."""
     hub: str | None = None
     """`owner/name@commit` where they came from the Hugging Face hub."""
 

@@ -24,21 +24,21 @@ BUNDLED = Path(__file__).with_name("synthetic")
 
 
 class WeightsConfig(Frozen):
-    """What `config.json` holds."""
+    """The content of `config.json`."""
 
     format: str = FORMAT
     name: str
     """Shown as `model` in every prediction."""
     corpus: str
-    """What the weights were trained on."""
+    """Corpus that the weights were trained on."""
     notice: str
-    """What a reader of a prediction must know of these weights."""
+    """Notice to a reader of a prediction of these weights."""
     clip: ClipConfig
     model: ModelConfig
     traits: tuple[str, ...] = TRAITS
-    """What the corpus labels; of the others the network knows nothing."""
+    """Traits that the corpus labels; of the others the network knows nothing."""
     pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """By modality, which weights its backbone started from: name, version, licence, sha256."""
+    """Weights that the backbone of each modality started from: name, version, licence, sha256."""
 
     @field_validator("traits")
     @classmethod

@@ -35,15 +35,15 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Export(Frozen):
-    """What `export.json` holds."""
+    """The content of `export.json`."""
 
     format: Literal["msma-onnx/1"]
     weights_sha256: Digest
-    """Of the weights that were exported: `msma.weights.checkpoint.weights_sha256`."""
+    """Digest of the weights that were exported: `msma.weights.checkpoint.weights_sha256`."""
     config_sha256: Digest
-    """Of what `config.json` says: `digest_of`."""
+    """Digest of the content of `config.json`: `digest_of`."""
     onnx_sha256: Digest
-    """Of the file `model.onnx`."""
+    """Digest of the file `model.onnx`."""
     largest_difference: Annotated[float, Field(ge=0)]
     """From the outputs of torch, when it was made."""
 
@@ -65,7 +65,7 @@ class ExportedWeights:
     session: Any
     """An onnxruntime.InferenceSession."""
     path: Path
-    """Of `model.onnx`."""
+    """The file `model.onnx`."""
     config: WeightsConfig
     calibration: Calibration | None = None
 
