@@ -34,6 +34,7 @@ def main(clips: int) -> None:
     from msma.data.cache import fill_cache
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import Manifest
+    from msma.data.corpus import Corpus
     from msma.data.synthetic.corpus import render_corpus
     from msma.evaluation.robustness.suite import run_suite
     from msma.prediction.model import load
@@ -45,6 +46,7 @@ def main(clips: int) -> None:
         found = find_chalearn(corpus, None)
         manifest = Manifest(found.corpus, tuple(found.rows), found.facts)
         cache = fill_cache(manifest.rows, model.clip, Limits(), Path(folder) / "cache", workers=PROCESSES)
+        ready = Corpus(manifest, cache)
 
         def seconds(cells: list[Cell], name: str) -> float:
             """For the cells alone: from the first that is told as done, the uncounted ones, to the last."""
@@ -53,9 +55,8 @@ def main(clips: int) -> None:
             run_suite(
                 model,
                 None,
-                manifest,
+                ready,
                 "all",
-                cache.entries,
                 [*warm, *cells],
                 Path(folder) / name,
                 workers=PROCESSES,

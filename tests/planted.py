@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from msma.config import ClipConfig, ModelConfig, Recipe, TrainConfig
+from msma.data.cache import CacheReport
 from msma.data.cache_entry import write_entry
 from msma.data.corpora.manifest import Manifest, Row
+from msma.data.corpus import Corpus
 from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
 from msma.media.faces import WHOLE_FRAME
 from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo, RawWindow
@@ -69,8 +72,8 @@ CACHED = changed(
 
 def planted_corpus(
     folder: Path, train: int = 24, held_out: int = 8, shuffle_labels: bool = False, alike: bool = False
-) -> tuple[Manifest, dict[str, Path]]:
-    """Manifest and cache entries; with `shuffle_labels` the training labels belong to other clips.
+) -> Corpus:
+    """Clips in a cache; with `shuffle_labels` the training labels belong to other clips.
 
     A source has two clips; with `alike` they have the same scores.
     """
@@ -89,10 +92,24 @@ def planted_corpus(
         entries[clip] = folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:32]}.clip"
         write_entry(entries[clip], [planted_window(clip, scores[index], rng)])
         rows.append(Row(clip, folder / clip, clip[:12], split, tuple(labels[index].tolist())))
-    return Manifest("planted", tuple(rows), {}), entries
+    return Corpus(Manifest("planted", tuple(rows), {}), CacheReport(folder, entries))
 
 
-def only(manifest: Manifest, *traits: str) -> Manifest:
+def with_rows(corpus: Corpus, rows: Iterable[Row]) -> Corpus:
+    return replace(corpus, manifest=replace(corpus.manifest, rows=tuple(rows)))
+
+
+def with_entries(corpus: Corpus, entries: dict[str, Path], failed: dict[str, str] | None = None) -> Corpus:
+    return replace(corpus, cache=replace(corpus.cache, entries=entries, failed=failed or {}))
+
+
+def without(corpus: Corpus, *clips: str) -> Corpus:
+    """The same corpus, of which these clips cannot be read."""
+    left = {clip: path for clip, path in corpus.cache.entries.items() if clip not in clips}
+    return with_entries(corpus, left, dict.fromkeys(clips, "no moov atom"))
+
+
+def only(corpus: Corpus, *traits: str) -> Corpus:
     """The same corpus, which labels no other traits."""
     kept = [trait in traits for trait in TRAITS]
 
@@ -100,7 +117,7 @@ def only(manifest: Manifest, *traits: str) -> Manifest:
         scores = zip(row.target, kept, strict=True)
         return replace(row, target=tuple(score if has else math.nan for score, has in scores))
 
-    return replace(manifest, rows=tuple(labelled(row) for row in manifest.rows))
+    return with_rows(corpus, (labelled(row) for row in corpus.manifest.rows))
 
 
 class StopAfter:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from planted import CACHED, RECIPE, only, planted_corpus
 
-from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.evaluation_folder import read_evaluation, write_evaluation
@@ -30,14 +29,14 @@ LABELLED = [trait in SOME for trait in TRAITS]
 def trained(request, tmp_path_factory):
     """A model, what it was trained on, and the same corpus with all its labels."""
     folder = tmp_path_factory.mktemp(request.param)
-    manifest, entries = planted_corpus(folder / "corpus")
+    corpus = planted_corpus(folder / "corpus")
     recipe = RECIPE if request.param == "tuned" else CACHED
-    train(recipe, only(manifest, *SOME), entries, folder / "run", cpu=True)
-    return folder / "run", only(manifest, *SOME), manifest, CacheReport(entries, {}, {})
+    train(recipe, only(corpus, *SOME), folder / "run", cpu=True)
+    return folder / "run", only(corpus, *SOME), corpus
 
 
-def predicted(run: Path, manifest, cache):
-    return predict_split(load(run), list(manifest.split("test")), cache)
+def predicted(run: Path, corpus):
+    return predict_split(load(run), corpus, "test")
 
 
 def test_weights_say_which_traits_they_answer(trained):
@@ -50,16 +49,16 @@ def test_training_validates_on_the_labelled_traits(trained):
 
 
 def test_a_prediction_has_the_labelled_traits_only(trained):
-    run, manifest, _, cache = trained
-    (window,) = cached_windows(cache.entries[manifest.rows[0].clip])
+    run, corpus, _ = trained
+    (window,) = cached_windows(corpus.entry(corpus.rows[0]))
     assert tuple(load(run).read([prepare(window, load(run).clip)]).traits) == SOME
 
 
 def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):
-    run, manifest, _, cache = trained
-    predictions = predicted(run, manifest, cache)
+    run, corpus, _ = trained
+    predictions = predicted(run, corpus)
     assert (np.isfinite(predictions.predicted) == LABELLED).all()
-    evaluation = evaluate(load(run), manifest, "test", cache, predictions)
+    evaluation = evaluate(load(run), corpus, "test", predictions)
     for scores in (evaluation.metrics["ccc"], evaluation.baselines["constant"]["mae"], evaluation.intervals["skill"]):
         assert scores.keys() == {*SOME, "mean"}
     assert all("sources" in warning for warning in evaluation.warnings)
@@ -72,38 +71,37 @@ def test_an_evaluation_has_the_labelled_traits_only(trained, tmp_path):
 
 
 def test_on_a_corpus_that_labels_more_the_common_traits_are_scored_and_the_rest_is_told(trained):
-    run, manifest, everything, cache = trained
-    predictions = predicted(run, everything, cache)
-    evaluation = evaluate(load(run), everything, "test", cache, predictions)
+    run, corpus, everything = trained
+    predictions = predicted(run, everything)
+    evaluation = evaluate(load(run), everything, "test", predictions)
     assert evaluation.metrics["ccc"].keys() == {*SOME, "mean"}
     assert any(
         "openness, conscientiousness, agreeableness: not predicted by this model and not scored" in warning
         for warning in evaluation.warnings
     )
-    alone = evaluate(load(run), manifest, "test", cache, predicted(run, manifest, cache))
+    alone = evaluate(load(run), corpus, "test", predicted(run, corpus))
     assert all(getattr(evaluation, name) == getattr(alone, name) for name in Scored.model_fields)
 
 
 def test_on_a_corpus_that_labels_none_of_its_traits_the_error_is_one_line(trained):
-    run, _, everything, cache = trained
+    run, _, everything = trained
     with pytest.raises(
         MsmaError, match="predicts extraversion, neuroticism, of which the corpus labels none"
     ) as caught:
-        predicted(run, only(everything, "openness"), cache)
+        predicted(run, only(everything, "openness"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_model_of_all_traits_is_scored_on_those_that_a_corpus_labels(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(CACHED, manifest, entries, tmp_path / "run", cpu=True)
-    some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
-    evaluation = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(CACHED, corpus, tmp_path / "run", cpu=True)
+    some = only(corpus, *SOME)
+    evaluation = evaluate(load(tmp_path / "run"), some, "test", predicted(tmp_path / "run", some))
     assert evaluation.metrics["ccc"].keys() == {*SOME, "mean"}
 
 
 def test_the_labelled_traits_are_learned(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus", train=40, held_out=20)
-    some, cache = only(manifest, *SOME), CacheReport(entries, {}, {})
-    train(CACHED, some, entries, tmp_path / "run", cpu=True)
-    scored = evaluate(load(tmp_path / "run"), some, "test", cache, predicted(tmp_path / "run", some, cache))
+    some = only(planted_corpus(tmp_path / "corpus", train=40, held_out=20), *SOME)
+    train(CACHED, some, tmp_path / "run", cpu=True)
+    scored = evaluate(load(tmp_path / "run"), some, "test", predicted(tmp_path / "run", some))
     assert min(scored.metrics["ccc"].values()) > 0.8

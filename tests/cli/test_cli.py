@@ -170,7 +170,7 @@ def test_a_limit_can_be_changed(run, make_media):
 def test_a_filled_cache_is_told_of_in_one_table_and_a_line_for_each_failed_clip(capsys, tmp_path):
     entries = {f"{index}.mp4": tmp_path / f"{index}.clip" for index in range(40)}
     failed = {f"bad{index}.mp4": f"bad{index}.mp4: no moov [atom]" for index in range(25)}
-    show_cache_report(CacheReport(entries, {"1.mp4": ["no audio track"]}, failed, total_bytes=40 * 2048))
+    show_cache_report(CacheReport(tmp_path, entries, {"1.mp4": ["no audio track"]}, failed, total_bytes=40 * 2048))
     out, errors = capsys.readouterr()
     header, row = (re.split(r" {2,}", line.strip()) for line in errors.splitlines() if re.search(r"clips|65", line))
     assert [cell.strip() for cell in header] == ["clips", "ok", "degraded", "failed", "KiB a clip"]

@@ -14,29 +14,26 @@ from typer.testing import CliRunner, Result
 from msma.cli import app, options
 from msma.cli.options import severities_in
 from msma.data import cache
-from msma.data.cache import CacheReport
 from msma.data.corpora.manifest import write_manifest
 from msma.training.run import train
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Folder with `manifest.csv` and a trained `run`, and the entries of the cache."""
+    """Folder with `manifest.csv` and a trained `run`, and the clip cache."""
     folder = tmp_path_factory.mktemp("corpus")
-    manifest, entries = planted_corpus(folder / "clips", train=12, held_out=4)
-    train(changed(RECIPE, train={"steps": 4, "batch_size": 6}), manifest, entries, folder / "run", cpu=True)
-    rows = [replace(row, columns={"group": row.source[-1]}) for row in manifest.rows]
+    corpus = planted_corpus(folder / "clips", train=12, held_out=4)
+    train(changed(RECIPE, train={"steps": 4, "batch_size": 6}), corpus, folder / "run", cpu=True)
+    rows = [replace(row, columns={"group": row.source[-1]}) for row in corpus.rows]
     write_manifest(folder / "manifest.csv", "planted", rows, {})
-    return folder, entries
+    return folder, corpus.cache
 
 
 @pytest.fixture
 def run(corpus, monkeypatch):
     """Run the command on clips that are decoded already, in this process."""
-    folder, entries = corpus
-    monkeypatch.setattr(
-        cache, "fill_cache", lambda rows, *_, **__: CacheReport({row.clip: entries[row.clip] for row in rows}, {}, {})
-    )
+    folder, filled = corpus
+    monkeypatch.setattr(cache, "fill_cache", lambda *_, **__: filled)
     monkeypatch.setattr("msma.cli.robustness.at_once", lambda *_: 0)
 
     def invoke(out: Path, *more: object) -> Result:

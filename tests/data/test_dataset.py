@@ -182,12 +182,6 @@ def test_a_damaged_entry_ends_the_loading_with_one_line(clips, cache, tmp_path, 
     assert re.fullmatch(re.escape(f"{damaged}: damaged cache entry (") + r"[^\n]+delete it[^\n]+", str(failure.value))
 
 
-def test_clips_that_could_not_be_prepared_are_left_out(clips, cache):
-    some = clips(entries={clip: cache[clip] for clip in ("1.mp4", "4.mp4")})
-    assert [row.clip for row in some.rows] == ["1.mp4", "4.mp4"]
-    assert len(some) == 2
-
-
 def test_a_batch_pads_its_clips_to_the_longest(clips):
     plain = clips()
     inputs, target, quality = collate_items([plain[0, 0], plain[0, 3]])

@@ -16,8 +16,10 @@ from planted import CACHED, changed, planted_window
 from tiny_hf import TINY, saved
 
 from msma.config import Recipe
+from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
-from msma.data.corpora.manifest import Row
+from msma.data.corpora.manifest import Manifest, Row
+from msma.data.corpus import Corpus
 from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
 from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
@@ -48,10 +50,17 @@ ROWS = [Row(f"{i}.mp4", Path(f"{i}.mp4"), str(i), "train", (0.1 * i, 0.2, 0.3, 0
 
 
 def filled(
-    entries: dict[str, Path], folder: Path, recipe: Recipe = CACHED, rows: list[Row] = ROWS, weights: str = "none"
+    entries: dict[str, Path],
+    folder: Path,
+    recipe: Recipe = CACHED,
+    rows: list[Row] = ROWS,
+    weights: str = "none",
+    **options,
 ) -> dict[str, Path]:
+    """Features below `folder`."""
     network, _ = new_network(recipe, PRIOR)
-    return fill_features(network, rows, entries, recipe, folder, weights)
+    corpus = Corpus(Manifest("planted", tuple(rows), {}), CacheReport(folder, entries))
+    return fill_features(network, corpus.rows, corpus, recipe, weights, **options)
 
 
 def names(files: dict[str, Path]) -> set[str]:
@@ -112,8 +121,7 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
 def test_progress_is_told_from_what_is_there_already_to_the_last(entries, tmp_path):
     told: list[tuple[int, int]] = []
     filled(entries, tmp_path, rows=ROWS[:2])
-    network, _ = new_network(CACHED, PRIOR)
-    fill_features(network, ROWS, entries, CACHED, tmp_path, "none", progress=lambda *event: told.append(event))
+    filled(entries, tmp_path, progress=lambda *event: told.append(event))
     assert told == [(2, 5), (3, 5), (4, 5), (5, 5)]
 
 
@@ -142,9 +150,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(entries, tmp_path, monkeypat
         patch.setattr(MsMANet, "features", killed)
         with pytest.raises(KeyboardInterrupt):
             filled(entries, tmp_path / "broken")
-    assert len(list((tmp_path / "broken").iterdir())) == 3
+    assert len(list((tmp_path / "broken" / "features").iterdir())) == 3
     assert contents(filled(entries, tmp_path / "broken")) == contents(expected)
-    assert names(expected) == {path.name for path in (tmp_path / "broken").iterdir()}
+    assert names(expected) == {path.name for path in (tmp_path / "broken" / "features").iterdir()}
 
 
 @pytest.mark.parametrize("recipe", [CACHED, VARIED], ids=["plain", "variants"])
@@ -319,12 +327,6 @@ def test_the_linear_answers_of_a_clip_come_with_it(entries, tmp_path):
     clips = FeatureDataset(ROWS, filled(entries, tmp_path), CACHED.train, {"1.mp4": known})
     assert clips[0, 1][0].linear is known
     assert clips[0, 2][0].linear is None
-
-
-def test_clips_without_a_file_are_left_out(entries, tmp_path):
-    files = filled(entries, tmp_path)
-    del files["3.mp4"]
-    assert [row.clip for row in FeatureDataset(ROWS, files).rows] == ["0.mp4", "1.mp4", "2.mp4", "4.mp4"]
 
 
 def test_a_dataset_can_be_sent_to_a_process_that_was_not_forked(entries, tmp_path):

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import RECIPE, changed, planted_corpus
+from planted import RECIPE, changed, planted_corpus, with_entries, with_rows
 from typer.testing import CliRunner
 
 from msma.cli import app
 from msma.data import cache
 from msma.data.augment import SEEN
-from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import write_manifest
 from msma.evaluation.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
@@ -39,15 +38,13 @@ def corpus(tmp_path_factory):
 def run(corpus, tmp_path_factory) -> Path:
     """A trained network with its calibration."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    manifest, entries = corpus
-    train(RECIPE, manifest, entries, folder, cpu=True)
-    save_calibration(folder, calibrate(load(folder), manifest, "val", entries))
+    train(RECIPE, corpus, folder, cpu=True)
+    save_calibration(folder, calibrate(load(folder), corpus, "val"))
     return folder
 
 
 def first_clip(corpus, split: str = "test") -> Clip:
-    manifest, entries = corpus
-    (window,) = cached_windows(entries[manifest.split(split)[0].clip], [0])
+    (window,) = cached_windows(corpus.entry(corpus.split(split)[0]), [0])
     return window.clip
 
 
@@ -83,7 +80,7 @@ def test_only_families_that_are_seen_in_training_are_used():
 
 
 def test_whole_sources_are_drawn_up_to_the_most(corpus):
-    rows = list(corpus[0].split("val"))
+    rows = list(corpus.split("val"))
     some = drawn(rows, 7, seed=0)
     assert len(some) == 6
     assert {row.clip for row in some} == {row.clip for row in rows if row.source in {row.source for row in some}}
@@ -98,7 +95,7 @@ def test_the_calibration_says_what_it_is_of(run, corpus):
 
 def test_the_calibration_holds_how_the_labels_of_the_clips_are_spread(run, corpus):
     calibration = load_weights(run).calibration
-    labels = np.array([row.target for row in corpus[0].split("val")])
+    labels = np.array([row.target for row in corpus.split("val")])
     medians = {trait: pytest.approx(value, abs=1e-4) for trait, value in zip(TRAITS, np.median(labels, 0), strict=True)}
     assert {trait: values[10] for trait, values in calibration.labels.items()} == medians
 
@@ -138,8 +135,7 @@ def test_an_answer_without_calibration_has_no_intervals(run, corpus, tmp_path):
 
 
 def test_a_calibration_of_other_weights_is_refused(run, corpus, tmp_path):
-    manifest, entries = corpus
-    train(changed(RECIPE, train={"seed": 1}), manifest, entries, tmp_path / "other", cpu=True)
+    train(changed(RECIPE, train={"seed": 1}), corpus, tmp_path / "other", cpu=True)
     (tmp_path / "other" / "calibration.json").write_bytes((run / "calibration.json").read_bytes())
     with pytest.raises(MsmaError, match=r"is of other weights; delete it, and make a new one with `msma calibrate`"):
         load_weights(tmp_path / "other")
@@ -155,10 +151,9 @@ def test_a_damaged_calibration_is_refused(run, tmp_path, content):
 
 
 def test_too_few_sources_are_told(run, corpus):
-    manifest, entries = corpus
-    few = {row.clip: entries[row.clip] for row in manifest.split("val")[:6]}
+    few = with_entries(corpus, {row.clip: corpus.entry(row) for row in corpus.split("val")[:6]})
     with pytest.raises(MsmaError, match=f"3 sources in split 'val'; intervals need {LEAST_SOURCES} at least"):
-        calibrate(load(run), manifest, "val", few)
+        calibrate(load(run), few, "val")
 
 
 def test_where_neither_sound_nor_picture_is_there_the_model_abstains(run, corpus):
@@ -178,10 +173,9 @@ def test_it_abstains_below_the_min_quality_and_answers_at_it(run, corpus):
 
 
 def test_an_evaluation_says_how_well_intervals_hold(run, corpus):
-    manifest, entries = corpus
-    model, filled = load(run), CacheReport(entries, {}, {})
-    predictions = predict_split(model, list(manifest.split("test")), filled)
-    held = evaluate(model, manifest, "test", filled, predictions).prediction_intervals
+    model = load(run)
+    predictions = predict_split(model, corpus, "test")
+    held = evaluate(model, corpus, "test", predictions).prediction_intervals
     inside = (predictions.bounds.low <= predictions.target) & (predictions.target <= predictions.bounds.high)
     assert held.nominal == 0.9
     assert held.whole.coverage["mean"] == pytest.approx(inside.mean())
@@ -190,23 +184,19 @@ def test_an_evaluation_says_how_well_intervals_hold(run, corpus):
 
 
 def test_the_intervals_of_an_evaluation_are_those_of_a_prediction(run, corpus):
-    manifest, entries = corpus
     model: Model = load(run)
-    row, *_ = manifest.split("test")
-    bounds = predict_split(model, [row], CacheReport(entries, {}, {})).bounds
+    row, *_ = corpus.split("test")
+    bounds = predict_split(model, with_rows(corpus, [row]), "test").bounds
     expected = model.predict(first_clip(corpus)).intervals
     found = dict(zip(expected, np.stack([bounds.low[0], bounds.high[0]], axis=1).tolist(), strict=True))
     assert {t: pytest.approx(ends) for t, ends in expected.items()} == found
 
 
 def test_the_command_writes_the_calibration_that_answers_then_have(run, corpus, tmp_path, monkeypatch):
-    manifest, entries = corpus
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "calibration.json").write_text("of other weights")
-    write_manifest(tmp_path / "manifest.csv", "planted", manifest.rows, {})
-    monkeypatch.setattr(
-        cache, "fill_cache", lambda rows, *_, **__: CacheReport({row.clip: entries[row.clip] for row in rows}, {}, {})
-    )
+    write_manifest(tmp_path / "manifest.csv", "planted", corpus.rows, {})
+    monkeypatch.setattr(cache, "fill_cache", lambda *_, **__: corpus.cache)
     arguments = ["calibrate", "--model", tmp_path / "run", "--manifest", tmp_path / "manifest.csv"]
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.stderr
@@ -215,9 +205,8 @@ def test_the_command_writes_the_calibration_that_answers_then_have(run, corpus, 
 
 
 def test_a_calibration_that_fails_leaves_the_one_that_is_there(run, corpus, tmp_path):
-    manifest, _ = corpus
     shutil.copytree(run, tmp_path / "run")
-    write_manifest(tmp_path / "manifest.csv", "planted", manifest.rows, {})
+    write_manifest(tmp_path / "manifest.csv", "planted", corpus.rows, {})
     arguments = ["--model", str(tmp_path / "run"), "--manifest", str(tmp_path / "manifest.csv"), "--split", "vla"]
     assert CliRunner().invoke(app, ["calibrate", *arguments]).exit_code == 1
     assert load_weights(tmp_path / "run").calibration == load_weights(run).calibration
@@ -225,8 +214,7 @@ def test_a_calibration_that_fails_leaves_the_one_that_is_there(run, corpus, tmp_
 
 def test_planted_intervals_hold_the_labels(run, corpus):
     """Few clips: a loose band; the exact one is that of the synthetic corpus (benchmarks/intervals.py)."""
-    manifest, entries = corpus
-    predictions = predict_split(load(run), list(manifest.split("test")), CacheReport(entries, {}, {}))
+    predictions = predict_split(load(run), corpus, "test")
     inside = (predictions.bounds.low <= predictions.target) & (predictions.target <= predictions.bounds.high)
     assert math.isfinite(predictions.bounds.low.sum())
     assert inside.mean() > 0.7

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from planted import RECIPE, planted_corpus
+from planted import RECIPE, planted_corpus, with_rows, without
 
-from msma.data.cache import CacheReport
-from msma.data.corpora.manifest import Manifest
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import load
 from msma.training.run import train
@@ -18,53 +16,51 @@ from msma.types import MsmaError
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    manifest, entries = planted_corpus(folder / "corpus")
-    train(RECIPE, manifest, entries, folder / "run", cpu=True)
-    return load(folder / "run"), manifest, CacheReport(entries, {}, {})
+    corpus = planted_corpus(folder / "corpus")
+    train(RECIPE, corpus, folder / "run", cpu=True)
+    return load(folder / "run"), corpus
 
 
 def test_the_result_is_the_same_to_the_last_bit_for_any_batch_size_and_worker_count(trained):
-    model, manifest, cache = trained
-    rows = list(manifest.split("test"))
+    model, corpus = trained
     expected = None
     for batch_size in (1, 7, 64):
         for workers in (0, 2):
-            predictions = predict_split(model, rows, cache, batch_size=batch_size, workers=workers)
-            found = predictions.predicted.tobytes(), evaluate(model, manifest, "test", cache, predictions)
+            predictions = predict_split(model, corpus, "test", batch_size=batch_size, workers=workers)
+            found = predictions.predicted.tobytes(), evaluate(model, corpus, "test", predictions)
             expected = expected or found
             assert found == expected
 
 
 def test_the_ceiling_is_that_of_the_modalities_that_the_network_reads(trained):
-    model, manifest, cache = trained
+    model, corpus = trained
     shares = (("audio", 0.6), ("visual", 0.7), ("both", 0.8))
     ceilings = {name: {key: {"mean": value} for key in ("ccc", "mean_accuracy")} for name, value in shares}
-    manifest = type(manifest)(manifest.corpus, manifest.rows, {"ceiling": ceilings})
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    assert evaluate(model, manifest, "test", cache, predictions).ceiling == ceilings["both"]
+    corpus = replace(corpus, manifest=replace(corpus.manifest, facts={"ceiling": ceilings}))
+    predictions = predict_split(model, corpus, "test")
+    assert evaluate(model, corpus, "test", predictions).ceiling == ceilings["both"]
 
 
 def test_a_clip_that_cannot_be_read_is_counted_and_not_scored(trained):
-    model, manifest, cache = trained
-    lost, *_ = manifest.split("test")
-    entries = {clip: path for clip, path in cache.entries.items() if clip != lost.clip}
-    cache = CacheReport(entries, {}, {lost.clip: "no moov atom"})
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    evaluation = evaluate(model, manifest, "test", cache, predictions)
+    model, corpus = trained
+    lost, *_ = corpus.split("test")
+    corpus = without(corpus, lost.clip)
+    predictions = predict_split(model, corpus, "test")
+    evaluation = evaluate(model, corpus, "test", predictions)
     assert (evaluation.clips, evaluation.coverage) == (7, 7 / 8)
     assert evaluation.failed == {lost.clip: "no moov atom"}
 
 
 def test_a_split_of_which_nothing_can_be_read_is_an_error(trained):
-    model, manifest, _ = trained
+    model, corpus = trained
     with pytest.raises(MsmaError, match="no clip"):
-        predict_split(model, list(manifest.split("test")), CacheReport({}, {}, {}))
+        predict_split(model, without(corpus, *corpus.cache.entries), "test")
 
 
 def test_the_baselines_and_slices_stand_beside_the_scores(trained):
-    model, manifest, cache = trained
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    scored = evaluate(model, manifest, "test", cache, predictions)
+    model, corpus = trained
+    predictions = predict_split(model, corpus, "test")
+    scored = evaluate(model, corpus, "test", predictions)
     assert scored.clips == 8
     assert scored.baselines["constant"]["ccc"]["mean"] == 0
     assert scored.baselines["constant"]["skill"]["mean"] == pytest.approx(0)
@@ -74,15 +70,15 @@ def test_the_baselines_and_slices_stand_beside_the_scores(trained):
 
 
 def test_few_sources_are_warned_of(trained):
-    model, manifest, cache = trained
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    (warning,) = evaluate(model, manifest, "test", cache, predictions).warnings
+    model, corpus = trained
+    predictions = predict_split(model, corpus, "test")
+    (warning,) = evaluate(model, corpus, "test", predictions).warnings
     assert "4 sources" in warning
 
 
 def test_a_column_of_the_manifest_makes_slices(trained):
-    model, manifest, cache = trained
-    rows = tuple(replace(row, columns={"side": "left" if i % 2 else "right"}) for i, row in enumerate(manifest.rows))
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    evaluation = evaluate(model, Manifest("sided", rows, {}), "test", cache, predictions, ["side"])
+    model, corpus = trained
+    rows = (replace(row, columns={"side": "left" if i % 2 else "right"}) for i, row in enumerate(corpus.rows))
+    predictions = predict_split(model, corpus, "test")
+    evaluation = evaluate(model, with_rows(corpus, rows), "test", predictions, ["side"])
     assert {value: part.clips for value, part in evaluation.slices.columns["side"].items()} == {"left": 4, "right": 4}

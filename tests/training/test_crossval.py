@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import CACHED, RECIPE, changed, only, planted_corpus
+from planted import CACHED, RECIPE, changed, only, planted_corpus, with_rows, without
 
 from msma.config import Recipe
-from msma.data.cache import CacheReport
-from msma.data.corpora.manifest import Manifest, targets
+from msma.data.corpora.manifest import targets
+from msma.data.corpus import Corpus
 from msma.evaluation.result_file import as_json
 from msma.metrics import ccc
 from msma.training import crossval, fold
@@ -39,7 +39,7 @@ def unbroken(corpus, tmp_path_factory) -> tuple[Path, OutOfFold]:
 
 
 def run(corpus, out: Path, recipe: Recipe = TINY, folds: int | None = 4, ridge: bool = False, **more) -> OutOfFold:
-    return cross_validate(recipe, *corpus, folds, out, ridge=ridge, cpu=True, **more)
+    return cross_validate(recipe, corpus, folds, out, ridge=ridge, cpu=True, **more)
 
 
 def mean_ccc(predictions) -> float:
@@ -50,19 +50,18 @@ def contents(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-def relabelled(manifest: Manifest, labels: np.ndarray) -> Manifest:
-    rows = zip(manifest.rows, labels.tolist(), strict=True)
-    return replace(manifest, rows=tuple(replace(row, target=tuple(scores)) for row, scores in rows))
+def relabelled(corpus: Corpus, labels: np.ndarray) -> Corpus:
+    rows = zip(corpus.rows, labels.tolist(), strict=True)
+    return with_rows(corpus, (replace(row, target=tuple(scores)) for row, scores in rows))
 
 
 # who answers whom
 
 
 def test_every_clip_is_answered_once_by_a_fold_that_held_its_source_out(corpus, unbroken):
-    manifest, _ = corpus
     _, result = unbroken
-    assert result.msma.clips == [row.clip for row in manifest.rows]
-    assert sorted(np.concatenate([held for _, held in result.folds])) == list(range(len(manifest.rows)))
+    assert result.msma.clips == [row.clip for row in corpus.rows]
+    assert sorted(np.concatenate([held for _, held in result.folds])) == list(range(len(corpus.rows)))
     for fit, held in result.folds:
         assert not {result.msma.sources[i] for i in fit} & {result.msma.sources[i] for i in held}
     assert ((result.msma.predicted > 0) & (result.msma.predicted < 1)).all()
@@ -112,13 +111,12 @@ def test_no_network_of_a_fold_sees_a_clip_of_a_source_that_it_answers(corpus, tm
 
 @pytest.mark.parametrize("recipe", [changed(TINY, train={"members": 2}), TUNED], ids=["kept", "tuned"])
 def test_the_labels_of_what_a_fold_holds_out_change_nothing_in_its_answers(corpus, tmp_path, recipe):
-    manifest, entries = corpus
     kept = recipe.train.cache_features
     before = run(corpus, tmp_path / "before", recipe, folds=2, ridge=kept)
     (_, held), (_, other) = before.folds
-    labels = targets(manifest.rows)
+    labels = targets(corpus.rows)
     labels[held] = 1 - labels[held]
-    after = run((relabelled(manifest, labels), entries), tmp_path / "after", recipe, folds=2, ridge=kept)
+    after = run(relabelled(corpus, labels), tmp_path / "after", recipe, folds=2, ridge=kept)
     for one, two in ((before.msma, after.msma), (before.ridge, after.ridge)) if kept else ((before.msma, after.msma),):
         np.testing.assert_array_equal(one.predicted[held], two.predicted[held])
         assert (one.predicted[other] != two.predicted[other]).any(axis=1).all()
@@ -132,25 +130,24 @@ def test_planted_traits_are_found_by_network_and_ridge(unbroken):
 
 def test_shuffled_labels_are_not_found(corpus, tmp_path):
     """Over several shuffles: what leaks would show in each of them."""
-    manifest, entries = corpus
     found = []
     for seed in range(4):
-        labels = np.random.default_rng(seed).permutation(targets(manifest.rows))
-        result = run((relabelled(manifest, labels), entries), tmp_path / str(seed), ridge=True)
+        labels = np.random.default_rng(seed).permutation(targets(corpus.rows))
+        result = run(relabelled(corpus, labels), tmp_path / str(seed), ridge=True)
         found.append([mean_ccc(result.msma), mean_ccc(result.ridge)])
     assert np.mean(found, axis=0).max() < 0.08
 
 
 def test_labels_that_only_tell_the_source_are_not_found_unless_sources_are_parted(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus", alike=True)
-    count = len({row.source for row in manifest.rows})
+    corpus = planted_corpus(tmp_path / "corpus", alike=True)
+    count = len({row.source for row in corpus.rows})
     labels = np.random.default_rng(0).uniform(0.1, 0.9, (count, 5)).repeat(2, axis=0)
-    manifest = relabelled(manifest, labels)
-    apart = run((manifest, entries), tmp_path / "apart", ridge=True)
+    corpus = relabelled(corpus, labels)
+    apart = run(corpus, tmp_path / "apart", ridge=True)
     assert max(mean_ccc(apart.msma), mean_ccc(apart.ridge)) < 0.15
     # The same clips, where each is called a source of its own: the other clip of the source gives it away.
-    parted = replace(manifest, rows=tuple(replace(row, source=row.clip) for row in manifest.rows))
-    leaking = run((parted, entries), tmp_path / "parted", folds=10, ridge=True)
+    parted = with_rows(corpus, (replace(row, source=row.clip) for row in corpus.rows))
+    leaking = run(parted, tmp_path / "parted", folds=10, ridge=True)
     assert min(mean_ccc(leaking.msma), mean_ccc(leaking.ridge)) > mean_ccc(apart.msma) + 0.1
 
 
@@ -192,14 +189,14 @@ def test_progress_is_told_fold_by_fold_and_for_the_features(corpus, tmp_path):
 
 @pytest.mark.parametrize("change", ["recipe", "labels", "clips", "folds", "baseline"])
 def test_a_folder_of_another_cross_validation_is_refused_and_left_alone(corpus, unbroken, change):
-    (manifest, entries), (out, _) = corpus, unbroken
+    out, _ = unbroken
     before = contents(out)
-    labels = targets(manifest.rows)
+    labels = targets(corpus.rows)
     labels[0, 0] = 0.123
     others = {
         "recipe": lambda: run(corpus, out, changed(TINY, train={"steps": 4}), ridge=True),
-        "labels": lambda: run((relabelled(manifest, labels), entries), out, ridge=True),
-        "clips": lambda: run((replace(manifest, rows=manifest.rows[:-1]), entries), out, ridge=True),
+        "labels": lambda: run(relabelled(corpus, labels), out, ridge=True),
+        "clips": lambda: run(with_rows(corpus, corpus.rows[:-1]), out, ridge=True),
         "folds": lambda: run(corpus, out, folds=5, ridge=True),
         "baseline": lambda: run(corpus, out),
     }
@@ -231,9 +228,8 @@ def test_a_damaged_fold_is_one_line_that_names_it(corpus, tmp_path, content):
 
 
 def test_one_source_at_a_time_can_be_left_out(corpus, tmp_path):
-    manifest, entries = corpus
-    some = replace(manifest, rows=manifest.rows[:16])
-    result = run((some, entries), tmp_path, folds=None)
+    some = with_rows(corpus, corpus.rows[:16])
+    result = run(some, tmp_path, folds=None)
     assert len(result.folds) == 8
     assert all(len({result.msma.sources[i] for i in held}) == 1 for _, held in result.folds)
 
@@ -274,43 +270,38 @@ def test_with_a_linear_path_each_fold_says_how_it_was_shrunk(unbroken):
 
 
 def test_a_clip_that_could_not_be_prepared_is_left_out(corpus, tmp_path):
-    manifest, entries = corpus
-    lost = manifest.rows[3].clip
-    some = {clip: path for clip, path in entries.items() if clip != lost}
-    result = run((manifest, some), tmp_path)
+    lost = corpus.rows[3].clip
+    some = without(corpus, lost)
+    result = run(some, tmp_path)
     assert lost not in result.msma.clips
-    report = CacheReport(some, {}, {lost: "no moov atom"})
-    found = cross_validation(result.msma, result, manifest, "tiny", TINY, report)
+    found = cross_validation(result.msma, result, some, "tiny", TINY)
     assert (found.clips, found.coverage, found.failed) == (39, 39 / 40, {lost: "no moov atom"})
 
 
 def test_traits_without_labels_are_neither_answered_nor_scored(corpus, tmp_path):
-    manifest, entries = corpus
-    some = only(manifest, "openness", "agreeableness")
-    result = run((some, entries), tmp_path, ridge=True)
-    labelled = [trait in some.traits for trait in TRAITS]
+    some = only(corpus, "openness", "agreeableness")
+    result = run(some, tmp_path, ridge=True)
+    labelled = [trait in some.manifest.traits for trait in TRAITS]
     assert (np.isfinite(result.msma.predicted) == labelled).all()
     assert (np.isfinite(result.ridge.predicted) == labelled).all()
     assert ccc(result.msma.predicted, result.msma.target)[labelled].mean() > 0.7
-    found = cross_validation(result.msma, result, some, "tiny", TINY, CacheReport(entries, {}, {}))
+    found = cross_validation(result.msma, result, some, "tiny", TINY)
     assert found.metrics["ccc"].keys() == {"openness", "agreeableness", "mean"}
     assert found.baselines["ridge"]["ccc"].keys() == {"openness", "agreeableness", "mean"}
 
 
 @pytest.mark.parametrize(("clips", "folds"), [(6, 2), (6, None), (40, 21), (40, 1), (40, 0), (40, -1), (0, 2)])
 def test_too_few_sources_or_a_number_of_folds_that_does_not_fit_is_one_line(corpus, tmp_path, clips, folds):
-    manifest, entries = corpus
-    some = {row.clip: entries[row.clip] for row in manifest.rows[:clips]}
+    some = with_rows(corpus, corpus.rows[:clips])
     with pytest.raises(MsmaError, match="cross-validation needs 4 at least, and no more folds than sources") as caught:
-        run((manifest, some), tmp_path, folds=folds)
+        run(some, tmp_path, folds=folds)
     assert str(caught.value).startswith(f"{tmp_path}: {clips // 2} sources")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("folds", [2, 3, None])
 def test_four_sources_are_enough(corpus, tmp_path, folds):
-    manifest, entries = corpus
-    result = run((replace(manifest, rows=manifest.rows[:8]), entries), tmp_path, folds=folds, ridge=True)
+    result = run(with_rows(corpus, corpus.rows[:8]), tmp_path, folds=folds, ridge=True)
     assert np.isfinite(result.msma.predicted).all()
     assert np.isfinite(result.ridge.predicted).all()
 
@@ -332,9 +323,8 @@ def test_the_folds_are_those_of_the_seed(corpus, tmp_path, unbroken):
 
 
 def test_the_json_has_the_metrics_beside_both_baselines_the_folds_and_the_difference(corpus, unbroken):
-    manifest, entries = corpus
     _, result = unbroken
-    found = cross_validation(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
+    found = cross_validation(result.msma, result, corpus, "tiny", TINY)
     values = json.loads(as_json(found), parse_constant=pytest.fail)
     assert (values["clips"], values["sources"], values["split"]) == (40, 20, "4 folds by source")
     assert values["metrics"]["ccc"]["mean"] == pytest.approx(mean_ccc(result.msma))
@@ -355,9 +345,8 @@ def test_the_json_has_the_metrics_beside_both_baselines_the_folds_and_the_differ
 
 
 def test_without_a_ridge_there_is_none_in_the_json_and_small_folds_have_no_ccc(corpus, tmp_path):
-    manifest, entries = corpus
     result = run(corpus, tmp_path, folds=5)
-    found = cross_validation(result.msma, result, manifest, "tiny", TINY, CacheReport(entries, {}, {}))
+    found = cross_validation(result.msma, result, corpus, "tiny", TINY)
     assert "ridge" not in found.baselines
     assert found.against is None
     assert [one.clips for one in found.folds] == [8] * 5

@@ -167,10 +167,10 @@ def test_a_feature_counts_up_to_half_a_width_beyond_the_range_of_the_fit():
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory) -> tuple[list[Row], dict[str, Path]]:
     folder = tmp_path_factory.mktemp("kept")
-    manifest, entries = planted_corpus(folder, train=24, held_out=0)
+    corpus = planted_corpus(folder, train=24, held_out=0)
     network, _ = new_network(CACHED, PRIOR)
-    rows = list(manifest.rows)
-    return rows, fill_features(network, rows, entries, CACHED, folder / "features", "none")
+    rows = list(corpus.rows)
+    return rows, fill_features(network, rows, corpus, CACHED, "none")
 
 
 def batch(kept: tuple[list[Row], dict[str, Path]]) -> Features:

@@ -47,8 +47,8 @@ def pretrained(tmp_path_factory) -> Recipe:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> ClipDataset:
-    manifest, entries = planted_corpus(tmp_path_factory.mktemp("corpus"), train=8, held_out=0)
-    return ClipDataset(manifest.rows, entries, RECIPE.clip, RECIPE.train)
+    corpus = planted_corpus(tmp_path_factory.mktemp("corpus"), train=8, held_out=0)
+    return ClipDataset(corpus.rows, corpus.cache.entries, RECIPE.clip, RECIPE.train)
 
 
 def encoders(network) -> tuple:

@@ -28,8 +28,8 @@ def state_of(run: Path) -> dict:
 
 
 def test_a_run_leaves_weights_learning_curve_and_recipe(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    result = train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    corpus = planted_corpus(tmp_path / "corpus")
+    result = train(RECIPE, corpus, tmp_path / "run", cpu=True)
     assert result.finished
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6]
@@ -41,10 +41,10 @@ def test_a_run_leaves_weights_learning_curve_and_recipe(tmp_path):
 
 
 def test_a_run_says_by_which_commands_and_versions_it_was_made(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
     for _ in range(2):  # the second time there is nothing left to do
-        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
     first, second = [json.loads(line) for line in (tmp_path / "run" / "provenance.jsonl").read_text().splitlines()]
     assert first == second
     assert first["command"].startswith(Path(sys.argv[0]).name)
@@ -52,22 +52,22 @@ def test_a_run_says_by_which_commands_and_versions_it_was_made(tmp_path):
 
 
 def test_a_run_anew_forgets_the_commands_of_one_that_never_saved(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
+    corpus = planted_corpus(tmp_path / "corpus")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "provenance.jsonl").write_text("of another run\n")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    train(RECIPE, corpus, tmp_path / "run", cpu=True)
     assert len((tmp_path / "run" / "provenance.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("broken_after", [1, 3, 4])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, broken_after):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
+    corpus = planted_corpus(tmp_path / "corpus")
     recipe = with_train(batch_size=7)  # 24 clips: epochs end inside the run
-    train(recipe, manifest, entries, tmp_path / "unbroken", cpu=True)
+    train(recipe, corpus, tmp_path / "unbroken", cpu=True)
 
-    first = train(recipe, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(broken_after))
+    first = train(recipe, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(broken_after))
     assert (first.finished, first.step) == (False, broken_after)
-    assert train(recipe, manifest, entries, tmp_path / "run", cpu=True, resume=True).finished
+    assert train(recipe, corpus, tmp_path / "run", cpu=True, resume=True).finished
 
     for name in ("metrics.jsonl", "model.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
@@ -76,9 +76,9 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, broken_after
 
 
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_loader_workers(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "none", cpu=True)
-    train(with_train(workers=2), manifest, entries, tmp_path / "two", cpu=True)
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "none", cpu=True)
+    train(with_train(workers=2), corpus, tmp_path / "two", cpu=True)
     one, other = load_file(tmp_path / "none/model.safetensors"), load_file(tmp_path / "two/model.safetensors")
     assert all(torch.equal(one[name], other[name]) for name in other)
 
@@ -92,61 +92,61 @@ def test_training_leaves_the_callers_random_state_of_initialisation_alone(tmp_pa
 
 
 def test_a_log_line_that_the_saved_state_does_not_know_is_not_written_twice(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
     with (tmp_path / "run" / "metrics.jsonl").open("a") as log:  # killed between log and state
         log.write('{"step": 4}\n{"step": 6, "train_lo')
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [2, 4, 6]
 
 
 def test_a_taken_run_folder_is_refused(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True)
     with pytest.raises(MsmaError, match="--resume"):
-        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+        train(RECIPE, corpus, tmp_path / "run", cpu=True)
 
 
 def test_resuming_with_another_recipe_is_refused(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
     with pytest.raises(MsmaError, match="another recipe"):
-        train(with_train(learning_rate=0.5), manifest, entries, tmp_path / "run", cpu=True, resume=True)
+        train(with_train(learning_rate=0.5), corpus, tmp_path / "run", cpu=True, resume=True)
 
 
 def test_resuming_nothing_is_refused(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
+    corpus = planted_corpus(tmp_path / "corpus")
     with pytest.raises(MsmaError, match="nothing to resume"):
-        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
 
 
 def test_the_number_of_loader_workers_is_no_other_recipe(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
-    assert train(with_train(workers=1), manifest, entries, tmp_path / "run", cpu=True, resume=True).finished
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    assert train(with_train(workers=1), corpus, tmp_path / "run", cpu=True, resume=True).finished
 
 
 def test_a_run_that_died_before_its_first_save_is_begun_anew(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
     (tmp_path / "run" / "state.pt").unlink()
-    assert train(with_train(learning_rate=1e-4), manifest, entries, tmp_path / "run", cpu=True).finished
+    assert train(with_train(learning_rate=1e-4), corpus, tmp_path / "run", cpu=True).finished
 
 
 def test_the_recipe_of_a_run_is_a_recipe(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True)
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True)
     assert load_recipe(tmp_path / "run" / "recipe.yaml") == RECIPE
 
 
 def test_a_truncated_state_is_refused(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
     state = tmp_path / "run" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(MsmaError, match=r"state\.pt: damaged"):
-        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
 
 
 class Exploit:
@@ -158,18 +158,18 @@ class Exploit:
 
 
 def test_a_pickle_in_place_of_the_state_is_refused_and_not_run(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
     (tmp_path / "run" / "state.pt").write_bytes(pickle.dumps(Exploit(tmp_path / "executed")))
     with pytest.raises(MsmaError, match="damaged or foreign"):
-        train(RECIPE, manifest, entries, tmp_path / "run", cpu=True, resume=True)
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
+    corpus = planted_corpus(tmp_path / "corpus")
     with pytest.raises(MsmaError, match="learning_rate"):
-        train(with_train(learning_rate=1e30, warmup_steps=0), manifest, entries, tmp_path / "run", cpu=True)
+        train(with_train(learning_rate=1e30, warmup_steps=0), corpus, tmp_path / "run", cpu=True)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():
@@ -187,7 +187,7 @@ def test_true_labels_are_learned_and_shuffled_labels_are_not(tmp_path):
     recipe = with_train(steps=70, validate_every=70, batch_size=16, ema_decay=0.9, ccc_weight=0.0)
     scores = {}
     for shuffled in (False, True):
-        manifest, entries = planted_corpus(tmp_path / str(shuffled), train=160, held_out=48, shuffle_labels=shuffled)
-        scores[shuffled] = train(recipe, manifest, entries, tmp_path / f"run-{shuffled}", cpu=True).best_ccc
+        corpus = planted_corpus(tmp_path / str(shuffled), train=160, held_out=48, shuffle_labels=shuffled)
+        scores[shuffled] = train(recipe, corpus, tmp_path / f"run-{shuffled}", cpu=True).best_ccc
     assert scores[False] > 0.7
     assert abs(scores[True]) < 0.2

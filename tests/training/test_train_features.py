@@ -14,9 +14,9 @@ from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
 from msma.config import load_recipe
-from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import targets
+from msma.data.corpus import Corpus
 from msma.data.features import read_features
 from msma.evaluation.evaluate import predict_split
 from msma.media.prepare import prepare
@@ -41,21 +41,21 @@ def validations(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def features_of(entries: dict[str, Path]) -> Path:
-    return next(iter(entries.values())).parent / "features"
+def features_of(corpus: Corpus) -> Path:
+    return corpus.cache.folder / "features"
 
 
 # learning
 
 
 def test_planted_traits_are_learned_by_the_linear_path_at_once(corpus, tmp_path):
-    assert train(changed(CACHED, train={"steps": 1}), *corpus, tmp_path, cpu=True).best_ccc > 0.75
+    assert train(changed(CACHED, train={"steps": 1}), corpus, tmp_path, cpu=True).best_ccc > 0.75
 
 
 def test_planted_traits_are_learned_without_a_linear_path_too(corpus, tmp_path):
     learning = {"steps": 120, "validate_every": 120, "batch_size": 16, "learning_rate": 1e-2, "ema_decay": 0.9}
     recipe = changed(CACHED, model={"linear_path": False}, train=learning)
-    assert train(recipe, *corpus, tmp_path, cpu=True).best_ccc > 0.6
+    assert train(recipe, corpus, tmp_path, cpu=True).best_ccc > 0.6
 
 
 def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_held_out(corpus, tmp_path, monkeypatch):
@@ -67,7 +67,7 @@ def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_hel
         return plain(state, training, config, should_stop)
 
     monkeypatch.setattr("msma.training.run.steps", recorded)
-    train(CACHED, *corpus, tmp_path, cpu=True)
+    train(CACHED, corpus, tmp_path, cpu=True)
     clips = given["clips"]
     seen = torch.stack([clips[0, index][0].linear for index in range(len(clips))])[:, 1].numpy()
     batch = collate([read_features(clips.files[row.clip])[0] for row in clips.rows])
@@ -77,8 +77,8 @@ def test_in_training_the_linear_path_answers_each_clip_as_if_its_source_were_hel
 
 
 def test_shuffled_labels_are_not_learned(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus", train=40, held_out=40, shuffle_labels=True)
-    assert abs(train(CACHED, manifest, entries, tmp_path / "run", cpu=True).best_ccc) < 0.2
+    corpus = planted_corpus(tmp_path / "corpus", train=40, held_out=40, shuffle_labels=True)
+    assert abs(train(CACHED, corpus, tmp_path / "run", cpu=True).best_ccc) < 0.2
 
 
 # resuming
@@ -86,11 +86,11 @@ def test_shuffled_labels_are_not_learned(tmp_path):
 
 @pytest.mark.parametrize("recipe", [CACHED, VARIED], ids=["plain", "variants"])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(corpus, tmp_path, recipe):
-    train(recipe, *corpus, tmp_path / "unbroken", cpu=True)
-    first = train(recipe, *corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    train(recipe, corpus, tmp_path / "unbroken", cpu=True)
+    first = train(recipe, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
     assert (first.finished, first.step) == (False, 3)
-    shutil.rmtree(features_of(corpus[1]))  # computed again, they are the same
-    assert train(recipe, *corpus, tmp_path / "run", cpu=True, resume=True).finished
+    shutil.rmtree(features_of(corpus))  # computed again, they are the same
+    assert train(recipe, corpus, tmp_path / "run", cpu=True, resume=True).finished
     for name in ("metrics.jsonl", "model.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
 
@@ -98,21 +98,20 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(corpus, tmp_path, reci
 def test_progress_of_the_features_is_told(corpus, tmp_path):
     told: list[tuple[int, int]] = []
     recipe = changed(CACHED, clip={"mels": 21})
-    train(recipe, *corpus, tmp_path / "run", cpu=True, features_progress=lambda *event: told.append(event))
+    train(recipe, corpus, tmp_path / "run", cpu=True, features_progress=lambda *event: told.append(event))
     assert told == [(done, 32) for done in [*range(9), *range(8, 33)]]  # validation, then training
 
 
 def test_a_damaged_file_of_features_ends_the_run_with_one_line(corpus, tmp_path):
-    manifest, entries = corpus
     recipe = changed(CACHED, clip={"mels": 22})
-    train(recipe, manifest, entries, tmp_path / "run", cpu=True)
-    newest = max(features_of(entries).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    train(recipe, corpus, tmp_path / "run", cpu=True)
+    newest = max(features_of(corpus).iterdir(), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(b"")
     with pytest.raises(MsmaError, match=f"{newest}: damaged features") as caught:
-        train(recipe, manifest, entries, tmp_path / "again", cpu=True)
+        train(recipe, corpus, tmp_path / "again", cpu=True)
     assert "\n" not in str(caught.value)
     newest.unlink()
-    assert train(recipe, manifest, entries, tmp_path / "again", cpu=True).finished
+    assert train(recipe, corpus, tmp_path / "again", cpu=True).finished
 
 
 # what a run leaves
@@ -143,9 +142,9 @@ def gone(request, corpus, models, tmp_path_factory) -> tuple[Path, dict[str, str
         model={"visual_backbone": names["visual"], "audio_backbone": names["audio"], "linear_path": kept},
         train={"tune_stages": 0 if kept else 2, "cache_features": kept, "steps": 4},
     )
-    train(recipe, *corpus, folder / "broken", cpu=True, should_stop=StopAfter(2))
-    assert train(recipe, *corpus, folder / "broken", cpu=True, resume=True).finished
-    assert train(recipe, *corpus, folder / "run", cpu=True).finished
+    train(recipe, corpus, folder / "broken", cpu=True, should_stop=StopAfter(2))
+    assert train(recipe, corpus, folder / "broken", cpu=True, resume=True).finished
+    assert train(recipe, corpus, folder / "run", cpu=True).finished
     for modality in models:
         shutil.rmtree(folder / modality)
     return folder, names
@@ -159,12 +158,10 @@ def test_a_run_of_hf_backbones_resumes(gone):
 
 def test_weights_hold_their_backbones_and_load_where_the_pretrained_ones_are_not(gone, corpus):
     folder, _ = gone
-    manifest, entries = corpus
     weights = load_weights(folder / "run")
     assert any(".backbone." in name for name in weights.network.state_dict())
-    held_out = list(manifest.split("val"))
-    predicted = predict_split(load(folder / "run"), held_out, CacheReport(entries, {}, {})).predicted
-    found = all_metrics(predicted, targets(held_out), weights.network.head.prior.double().numpy())
+    predicted = predict_split(load(folder / "run"), corpus, "val").predicted
+    found = all_metrics(predicted, targets(corpus.split("val")), weights.network.head.prior.double().numpy())
     best = max(validations(folder / "run"), key=lambda line: line["ccc"])
     for name in ("ccc", "mean_accuracy", "skill"):
         assert found[name]["mean"] == pytest.approx(best[name], abs=1e-4)
@@ -190,26 +187,25 @@ def test_the_recipe_of_a_run_and_its_weights_know_the_architecture_of_its_backbo
 def test_going_on_without_the_pretrained_weights_is_one_line(gone, corpus, tmp_path):
     folder, _ = gone
     with pytest.raises(MsmaError, match="its weights cannot be loaded") as caught:
-        train(load_recipe(folder / "run" / "recipe.yaml"), *corpus, tmp_path / "again", cpu=True)
+        train(load_recipe(folder / "run" / "recipe.yaml"), corpus, tmp_path / "again", cpu=True)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "audio", "visual"])
 def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpus, models, tmp_path, fusion):
-    manifest, entries = corpus
     names = {"visual_backbone": models["visual"], "audio_backbone": "mfcc"}
     run, recipe = tmp_path / "run", changed(CACHED, model={"fusion": fusion, **names}, train={"steps": 2})
-    shutil.rmtree(features_of(entries), ignore_errors=True)
-    train(recipe, manifest, entries, run, cpu=True)
+    shutil.rmtree(features_of(corpus), ignore_errors=True)
+    train(recipe, corpus, run, cpu=True)
     model = load(run)
     by_content = {}
-    for path in features_of(entries).iterdir():
+    for path in features_of(corpus).iterdir():
         features, _ = read_features(path)
         with torch.inference_mode():
             output = model.weights.network(collate([features]))
         by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()] = output.traits[0].tolist()
-    for row in manifest.split("val"):
-        (raw,) = cached_windows(entries[row.clip])
+    for row in corpus.split("val"):
+        (raw,) = cached_windows(corpus.entry(row))
         window = prepare(raw, recipe.clip)
         with torch.inference_mode():
             features = model.weights.network.features(collate([inputs_of(window.inputs)]))
@@ -219,12 +215,10 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
 
 def test_what_is_validated_is_what_the_saved_weights_answer(corpus, tmp_path):
     """The shrunk linear path and step, the averaged network and the backbone that was taken out, all together."""
-    manifest, entries = corpus
     recipe = changed(CACHED, train={"steps": 30, "validate_every": 10, "learning_rate": 3e-2, "ema_decay": 0.5})
-    result = train(recipe, manifest, entries, tmp_path / "run", cpu=True)
-    held_out = list(manifest.split("val"))
-    predictions = predict_split(load(tmp_path / "run"), held_out, CacheReport(entries, {}, {}))
-    prior = np.mean([row.target for row in manifest.split("train")], axis=0)
+    result = train(recipe, corpus, tmp_path / "run", cpu=True)
+    predictions = predict_split(load(tmp_path / "run"), corpus, "val")
+    prior = np.mean([row.target for row in corpus.split("train")], axis=0)
     found = all_metrics(predictions.predicted, predictions.target, prior)
     assert found["ccc"]["mean"] == pytest.approx(result.best_ccc, abs=1e-4)
     best = next(line for line in validations(tmp_path / "run") if line["ccc"] == result.best_ccc)
@@ -232,15 +226,15 @@ def test_what_is_validated_is_what_the_saved_weights_answer(corpus, tmp_path):
 
 
 def test_where_no_clip_has_sound_its_readings_answer_the_prior(tmp_path, models):
-    manifest, entries = planted_corpus(tmp_path / "corpus")
-    for entry in entries.values():
+    corpus = planted_corpus(tmp_path / "corpus")
+    for entry in corpus.cache.entries.values():
         (window,) = cached_windows(entry)
         silent = replace(window.clip, waveform=np.zeros(0, np.float32))
         write_entry(entry, [replace(window, clip=silent)])
     model = {"visual_backbone": models["visual"], "fusion": "cross_attention"}
-    assert train(changed(CACHED, model=model), manifest, entries, tmp_path / "run", cpu=True).finished
+    assert train(changed(CACHED, model=model), corpus, tmp_path / "run", cpu=True).finished
     path = load_weights(tmp_path / "run").network.linear_path
-    prior = torch.tensor(np.mean([row.target for row in manifest.split("train")], axis=0)).float()
+    prior = torch.tensor(np.mean([row.target for row in corpus.split("train")], axis=0)).float()
     assert not path.audio_weights.any()
     assert not path.both_weights.any()
     torch.testing.assert_close(path.audio_bias, prior)

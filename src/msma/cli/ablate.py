@@ -16,7 +16,7 @@ from msma.cli.options import (
     RecipeArgument,
     SetOption,
     at_once,
-    cached_clips,
+    cached_corpus,
     check_out,
     names_in,
 )
@@ -67,28 +67,27 @@ def ablate(
     plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
     for name, why in plan.left_out.items():
         tell(f"{name}: left out, it {why}")
-    corpus = read_manifest(manifest)
-    tested = corpus.split("test")
-    filled = cached_clips(corpus.rows, plan.ablations[0].recipe.clip, manifest, cache, workers)
+    labels = read_manifest(manifest)
+    labels.split("test")  # raises at once where there is none
+    corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
     with progress_bar("networks", "done") as report:
         studied = study(
             plan.ablations,
             seeds,
             corpus,
-            filled.entries,
             out,
             severity=severity,
             cpu=cpu,
             workers=at_once("cpu" if cpu else None, workers),
             progress=report,
         )
-    rows = [row for row in tested if row.clip in filled.entries]
-    constant = split_baselines(corpus, rows).constant
+    rows = corpus.split("test")
+    constant = split_baselines(labels, rows).constant
     table = ablation_table(plan.ablations, studied.parameters, studied.predictions, rows, constant)
     found = AblationStudy(
         **dict(table),
         recipe=recipe.stem,
-        corpus=corpus.corpus,
+        corpus=labels.corpus,
         split="test",
         severity=severity,
         left_out=plan.left_out,

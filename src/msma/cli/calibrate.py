@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, cached_clips, check_out
+from msma.cli.options import CacheOption, DeviceOption, ManifestOption, WorkersOption, cached_corpus, check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.data.corpora.manifest import Manifest
+    from msma.data.corpus import Corpus
     from msma.prediction.model import Model
     from msma.weights.calibration import Bin, Calibration
 
@@ -34,9 +34,9 @@ def calibrate(
     from msma.data.corpora.manifest import read_manifest
 
     check_out(model / "calibration.json", option="--model")
-    corpus, loaded = read_manifest(manifest), uncalibrated(model, device)
-    filled = cached_clips(corpus.split(split), loaded.clip, manifest, cache, workers)
-    calibrate_run(model, loaded, corpus, split, filled.entries, clips)
+    labels, loaded = read_manifest(manifest), uncalibrated(model, device)
+    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
+    calibrate_run(model, loaded, corpus, split, clips)
 
 
 def uncalibrated(run: Path, device: str) -> Model:
@@ -52,15 +52,13 @@ def uncalibrated(run: Path, device: str) -> Model:
     return Model(weights, weights.config.clip, Limits(), default_detector(), device)
 
 
-def calibrate_run(
-    run: Path, model: Model, corpus: Manifest, split: str, entries: dict[str, Path], most_clips: int
-) -> None:
+def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, most_clips: int) -> None:
     from msma.cli.show.progress import progress_bar
     from msma.evaluation.calibrate import calibrate as calibrate_model
     from msma.weights.config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
-        found = calibrate_model(model, corpus, split, entries, most_clips=most_clips, progress=report)
+        found = calibrate_model(model, corpus, split, most_clips=most_clips, progress=report)
     save_calibration(run, found)
     show_calibration(found)
     tell(f"{found.about.clips} clips of {found.about.sources} sources; {run / 'calibration.json'} is written")

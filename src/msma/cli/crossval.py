@@ -16,7 +16,7 @@ from msma.cli.options import (
     RecipeArgument,
     SetOption,
     at_once,
-    cached_clips,
+    cached_corpus,
     check_out,
 )
 from msma.cli.score import tell_warnings
@@ -52,13 +52,12 @@ def crossval(
     if not (folds == "source" or folds.isdecimal()):
         raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
     check_out(out, folder=True)
-    plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
-    filled = cached_clips(corpus.rows, plan.clip, manifest, cache, workers)
+    plan, labels = load_recipe(recipe, overrides or ()), read_manifest(manifest)
+    corpus = cached_corpus(labels, ("all",), plan.clip, manifest, cache, workers)
     with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:
         result = cross_validate(
             plan,
             corpus,
-            filled.entries,
             None if folds == "source" else int(folds),
             out,
             ridge=baseline == "ridge",
@@ -67,10 +66,10 @@ def crossval(
             progress=report,
             features_progress=features_report,
         )
-    found = cross_validation(result.msma, result, corpus, recipe.stem, plan, filled)
+    found = cross_validation(result.msma, result, corpus, recipe.stem, plan)
     write_evaluation(out, found, result.msma)
     if result.ridge is not None:
-        ridge = cross_validation(result.ridge, result, corpus, "ridge", plan, filled)
+        ridge = cross_validation(result.ridge, result, corpus, "ridge", plan)
         write_evaluation(out / "ridge", ridge, result.ridge)
     tell_warnings(found)
     tell(f"evaluation.json and predictions.csv are in {out}")

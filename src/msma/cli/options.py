@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from msma.config import ClipConfig
-    from msma.data.cache import CacheReport
-    from msma.data.corpora.manifest import Row
+    from msma.data.corpora.manifest import Manifest
+    from msma.data.corpus import Corpus
 
 ManifestOption = Annotated[Path, typer.Option("--manifest", help="CSV written by `msma prepare`.")]
 RecipeArgument = Annotated[Path, typer.Argument(help="A YAML recipe, such as recipes/synthetic.yaml.")]
@@ -59,20 +57,23 @@ DeviceOption = Annotated[str, typer.Option("--device", help="A torch device: cpu
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
 
 
-def cached_clips(
-    rows: Sequence[Row], config: ClipConfig, manifest: Path, cache: Path | None, workers: int | None
-) -> CacheReport:
+def cached_corpus(
+    manifest: Manifest, splits: tuple[str, ...], config: ClipConfig, path: Path, cache: Path | None, workers: int | None
+) -> Corpus:
+    """Decode the clips of some splits of the manifest at `path` that are not in the cache yet, and show the report."""
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.tables import show_cache_report
     from msma.config import Limits
     from msma.data.cache import fill_cache
+    from msma.data.corpus import Corpus
 
-    folder = cache or manifest.parent / "cache"
+    rows = [row for split in splits for row in manifest.split(split)]
+    folder = cache or path.parent / "cache"
     check_out(folder, folder=True, option="--cache")
     with progress_bar("decoding", "clips") as report:
         filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report)
     show_cache_report(filled)
-    return filled
+    return Corpus(manifest, filled)
 
 
 def check_out(out: Path | None, *inputs: str | Path, folder: bool = False, option: str = "--out") -> None:

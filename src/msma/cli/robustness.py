@@ -16,7 +16,7 @@ from msma.cli.options import (
     ModelOption,
     SlicesOption,
     at_once,
-    cached_clips,
+    cached_corpus,
     check_out,
     names_in,
     severities_in,
@@ -55,16 +55,15 @@ def robustness(
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluation import slice_columns, warnings_of
     from msma.evaluation.result_file import write_result
-    from msma.evaluation.robustness.suite import rows_of_split, run_suite, summarize_suite
+    from msma.evaluation.robustness.suite import run_suite, summarize_suite
     from msma.prediction.model import load
     from msma.reports.figures import draw_figures
     from msma.types import MsmaError
 
     check_out(out, folder=True)
-    cells, corpus, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
-    rows = rows_of_split(corpus, split)
-    slice_columns(rows, names_in(slices))  # says so at once where one is not there
-    filled = cached_clips(rows, loaded.clip, manifest, cache, workers)
+    cells, labels, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
+    slice_columns(labels.split(split), names_in(slices))  # raises at once where one is not there
+    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
     try:
         with progress_bar("corrupting", "cells") as report:
             result = run_suite(
@@ -72,7 +71,6 @@ def robustness(
                 loaded.weights.folder,
                 corpus,
                 split,
-                filled.entries,
                 cells,
                 out,
                 workers=at_once(device, workers),
@@ -99,7 +97,7 @@ def robustness(
         tell(f"{failed} answers failed over all cells; the files in {out / 'cells'} say why")
     tell(f"{len(cells) + 1} cells and summary.json are in {out}")
     try:
-        figures = draw_figures(out, f"{summary.model} on {corpus.corpus}", summary.clean.skill, summary.scenarios)
+        figures = draw_figures(out, f"{summary.model} on {labels.corpus}", summary.clean.skill, summary.scenarios)
         tell("figures: " + ", ".join(str(path) for path in figures))
     except MsmaError as error:  # all else is done
         tell(str(error))

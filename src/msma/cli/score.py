@@ -16,7 +16,7 @@ from msma.cli.options import (
     ModelOption,
     SlicesOption,
     SplitOption,
-    cached_clips,
+    cached_corpus,
     check_out,
     names_in,
 )
@@ -56,14 +56,12 @@ def evaluate(
     if out is None and model is not None and Path(model).is_dir():
         out = Path(model) / split
     check_out(out, folder=True)
-    corpus, loaded = read_manifest(manifest), load(model, device=device)
-    rows = corpus.split(split)
-    filled = cached_clips(rows, loaded.clip, manifest, cache, workers if workers is None else max(workers, 1))
+    labels, loaded = read_manifest(manifest), load(model, device=device)
+    readers = workers if workers is None else max(workers, 1)
+    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, readers)
     with progress_bar("predicting", "clips") as report:
-        predictions = predict_split(
-            loaded, list(rows), filled, batch_size=batch_size, workers=workers or 0, progress=report
-        )
-    evaluation = evaluate_model(loaded, corpus, split, filled, predictions, names_in(slices))
+        predictions = predict_split(loaded, corpus, split, batch_size=batch_size, workers=workers or 0, progress=report)
+    evaluation = evaluate_model(loaded, corpus, split, predictions, names_in(slices))
     finish(evaluation, predictions, format, out)
 
 

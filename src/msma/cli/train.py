@@ -19,7 +19,7 @@ from msma.cli.options import (
     RecipeArgument,
     SetOption,
     WorkersOption,
-    cached_clips,
+    cached_corpus,
     check_out,
 )
 from msma.cli.show.tables import tell
@@ -56,15 +56,13 @@ def train(
 
     check_out(out, folder=True)
     check_begun(out, resume)
-    plan, corpus = load_recipe(recipe, overrides or ()), read_manifest(manifest)
-    rows = corpus.split("train") + corpus.split("val")
-    filled = cached_clips(rows, plan.clip, manifest, cache, workers)
+    plan, labels = load_recipe(recipe, overrides or ()), read_manifest(manifest)
+    corpus = cached_corpus(labels, ("train", "val"), plan.clip, manifest, cache, workers)
     stop = StopOnInterrupt()
     with progress_bar("features", "clips") as features_report, training_bar(plan.train.steps) as report:
         result = run_training(
             plan,
             corpus,
-            filled.entries,
             out,
             resume=resume,
             cpu=cpu,
@@ -79,7 +77,7 @@ def train(
     state = PartialState(cpu=cpu)  # where it was trained
     if calibration_clips and state.is_main_process:
         try:
-            calibrate_run(out, uncalibrated(out, str(state.device)), corpus, "val", filled.entries, calibration_clips)
+            calibrate_run(out, uncalibrated(out, str(state.device)), corpus, "val", calibration_clips)
         except MsmaError as error:  # the weights are there all the same
             tell(f"no intervals: {error}")
     tell(

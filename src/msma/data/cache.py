@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,15 @@ Remembered = tuple[Stamp, str]
 
 @dataclass(frozen=True)
 class CacheReport:
-    """Where each clip's entry is, and what was less than perfect; in the order of the manifest."""
+    """Where each clip's entry is, and what was less than perfect; by clip, in the order of the manifest."""
 
+    folder: Path
+    """The cache itself."""
     entries: dict[str, Path]
-    degraded: dict[str, list[str]]
-    failed: dict[str, str]
+    degraded: dict[str, list[str]] = field(default_factory=dict)
+    """Why a clip is not as good as it should be."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a clip cannot be read."""
     total_bytes: int = 0
     """Of all entries."""
 
@@ -106,6 +110,7 @@ def fill_cache(
             tell(len(kept) + len(failed), len(rows))
     in_order = {row.clip: kept[row.clip] for row in rows if row.clip in kept}
     return CacheReport(
+        folder,
         entries={clip: found.entry for clip, found in in_order.items()},
         degraded={clip: found.reasons for clip, found in in_order.items() if found.reasons},
         failed={row.clip: failed[row.clip] for row in rows if row.clip in failed},

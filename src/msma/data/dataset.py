@@ -44,7 +44,7 @@ class ClipDataset(Dataset):
         augmentation: TrainConfig | None = None,
         modalities: tuple[str, ...] = MODALITIES,
     ) -> None:
-        self.rows = [row for row in rows if row.clip in entries]
+        self.rows = rows
         self.entries = entries
         self.config = config
         self.augmentation = augmentation

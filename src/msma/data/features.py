@@ -23,6 +23,7 @@ from msma.config import Recipe, TrainConfig
 from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
+from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.data.processes import leave_interrupts
 from msma.files import written_whole
@@ -66,19 +67,18 @@ class InputVariants(Dataset):
 def fill_features(
     network: MsMANet,
     rows: Sequence[Row],
-    entries: dict[str, Path],
+    corpus: Corpus,
     recipe: Recipe,
-    folder: Path,
     backbones: str,
     *,
     variants: int | None = None,
     share: tuple[int, int] = (0, 1),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Path]:
-    """Clip name to file of features; those that are there are not computed again.
+    """Clip name to file of features, in the cache of `corpus`; those that are there are not computed again.
 
-    `entries` are the files of the clip cache, `backbones` says which weights `network` carries, `variants` may be fewer
-    than the recipe's. Of several processes, each computes its share (which one, of how many).
+    `backbones` says which weights `network` carries, `variants` may be fewer than the recipe's. Of several processes,
+    each computes its share (which one, of how many).
     """
     config = recipe.train
     variants = variants or config.feature_variants
@@ -97,11 +97,11 @@ def fill_features(
         *random,
     ]
     settings = f"{made_by}|{recipe.clip.model_dump_json()}"
+    folder, entries = corpus.cache.folder / "features", corpus.cache.entries
     files = {
         row.clip: folder
         / f"{hashlib.sha256(f'{entries[row.clip].name}|{settings}'.encode()).hexdigest()[:32]}.safetensors"
         for row in rows
-        if row.clip in entries
     }
     missing = [clip for clip in sorted(files)[share[0] :: share[1]] if not files[clip].exists()]
     pieces = InputVariants([entries[clip] for clip in missing], recipe, variants)
@@ -164,7 +164,7 @@ class FeatureDataset(Dataset):
         augmentation: TrainConfig | None = None,
         linear: dict[str, Float[Tensor, "3 5"]] | None = None,
     ) -> None:
-        self.rows = [row for row in rows if row.clip in files]
+        self.rows = rows
         self.files = files
         self.augmentation = augmentation
         self.linear = linear or {}

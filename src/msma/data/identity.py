@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from msma.data.corpora.manifest import Row
+from msma.data.corpus import Corpus
 from msma.files import written_whole
 from msma.types import MsmaError
 
@@ -18,16 +19,15 @@ FORMAT = 5
 """Counts up where the same recipe on the same clips would train differently."""
 
 
-def identity(rows: Sequence[Row], entries: dict[str, Path], pretrained: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Digests of labels, splits and sources, of the clips' content (which names their entries in the clip cache), and
-    the pretrained weights."""
-    return {"format": FORMAT, **corpus_identity(rows, entries), "pretrained": pretrained}
+def training_identity(corpus: Corpus, pretrained: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """All that the weights depend on beside the recipe: the corpus, and the pretrained weights."""
+    return {"format": FORMAT, **corpus_identity(corpus, corpus.rows), "pretrained": pretrained}
 
 
-def corpus_identity(rows: Sequence[Row], entries: dict[str, Path]) -> dict[str, str]:
-    """Digests of labels, splits and sources, and of the clips' content."""
-    labels = [(row.clip, row.source, row.split, row.target) for row in rows]
-    content = [(row.clip, entries[row.clip].name) for row in rows if row.clip in entries]
+def corpus_identity(corpus: Corpus, rows: Sequence[Row]) -> dict[str, str]:
+    """Digests of the manifest's labels, splits and sources, and of what `rows` contain (which names cache entries)."""
+    labels = [(row.clip, row.source, row.split, row.target) for row in corpus.manifest.rows]
+    content = [(row.clip, corpus.entry(row).name) for row in rows]
     return {"labels_sha256": digest(labels), "clips_sha256": digest(content)}
 
 

@@ -8,7 +8,6 @@ Which corruptions, and how many, is ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from msma.corruptions.corruption import SEVERITIES, WORST
 from msma.corruptions.scenarios import REMOVES, Cell, Step, corrupt_window
 from msma.data.augment import SEEN
 from msma.data.cache_entry import cached_windows
-from msma.data.corpora.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Row, targets
+from msma.data.corpus import Corpus
 from msma.data.dataset import mixed_seed
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
@@ -33,9 +33,8 @@ LEAST_SOURCES = 10
 
 def calibrate(
     model: Model,
-    manifest: Manifest,
+    corpus: Corpus,
     split: str,
-    entries: dict[str, Path],
     *,
     most_clips: int = MOST_CLIPS,
     seed: int = 0,
@@ -46,7 +45,7 @@ def calibrate(
     Raises:
         MsmaError: too few sources with clips that can be read, or no trait that is labelled and predicted.
     """
-    rows = drawn([row for row in manifest.split(split) if row.clip in entries], most_clips, seed)
+    manifest, rows = corpus.manifest, drawn(corpus.split(split), most_clips, seed)
     sources = {row.source for row in rows}
     if len(sources) < LEAST_SOURCES:
         raise MsmaError(
@@ -59,7 +58,7 @@ def calibrate(
     errors, quality, source_of = [], [], []
     labels = targets(rows)[:, columns]
     for done, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
-        windows = list(cached_windows(entries[row.clip], name=row.clip))
+        windows = list(cached_windows(corpus.entry(row), name=row.clip))
         for cell in conditions(model.weights.network.reads, mixed_seed(seed, done)):
             corrupted = (corrupt_window(window, cell, model.clip, model.detector) for window in windows)
             video = model.read(prepare(window, model.clip) for window in corrupted)

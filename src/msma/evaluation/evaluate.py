@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch.utils.data import DataLoader
 
 from msma.config import ClipConfig
-from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows
-from msma.data.corpora.manifest import Manifest, Row, targets
+from msma.data.corpora.manifest import Row, targets
+from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
 from msma.data.processes import leave_interrupts
 from msma.evaluation.coverage import Bounds
@@ -31,14 +31,14 @@ from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
 def predict_split(
     model: Model,
-    rows: list[Row],
-    cache: CacheReport,
+    corpus: Corpus,
+    split: str,
     *,
     batch_size: int = 16,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Predict every clip that can be read.
+    """Predict every clip of a split that can be read.
 
     `batch_size` clips are loaded at once by `workers`; the network reads each alone. Traits that the model does not
     predict have no target either.
@@ -46,11 +46,9 @@ def predict_split(
     Raises:
         MsmaError: no clip of the split can be read, or the model predicts none of the traits that are labelled.
     """
-    rows = [row for row in rows if row.clip in cache.entries]
-    if not rows:
-        raise MsmaError("no clip of this split can be read; see the table above")
+    rows = corpus.split(split)
     targets_for(model, rows)  # raises at once where there are none
-    entries: Any = [cache.entries[row.clip] for row in rows]  # a list will do for a Dataset
+    entries: Any = [corpus.entry(row) for row in rows]  # a list will do for a Dataset
     read = partial(read_entries, config=model.clip)
     loader = DataLoader(
         entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_interrupts
@@ -116,9 +114,8 @@ def read_entries(paths: list[Path], config: ClipConfig) -> list[list[PreparedWin
 
 def evaluate(
     model: Model,
-    manifest: Manifest,
+    corpus: Corpus,
     split: str,
-    cache: CacheReport,
     predictions: Predictions,
     slices: Sequence[str] | None = None,
 ) -> Evaluation:
@@ -127,7 +124,7 @@ def evaluate(
     Raises:
         MsmaError: the manifest has no training labels to make the baselines of, or lacks a column of `slices`.
     """
-    about, fusion = model.weights.config, model.weights.config.model.fusion
+    manifest, cache, about = corpus.manifest, corpus.cache, model.weights.config
     unpredicted = ", ".join(trait for trait in manifest.traits if trait not in about.traits)
     in_split = {row.clip for row in manifest.split(split)}
     scored = score_split(manifest, predictions, slices)
@@ -138,7 +135,7 @@ def evaluate(
         calibration_sha256=calibration_sha256(model.weights),
         corpus=manifest.corpus,
         split=split,
-        fusion=fusion,
+        fusion=about.model.fusion,
         splits=splits_of(manifest),
         coverage=scored.clips / len(in_split),
         degraded=len(in_split & set(cache.degraded)),
@@ -147,6 +144,6 @@ def evaluate(
             *([f"{unpredicted}: not predicted by this model and not scored"] if unpredicted else []),
             *warnings_of(scored.sources),
         ],
-        ceiling=ceiling_of(manifest, fusion),
+        ceiling=ceiling_of(manifest, about.model.fusion),
         prediction_intervals=coverage_on(manifest, predictions, slices),
     )

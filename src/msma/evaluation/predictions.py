@@ -83,13 +83,13 @@ def read_predictions(path: Path, manifest: Manifest, split: str, reading: Readin
             different scores, a name fits several clips, or no clip of the split has scores.
     """
     reading, tally, rows = reading or Reading(), Tally(), manifest.split(split)
-    split_of, names = {row.clip: row.split for row in manifest.rows}, names_of_clips(manifest.rows)
+    in_split, names = {row.clip for row in rows}, names_of_clips(manifest.rows)
     with open_records(path, manifest.traits, reading) as (records, ignored):
         for record in records:
             clip = clip_of(record, names)
             if clip is None:
                 tally.unknown.add(repr(record.clip[:100]))
-            elif split_of[clip] != split:
+            elif clip not in in_split:
                 tally.elsewhere += 1
             else:
                 add_answer(tally, clip, record, reading.clamp)

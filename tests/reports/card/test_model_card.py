@@ -23,7 +23,6 @@ from msma.cli import app
 from msma.config import ClipConfig, ModelConfig
 from msma.corruptions.scenarios import six
 from msma.data import cache
-from msma.data.cache import CacheReport
 from msma.data.corpora.chalearn import SYNTHETIC_NOTICE
 from msma.data.corpora.manifest import Manifest, write_manifest
 from msma.evaluation.calibrate import calibrate
@@ -53,23 +52,22 @@ PEOPLE = re.compile(r"\b(people|person|persons|speakers?|participants?|subjects?
 def finished(tmp_path_factory) -> Path:
     """A run on a rendered corpus, with all its results, made by the commands."""
     folder = tmp_path_factory.mktemp("finished")
-    planted, entries = planted_corpus(folder / "clips", train=8, held_out=20)
+    planted = planted_corpus(folder / "clips", train=8, held_out=20)
     lights = ("dim", "bright")
-    rows = tuple(
+    rows = [
         replace(row, columns={"light|`": lights[i // 2 % 2]})
         for i, row in enumerate(planted.rows)
         if row.split == "train" or i % 2  # one clip a source: it takes half the time
-    )
-    corpus = Manifest("synthetic", rows, {"notice": SYNTHETIC_NOTICE, "ceiling": {"both": CEILING}})
+    ]
+    facts = {"notice": SYNTHETIC_NOTICE, "ceiling": {"both": CEILING}}
+    corpus = replace(planted, manifest=Manifest("synthetic", tuple(rows), facts))
     run = folder / "run"
-    train(changed(RECIPE, train={"steps": 4, "batch_size": 4}), corpus, entries, run, cpu=True)
-    save_calibration(run, calibrate(load(run), corpus, "val", entries))
-    write_manifest(folder / "manifest.csv", "synthetic", rows, corpus.facts)
+    train(changed(RECIPE, train={"steps": 4, "batch_size": 4}), corpus, run, cpu=True)
+    save_calibration(run, calibrate(load(run), corpus, "val"))
+    write_manifest(folder / "manifest.csv", "synthetic", rows, facts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("msma.cli.robustness.at_once", lambda *_: 0)
-        patch.setattr(
-            cache, "fill_cache", lambda rows, *_, **__: CacheReport({r.clip: entries[r.clip] for r in rows}, {}, {})
-        )
+        patch.setattr(cache, "fill_cache", lambda *_, **__: corpus.cache)
         asked = ["--model", str(run), "--manifest", str(folder / "manifest.csv")]
         for words in (["evaluate", *asked, "--workers", "0"], ["robustness", *asked, "--out", str(run / "six")]):
             ran = CliRunner().invoke(app, words)
@@ -416,20 +414,20 @@ def test_names_of_failed_clips_and_folders_stay_at_home(run):
 
 def test_an_ablation_that_was_calibrated_and_evaluated_has_a_card(tmp_path):
     """Its suite was run before it was calibrated, so that intervals are told of when it is summarized again."""
-    manifest, entries = planted_corpus(tmp_path / "clips", train=8, held_out=40)
-    corpus = replace(manifest, corpus="synthetic")
+    planted = planted_corpus(tmp_path / "clips", train=8, held_out=40)
+    corpus = replace(planted, manifest=replace(planted.manifest, corpus="synthetic"))
     recipe = changed(CACHED, train={"steps": 4, "batch_size": 4})
-    study((Ablation("full", recipe, {}),), 1, corpus, entries, tmp_path, cpu=True)
+    study((Ablation("full", recipe, {}),), 1, corpus, tmp_path, cpu=True)
     run = tmp_path / "full" / "seed_0"
-    save_calibration(run, calibrate(load(run), corpus, "val", entries))
-    model, cache = load(run), CacheReport(entries, {}, {})
-    predictions = predict_split(model, list(corpus.split("test")), cache)
-    write_evaluation(run / "test", evaluate(model, corpus, "test", cache, predictions), predictions)
+    save_calibration(run, calibrate(load(run), corpus, "val"))
+    model = load(run)
+    predictions = predict_split(model, corpus, "test")
+    write_evaluation(run / "test", evaluate(model, corpus, "test", predictions), predictions)
     text = section(model_card(load_weights(run), run), "Without or with poor audio and visual")
     assert "run before the intervals were calibrated" in text
     assert set(coverages(text)) == {"–"}
     before = contents(run / "six" / "cells")
-    suite = run_suite(model, run, corpus, "test", entries, six(), run / "six")
+    suite = run_suite(model, run, corpus, "test", six(), run / "six")
     write_result(run / "six" / "summary.json", summarize_suite(model, corpus, "test", "six", suite))
     text = section(model_card(load_weights(run), run), "Without or with poor audio and visual")
     assert "calibrated" not in text

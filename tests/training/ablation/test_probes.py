@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import CLIP, RECIPE, changed, planted_window
+from planted import CLIP, RECIPE, changed, planted_window, with_rows
 
 from msma.config import Limits, Recipe
+from msma.data.cache import CacheReport
 from msma.data.cache_entry import write_entry
-from msma.data.corpora.manifest import Row
+from msma.data.corpora.manifest import Manifest, Row
+from msma.data.corpus import Corpus
 from msma.prediction.model import Model
 from msma.training.ablation import probes
 from msma.training.ablation.probes import probe, read_probed, with_noise_in, write_probed
@@ -30,7 +32,7 @@ def model_of(recipe: Recipe) -> Model:
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> tuple[list[Row], dict]:
+def clips(tmp_path_factory) -> Corpus:
     """Four clips; the second has no sound."""
     folder, rng, rows, entries = tmp_path_factory.mktemp("clips"), np.random.default_rng(0), [], {}
     for place in range(4):
@@ -41,12 +43,12 @@ def clips(tmp_path_factory) -> tuple[list[Row], dict]:
         entries[name] = folder / f"{name}.clip"
         write_entry(entries[name], [window])
         rows.append(Row(name, folder / name, name, "test", tuple(scores.tolist())))
-    return rows, entries
+    return Corpus(Manifest("planted", tuple(rows), {}), CacheReport(folder, entries))
 
 
 @pytest.fixture(scope="module")
 def seen(clips) -> dict[str, np.ndarray]:
-    return probe(model_of(WHOLE), *clips)
+    return probe(model_of(WHOLE), clips, "test")
 
 
 def test_clips_that_lack_what_the_network_reads_are_passed_over(seen):
@@ -78,19 +80,19 @@ def test_a_network_that_cannot_hear_noise_has_attention_that_does_not_move(clips
     with torch.no_grad():
         fusion.visual_from_audio.query.weight.zero_()
         fusion.visual_from_audio.query.bias.zero_()
-    found = probe(model, *clips)
+    found = probe(model, clips, "test")
     np.testing.assert_allclose(found["audio_noise_evenness"], 1, atol=1e-5)
     np.testing.assert_allclose(found["audio_half_noisy"], found["audio_half_clean"], atol=1e-6)
 
 
 def test_of_a_network_without_cross_attention_there_is_none_to_measure(clips):
-    found = probe(model_of(changed(WHOLE, model={"fusion": "concat"})), *clips)
+    found = probe(model_of(changed(WHOLE, model={"fusion": "concat"})), clips, "test")
     assert not [name for name in found if "half" in name or "evenness" in name]
     assert {"audio_alone", "both_worst", "visual_noise_weight"} <= found.keys()
 
 
 def test_a_network_of_one_modality_is_looked_into_for_that_one(clips):
-    found = probe(model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales": (2,)})), *clips)
+    found = probe(model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales": (2,)})), clips, "test")
     assert found["rows"].tolist() == [0, 1, 2, 3]
     assert not [name for name in found if "audio" in name]
     assert "both_worst" not in found
@@ -99,13 +101,12 @@ def test_a_network_of_one_modality_is_looked_into_for_that_one(clips):
 
 
 def test_where_no_clip_holds_what_is_read_nothing_is_found(clips):
-    rows, entries = clips
-    assert probe(model_of(WHOLE), rows[1:2], entries) == {}
+    assert probe(model_of(WHOLE), with_rows(clips, clips.rows[1:2]), "test") == {}
 
 
 def test_so_many_clips_are_looked_at_and_no_more(clips, monkeypatch):
     monkeypatch.setattr(probes, "PROBED_CLIPS", 2)
-    assert probe(model_of(WHOLE), *clips)["rows"].tolist() == [0, 2]
+    assert probe(model_of(WHOLE), clips, "test")["rows"].tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("half", [0, 1])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import RECIPE, StopAfter, changed, planted_corpus
+from planted import RECIPE, StopAfter, changed, planted_corpus, with_rows
 
 from msma.corruptions.scenarios import SIX
-from msma.data.corpora.manifest import Manifest
+from msma.data.corpus import Corpus
 from msma.training.ablation.plan import Ablation
 from msma.training.ablation.runs import Studied, study
 from msma.training.ablation.table import CLEAN
@@ -26,7 +26,7 @@ SCENARIOS = [scenario.name for scenario in SIX]
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> tuple[Manifest, dict[str, Path]]:
+def corpus(tmp_path_factory) -> Corpus:
     return planted_corpus(tmp_path_factory.mktemp("corpus"), train=8, held_out=2)
 
 
@@ -37,7 +37,7 @@ def unbroken(corpus, tmp_path_factory) -> tuple[Path, Studied]:
 
 
 def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> Studied:
-    return study(ablations or (FULL, AUDIO), seeds, *corpus, out, cpu=True, **more)
+    return study(ablations or (FULL, AUDIO), seeds, corpus, out, cpu=True, **more)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -65,9 +65,8 @@ def test_every_network_has_the_summary_of_its_scenarios(unbroken):
 
 
 def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(corpus, unbroken):
-    manifest, _ = corpus
     _, studied = unbroken
-    tested = [row.clip for row in manifest.split("test")]
+    tested = [row.clip for row in corpus.split("test")]
     for networks in studied.predictions.values():
         assert len(networks) == 2
         for answers in networks:
@@ -101,7 +100,7 @@ def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbr
         run(corpus, tmp_path, progress=killed)
     # Another network was killed in the middle of its training.
     seeded = AUDIO.recipe.model_copy(update={"train": TINY.train.model_copy(update={"seed": 0})})
-    train(seeded, *corpus, tmp_path / "audio" / "seed_0", name="audio", cpu=True, should_stop=StopAfter(3))
+    train(seeded, corpus, tmp_path / "audio" / "seed_0", name="audio", cpu=True, should_stop=StopAfter(3))
     (tmp_path / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json").unlink()
     run(corpus, tmp_path)
     assert contents(tmp_path) == contents(out)
@@ -139,17 +138,16 @@ def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unb
 
 @pytest.mark.parametrize("change", ["recipe", "labels"])
 def test_a_folder_of_another_study_is_refused_and_the_run_is_named(corpus, unbroken, change):
-    manifest, entries = corpus
     out, _ = unbroken
     before = contents(out)
     ablation = FULL
     if change == "recipe":
         ablation = Ablation("full", changed(TINY, train={"learning_rate": 0.5}), {})
     else:
-        first = replace(manifest.rows[0], target=(0.5,) * 5)
-        manifest = replace(manifest, rows=(first, *manifest.rows[1:]))
+        first = replace(corpus.rows[0], target=(0.5,) * 5)
+        corpus = with_rows(corpus, [first, *corpus.rows[1:]])
     with pytest.raises(MsmaError, match="is a run of another recipe, corpus or weights") as caught:
-        run((manifest, entries), out, ablation)
+        run(corpus, out, ablation)
     assert str(caught.value).startswith("full, seed 0: ")
     assert "\n" not in str(caught.value)
     assert contents(out) == before
@@ -166,13 +164,12 @@ def test_a_damaged_answer_is_one_line_that_names_it(corpus, unbroken, tmp_path):
 
 def test_choice_is_made_on_validation_alone(corpus, unbroken, tmp_path):
     """Other labels of the test split: the same weights and the same answers."""
-    manifest, entries = corpus
     turned = tuple(
         replace(row, target=tuple(1 - score for score in row.target)) if row.split == "test" else row
-        for row in manifest.rows
+        for row in corpus.rows
     )
     _, one = unbroken
-    other = run((replace(manifest, rows=turned), entries), tmp_path, FULL, seeds=1)
+    other = run(with_rows(corpus, turned), tmp_path, FULL, seeds=1)
     for cell in (CLEAN, *SCENARIOS):
         np.testing.assert_array_equal(
             one.predictions["full"][0][cell].predicted, other.predictions["full"][0][cell].predicted

@@ -57,12 +57,12 @@ class Manifest:
         return tuple(trait for trait, score in zip(TRAITS, self.rows[0].target, strict=True) if not math.isnan(score))
 
     def split(self, name: str) -> tuple[Row, ...]:
-        """Rows of one split.
+        """Rows of one split, or of `all`.
 
         Raises:
             MsmaError: the manifest has no such rows.
         """
-        rows = tuple(row for row in self.rows if row.split == name)
+        rows = tuple(row for row in self.rows if name in ("all", row.split))
         if not rows:
             known = ", ".join(sorted({row.split for row in self.rows}))
             raise MsmaError(f"split {name!r} has no clips in this manifest; it has: {known}")

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from msma.corruptions.scenarios import CLEAN, Cell
-from msma.data.corpora.manifest import Manifest, Row
+from msma.data.corpora.manifest import Row
+from msma.data.corpus import Corpus
 from msma.data.identity import claim, corpus_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
@@ -29,21 +30,11 @@ FORMAT = 4
 """Counts up where the same cell would give another result."""
 
 
-def rows_of_split(manifest: Manifest, split: str) -> tuple[Row, ...]:
-    """Rows of one split, or of `all`.
-
-    Raises:
-        MsmaError: the manifest has no such rows.
-    """
-    return manifest.rows if split == "all" else manifest.split(split)
-
-
 def run_suite(
     model: Model,
     folder: Path | None,
-    manifest: Manifest,
+    corpus: Corpus,
     split: str,
-    entries: dict[str, Path],
     cells: Sequence[Cell],
     out: Path,
     *,
@@ -58,24 +49,21 @@ def run_suite(
     Args:
         model: as loaded from `folder`; None for the bundled weights.
         split: train, val, test or all.
-        entries: by clip, where it is in the clip cache.
 
     Raises:
         MsmaError: `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model predicts
             none of the traits that are labelled.
     """
-    rows = tuple(row for row in rows_of_split(manifest, split) if row.clip in entries)
-    if not rows:
-        raise MsmaError("no clip of this split can be read; see the table above")
-    targets_for(model, rows)  # says so at once where there are none
-    sha256, own = weights_sha256(model.weights), {row.clip: entries[row.clip] for row in rows}
+    manifest, rows = corpus.manifest, corpus.split(split)
+    targets_for(model, rows)  # raises at once where there are none
+    sha256, own = weights_sha256(model.weights), {row.clip: corpus.entry(row) for row in rows}
     about = {
         "format": FORMAT,
         "model": model.weights.config.name,
         "model_sha256": sha256,
         "corpus": manifest.corpus,
         "split": split,
-        **corpus_identity(manifest.rows, own),
+        **corpus_identity(corpus, rows),
     }
     claim(out / "robustness.yaml", about, "of another model, corpus or split")
     path, total = cell_path(out, CLEAN), 1 + len(cells)
@@ -137,7 +125,7 @@ def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellRe
 
 
 def summarize_suite(
-    model: Model, manifest: Manifest, split: str, suite: str, result: SuiteResult, slices: Sequence[str] | None = None
+    model: Model, corpus: Corpus, split: str, suite: str, result: SuiteResult, slices: Sequence[str] | None = None
 ) -> SuiteSummary:
     """The summary of a suite as `summary.json` holds it, with what is left by group.
 
@@ -148,8 +136,8 @@ def summarize_suite(
     Raises:
         MsmaError: no column of a name in `slices`.
     """
-    weights = model.weights
-    rows = [row for row in rows_of_split(manifest, split) if row.clip in result.clean.predictions]
+    weights, manifest = model.weights, corpus.manifest
+    rows = [row for row in corpus.split(split) if row.clip in result.clean.predictions]
     return SuiteSummary(
         **dict(summarize(result)),
         model=weights.name,

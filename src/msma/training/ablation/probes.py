@@ -5,7 +5,6 @@ Everything is read off `return_intermediates` for the first window of each clip,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import Cell, cells_of, corrupt_window
 from msma.corruptions.table import find_corruption
 from msma.data.cache_entry import cached_windows
-from msma.data.corpora.manifest import Row
+from msma.data.corpus import Corpus
 from msma.files import written_whole
 from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
@@ -41,7 +40,7 @@ PLACES = 16
 Probed = dict[str, np.ndarray]
 """By name, what was measured in one network. m: audio or visual.
 
-    rows                (clips,)        which of the rows
+    rows                (clips,)        which clips of the split
     clean               (clips, 5)      answers to clean clips
     m_alone             (clips, 5)      answers from m alone; where the network reads both
     m_noise             (clips, 6, 5)   answers with noise in m, by severity from 0
@@ -85,16 +84,16 @@ class Seen:
         return self.inputs.frame_mask if modality == "audio" else np.ones(count, dtype=bool)
 
 
-def probe(model: Model, rows: Sequence[Row], entries: dict[str, Path]) -> Probed:
-    """Look into a network with the first PROBED_CLIPS of `rows` that hold what it reads; empty where none does.
+def probe(model: Model, corpus: Corpus, split: str) -> Probed:
+    """Look into a network with the first PROBED_CLIPS of a split that hold what it reads; empty where none does.
 
     Raises:
         MsmaError: an entry is damaged.
     """
     measured: dict[str, list[np.ndarray]] = {}
     scales: dict[str, list[list[np.ndarray]]] = {}
-    for index, row in enumerate(rows):
-        (window,) = cached_windows(entries[row.clip], [0], name=row.clip)
+    for index, row in enumerate(corpus.split(split)):
+        (window,) = cached_windows(corpus.entry(row), [0], name=row.clip)
         clean = look(model, window)
         if not all(clean.inputs.present[MODALITIES.index(modality)] for modality in model.weights.network.reads):
             continue

@@ -13,7 +13,7 @@ import torch
 
 from msma.config import Recipe
 from msma.corruptions.scenarios import six
-from msma.data.corpora.manifest import Manifest, Row
+from msma.data.corpus import Corpus
 from msma.data.processes import each_done
 from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
@@ -36,8 +36,7 @@ class RunJob:
 
     name: str
     recipe: Recipe
-    manifest: Manifest
-    entries: dict[str, Path]
+    corpus: Corpus
     path: Path
     """Its run folder."""
     severity: int
@@ -51,10 +50,6 @@ class RunJob:
     @property
     def probes(self) -> Path:
         return self.suite / "probes.safetensors"
-
-    @property
-    def tested(self) -> list[Row]:
-        return [row for row in self.manifest.split("test") if row.clip in self.entries]
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,7 @@ class Studied:
 def study(
     ablations: Sequence[Ablation],
     seeds: int,
-    manifest: Manifest,
-    entries: dict[str, Path],
+    corpus: Corpus,
     out: Path,
     *,
     severity: int = 3,
@@ -101,8 +95,7 @@ def study(
         RunJob(
             ablation.name,
             with_seed(ablation.recipe, seed),
-            manifest,
-            entries,
+            corpus,
             out / ablation.name / f"seed_{seed}",
             severity,
             cpu,
@@ -136,19 +129,20 @@ def run_job(job: RunJob) -> Ran:
     try:
         begun = (job.path / "state.pt").exists()
         # Of a run that is finished, this only checks that it is of the same recipe and corpus.
-        train(job.recipe, job.manifest, job.entries, job.path, name=job.name, resume=begun, cpu=job.cpu)
+        train(job.recipe, job.corpus, job.path, name=job.name, resume=begun, cpu=job.cpu)
         model = load(job.path, device="cpu" if job.cpu or not torch.cuda.is_available() else "cuda")
-        suite = run_suite(model, job.path, job.manifest, "test", job.entries, six((job.severity,)), job.suite)
+        suite = run_suite(model, job.path, job.corpus, "test", six((job.severity,)), job.suite)
         for one in suite.not_run:
             raise MsmaError(f"{job.suite}: {one.cell.name}: {one.reason}")
-        write_result(job.suite / "summary.json", summarize_suite(model, job.manifest, "test", "six", suite))
+        write_result(job.suite / "summary.json", summarize_suite(model, job.corpus, "test", "six", suite))
         if job.name in PROBED and not job.probes.exists():
-            write_probed(job.probes, probe(model, job.tested, job.entries))
+            write_probed(job.probes, probe(model, job.corpus, "test"))
     except MsmaError as error:
         raise MsmaError(f"{job.name}, seed {job.recipe.train.seed}: {error}") from error
+    tested = job.corpus.split("test")
     predictions = {
         cell.cell.scenario: predictions_of(
-            model, [row for row in job.tested if row.clip in cell.predictions], cell.predictions
+            model, [row for row in tested if row.clip in cell.predictions], cell.predictions
         )
         for cell in (suite.clean, *suite.cells)
     }
