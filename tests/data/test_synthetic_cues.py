@@ -17,8 +17,8 @@ def population(people: int) -> tuple[np.ndarray, np.ndarray]:
     return z, model.show(z, rng.standard_normal((people, len(model.CUES))))
 
 
-@pytest.mark.parametrize("reading", model.READINGS)
-def test_the_closed_form_is_what_the_oracle_scores(reading: model.Reading) -> None:
+@pytest.mark.parametrize("reading", model.AVAILABILITIES)
+def test_the_closed_form_is_what_the_oracle_scores(reading: model.Availability) -> None:
     z, cues = population(200_000)
     found = model.realised(cues, model.scores(z))[reading]
     expected = model.ceilings()[reading]

@@ -20,7 +20,7 @@ from msma.data.synthetic.corpus import Corpus, render_corpus, write_cues
 from msma.data.synthetic.cues import behaviour, oracle, shift_of
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
-from msma.data.synthetic.people import CLIPS_PER_SOURCE, Part, cast
+from msma.data.synthetic.people import CLIPS_PER_SOURCE, ClipPlan, cast
 from msma.data.synthetic.voice import speak
 from msma.evaluation.gaps import Gap, gaps
 from msma.metrics import ccc, draw_sources, labelled_traits
@@ -31,11 +31,11 @@ BIAS = {"agreeableness": 0.2}
 TWO = shift_of({"conscientiousness": -0.1, "agreeableness": 0.2})
 
 
-def wearing(parts: list[Part]) -> np.ndarray:
+def wearing(parts: list[ClipPlan]) -> np.ndarray:
     return np.array([part.source.hat is not None for part in parts])
 
 
-def picture_of(part: Part, frame: int = 0, **looks) -> np.ndarray:
+def picture_of(part: ClipPlan, frame: int = 0, **looks) -> np.ndarray:
     rng = np.random.default_rng([3, 2, part.index])
     act, source = behaviour(part.cues), replace(part.source, **looks)
     mouth = speak(act, source, 2.0, 12, rng).mouth
@@ -133,8 +133,8 @@ def test_a_bias_raises_the_labels_of_those_with_a_hat_and_of_no_one_else() -> No
     assert (labels <= 1).all()
 
 
-@pytest.mark.parametrize("reading", model.READINGS)
-def test_the_ceiling_of_biased_labels_is_what_the_oracle_scores(reading: model.Reading) -> None:
+@pytest.mark.parametrize("reading", model.AVAILABILITIES)
+def test_the_ceiling_of_biased_labels_is_what_the_oracle_scores(reading: model.Availability) -> None:
     rng = np.random.default_rng(0)
     z = rng.standard_normal((200_000, 5)) @ np.linalg.cholesky(model.trait_correlation()).T
     cues, has = model.show(z, rng.standard_normal((200_000, len(model.CUES)))), rng.random(200_000) < 0.5
@@ -173,11 +173,11 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, Corpus]:
 
 def test_the_biased_corpus_has_the_same_clips_and_other_labels(corpora: tuple[Corpus, Corpus]) -> None:
     fair, biased = (corpus.root for corpus in corpora)
-    for part in corpora[0].parts:
+    for part in corpora[0].plans:
         clip = Path(part.split) / part.name
         assert (fair / clip).read_bytes() == (biased / clip).read_bytes()
     assert (fair / "cues.csv").read_bytes() == (biased / "cues.csv").read_bytes()
-    train = [part for part in corpora[1].parts if part.split == "train"]
+    train = [part for part in corpora[1].plans if part.split == "train"]
     stored = pickle.loads((biased / "annotation" / "annotation_training.pkl").read_bytes())  # noqa: S301
     assert stored["agreeableness"] == {part.name: part.labels[3] for part in train}
     assert stored["interview"] == {part.name: part.labels.mean() for part in train}
@@ -187,7 +187,7 @@ def test_hats_are_listed_clip_by_clip(corpora: tuple[Corpus, Corpus]) -> None:
     for name in ("annotation/attributes.csv", "cues.csv"):
         with (corpora[0].root / name).open(newline="") as file:
             listed = {row["clip"]: row["hat"] for row in csv.DictReader(file)}
-        assert listed == {p.name: "no" if p.source.hat is None else "yes" for p in corpora[0].parts}
+        assert listed == {p.name: "no" if p.source.hat is None else "yes" for p in corpora[0].plans}
     assert {*listed.values()} == {"yes", "no"}
 
 
@@ -199,7 +199,7 @@ def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[Corpus, Co
         assert found.facts["attribute"] == planted
         assert found.facts["ceiling"] == model.ceilings(shift_of(bias))
         assert {row.clip: row.columns["hat"] for row in found.rows} == {
-            part.name: "no" if part.source.hat is None else "yes" for part in corpus.parts
+            part.name: "no" if part.source.hat is None else "yes" for part in corpus.plans
         }
     assert "planted: labels of agreeableness are +0.2 where hat is yes" in found.facts["notes"]
 
@@ -232,7 +232,7 @@ def test_an_impossible_bias_is_refused(tmp_path: Path, wrong: dict, told: str) -
 # what the fairness slices say of readers that see the picture
 
 
-def hat_gap(parts: list[Part], predicted: np.ndarray, target: np.ndarray) -> Gap:
+def hat_gap(parts: list[ClipPlan], predicted: np.ndarray, target: np.ndarray) -> Gap:
     column = ["yes" if hat else "no" for hat in wearing(parts)]
     draws = draw_sources([part.source.name for part in parts], draws=500)
     return gaps(predicted, target, labelled_traits(target), {"hat": column}, draws)["hat"]
@@ -275,7 +275,7 @@ def test_where_labels_are_biased_the_slices_find_the_planted_trait(seed: int) ->
     assert gap.low < 0.2 < gap.high
 
 
-def seen_in(part: Part) -> np.ndarray:
+def seen_in(part: ClipPlan) -> np.ndarray:
     """Strength of the edges of four directions in each part of the head's picture."""
     rng = np.random.default_rng(part.index)
     act = behaviour(part.cues)
@@ -294,11 +294,11 @@ def test_a_reader_that_learned_from_pictures_repeats_the_planted_bias_and_the_sl
     tested = np.array([part.split == "test" for part in fair])
     sources = [part.source.name for part in fair if part.split != "test"]
 
-    def answers(parts: list[Part]) -> np.ndarray:
+    def answers(parts: list[ClipPlan]) -> np.ndarray:
         labels = np.stack([part.labels for part in parts])
         return ridge_baseline(pictures[~tested], labels[~tested], sources, pictures[tested])
 
-    def told(parts: list[Part], name: str) -> Gap:
+    def told(parts: list[ClipPlan], name: str) -> Gap:
         some = [part for part in parts if part.split == "test"]
         return hat_gap(some, answers(parts), np.stack([getattr(part, name) for part in some]))
 

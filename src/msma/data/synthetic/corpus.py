@@ -20,9 +20,9 @@ import numpy as np
 from msma.data.corpora.chalearn import ANNOTATIONS
 from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
-from msma.data.synthetic.people import Part, cast
+from msma.data.synthetic.people import ClipPlan, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
-from msma.files import written_whole
+from msma.files import write_whole, written_whole
 from msma.types import TRAITS, MsmaError
 
 GENERATOR_VERSION = 1
@@ -32,20 +32,19 @@ STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousn
 """Order of First Impressions V2; `interview` is there because the real files have it."""
 MANIFEST = "oracle.json"
 ATTRIBUTES = "attributes.csv"
-"""In the folder of the annotation, where people wear hats: one row a clip."""
+"""In the folder of the annotation, where people wear hats: one row per clip, with the column HAT."""
 HAT = "hat"
-"""The column of it."""
-LARGEST_BIAS = 0.5
+MAX_BIAS = 0.5
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Corpus:
+class RenderedCorpus:
     """A finished corpus."""
 
     root: Path
-    parts: list[Part]
+    plans: list[ClipPlan]
     oracle: dict[str, Any]
     """The content of oracle.json."""
 
@@ -62,7 +61,7 @@ def render_corpus(
     label_bias: Mapping[str, float] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Corpus:
+) -> RenderedCorpus:
     """Render `clips` talking heads into `out`/{train,val,test}, with `annotation/`, `cues.csv` and `oracle.json`.
 
     With `hats` half of the people wear one, whatever their traits are; `label_bias` then says by trait how much higher
@@ -77,20 +76,20 @@ def render_corpus(
     """
     form = checked(clips, Format(seed, float(seconds), int(fps), (int(size[0]), int(size[1]))))
     bias = checked_bias(hats, label_bias or {})
-    parts = cast(clips, seed, hats=hats, label_bias=bias)
-    oracle = describe(parts, form, hats, bias)
-    claim(out, oracle)
-    wanted = [part for part in parts if not (out / part.split / part.name).exists()]
+    plans = cast(clips, seed, hats=hats, label_bias=bias)
+    oracle = describe(plans, form, hats, bias)
+    open_corpus(out, oracle)
+    wanted = [plan for plan in plans if not (out / plan.split / plan.name).exists()]
     if progress:
         progress(clips - len(wanted), clips)
     for done, _ in enumerate(render_all(out, wanted, form, workers), start=clips - len(wanted) + 1):
         if progress:
             progress(done, clips)
-    write_labels(out / "annotation", parts)
-    write_cues(out / "cues.csv", parts, hats)
+    write_labels(out / "annotation", plans)
+    write_cues(out / "cues.csv", plans, hats)
     if hats:
-        write_attributes(out / "annotation" / ATTRIBUTES, parts)
-    return Corpus(out, parts, oracle)
+        write_rows(out / "annotation" / ATTRIBUTES, [["clip", HAT], *([plan.name, worn(plan)] for plan in plans)])
+    return RenderedCorpus(out, plans, oracle)
 
 
 def checked(clips: int, form: Format) -> Format:
@@ -107,26 +106,26 @@ def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float
     unknown = sorted(label_bias.keys() - set(TRAITS))
     if unknown:
         raise MsmaError(f"a label bias of {unknown[0]!r}, which is no trait; use {', '.join(TRAITS)}")
-    if not all(math.isfinite(shift) and abs(shift) <= LARGEST_BIAS for shift in label_bias.values()):
-        raise MsmaError(f"a label bias is at most {LARGEST_BIAS:g}, upwards or downwards; scores are in [0, 1]")
+    if not all(math.isfinite(shift) and abs(shift) <= MAX_BIAS for shift in label_bias.values()):
+        raise MsmaError(f"a label bias is at most {MAX_BIAS:g}, upwards or downwards; scores are in [0, 1]")
     if label_bias and not hats:
         raise MsmaError("labels can only be biased by a hat: add --attribute hat to --label-bias")
     return {trait: float(label_bias[trait]) for trait in TRAITS if label_bias.get(trait)}
 
 
 def describe(
-    parts: list[Part], form: Format, hats: bool = False, bias: Mapping[str, float] | None = None
+    plans: list[ClipPlan], form: Format, hats: bool = False, bias: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """What oracle.json says: parameters, cues, the ceilings, and what the best predictor scores on the test split."""
+    """Content of oracle.json: parameters, cues, the ceilings, and what the best predictor scores on the test split."""
     shift = shift_of(bias or {})
     attribute = {"attribute": {"column": HAT, "label_bias": dict(bias or {})}} if hats else {}
     oracle: dict[str, Any] = {
         "generator_version": GENERATOR_VERSION,
-        "parameters": {"clips": len(parts), **asdict(form), "size": list(form.size), **attribute},
+        "parameters": {"clips": len(plans), **asdict(form), "size": list(form.size), **attribute},
         "cues": list(CUE_NAMES),
         "ceilings": ceilings(shift),
     }
-    test = [part for part in parts if part.split == "test"]
+    test = [plan for plan in plans if plan.split == "test"]
     if len(test) > 1:
         cues, labels = np.stack([p.cues for p in test]), np.stack([p.labels for p in test])
         has = np.array([p.source.hat is not None for p in test])
@@ -134,13 +133,9 @@ def describe(
     return oracle
 
 
-def claim(out: Path, oracle: dict[str, Any]) -> None:
-    """Make the folder ours, or make sure that it already is.
-
-    Raises:
-        MsmaError: it holds something else.
-    """
-    manifest, text = out / MANIFEST, json.dumps(oracle, indent=2) + "\n"
+def open_corpus(out: Path, oracle: dict[str, Any]) -> None:
+    """Begin a corpus in a new folder, or resume the same one; MsmaError where the folder holds something else."""
+    manifest = out / MANIFEST
     if out.exists() and not out.is_dir():
         raise MsmaError(f"{out}: is a file; name a folder to render into")
     if out.is_dir() and any(out.iterdir()) and not (manifest.is_file() and same_corpus(manifest, oracle)):
@@ -150,8 +145,7 @@ def claim(out: Path, oracle: dict[str, Any]) -> None:
         for leftover in (out / split).glob(".*.part"):
             leftover.unlink()
     if not manifest.exists():
-        with written_whole(manifest) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(manifest, json.dumps(oracle, indent=2) + "\n")
 
 
 def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
@@ -163,51 +157,46 @@ def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
     return isinstance(found, dict) and all(found.get(key) == oracle[key] for key in keys)
 
 
-def render_all(out: Path, parts: list[Part], form: Format, workers: int | None) -> Iterator[None]:
-    """Render the parts, yielding after each."""
-    workers = min(workers or os.cpu_count() or 1, len(parts))
-    folders = [out / part.split for part in parts]
+def render_all(out: Path, plans: list[ClipPlan], form: Format, workers: int | None) -> Iterator[None]:
+    """Render clips, yielding after each."""
+    workers = min(workers or os.cpu_count() or 1, len(plans))
+    folders = [out / plan.split for plan in plans]
     if workers <= 1:
-        yield from map(render_clip, folders, parts, repeat(form))
+        yield from map(render_clip, folders, plans, repeat(form))
         return
     # Spawned, not forked: the caller may hold threads of torch, OpenMP or FFmpeg, which a fork would break.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
-        yield from pool.map(render_clip, folders, parts, repeat(form))
+        yield from pool.map(render_clip, folders, plans, repeat(form))
 
 
-def write_labels(folder: Path, parts: list[Part]) -> None:
+def write_labels(folder: Path, plans: list[ClipPlan]) -> None:
     """One pickle per split: `dict[trait][clip name] -> score in [0, 1]`."""
     for split, name in ANNOTATIONS.items():
         # The original training file holds numpy scalars, the other two plain floats: whoever reads ours can read it.
-        number = np.float64 if split == "train" else float
+        stored = np.float64 if split == "train" else float
         labels: dict[str, dict[str, Any]] = {trait: {} for trait in STORED_TRAITS}
-        for part in parts:
-            if part.split == split:
-                values = {**dict(zip(TRAITS, part.labels, strict=True)), "interview": part.labels.mean()}
+        for plan in plans:
+            if plan.split == split:
+                values = {**dict(zip(TRAITS, plan.labels, strict=True)), "interview": plan.labels.mean()}
                 for trait in STORED_TRAITS:
-                    labels[trait][part.name] = number(values[trait])
-        with written_whole(folder / name) as unfinished:
-            unfinished.write_bytes(pickle.dumps(labels, protocol=2))
+                    labels[trait][plan.name] = stored(values[trait])
+        write_whole(folder / name, pickle.dumps(labels, protocol=2))
 
 
-def write_cues(path: Path, parts: list[Part], hats: bool = False) -> None:
+def write_cues(path: Path, plans: list[ClipPlan], hats: bool = False) -> None:
     """One row per clip: name, split, source, the traits (unbiased scores), the cues (standard deviations), the hat."""
+    rows = [["clip", "split", "source", *TRAITS, *CUE_NAMES, *([HAT] if hats else [])]]
+    for plan in plans:
+        values = [f"{value:.6f}" for value in (*plan.traits, *plan.cues)]
+        rows.append([plan.name, plan.split, plan.source.name, *values, *([worn(plan)] if hats else [])])
+    write_rows(path, rows)
+
+
+def write_rows(path: Path, rows: list[list[str]]) -> None:
     with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["clip", "split", "source", *TRAITS, *CUE_NAMES, *([HAT] if hats else [])])
-        for part in parts:
-            values = [f"{value:.6f}" for value in (*part.traits, *part.cues)]
-            rows.writerow([part.name, part.split, part.source.name, *values, *([worn(part)] if hats else [])])
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def write_attributes(path: Path, parts: list[Part]) -> None:
-    """What can be seen of each clip's person: a table for `msma prepare chalearn --columns`."""
-    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["clip", HAT])
-        rows.writerows([part.name, worn(part)] for part in parts)
-
-
-def worn(part: Part) -> str:
-    return "no" if part.source.hat is None else "yes"
+def worn(plan: ClipPlan) -> str:
+    return "no" if plan.source.hat is None else "yes"

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float64
 from msma.metrics import by_trait, ccc
 from msma.types import TRAITS
 
-Reading = Literal["audio", "visual", "both"]
-READINGS: tuple[Reading, ...] = ("audio", "visual", "both")
+Availability = Literal["audio", "visual", "both"]
+AVAILABILITIES: tuple[Availability, ...] = ("audio", "visual", "both")
 
 SCORE_MEAN = 0.5
 SCORE_STD = 0.15
@@ -62,11 +62,12 @@ CUES = (
     Cue("jitter", A, (0.0, 0.0, 0.0, 0.0, -1.0), 0.30),
 )
 CUE_NAMES = tuple(cue.name for cue in CUES)
+VALIDITY = np.array([cue.validity for cue in CUES])
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What is rendered: a monotone function of the cues and of nothing else."""
+    """Parameters of rendering: a monotone function of the cues and of nothing else."""
 
     smile: float
     """-1 (corners down, narrow) to 1 (corners up, wide)."""
@@ -136,15 +137,13 @@ def trait_correlation() -> Float64[np.ndarray, "5 5"]:
 def loadings() -> Float64[np.ndarray, "q 5"]:
     """A in c = A z + noise; the variance of A z is the squared validity of each cue."""
     weights = np.array([cue.weights for cue in CUES], dtype=np.float64)
-    validity = np.array([cue.validity for cue in CUES])
     spread = np.sqrt(np.einsum("qi,ij,qj->q", weights, trait_correlation(), weights))
-    return weights * (validity / spread)[:, None]
+    return weights * (VALIDITY / spread)[:, None]
 
 
 def show(z: Float64[np.ndarray, "*b 5"], noise: Float64[np.ndarray, "*b q"]) -> Float64[np.ndarray, "*b q"]:
     """Cues of people with traits `z`, from standard normal `noise`; each has unit variance over the population."""
-    validity = np.array([cue.validity for cue in CUES])
-    return z @ loadings().T + noise * np.sqrt(1 - validity**2)
+    return z @ loadings().T + noise * np.sqrt(1 - VALIDITY**2)
 
 
 def scores(
@@ -155,37 +154,36 @@ def scores(
 
 
 def shift_of(label_bias: Mapping[str, float]) -> Float64[np.ndarray, " 5"]:
-    """By trait, in OCEAN order; 0 where none is named."""
+    """Shift of each trait, in OCEAN order; 0 where none is named."""
     return np.array([label_bias.get(trait, 0.0) for trait in TRAITS])
 
 
-def shown_in(reading: Reading) -> np.ndarray:
-    """Which cues (a boolean each) a reader of this modality sees."""
-    return np.array([reading == "both" or reading in cue.modalities for cue in CUES])
+def shown_in(available: Availability) -> np.ndarray:
+    """The cues (a boolean each) that show in what is available."""
+    return np.array([available == "both" or available in cue.modalities for cue in CUES])
 
 
-def regression(reading: Reading) -> tuple[Float64[np.ndarray, "q 5"], Float64[np.ndarray, " 5"]]:
+def regression(available: Availability) -> tuple[Float64[np.ndarray, "q 5"], Float64[np.ndarray, " 5"]]:
     """B in E[z | c] = c B (rows of unseen cues are 0), and the multiple correlation of each trait with the cues."""
-    seen = shown_in(reading)
+    seen = shown_in(available)
     mix = loadings()[seen]
     covariance = mix @ trait_correlation()
-    validity = np.array([cue.validity for cue in CUES])[seen]
-    between = mix @ covariance.T + np.diag(1 - validity**2)
+    between = mix @ covariance.T + np.diag(1 - VALIDITY[seen] ** 2)
     weights = np.zeros((len(CUES), len(TRAITS)))
     weights[seen] = np.linalg.solve(between, covariance)
     return weights, np.sqrt(np.sum(weights[seen] * covariance, axis=0))
 
 
-def label_correlation(reading: Reading, shift: Float64[np.ndarray, " 5"]) -> Float64[np.ndarray, " 5"]:
+def label_correlation(available: Availability, shift: Float64[np.ndarray, " 5"]) -> Float64[np.ndarray, " 5"]:
     """Multiple correlation of the labels with all that is seen: the cues and, in the picture, the attribute."""
     of_attribute = (shift / 2 / SCORE_STD) ** 2  # half of the people have it
-    rho = regression(reading)[1]
-    return np.sqrt((rho**2 + of_attribute * (reading != "audio")) / (1 + of_attribute))
+    rho = regression(available)[1]
+    return np.sqrt((rho**2 + of_attribute * (available != "audio")) / (1 + of_attribute))
 
 
 def oracle(
     cues: Float64[np.ndarray, "*b q"],
-    reading: Reading,
+    available: Availability,
     *,
     spread_matched: bool = False,
     shift: Float64[np.ndarray, " 5"] = UNBIASED,
@@ -197,27 +195,27 @@ def oracle(
     E[label | all that is seen] has the least error; with its deviations divided by the multiple correlation it has the
     labels' own spread and the best CCC.
     """
-    expected = cues @ regression(reading)[0]
-    if has is not None and reading != "audio":
+    expected = cues @ regression(available)[0]
+    if has is not None and available != "audio":
         expected = expected + (has[..., None] - 0.5) * shift / SCORE_STD
-    return scores(expected / label_correlation(reading, shift) if spread_matched else expected, shift / 2)
+    return scores(expected / label_correlation(available, shift) if spread_matched else expected, shift / 2)
 
 
 def ceilings(shift: Float64[np.ndarray, " 5"] = UNBIASED) -> dict[str, dict[str, dict[str, float]]]:
-    """Closed form, by reading: best `ccc` (rho) and best `mean_accuracy` (1 - MAE), by trait and their mean.
+    """Closed form, by what is available: best `ccc` (rho) and best `mean_accuracy` (1 - MAE), by trait and their mean.
 
     CCC of k E[y | seen] is 2 k rho^2 / (1 + k^2 rho^2) in units of the labels' spread, largest at k = 1 / rho, where it
     is rho. The error of E[z | c] is Gaussian with variance 1 - rho^2; who does not see the attribute errs by half of
     `shift` more, upwards or downwards. Clipping of the scores (1 in 1000 without a shift) is left out.
     """
     best = {}
-    for reading in READINGS:
-        error = SCORE_STD * np.sqrt(1 - regression(reading)[1] ** 2)
-        unseen = np.abs(shift) / 2 * (reading == "audio")
+    for available in AVAILABILITIES:
+        error = SCORE_STD * np.sqrt(1 - regression(available)[1] ** 2)
+        unseen = np.abs(shift) / 2 * (available == "audio")
         # E|error + unseen| of a Gaussian error (a folded normal).
         beyond = np.array([math.erf(value) for value in unseen / error / math.sqrt(2)])
         accuracy = 1 - error * np.sqrt(2 / np.pi) * np.exp(-((unseen / error) ** 2) / 2) - unseen * beyond
-        best[reading] = {"ccc": by_trait(label_correlation(reading, shift)), "mean_accuracy": by_trait(accuracy)}
+        best[available] = {"ccc": by_trait(label_correlation(available, shift)), "mean_accuracy": by_trait(accuracy)}
     return best
 
 
@@ -227,10 +225,10 @@ def realised(
     shift: Float64[np.ndarray, " 5"] = UNBIASED,
     has: Bool[np.ndarray, " b"] | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """What the oracle scores on these very clips, in the form of `ceilings`."""
+    """Scores of the oracle on these very clips, in the form of `ceilings`."""
     result = {}
-    for reading in READINGS:
-        matched = oracle(cues, reading, spread_matched=True, shift=shift, has=has)
-        error = np.abs(oracle(cues, reading, shift=shift, has=has) - targets).mean(axis=0)
-        result[reading] = {"ccc": by_trait(ccc(matched, targets)), "mean_accuracy": by_trait(1 - error)}
+    for available in AVAILABILITIES:
+        matched = oracle(cues, available, spread_matched=True, shift=shift, has=has)
+        error = np.abs(oracle(cues, available, shift=shift, has=has) - targets).mean(axis=0)
+        result[available] = {"ccc": by_trait(ccc(matched, targets)), "mean_accuracy": by_trait(1 - error)}
     return result

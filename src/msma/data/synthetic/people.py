@@ -62,11 +62,11 @@ class Source:
     noise_db: float
     """Background noise re full scale."""
     hat: Colour | None = None
-    """Of the wool; None without a hat."""
+    """Colour of the wool; None without a hat."""
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipPlan:
     """One clip to render."""
 
     index: int
@@ -78,10 +78,10 @@ class Part:
     cues: Float64[np.ndarray, " q"]
     """Standard deviations, order of CUES."""
     labels: Float64[np.ndarray, " 5"]
-    """What the annotation says: the traits, or what a bias makes of them."""
+    """Labels of the annotation: the traits, or what a bias makes of them."""
 
 
-def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, float] | None = None) -> list[Part]:
+def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, float] | None = None) -> list[ClipPlan]:
     """Every clip of the corpus. A longer corpus of the same seed begins with the same clips (from 12 clips on).
 
     With `hats` half of the sources wear one; nothing else about them changes. `label_bias` says by trait how much
@@ -89,26 +89,28 @@ def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, 
     """
     per_source = min(CLIPS_PER_SOURCE, max(1, clips // len(SPLITS)))
     sources, common = [], []
-    for number in range(-(-clips // per_source)):
-        rng = np.random.default_rng([seed, 0, number])
+    for index in range(-(-clips // per_source)):
+        rng = np.random.default_rng([seed, 0, index])
         source = draw_source(rng)
-        sources.append(replace(source, hat=draw_hat(seed, number)) if hats else source)
+        sources.append(replace(source, hat=draw_hat(seed, index)) if hats else source)
         common.append(rng.standard_normal(len(TRAITS)))
     # Each clip has a generator of its own, so that it depends on seed and index alone.
     generators = [np.random.default_rng([seed, 1, index]) for index in range(clips)]
     own = np.stack([rng.standard_normal(len(TRAITS) + len(CUES)) for rng in generators])
-    number, take = np.divmod(np.arange(clips), per_source)
-    independent = np.sqrt(SOURCE_SHARE) * np.stack(common)[number] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
+    source_of, take = np.divmod(np.arange(clips), per_source)
+    independent = (
+        np.sqrt(SOURCE_SHARE) * np.stack(common)[source_of] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
+    )
     z = independent @ np.linalg.cholesky(trait_correlation()).T
     traits, cues = scores(z), show(z, own[:, len(TRAITS) :])
-    hatted = np.array([source.hat is not None for source in sources])[number]
+    hatted = np.array([source.hat is not None for source in sources])[source_of]
     labels = scores(z, hatted[:, None] * shift_of(label_bias or {}))
     return [
-        Part(
+        ClipPlan(
             index=index,
-            name=f"{sources[number[index]].name}.{take[index]:03d}.mp4",
-            split=SPLIT_OF_SOURCE[number[index] % len(SPLIT_OF_SOURCE)],
-            source=sources[number[index]],
+            name=f"{sources[source_of[index]].name}.{take[index]:03d}.mp4",
+            split=SPLIT_OF_SOURCE[source_of[index] % len(SPLIT_OF_SOURCE)],
+            source=sources[source_of[index]],
             traits=traits[index],
             cues=cues[index],
             labels=labels[index],

@@ -11,7 +11,7 @@ import numpy as np
 from msma.data.synthetic.cues import behaviour
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
-from msma.data.synthetic.people import Part
+from msma.data.synthetic.people import ClipPlan
 from msma.data.synthetic.voice import SAMPLE_RATE, speak
 from msma.files import written_whole
 from msma.media.encode import write_mp4
@@ -19,7 +19,7 @@ from msma.media.encode import write_mp4
 
 @dataclass(frozen=True)
 class Format:
-    """What every clip of a corpus has in common."""
+    """Settings that every clip of a corpus has in common."""
 
     seed: int
     seconds: float
@@ -28,14 +28,14 @@ class Format:
     """Width and height in pixels, both even."""
 
 
-def render_clip(folder: Path, part: Part, form: Format) -> None:
+def render_clip(folder: Path, plan: ClipPlan, form: Format) -> None:
     """Write `folder`/<name of the clip>; a file of that name is always whole, even after a kill."""
-    rng = np.random.default_rng([form.seed, 2, part.index])
-    act = behaviour(part.cues)
-    speech = speak(act, part.source, form.seconds, form.fps, rng)
+    rng = np.random.default_rng([form.seed, 2, plan.index])
+    act = behaviour(plan.cues)
+    speech = speak(act, plan.source, form.seconds, form.fps, rng)
     motion = move(act, len(speech.mouth), form.fps, rng)
-    frames = film(act, part.source, motion, speech.mouth, form.size, rng)
-    with written_whole(folder / part.name) as unfinished:
+    frames = film(act, plan.source, motion, speech.mouth, form.size, rng)
+    with written_whole(folder / plan.name) as unfinished:
         write_mp4(unfinished, frames, form.fps, speech.waveform, SAMPLE_RATE)
 
 
