@@ -152,9 +152,10 @@ def display(frame: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
 
 
 def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray, "h w 3"]:
-    size = {"width": shape.width, "height": shape.height}
     try:
-        pixels = frame.to_ndarray(format="rgb24", interpolation="AREA", threads=1, **size)
+        pixels = frame.to_ndarray(
+            format="rgb24", width=shape.width, height=shape.height, interpolation="AREA", threads=1
+        )
     except (FFmpegError, ValueError) as error:
         raise MsmaError(f"{media.name}: pixel format {frame.format.name} cannot be read; convert it to mp4") from error
     if shape.transposed:

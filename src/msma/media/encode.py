@@ -131,7 +131,7 @@ class AudioFormat(NamedTuple):
     encoder: str
     container: str
     """One that tells the decoder how many samples the codec put before the waveform and after it."""
-    options: dict[str, str]
+    options: dict[str, object]
     rates_kbit_s: tuple[float, float]
     """Lowest and highest for mono speech."""
 
