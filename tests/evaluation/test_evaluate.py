@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from planted import RECIPE, planted_corpus, with_rows, without
 
+from msma.cli.show.scores import show_evaluation
+from msma.data.cache_entry import cached_windows
 from msma.evaluation.evaluate import evaluate, predict_split
+from msma.evaluation.evaluation_folder import read_evaluation, write_evaluation
+from msma.media.prepare import prepare
+from msma.metrics import all_metrics
 from msma.prediction.model import load
+from msma.reports.run.scores import table_of_metrics, unscored
 from msma.training.run import train
 from msma.types import MsmaError
 
@@ -82,3 +89,80 @@ def test_a_column_of_the_manifest_makes_slices(trained):
     predictions = predict_split(model, corpus, "test")
     evaluation = evaluate(model, with_rows(corpus, rows), "test", predictions, ["side"])
     assert {value: part.clips for value, part in evaluation.slices.columns["side"].items()} == {"left": 4, "right": 4}
+
+
+# clips that the model abstains on
+
+
+@pytest.fixture(scope="module")
+def outputs(trained):
+    """By test clip, as the model reads it."""
+    model, corpus = trained
+    windows = {row.clip: cached_windows(corpus.entry(row)) for row in corpus.split("test")}
+    return {clip: model.read(prepare(one, model.clip) for one in of_clip) for clip, of_clip in windows.items()}
+
+
+@pytest.fixture(scope="module")
+def abstaining(trained, outputs):
+    """A model that abstains on three of the eight clips, with its predictions and their evaluation."""
+    model, corpus = trained
+    best = sorted(max(output.quality.values()) for output in outputs.values())
+    model = replace(model, min_quality=(best[2] + best[3]) / 2)
+    predictions = predict_split(model, corpus, "test")
+    return model, predictions, evaluate(model, corpus, "test", predictions)
+
+
+def test_the_clips_that_the_model_abstains_on_are_counted_and_are_those_of_its_predictions(trained, abstaining):
+    _, corpus = trained
+    model, predictions, evaluation = abstaining
+    assert (evaluation.abstention.clips, evaluation.abstention.min_quality) == (3, model.min_quality)
+    for row, abstained in zip(corpus.split("test"), predictions.abstained, strict=True):
+        windows = (prepare(window, model.clip) for window in cached_windows(corpus.entry(row)))
+        assert (model.predict_windows(row.clip, windows).status == "abstained") == abstained
+
+
+def test_the_scores_are_over_all_clips_whether_the_model_abstains_or_not(trained, abstaining):
+    model, corpus = trained
+    always = replace(model, min_quality=0.0)
+    predictions = predict_split(always, corpus, "test")
+    expected = evaluate(always, corpus, "test", predictions)
+    assert (abstaining[2].clips, abstaining[2].metrics) == (8, expected.metrics)
+
+
+def test_beside_them_stand_the_scores_without_the_abstained_clips(trained, abstaining):
+    _, predictions, evaluation = abstaining
+    kept = ~predictions.abstained
+    constant = np.mean([row.target for row in trained[1].split("train")], axis=0)
+    expected = all_metrics(predictions.predicted[kept], predictions.target[kept], constant)
+    found = evaluation.abstention.without
+    assert found.clips == 5
+    for name in ("ccc", "mean_accuracy", "skill"):
+        assert found.metrics[name] == pytest.approx(expected[name])
+    assert found.metrics["ccc"] != evaluation.metrics["ccc"]
+
+
+@pytest.mark.parametrize(("min_quality", "clips"), [(0.0, 0), (1.0, 8)])
+def test_where_the_model_abstains_on_no_clip_or_on_all_there_are_no_other_scores(trained, min_quality, clips):
+    model, corpus = trained
+    model = replace(model, min_quality=min_quality)
+    predictions = predict_split(model, corpus, "test")
+    found = evaluate(model, corpus, "test", predictions).abstention
+    assert (found.clips, found.without) == (clips, None)
+
+
+def test_abstained_clips_are_read_back_from_the_folder(abstaining, tmp_path):
+    _, predictions, evaluation = abstaining
+    write_evaluation(tmp_path, evaluation, predictions)
+    again, read = read_evaluation(tmp_path)
+    assert again.abstention == evaluation.abstention
+    assert read.abstained.tolist() == predictions.abstained.tolist()
+
+
+def test_the_terminal_and_the_report_show_the_scores_without_the_abstained_clips(abstaining, capsys):
+    _, _, evaluation = abstaining
+    show_evaluation(evaluation)
+    shown, page = capsys.readouterr().out, table_of_metrics(evaluation) + unscored(evaluation)
+    assert "without abstained" in shown
+    assert "abstains on 3 of 8 clips" in shown
+    assert "without abstained clips" in page
+    assert "abstains on 3 of 8 clips" in page

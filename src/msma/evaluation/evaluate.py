@@ -19,11 +19,19 @@ from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
 from msma.data.processes import leave_interrupts
 from msma.evaluation.coverage import Bounds
-from msma.evaluation.evaluation import Evaluation, ceiling_of, coverage_on, score_split, splits_of, warnings_of
+from msma.evaluation.evaluation import (
+    Evaluation,
+    abstention_on,
+    ceiling_of,
+    coverage_on,
+    score_split,
+    splits_of,
+    warnings_of,
+)
 from msma.evaluation.predictions import Predictions
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
-from msma.prediction.pooling import VideoOutput
+from msma.prediction.pooling import VideoOutput, abstains
 from msma.types import TRAITS, MsmaError, PreparedWindow
 from msma.weights.calibration import used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
@@ -73,10 +81,12 @@ class ClipOutput(Protocol):
 
 
 def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, ClipOutput]) -> Predictions:
-    """The output for each row, by clip, beside its labels, with the intervals that the model is calibrated for."""
+    """The output for each row, by clip, beside its labels: its intervals, and whether the model abstains."""
     given = [outputs[row.clip] for row in rows]
     predicted, target = trait_array([one.traits for one in given]), targets_for(model, rows)
-    return Predictions([r.clip for r in rows], [r.source for r in rows], predicted, target, bounds_of(model, given))
+    abstained = np.array([abstains(one.quality, model.min_quality) for one in given])
+    clips, sources = [row.clip for row in rows], [row.source for row in rows]
+    return Predictions(clips, sources, predicted, target, bounds_of(model, given), abstained)
 
 
 def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
@@ -146,4 +156,5 @@ def evaluate(
         ],
         ceiling=ceiling_of(manifest, about.model.fusion),
         prediction_intervals=coverage_on(manifest, predictions, slices),
+        abstention=abstention_on(manifest, predictions, model.min_quality),
     )

@@ -13,10 +13,12 @@ from msma.evaluation.coverage import CoverageReport, coverage_report
 from msma.evaluation.gaps import MIN_SOURCES
 from msma.evaluation.predictions import Predictions, Read
 from msma.evaluation.result_file import Result
-from msma.evaluation.score import Scored, score
-from msma.metrics import ByTrait, Keys
+from msma.evaluation.score import ClipScores, Scored, clip_scores, score
+from msma.metrics import ByTrait, Keys, draw_sources, labelled_traits
 from msma.types import MODALITIES, MsmaError
 
+MIN_CLIPS = 2
+"""Fewer clips have no correlation, and no scores of their own."""
 MAX_VALUES = 20
 """A column with more values is no grouping unless it is asked for."""
 
@@ -42,6 +44,16 @@ class SplitSize:
     sources: int
 
 
+class Abstention(Result):
+    """The clips that the model abstains on. The scores of the evaluation count what its network says of them."""
+
+    min_quality: float
+    """The model abstains where no modality has a predicted quality as high as this."""
+    clips: int
+    without: ClipScores | None
+    """The scores on the other clips; null where there are no abstained clips, or fewer than two others."""
+
+
 class Evaluation(Scored, Tested):
     """What `msma evaluate` and `msma score` write: predictions for one split, scored."""
 
@@ -60,6 +72,8 @@ class Evaluation(Scored, Tested):
     """Synthetic corpus only: the best that the modalities of this model allow."""
     prediction_intervals: CoverageReport | None = None
     """Null where the predictions have none."""
+    abstention: Abstention | None = None
+    """Null for the predictions of another tool."""
     against: Comparison | None = None
     """The paired difference from other predictions, where it was asked for."""
 
@@ -84,6 +98,24 @@ def coverage_on(
         return None
     columns, _ = slice_columns(rows_of(manifest, predictions), slices)
     return coverage_report(predictions.bounds, predictions.target, columns)
+
+
+def abstention_on(manifest: Manifest, predictions: Predictions, min_quality: float) -> Abstention | None:
+    """How many clips the model abstains on, and the scores without them; None where that is not known.
+
+    Raises:
+        MsmaError: the manifest has no training clips.
+    """
+    if predictions.abstained is None:
+        return None
+    others, without = ~predictions.abstained, None
+    if MIN_CLIPS <= others.sum() < len(others):
+        base = split_baselines(manifest, rows_of(manifest, predictions))
+        labelled, draws = labelled_traits(predictions.target), draw_sources(predictions.sources)
+        without = clip_scores(
+            predictions.predicted, predictions.target, base, labelled, draws, others, least=MIN_SOURCES
+        )
+    return Abstention(min_quality=min_quality, clips=int(predictions.abstained.sum()), without=without)
 
 
 def rows_of(manifest: Manifest, predictions: Predictions) -> list[Row]:

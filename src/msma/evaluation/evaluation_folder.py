@@ -27,9 +27,13 @@ def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predicti
         ends = {} if bounds is None else {"low": bounds.low, "high": bounds.high}
         columns = [predictions.predicted, predictions.target, *ends.values()]
         names = ["", "target_", *(f"{end}_" for end in ends)]
-        writer.writerow(["clip", "source", *(f"{name}{trait}" for name in names for trait in TRAITS)])
-        for clip, source, numbers in zip(predictions.clips, predictions.sources, np.hstack(columns), strict=True):
-            writer.writerow([clip, source, *("" if math.isnan(number) else number for number in numbers.tolist())])
+        names = ["clip", "source", *(f"{name}{trait}" for name in names for trait in TRAITS)]
+        abstained = predictions.abstained
+        writer.writerow(names if abstained is None else [*names, "abstained"])
+        for place, numbers in enumerate(np.hstack(columns).tolist()):
+            cells = [predictions.clips[place], predictions.sources[place]]
+            cells += ["" if math.isnan(number) else number for number in numbers]
+            writer.writerow(cells if abstained is None else [*cells, "yes" if abstained[place] else "no"])
 
 
 def read_evaluation(folder: Path) -> tuple[Evaluation, Predictions]:
@@ -54,6 +58,8 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, Predictions]:
             np.array([[float(row[prefix + trait] or "nan") for trait in TRAITS] for row in rows])
             for prefix in ("", "target_")
         )
-        return evaluation, Predictions([r["clip"] for r in rows], [r["source"] for r in rows], predicted, target)
+        clips, sources = [row["clip"] for row in rows], [row["source"] for row in rows]
+        abstained = None if evaluation.abstention is None else np.array([row["abstained"] == "yes" for row in rows])
+        return evaluation, Predictions(clips, sources, predicted, target, abstained=abstained)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise MsmaError(f"{table}: {first_line(error)}; {remedy}") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from msma.data.corpora.manifest import Manifest, Row, targets
 from msma.evaluation.coverage import Bounds
@@ -32,7 +32,9 @@ class Predictions:
     target: Float[np.ndarray, "clips 5"]
     """NaN for the traits that the corpus does not label; `predicted` may be NaN there too."""
     bounds: Bounds | None = None
-    """Where the answers have prediction intervals."""
+    """Where the predictions have intervals."""
+    abstained: Bool[np.ndarray, " clips"] | None = None
+    """Where the model abstains, and `predicted` is what its network says all the same; None for another tool."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from msma.types import TRAITS, MsmaError
 MAX_LINE = 1 << 20
 """Characters. A longer line is no line of a table with five scores."""
 CLIP_COLUMNS = ("clip", "path")
-OWN_COLUMNS = ("source", *(f"target_{trait}" for trait in TRAITS))
+OWN_COLUMNS = ("source", "abstained", *(f"target_{trait}" for trait in TRAITS))
 """What `msma evaluate` writes beside clip and traits."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +111,7 @@ def pool(
     seconds = durations(windows)
     traits, quality = pooled_traits(windows), pooled([window.quality for window in windows], seconds)
     late = [output.late_fusion for output in outputs if output.late_fusion is not None]
-    abstained = max(quality.values()) < min_quality
+    abstained = abstains(quality, min_quality)
     poor = [
         f"{modality} is poor, or unlike what the weights learned from (quality {share:.2f})"
         for modality, share in quality.items()
@@ -134,6 +134,11 @@ def pool(
         face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
         media=outputs[-1].media,
     )
+
+
+def abstains(quality: Mapping[str, float], min_quality: float) -> bool:
+    """Is there too little usable signal: no modality of a predicted quality as high as this?"""
+    return max(quality.values()) < min_quality
 
 
 def durations(windows: Sequence[Window]) -> np.ndarray:

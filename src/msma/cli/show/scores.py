@@ -64,6 +64,11 @@ def show_evaluation(evaluation: Evaluation) -> None:
         ("  constant", unseen, unseen.baselines["constant"]),
     ):
         table.add_row(title, str(scores.clips), *(number(values[name]["mean"]) for name in names))
+    abstention = evaluation.abstention
+    if abstention is not None and abstention.without is not None:
+        without = abstention.without
+        cells = (number(without.metrics[name]["mean"]) for name in names)
+        table.add_row("without abstained", str(without.clips), *cells)
     best = evaluation.ceiling
     if best is not None:
         table.add_row("ceiling", "", *(number(best[name]["mean"]) if name in best else "" for name in names))
@@ -76,6 +81,11 @@ def show_evaluation(evaluation: Evaluation) -> None:
         console.print(f"share of the ceiling (CCC): {metrics['ccc']['mean'] / best['ccc']['mean']:.2f}")
     if evaluation.degraded:
         console.print(f"{evaluation.degraded} clips were degraded")
+    if abstention is not None:
+        console.print(
+            f"the model abstains on {abstention.clips} of {evaluation.clips} clips "
+            f"(quality of audio and visual below {abstention.min_quality:g})"
+        )
     if evaluation.failed:
         console.print(
             f"{len(evaluation.failed)} of {round(evaluation.clips / evaluation.coverage)} clips are not scored"

@@ -54,6 +54,11 @@ def evaluation(found: Evaluation, predictions: Predictions) -> str:
 
 def unscored(found: Evaluation) -> str:
     parts = [f"{found.degraded} clips were read with faults"] if found.degraded else []
+    if found.abstention is not None:
+        parts.append(
+            f"The model abstains on {found.abstention.clips} of {found.clips} clips, where neither modality has a "
+            f"predicted quality of {found.abstention.min_quality:g}; the scores count what its network says of them"
+        )
     if found.failed:
         parts.append(f"{len(found.failed)} clips are not scored: " + "; ".join(found.failed.values()))
     return "".join(f"<p>{text(part)}.</p>\n" for part in parts)
@@ -78,6 +83,9 @@ def table_of_metrics(found: Evaluation) -> str:
             ("unseen sources", unseen.clips, unseen.metrics),
             ("unseen: constant", unseen.clips, unseen.baselines["constant"]),
         ]
+    if found.abstention is not None and found.abstention.without is not None:
+        without = found.abstention.without
+        others.append(("without abstained clips", without.clips, without.metrics))
     first_other = len(rows)
     rows += [[title, str(clips), *(number(of[name]["mean"]) for name in names)] for title, clips, of in others]
     ceiling = found.ceiling
