@@ -64,15 +64,14 @@ def corruptions(
 
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
     from msma.cli.show.progress import progress_bar
-    from msma.files import written_whole
+    from msma.files import write_whole
     from msma.reports.contact_sheet import contact_sheet
 
     check_out(out, *paths, option="--preview")
     clip, donor = clips(paths)
     with progress_bar("corrupting", "corruptions") as report:
         page = contact_sheet(clip, rows, severities, donor=donor, progress=report)
-    with written_whole(out) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    write_whole(out, page)
     tell(f"{len(rows)} corruptions of {clip.name} are in {out} ({len(page) / 1e6:.1f} MB); open it in a browser")
 
 

@@ -25,7 +25,7 @@ def explain(
     The page also shows where the network attended.
     """
     from msma.cli.show.progress import progress_bar
-    from msma.files import written_whole
+    from msma.files import write_whole
     from msma.prediction.explain import explain as explain_clip
     from msma.prediction.model import load
     from msma.reports.explanation import explanation_page
@@ -34,8 +34,7 @@ def explain(
     loaded = load(model, device=device)
     with progress_bar("explaining", "seconds") as report:
         found = explain_clip(loaded, clip, most_windows=windows, progress=report)
-    with written_whole(out) as unfinished:
-        unfinished.write_text(explanation_page(found, loaded.weights.calibration), encoding="utf-8")
+    write_whole(out, explanation_page(found, loaded.weights.calibration))
     status = found.prediction.status
     tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")
     tell(found.prediction.notice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -70,19 +71,19 @@ def predict(
         min_quality=min_quality,
         runtime=runtime,
     )
-    answers = []
+    predictions = []
     with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
-        for answer in predict_each(loaded, files, media_preview=media_preview):
-            answers.append(answer)
-            write(answer)
-            report(len(answers), len(files))
-    counts = {status: sum(answer.status == status for answer in answers) for status in get_args(Status)}
-    tell(f"{len(answers)} files: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
-    for answer in answers:
-        if answer.status == "failed":
-            tell(f"failed: {answer.reasons[0]}")
+        for prediction in predict_each(loaded, files, media_preview=media_preview):
+            predictions.append(prediction)
+            write(prediction)
+            report(len(predictions), len(files))
+    counts = Counter(prediction.status for prediction in predictions)
+    tell(f"{len(predictions)} files: " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status)))
+    for prediction in predictions:
+        if prediction.status == "failed":
+            tell(f"failed: {prediction.reasons[0]}")
     if loaded.weights.calibration is None:
-        tell("no intervals: these weights have none; make them with `msma calibrate`")
+        tell("no prediction intervals: these weights have none; fit them with `msma calibrate`")
     tell(loaded.weights.config.notice)
-    if counts["failed"] == len(answers):
+    if counts["failed"] == len(predictions):
         raise typer.Exit(1)

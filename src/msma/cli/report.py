@@ -36,7 +36,7 @@ def report(
 
     Reads result files only: no media, no tensors.
     """
-    from msma.files import written_whole
+    from msma.files import write_whole
 
     check_out(out, source)
     if source.is_dir():
@@ -50,8 +50,7 @@ def report(
 
         predictions = read_answers(source)
         page = predictions_report(predictions, source.name, calibrations(model, predictions))
-    with written_whole(out) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    write_whole(out, page)
     tell(f"{out} is written ({out.stat().st_size / 1024:.0f} KiB)")
 
 

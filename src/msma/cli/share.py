@@ -32,15 +32,14 @@ def card(
 
     Evaluation, calibration and robustness: it is refused where one of them is missing.
     """
-    from msma.files import written_whole
+    from msma.files import write_whole
     from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
 
     out = out or run / "README.md"
     check_out(out)
     text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
-    with written_whole(out) as path:
-        path.write_text(text, encoding="utf-8")
+    write_whole(out, text)
     tell(f"the card is {out}")
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.types import MsmaError
 
 FORMAT = 5
@@ -43,7 +43,6 @@ def claim(path: Path, about: dict[str, Any], otherwise: str) -> None:
     """
     text = yaml.safe_dump(about, sort_keys=False)
     if not path.exists():
-        with written_whole(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     elif path.read_text(encoding="utf-8") != text:
         raise MsmaError(f"{path.parent}: is {otherwise}; name another --out")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from msma.config import parse
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.types import MsmaError
 from msma.weights.config import json_of, read_json, read_text
 
@@ -27,8 +27,7 @@ def as_json(value: Result) -> str:
 
 
 def write_result(path: Path, value: Result) -> None:
-    with written_whole(path) as unfinished:
-        unfinished.write_text(as_json(value), encoding="utf-8")
+    write_whole(path, as_json(value))
 
 
 def read_result(path: Path, kind: type[T] | TypeAdapter, remedy: str) -> T:

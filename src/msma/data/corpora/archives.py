@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from msma.data.corpora.zips import CHUNK_BYTES, Damaged, Locked, Member, Zip, open_zip, refused, shown, unpack_member
-from msma.files import written_whole
+from msma.files import write_whole, written_whole
 from msma.types import MsmaError
 
 MAX_DEPTH = 3
@@ -339,5 +339,4 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(path, json.dumps(content))

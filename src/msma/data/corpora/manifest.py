@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.files import written_whole
+from msma.files import write_whole, written_whole
 from msma.types import TRAITS, MsmaError
 
 SPLITS = ("train", "val", "test")
@@ -109,8 +109,7 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
             scores = ["" if math.isnan(score) else repr(float(score)) for score in row.target]
             others = [row.columns.get(name, "") for name in extra]
             writer.writerow([row.clip, shown.as_posix(), row.source, row.split, *scores, *others])
-    with written_whole(facts_path(path)) as unfinished:
-        unfinished.write_text(json.dumps({"corpus": corpus, **facts}, indent=2) + "\n", encoding="utf-8")
+    write_whole(facts_path(path), json.dumps({"corpus": corpus, **facts}, indent=2) + "\n")
 
 
 def check_manifest_path(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.reports.card.card import model_card
 from msma.types import MsmaError
 from msma.weights.checkpoint import Weights, calibration_sha256, load_weights, save_pretrained, weights_sha256
@@ -53,8 +53,7 @@ def written_folder(
         raise MsmaError(f"{weights.name}: name the run that its results are in")
     card = model_card(weights, home, repository, licence=licence, origin=origin)
     save_pretrained(folder, weights)
-    with written_whole(folder / "README.md") as path:
-        path.write_text(card, encoding="utf-8")
+    write_whole(folder / "README.md", card)
     again = load_weights(folder)
     if digests(again) != digests(weights):
         raise MsmaError(f"{folder}: what was written is not what is shared; is something else writing there?")
