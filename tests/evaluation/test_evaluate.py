@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msma.cli.show.scores import show_evaluation
+from msma.reports.run.scores import table_of_metrics, unscored
 from planted import RECIPE, planted_corpus, with_rows, without
 
-from msma.cli.show.scores import show_evaluation
 from msma.data.cache_entry import cached_windows
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.evaluation.evaluation_folder import read_evaluation, write_evaluation
 from msma.media.prepare import prepare
 from msma.metrics import all_metrics
 from msma.prediction.model import load
-from msma.reports.run.scores import table_of_metrics, unscored
 from msma.training.run import train
 from msma.types import MsmaError
 

@@ -48,15 +48,15 @@ def ablate(
 
     Each with several seeds, on clean clips and in the six non-ideal scenarios. Called again, it resumes.
     """
-    from msma.cli.show.ablation import show_checks, show_differences, show_table
     from msma.cli.show.progress import progress_bar
-    from msma.cli.show.scores import show_result
+    from msma.cli.show.tables import show, show_result
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.result_file import write_result
     from msma.evaluation.results import AblationStudy
     from msma.files import written_whole
+    from msma.reports.ablation import ablation_blocks
     from msma.training.ablation.checks import quick_checks
     from msma.training.ablation.plan import plan_ablations
     from msma.training.ablation.runs import study
@@ -100,6 +100,4 @@ def ablate(
     if format == "json":
         show_result(found)
         return
-    show_table(found)
-    show_differences(found)
-    show_checks(found.checks)
+    show(ablation_blocks(found))

@@ -13,9 +13,6 @@ from msma.cli.show.tables import tell
 if TYPE_CHECKING:
     from msma.data.corpus import Corpus
     from msma.prediction.model import Model
-    from msma.weights.calibration import Bin, Calibration
-
-SHOWN_COVERAGE = 0.9
 
 
 def calibrate(
@@ -54,36 +51,13 @@ def uncalibrated(run: Path, device: str) -> Model:
 
 def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, most_clips: int) -> None:
     from msma.cli.show.progress import progress_bar
+    from msma.cli.show.tables import show_table, stderr
     from msma.evaluation.calibrate import calibrate as calibrate_model
+    from msma.reports.scores import half_widths_table
     from msma.weights.config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
         found = calibrate_model(model, corpus, split, most_clips=most_clips, progress=report)
     save_calibration(run, found)
-    show_calibration(found)
-    tell(f"{found.about.clips} clips of {found.about.sources} sources; {run / 'calibration.json'} is written")
-
-
-def show_calibration(calibration: Calibration) -> None:
-    from rich.table import Table
-
-    from msma.cli.show.tables import stderr
-    from msma.weights.calibration import QUALITY_EDGES
-
-    lows, highs = (0.0, *QUALITY_EDGES), (*QUALITY_EDGES, 1.0)
-    traits = list(next(iter(calibration.bins.values()))[0].half_widths)
-    initials = (trait[0].upper() for trait in traits)
-    table = Table("used", "quality", "sources", *initials, title=f"half-widths of {SHOWN_COVERAGE:.0%} intervals")
-    for available, bins in calibration.bins.items():
-        for low, high, one in zip(lows, highs, bins, strict=True):
-            widths = (half_width(one, trait) for trait in traits)
-            table.add_row(available, f"{low:.1f} to {high:.1f}", str(one.sources), *widths)
-        table.add_section()
-    stderr().print(table)
-
-
-def half_width(found: Bin, trait: str) -> str:
-    from msma.weights.calibration import level_of
-
-    width = found.half_widths[trait][level_of(SHOWN_COVERAGE)]
-    return "unknown" if width is None else f"{width:.3f}"
+    show_table(half_widths_table(found), stderr())
+    tell(f"{run / 'calibration.json'} is written")

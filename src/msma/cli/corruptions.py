@@ -53,7 +53,7 @@ def corruptions(
     if severity is not None or clip:
         raise typer.BadParameter("--severity and --clip are for the page; name it with --preview")
     if format == "json":
-        from msma.cli.show.scores import show_json
+        from msma.cli.show.tables import show_json
 
         show_json({"corruptions": [described(row) for row in rows]})
     elif format == "markdown":

@@ -43,10 +43,11 @@ def crossval(
     All clips are used, whatever their split. Called again, it resumes.
     """
     from msma.cli.show.progress import progress_bar
-    from msma.cli.show.scores import show_evaluation, show_folds, show_result
+    from msma.cli.show.tables import show, show_result
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluation_folder import write_evaluation
+    from msma.reports.scores import evaluation_blocks, fold_lines
     from msma.training.crossval import cross_validate, cross_validation
 
     if not (folds == "source" or folds.isdecimal()):
@@ -76,7 +77,7 @@ def crossval(
     if format == "json":
         show_result(found)
         return
-    show_evaluation(found)
-    show_folds(found)
+    show(evaluation_blocks(found))
+    show(fold_lines(found))
     if result.ridge is not None:
-        show_evaluation(ridge)
+        show(evaluation_blocks(ridge))

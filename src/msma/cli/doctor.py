@@ -16,8 +16,7 @@ def doctor(format: FormatOption = "table") -> None:
     from dataclasses import asdict
 
     from msma.cli.machine import examine
-    from msma.cli.show.scores import show_json
-    from msma.cli.show.tables import show_table
+    from msma.cli.show.tables import show_json, show_table
     from msma.reports.table import Row, Table
 
     findings = list(examine())

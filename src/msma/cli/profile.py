@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +12,7 @@ from msma.cli.options import RunOption, check_out
 from msma.cli.show.tables import tell
 
 if TYPE_CHECKING:
-    from msma.evaluation.results import StageCost
+    pass
 
 
 def profile(
@@ -40,9 +39,11 @@ def profile(
     import torch
 
     from msma.cli.show.progress import progress_bar
+    from msma.cli.show.tables import show
     from msma.evaluation.complexity import profile as profile_variants
     from msma.evaluation.complexity import render_talking_head
     from msma.evaluation.result_file import write_result
+    from msma.reports.costs import costs
     from msma.weights.checkpoint import load_weights
 
     devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -58,39 +59,4 @@ def profile(
             )
     if out is not None:
         write_result(out, found)
-    show_costs(found.rows)
-    tell("M: millions; RTF: time over the length of the clip; MACs of matrix products and convolutions alone")
-
-
-def show_costs(rows: Sequence[StageCost]) -> None:
-    """Every stage of the first variant on each device, then what the network and all stages of every variant take."""
-    from rich.table import Table
-
-    from msma.cli.show.tables import stdout
-    from msma.evaluation.complexity import NETWORK, WHOLE
-
-    first, console = rows[0].variant, stdout()
-    head = ("device", "parameters M", "MACs M", "p50 ms", "p95 ms", "share", "RTF", "peak MiB")
-    stages = Table("stage", *head, title=f"{first}, stage by stage")
-    for row in rows:
-        if row.variant == first:
-            stages.add_row(row.stage, *costs(row))
-    variants = Table("variant", "stages", *head, title="variants")
-    for row in rows:
-        if row.stage in (NETWORK, WHOLE):
-            variants.add_row(row.variant, row.stage, *costs(row))
-    console.print(stages)
-    console.print(variants)
-
-
-def costs(row: StageCost) -> list[str]:
-    return [
-        row.device,
-        f"{row.parameters / 1e6:.2f}" if row.parameters else "",
-        f"{row.macs / 1e6:.0f}" if row.macs else "",
-        f"{row.p50_ms:.1f}",
-        f"{row.p95_ms:.1f}",
-        f"{row.share:.1%}",
-        f"{row.real_time_factor:.4f}",
-        "" if row.peak_mib is None else f"{row.peak_mib:.0f}",
-    ]
+    show(costs(found.rows))

@@ -50,14 +50,14 @@ def robustness(
     Called again, it resumes.
     """
     from msma.cli.show.progress import progress_bar
-    from msma.cli.show.robustness import show_slices, show_summary
-    from msma.cli.show.scores import show_result
+    from msma.cli.show.tables import show, show_result
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluation import slice_columns, warnings_of
     from msma.evaluation.result_file import write_result
     from msma.evaluation.robustness.suite import run_suite, summarize_suite
     from msma.prediction.model import load
     from msma.reports.figures import draw_figures
+    from msma.reports.robustness import group_retention_blocks, robustness_blocks
     from msma.types import MsmaError
 
     check_out(out, folder=True)
@@ -84,12 +84,13 @@ def robustness(
     if format == "json":
         show_result(summary)
     else:
-        show_summary(summary)
-        show_slices(summary.slices)
+        show(robustness_blocks(summary))
+        show(group_retention_blocks(summary.slices))
     for warning in warnings_of(result.clean.sources):
         tell(warning)
-    for cell, reason in summary.not_run.items():
-        tell(f"not run: {cell}: {reason}")
+    if format == "json":
+        for cell, reason in summary.not_run.items():
+            tell(f"not run: {cell}: {reason}")
     for column, reason in summary.slices.skipped.items():
         tell(f"no slices by {column}: it {reason}")
     failed = sum(len(cell.failed) for cell in (result.clean, *result.cells))

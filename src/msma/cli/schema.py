@@ -23,7 +23,7 @@ def schema(
     name: Annotated[Kind, typer.Argument(metavar="NAME", help="The kind of file: evaluation, cell ...")],
 ) -> None:
     """Print the JSON Schema of a result file."""
-    from msma.cli.show.scores import show_json
+    from msma.cli.show.tables import show_json
     from msma.evaluation.results import SCHEMAS
 
     show_json(SCHEMAS[name].json_schema())

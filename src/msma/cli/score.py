@@ -127,16 +127,18 @@ def compare(
 
     Side by side, with paired differences from the first.
     """
-    from msma.cli.show.scores import show_evaluations
+    from msma.cli.show.tables import show_table
     from msma.evaluation.evaluation_folder import read_evaluation
+    from msma.reports.scores import evaluations_table
 
-    show_evaluations({str(folder): read_evaluation(folder) for folder in folders})
+    show_table(evaluations_table({str(folder): read_evaluation(folder) for folder in folders}))
 
 
 def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder: Path | None) -> None:
     """Tell the warnings, write the files, and show the table or the JSON."""
-    from msma.cli.show.scores import show_evaluation, show_result
+    from msma.cli.show.tables import show, show_result
     from msma.evaluation.evaluation_folder import write_evaluation
+    from msma.reports.scores import evaluation_blocks
 
     tell_warnings(evaluation)
     if folder is not None:
@@ -145,7 +147,7 @@ def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder
     if format == "json":
         show_result(evaluation)
     else:
-        show_evaluation(evaluation)
+        show(evaluation_blocks(evaluation))
 
 
 def tell_warnings(evaluation: Evaluation) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from answered import run_folder
 from parsed_page import Page
+from planted import RECIPE
 
 from msma.reports.run.files import read_run
 from msma.reports.run.report import SECTIONS, run_report
@@ -71,9 +72,17 @@ def test_the_score_stands_beside_constant_and_interval_at_the_top(folder, page):
 
 def test_tables_have_traits_baselines_coverage_groups_retention_ablations_and_complexity(page):
     rows = re.findall(r'<th scope="row">([^<]*)</th>', page)
-    for name in (*TRAITS, "mean", "constant", "same source, no media", "all answers", "white_noise", "no_multiscale"):
+    for name in (
+        *TRAITS,
+        "mean",
+        "constant",
+        "same source, no media",
+        "all predictions",
+        "white_noise",
+        "no_multiscale",
+    ):
         assert name in rows
-    for said in ("sound alone", "12,345", "p50 ms", "-0.050", "learning rate", "noise", "a warning"):
+    for said in ("audio alone", "12,345", "p50 ms", "-0.050", "learning rate", "noise", "a warning"):
         assert said in page
 
 
@@ -81,7 +90,7 @@ def test_the_command_the_versions_the_seed_and_the_recipe_are_told(page):
     assert f"<pre>{html.escape(Path(sys.argv[0]).name)}" in page
     assert re.search(r"versions</dt><dd>python 3\.\d+\.\d+, msma \d", page)
     assert "<dt>seed</dt><dd>0</dd>" in page
-    assert "batch_size: 8" in page
+    assert f"batch_size: {RECIPE.train.batch_size}" in page
 
 
 def test_every_figure_says_in_words_what_it_shows(page):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -20,6 +21,7 @@ from msma.reports.table import Row, Table
 if TYPE_CHECKING:
     from msma.data.cache import CacheReport
     from msma.data.corpora.manifest import Found
+    from msma.evaluation.result_file import Result
 
 SHOWN = 20
 """Lines for each kind of problem of a corpus."""
@@ -105,6 +107,17 @@ def cell_text(cell: str) -> Text:
     """A value, and below it its detail."""
     value, *details = cell.split("\n")
     return Text("\n").join([Text(printable(value)), *(Text(printable(detail), style="dim") for detail in details)])
+
+
+def show_json(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def show_result(value: Result) -> None:
+    """A result, as its file holds it."""
+    from msma.evaluation.result_file import as_json
+
+    sys.stdout.write(as_json(value))
 
 
 def show_found(found: Found) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
 from msma.reports.figures import COLOURS, MARKERS, as_svg
 from msma.reports.page import data_uri, text
@@ -14,37 +15,39 @@ from msma.reports.page import data_uri, text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_DRAWN = 500
+    from msma.evaluation.results import AblationStudy
+
+MAX_DRAWN = 500
 """More points than this are drawn as one picture: as shapes they would fill the page's file."""
 
 
-def plots(images: Sequence[str]) -> str:
-    return f'<div class="plots">\n{"".join(images)}</div>\n'
+def plots(images: Sequence[str]) -> Markup:
+    return Markup(f'<div class="plots">\n{"".join(images)}</div>\n')
 
 
-def large(figure: Figure, about: str) -> str:
+def large(figure: Figure, about: str) -> Markup:
     """One figure that scrolls by itself where the page is narrower than it can be read."""
     width = figure.get_size_inches()[0] * 96
     shown = f'style="min-width: {0.75 * width:.0f}px; max-width: {width:.0f}px"'
     drawn = image(figure, about, shown)
-    return f'<div class="large" tabindex="0" role="region" aria-label="{text(about)}">{drawn}</div>\n'
+    return Markup(f'<div class="large" tabindex="0" role="region" aria-label="{text(about)}">{drawn}</div>\n')
 
 
-def image(figure: Figure, about: str, more: str = "") -> str:
+def image(figure: Figure, about: str, more: str = "") -> Markup:
     width, height = (round(side * 96) for side in figure.get_size_inches())
     source = data_uri("image/svg+xml", as_svg(figure))
-    return f'<img src="{source}" alt="{text(about)}" width="{width}" height="{height}" {more}>\n'
+    return Markup(f'<img src="{source}" alt="{text(about)}" width="{width}" height="{height}" {more}>\n')
 
 
 def learning_curve(
-    steps: Sequence[int], lines: Mapping[str, Sequence[float]], title: str, best_step: int | None = None
+    lines: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, best_step: int | None = None
 ) -> Figure:
-    """Lines over training steps; the step whose weights were kept has a dotted line."""
+    """Steps and values by name as lines; the step whose weights were kept has a dotted line."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.4, 2.6), layout="constrained")
     panel = figure.subplots()
-    for place, (name, values) in enumerate(lines.items()):
+    for place, (name, (steps, values)) in enumerate(lines.items()):
         panel.plot(steps, values, label=name, color=COLOURS[place], marker=MARKERS[place], markersize=4, linewidth=1.4)
     if best_step is not None:
         panel.axvline(best_step, color="0.4", linewidth=1, linestyle=":")
@@ -76,7 +79,7 @@ def scatter(
         alpha=0.5,
         color=COLOURS[0],
         markeredgewidth=0,
-        rasterized=len(label) > MOST_DRAWN,
+        rasterized=len(label) > MAX_DRAWN,
     )
     panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     panel.set_title(trait, fontsize=9)
@@ -100,5 +103,30 @@ def half_width_curves(coverages: Sequence[float], curves: Mapping[str, Sequence[
     panel.set_ylabel("half-width", fontsize=8)
     panel.set_ylim(bottom=0)
     panel.legend(fontsize=7, frameon=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def scenario_chart(study: AblationStudy) -> Figure:
+    """Skill of each ablation, clean and in each scenario: a mark for the mean over seeds, a line for their range."""
+    from matplotlib.figure import Figure
+
+    rows = {"skill": "clean"} | {name: name.replace("_", " ") for name in study.scenarios}
+    figure = Figure(figsize=(7.5, 0.9 + 0.5 * len(rows)), layout="constrained")
+    panel = figure.subplots()
+    step = 0.7 / max(1, len(study.rows))
+    for place, (name, row) in enumerate(study.rows.items()):
+        spreads = [row.statistics[key] for key in rows]
+        heights = [line + step * (place - (len(study.rows) - 1) / 2) for line in range(len(rows))]
+        style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        panel.hlines(heights, [s.low for s in spreads], [s.high for s in spreads], color=style["color"], linewidth=1.4)
+        panel.plot([s.mean for s in spreads], heights, label=name, linestyle="none", markersize=5, **style)
+    panel.axvline(0, color="0.3", linewidth=0.8)
+    panel.set_yticks(range(len(rows)), list(rows.values()))
+    panel.invert_yaxis()
+    panel.locator_params(axis="x", nbins=6)
+    panel.set_xlabel("skill (line at 0: the constant prediction)", fontsize=8)
+    panel.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    panel.grid(axis="y", color="0.92")
     panel.spines[["top", "right"]].set_visible(False)
     return figure

@@ -1,0 +1,99 @@
+"""The tables of an ablation study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msma.evaluation.results import AblationStudy, NetworkChecks, QuickChecks, Spread
+from msma.reports.numbers import difference, number, with_interval
+from msma.reports.scores import metric_name
+from msma.reports.table import Block, Row, Table
+
+MEASURED = ("mean_accuracy", "ccc", "skill", "retention")
+COMPARED = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
+
+
+def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
+    """Scores on clean clips and in each scenario, the differences from the recipe, and the quick checks."""
+    yield scores_table(study)
+    yield scenarios_table(study)
+    if study.unanswered:
+        yield f"{study.unanswered} clips are left out: some network has no prediction for them"
+    if len(study.rows) > 1:
+        yield differences_table(study)
+    if study.checks.networks:
+        yield checks_table(study.checks)
+
+
+def scores_table(study: AblationStudy) -> Table:
+    """Ablations down; means over seeds with their range."""
+    rows = [
+        Row([row.name, f"{row.parameters:,}", *(ranged(row.statistics[name]) for name in MEASURED)])
+        for row in study.rows.values()
+    ]
+    rows.append(Row(["constant", "", number(study.constant_mean_accuracy), "0.000", "0.000", ""], rule=True))
+    title = f"{study.recipe} on {study.corpus}, split {study.split}"
+    ranges = ", in brackets their range" if study.seeds > 1 else ""
+    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
+    notes = [
+        f"{seeds}, {study.clips} clips of {study.sources} sources: means over seeds{ranges}; retention is the mean "
+        "skill in the six scenarios over the clean skill"
+    ]
+    return Table(title, ["", "parameters", *map(metric_name, MEASURED)], rows, notes)
+
+
+def scenarios_table(study: AblationStudy) -> Table:
+    """Skill in each scenario, mean over seeds."""
+    rows = [
+        Row([row.name, *(number(row.statistics[name].mean) for name in study.scenarios)]) for row in study.rows.values()
+    ]
+    title = f"skill in each scenario, noise of severity {study.severity}"
+    return Table(title, ["", *(name.replace("_", " ") for name in study.scenarios)], rows)
+
+
+def differences_table(study: AblationStudy) -> Table:
+    """How far each ablation is from the recipe."""
+    rows = [
+        Row([row.name, *(difference(row.differences[name]) for name in COMPARED)])
+        for row in study.rows.values()
+        if row.differences
+    ]
+    return Table("minus full [95 %, paired by seed and source]", ["", *map(metric_name, COMPARED)], rows)
+
+
+def checks_table(checks: QuickChecks) -> Table:
+    """The quick checks inside the networks: a row for each number, a column for each ablation."""
+    columns = {name: dict(check_lines(found)) for name, found in checks.networks.items()}
+    rows = [
+        Row([line, *(column.get(line, "") for column in columns.values())])
+        for line in dict.fromkeys(line for column in columns.values() for line in column)
+    ]
+    return Table("inside the networks (mean over seeds [range])", ["check", *columns], rows)
+
+
+def check_lines(found: NetworkChecks) -> Iterator[tuple[str, str]]:
+    """What is shown of one ablation's networks; the JSON has all."""
+    for modality, check in found.noise.items():
+        for measure, graded in (("weight", check.weight), ("quality", check.quality), ("evenness", check.evenness)):
+            if graded is not None:
+                yield f"{measure} of {modality} with its noise: Spearman", ranged(graded.spearman)
+    for corruption, check in found.severity.items():
+        yield f"skill a step of {corruption} [95 %]", difference(check.slope)
+    for modality, check in (found.attention_on_noise or {}).items():
+        yield f"attention to the noisy half of {modality}, minus clean", ranged(check.change)
+    if found.traits is not None:
+        for trait, share in found.traits.audio_share.items():
+            yield f"share of audio in {trait}", ranged(share)
+    for group, check in found.scales.items():
+        yield f"CKA between {group} scales", ranged(check.between_scales)
+    worst = found.both_worst
+    if worst is not None:
+        yield "both at severity 5: skill", ranged(worst.skill)
+        yield "both at severity 5: spread of the predictions to clean", ranged(worst.spread_to_clean)
+        for modality, quality in worst.quality.items():
+            yield f"both at severity 5: quality of {modality}", ranged(quality)
+
+
+def ranged(value: Spread) -> str:
+    """A cell with the mean over seeds, and their range where there are several."""
+    return with_interval(value.mean, value) if len(value.by_seed) > 1 else number(value.mean)
