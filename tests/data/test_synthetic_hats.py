@@ -16,7 +16,7 @@ import pytest
 
 from msma.data.corpora.chalearn import find_chalearn
 from msma.data.synthetic import cues as model
-from msma.data.synthetic.corpus import Corpus, render_corpus, write_cues
+from msma.data.synthetic.corpus import RenderedCorpus, render_corpus, write_cues
 from msma.data.synthetic.cues import behaviour, oracle, shift_of
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
@@ -162,7 +162,7 @@ def test_who_hears_only_loses_by_the_bias_and_who_sees_can_repeat_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, Corpus]:
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[RenderedCorpus, RenderedCorpus]:
     """Independent and biased, of one seed."""
     folder = tmp_path_factory.mktemp("hats")
     return (
@@ -171,7 +171,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, Corpus]:
     )
 
 
-def test_the_biased_corpus_has_the_same_clips_and_other_labels(corpora: tuple[Corpus, Corpus]) -> None:
+def test_the_biased_corpus_has_the_same_clips_and_other_labels(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     fair, biased = (corpus.root for corpus in corpora)
     for part in corpora[0].plans:
         clip = Path(part.split) / part.name
@@ -183,7 +183,7 @@ def test_the_biased_corpus_has_the_same_clips_and_other_labels(corpora: tuple[Co
     assert stored["interview"] == {part.name: part.labels.mean() for part in train}
 
 
-def test_hats_are_listed_clip_by_clip(corpora: tuple[Corpus, Corpus]) -> None:
+def test_hats_are_listed_clip_by_clip(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     for name in ("annotation/attributes.csv", "cues.csv"):
         with (corpora[0].root / name).open(newline="") as file:
             listed = {row["clip"]: row["hat"] for row in csv.DictReader(file)}
@@ -191,7 +191,7 @@ def test_hats_are_listed_clip_by_clip(corpora: tuple[Corpus, Corpus]) -> None:
     assert {*listed.values()} == {"yes", "no"}
 
 
-def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[Corpus, Corpus]) -> None:
+def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     for corpus, bias in zip(corpora, ({}, BIAS), strict=True):
         planted = json.loads((corpus.root / "oracle.json").read_text())["parameters"]["attribute"]
         assert planted == {"column": "hat", "label_bias": bias}
@@ -204,12 +204,12 @@ def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[Corpus, Co
     assert "planted: labels of agreeableness are +0.2 where hat is yes" in found.facts["notes"]
 
 
-def test_a_planted_column_that_is_not_brought_in_is_told(corpora: tuple[Corpus, Corpus]) -> None:
+def test_a_planted_column_that_is_not_brought_in_is_told(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     found = find_chalearn(corpora[0].root, None)
     assert any("bring it in with --columns annotation/attributes.csv" in note for note in found.facts["notes"])
 
 
-def test_a_corpus_of_another_bias_is_left_alone(corpora: tuple[Corpus, Corpus]) -> None:
+def test_a_corpus_of_another_bias_is_left_alone(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     with pytest.raises(MsmaError, match="not empty"):
         render_corpus(corpora[0].root, 8, 3, seconds=1.0, hats=True, label_bias=BIAS, workers=1)
 
