@@ -24,8 +24,8 @@ from msma.data.features import KEPT, FeatureDataset, fill_features, read_feature
 from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
+from msma.training.learner import with_architectures
 from msma.training.loop import new_network
-from msma.training.run import with_architectures
 from msma.types import MsmaError
 
 CLIPS = 5

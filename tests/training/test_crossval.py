@@ -18,6 +18,7 @@ from msma.evaluation.result_file import as_json
 from msma.metrics import ccc
 from msma.training import crossval, fold
 from msma.training.crossval import OutOfFold, cross_validate, cross_validation
+from msma.training.learner import Learner
 from msma.training.loop import logit
 from msma.training.ridge import source_folds
 from msma.types import TRAITS, MsmaError
@@ -85,13 +86,13 @@ def test_the_baselines_of_a_clip_are_of_the_labels_that_its_fold_trained_on(unbr
 
 def test_no_network_of_a_fold_sees_a_clip_of_a_source_that_it_answers(corpus, tmp_path, monkeypatch):
     """Neither the sources that the fold holds out, nor those that a member leaves out to be checked on."""
-    plain, asked = fold.dataset, []
+    plain, asked = Learner.dataset, []
 
-    def recorded(recipe, rows, files, linear, training):
-        asked.append((training, {row.source for row in rows}))
-        return plain(recipe, rows, files, linear, training)
+    def recorded(learner, rows, linear=None, *, augmented=False):
+        asked.append((augmented, {row.source for row in rows}))
+        return plain(learner, rows, linear, augmented=augmented)
 
-    monkeypatch.setattr(fold, "dataset", recorded)
+    monkeypatch.setattr(Learner, "dataset", recorded)
     result = run(corpus, tmp_path, changed(TINY, train={"members": 5}))
     sources = np.array(result.msma.sources)
     of_member = [asked[i : i + 3] for i in range(0, len(asked), 3)]
@@ -220,7 +221,7 @@ def test_a_damaged_fold_is_one_line_that_names_it(corpus, tmp_path, content):
     path.write_text(content)
     with pytest.raises(MsmaError, match="delete it, the fold will be done again") as caught:
         run(corpus, tmp_path)
-    assert str(caught.value).startswith(f"{path}: damaged")
+    assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
@@ -236,14 +237,14 @@ def test_one_source_at_a_time_can_be_left_out(corpus, tmp_path):
 
 @pytest.mark.parametrize("members", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_answer_is_the_mean_of_the_members_in_logits(corpus, tmp_path, monkeypatch, members):
-    plain, answered = fold.answer, []
+    plain, answered = fold.predict, []
 
-    def recorded(network, clips, config, device):
-        answers = plain(network, clips, config, device)
-        answered.append((tuple(row.clip for row in clips.rows), answers.traits))
-        return answers
+    def recorded(network, clips, config):
+        predictions = plain(network, clips, config)
+        answered.append((tuple(row.clip for row in clips.rows), predictions.traits))
+        return predictions
 
-    monkeypatch.setattr(fold, "answer", recorded)
+    monkeypatch.setattr(fold, "predict", recorded)
     result = run(corpus, tmp_path, changed(TUNED, train={"members": members}), folds=2)
     assert result.shrinkage == [None, None]
     for _, held in result.folds:

@@ -12,20 +12,20 @@ from tiny_hf import CONVOLUTIONS, RESNET, TINY, saved
 
 from msma.config import Recipe
 from msma.data.dataset import ClipDataset
+from msma.training.learner import with_architectures
 from msma.training.loop import (
     QUALITY_RATE,
     State,
-    answer,
     frozen_parts,
     learning_rate,
     logit,
     new_accelerator,
     new_network,
     parameter_groups,
+    predict,
     start,
     steps,
 )
-from msma.training.run import with_architectures
 
 PRIOR = np.array([0.3, 0.4, 0.5, 0.6, 0.7])
 STAGES = 4
@@ -177,20 +177,20 @@ def test_frozen_parts_of_a_network_without_backbones_are_none():
     assert list(frozen_parts(network)) == []
 
 
-def test_an_answer_tells_what_the_network_started_from_and_its_step_in_logits(clips):
+def test_predictions_tell_what_the_network_started_from_and_its_residual_in_logits(clips):
     network, _ = new_network(RECIPE, PRIOR)
     of_three = RECIPE.train.model_copy(update={"batch_size": 3})
-    answers = answer(network, ClipDataset(clips.rows, clips.entries, RECIPE.clip), of_three, torch.device("cpu"))
-    np.testing.assert_allclose(answers.first, np.tile(PRIOR, (8, 1)), atol=1e-6)
-    np.testing.assert_allclose(logit(answers.first) + answers.steps, logit(answers.traits), atol=1e-9)
-    assert np.abs(answers.steps).max() > 1e-3
+    found = predict(network, ClipDataset(clips.rows, clips.entries, RECIPE.clip), of_three)
+    np.testing.assert_allclose(found.linear, np.tile(PRIOR, (8, 1)), atol=1e-6)
+    np.testing.assert_allclose(logit(found.linear) + found.residual, logit(found.traits), atol=1e-9)
+    assert np.abs(found.residual).max() > 1e-3
 
 
-def test_the_answers_do_not_depend_on_how_many_are_asked_for_at_once(clips):
+def test_the_predictions_do_not_depend_on_how_many_are_asked_for_at_once(clips):
     network, _ = new_network(RECIPE, PRIOR)
     asked = ClipDataset(clips.rows, clips.entries, RECIPE.clip)
     sizes = (RECIPE.train.model_copy(update={"batch_size": size}) for size in (2, 5))
-    one, other = (answer(network, asked, config, torch.device("cpu")).traits for config in sizes)
+    one, other = (predict(network, asked, config).traits for config in sizes)
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 

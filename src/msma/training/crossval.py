@@ -1,36 +1,34 @@
-"""Cross-validation by source: every clip is answered by networks that saw no clip of its source (`msma.training.fold`).
+"""Cross-validation by source: networks predict the clips of sources of which they saw none (`msma.training.fold`).
 
-A fold is written when it is done, so a broken-off run goes on with the next one.
+A fold is written when it is done, so an interrupted run resumes with the next one.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from msma.config import Recipe, first_line
+from msma.config import Recipe
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.corpus import Corpus
-from msma.data.features import fill_features
 from msma.data.identity import claim, training_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
 from msma.evaluation.comparison import Comparison, compare
 from msma.evaluation.evaluation import ceiling_of, rows_of, slice_columns, splits_of, warnings_of
 from msma.evaluation.predictions import Predictions
+from msma.evaluation.result_file import read_result
 from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
 from msma.evaluation.score import score
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
-from msma.training.linear_fit import Pooled, pooled_features
+from msma.training.learner import new_learner, with_architectures
 from msma.training.loop import new_accelerator, new_network
 from msma.training.ridge import Fold, source_folds
-from msma.training.run import with_architectures
-from msma.types import TRAITS, MsmaError
+from msma.types import MsmaError
 
 CCC_CLIPS = 10
 """Clips of a fold that has a CCC of its own."""
@@ -38,7 +36,7 @@ CCC_CLIPS = 10
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Answers for every clip by what was trained without its source."""
+    """Predictions for every clip by what was trained without its source."""
 
     folds: list[Fold]
     """Indices into the clips of `msma`."""
@@ -86,16 +84,11 @@ def cross_validate(
     other = "a cross-validation of another recipe, corpus, weights, number of folds or baseline"
     claim(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
 
-    files: dict[str, Path] | None = None
-    pooled: Pooled | None = None
-    if recipe.train.cache_features:
-        network.to(new_accelerator(recipe.train, cpu).device)
-        files = fill_features(network, rows, corpus, recipe, json.dumps(pretrained), progress=features_progress)
-        pooled = pooled_features(rows, files, network)
-    jobs = [
-        FoldJob(recipe, rows, fold, files or corpus.cache.entries, pooled, ridge, cpu, out / f"fold_{number:03d}.json")
-        for number, fold in enumerate(parted)
-    ]
+    accelerator = new_accelerator(recipe.train, cpu)
+    learner = new_learner(
+        recipe, network, pretrained, corpus, rows, accelerator=accelerator, ridge=ridge, progress=features_progress
+    )
+    jobs = [FoldJob(learner, fold, ridge, cpu, out / f"fold_{number:03d}.json") for number, fold in enumerate(parted)]
     waiting = [job for job in jobs if not job.path.exists()]
     progress(len(jobs) - len(waiting), len(jobs))
     for done, _ in enumerate(each_done(run_fold, waiting, workers), start=len(jobs) - len(waiting) + 1):
@@ -105,16 +98,11 @@ def cross_validate(
 
 
 def read_fold(path: Path, clips: int) -> FoldResult:
-    """Raises:
-    MsmaError: it is damaged.
-    """
-    try:
-        result = FoldResult(**json.loads(path.read_text(encoding="utf-8")))
-        shapes = {np.shape(scores) for scores in (result.predicted, result.ridge) if scores is not None}
-        if shapes != {(clips, len(TRAITS))}:
-            raise ValueError(f"not five scores for {clips} clips")
-    except (OSError, ValueError, TypeError) as error:
-        raise MsmaError(f"{path}: damaged ({first_line(error)}); delete it, the fold will be done again") from error
+    """The result of a fold that is done; MsmaError where it is damaged."""
+    remedy = "delete it, the fold will be done again"
+    result = read_result(path, FoldResult, remedy)
+    if {len(scores) for scores in (result.predicted, result.ridge) if scores is not None} != {clips}:
+        raise MsmaError(f"{path}: damaged (not five scores for {clips} clips); {remedy}")
     return result
 
 

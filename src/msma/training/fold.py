@@ -1,55 +1,59 @@
-"""One fold of a cross-validation: networks that saw no clip of some sources, and what they answer for those.
+"""One fold of a cross-validation: networks that saw no clip of some sources, and their predictions for those.
 
-The answer is the mean of `train.members` networks, each what it is after the last step: no checkpoint is chosen. With a
-linear path, the sources that a fold may see are parted once more: each network leaves one of those inner folds out, and
-its answers there say how far all may step away from the linear answer.
+The prediction is the mean of `train.members` networks, each what it is after the last step: no checkpoint is chosen.
+With a linear path, the sources that a fold may see are parted once more: each network leaves one of those inner folds
+out, and its predictions there say how far all may step away from the linear prediction.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
+from pydantic import Field
 
 from msma.config import Recipe
-from msma.data.corpora.manifest import Row, mean_target, targets
-from msma.data.dataset import ClipDataset
-from msma.data.features import FeatureDataset
-from msma.files import written_whole
+from msma.data.corpora.manifest import mean_target, targets
+from msma.evaluation.result_file import Result, write_result
 from msma.metrics import labelled_traits
 from msma.model.linear_path import LinearPath
-from msma.training.linear_fit import Pooled, fit_linear_path
-from msma.training.loop import Answers, LabelledClips, answer, fresh_network, new_accelerator, new_network, start, steps
+from msma.model.msma_net import MsMANet
+from msma.training.learner import Learner, with_seed
+from msma.training.loop import (
+    LabelledClips,
+    NetworkPredictions,
+    fresh_network,
+    new_accelerator,
+    new_network,
+    predict,
+    start,
+    steps,
+)
 from msma.training.ridge import Fold, Shrinkage, choose_shrinkage, ridge_baseline, shrunk, source_folds
+from msma.types import TRAITS
 
 INNER_FOLDS = 5
 """Into which the sources of a fold are parted, or more where there are more members."""
+Scores = Annotated[list[float], Field(min_length=len(TRAITS), max_length=len(TRAITS))]
 
 
-@dataclass(frozen=True)
-class FoldResult:
-    """Answers for the clips that a fold held out, one list of five scores a clip."""
+class FoldResult(Result):
+    """Predictions for the clips that a fold held out, five scores a clip."""
 
-    predicted: list[list[float]]
-    ridge: list[list[float]] | None
+    predicted: list[Scores]
+    ridge: list[Scores] | None
     shrinkage: dict[str, float] | None
     """How the networks' mean was shrunk, where they have a linear path."""
 
 
 @dataclass(frozen=True)
 class FoldJob:
-    recipe: Recipe
-    rows: list[Row]
-    """All clips; `fold` says which to train on and which to answer."""
+    learner: Learner
     fold: Fold
-    files: dict[str, Path]
-    """By clip: features where the recipe keeps them, else entries of the clip cache."""
-    pooled: Pooled | None
-    """Of all rows, where features are kept."""
+    """Which of the learner's clips to train on, and which to predict."""
     ridge: bool
     cpu: bool
     path: Path
@@ -57,87 +61,58 @@ class FoldJob:
 
 
 def run_fold(job: FoldJob) -> None:
-    """Train the members, answer the clips that are held out, and write a FoldResult to `job.path`."""
-    recipe, (fit, held), pooled = job.recipe, job.fold, job.pooled
-    training, testing = [job.rows[i] for i in fit], [job.rows[i] for i in held]
+    """Train the members, predict the clips that are held out, and write a FoldResult to `job.path`."""
+    learner, (fit, held) = job.learner, job.fold
+    recipe, pooled = learner.recipe, learner.pooled
+    training, testing = [learner.rows[i] for i in fit], [learner.rows[i] for i in held]
     sources, target, prior = [row.source for row in training], targets(training), mean_target(training)
     labelled = labelled_traits(target)
-    path, linear = None, None
-    if pooled is not None and recipe.model.linear_path:
-        # Every member starts from the same linear path, fitted to all that the fold may see.
-        path = LinearPath(sum(pooled.groups[0]), sum(pooled.groups[1][:1]))
-        linear = fit_linear_path(path, training, pooled.rows(fit), prior, recipe.train.seed)
-    answers: list[Answers] = []
+    # Every member starts from the same linear path, fitted to all that the fold may see.
+    path, linear = learner.linear_path(fit, prior)
+    predictions: list[NetworkPredictions] = []
     checked_rows, checked = [], []
     inner = source_folds(sources, max(INNER_FOLDS, recipe.train.members), recipe.train.seed)
     everything, nothing = np.arange(len(training)), np.arange(0)
     for member in range(recipe.train.members):
         own, left_out = (everything, nothing) if path is None else inner[member % len(inner)]
-        asked = [(testing, None), ([training[i] for i in left_out], linear)]
-        of_test, *of_left_out = train_member(job, member, prior, path, [training[i] for i in own], linear, asked)
-        answers.append(of_test)
-        checked_rows.append(left_out)
-        checked += of_left_out
+        seeded = replace(learner, recipe=with_seed(recipe, recipe.train.seed + member))
+        clips = seeded.dataset([training[i] for i in own], linear, augmented=True)
+        network = train_member(seeded.recipe, prior, path, clips, job.cpu)
+        predictions.append(predict(network, seeded.dataset(testing), recipe.train))
+        if len(left_out):
+            checked_rows.append(left_out)
+            checked.append(predict(network, seeded.dataset([training[i] for i in left_out], linear), recipe.train))
     by = Shrinkage(step=1.0, spread=1.0)
     if path is not None:
         chosen = np.concatenate(checked_rows)
-        first, taken = (np.concatenate(parts) for parts in zip(*((c.first, c.steps) for c in checked), strict=True))
+        first, taken = (np.concatenate(parts) for parts in zip(*((c.linear, c.residual) for c in checked), strict=True))
         by = choose_shrinkage(first[:, labelled], taken[:, labelled], target[chosen][:, labelled], prior[labelled])
-    predicted = shrunk(answers[0].first, np.mean([one.steps for one in answers], axis=0), prior, by)
+    predicted = shrunk(predictions[0].linear, np.mean([one.residual for one in predictions], axis=0), prior, by)
     baseline = None
     if job.ridge and pooled is not None:
         features = pooled.of((0, 1))
         baseline = np.tile(prior, (len(testing), 1))
         baseline[:, labelled] = ridge_baseline(features[fit], target[:, labelled], sources, features[held])
     result = FoldResult(
-        predicted.tolist(), None if baseline is None else baseline.tolist(), None if path is None else asdict(by)
+        predicted=predicted.tolist(),
+        ridge=None if baseline is None else baseline.tolist(),
+        shrinkage=None if path is None else asdict(by),
     )
-    with written_whole(job.path) as unfinished:
-        unfinished.write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
+    write_result(job.path, result)
 
 
 def train_member(
-    job: FoldJob,
-    member: int,
-    prior: Float[np.ndarray, " 5"],
-    path: LinearPath | None,
-    rows: list[Row],
-    linear: dict[str, Float[Tensor, "3 5"]] | None,
-    asked: list[tuple[list[Row], dict[str, Float[Tensor, "3 5"]] | None]],
-) -> list[Answers]:
-    """Train a network on `rows` and ask it for others, with the linear answers where those were fitted to them."""
-    config = job.recipe.train.model_copy(update={"seed": job.recipe.train.seed + member})
-    recipe = job.recipe.model_copy(update={"train": config})
-    if config.cache_features:
+    recipe: Recipe, prior: Float[np.ndarray, " 5"], path: LinearPath | None, clips: LabelledClips, cpu: bool
+) -> MsMANet:
+    """Train a network on `clips` to the last step, from a linear path where there is one; its average is returned."""
+    if recipe.train.cache_features:
         network = fresh_network(recipe, prior)
         network.take_backbones()
     else:
         network, _ = new_network(recipe, prior)
     if network.linear_path is not None and path is not None:
         network.linear_path.load_state_dict(path.state_dict())
-    state = start(network, recipe, new_accelerator(config, job.cpu))
-    for _ in steps(state, dataset(recipe, rows, job.files, linear, training=True), config):
+    state = start(network, recipe, new_accelerator(recipe.train, cpu))
+    for _ in steps(state, clips, recipe.train):
         pass
-    return [
-        answer(
-            state.averaged,
-            dataset(recipe, others, job.files, held_out, training=False),
-            config,
-            state.accelerator.device,
-        )
-        for others, held_out in asked
-        if others
-    ]
-
-
-def dataset(
-    recipe: Recipe,
-    rows: list[Row],
-    files: dict[str, Path],
-    linear: dict[str, Float[Tensor, "3 5"]] | None,
-    training: bool,
-) -> LabelledClips:
-    augmentation = recipe.train if training else None
-    if recipe.train.cache_features:
-        return FeatureDataset(rows, files, augmentation, linear)
-    return ClipDataset(rows, files, recipe.clip, augmentation)
+    return state.averaged

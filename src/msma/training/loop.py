@@ -222,33 +222,34 @@ def finite(network: nn.Module) -> bool:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Of a network for the first window of each clip."""
+class NetworkPredictions:
+    """Predictions of a network for the first window of each clip."""
 
     traits: Float[np.ndarray, "clips 5"]
-    first: Float[np.ndarray, "clips 5"]
-    """What the network started from: the answer of its linear path, or the prior."""
+    linear: Float[np.ndarray, "clips 5"]
+    """The prediction of its linear path, or the prior, from which the network steps away."""
 
     @property
-    def steps(self) -> Float[np.ndarray, "clips 5"]:
-        """From `first` to `traits`, in logits."""
-        return logit(self.traits) - logit(self.first)
+    def residual(self) -> Float[np.ndarray, "clips 5"]:
+        """The step from `linear` to `traits`, in logits."""
+        return logit(self.traits) - logit(self.linear)
 
 
-def answer(network: MsMANet, clips: LabelledClips, config: TrainConfig, device: torch.device) -> Answers:
-    """Ask a network for every clip of a dataset, as it is."""
+def predict(network: MsMANet, clips: LabelledClips, config: TrainConfig) -> NetworkPredictions:
+    """Predict every clip of a dataset, as it is."""
     network.eval()
+    device = next(network.parameters()).device
     batches: Any = [[(0, index) for index in batch] for batch in batched(len(clips), config.batch_size)]
     workers = 0 if isinstance(clips, FeatureDataset) else config.workers  # features are in memory by and by
     loader = loader_of(clips, batches, workers)
-    traits, firsts = [], []
+    traits, linear = [], []
     with torch.inference_mode():
         for inputs, *_ in each_batch(loader):
             output = network(inputs.to(device), return_intermediates=True)
             assert output.intermediates is not None
             traits.append(output.traits.cpu().double().numpy())
-            firsts.append(output.intermediates["linear_prediction"].cpu().double().numpy())
-    return Answers(np.concatenate(traits), np.concatenate(firsts))
+            linear.append(output.intermediates["linear_prediction"].cpu().double().numpy())
+    return NetworkPredictions(np.concatenate(traits), np.concatenate(linear))
 
 
 def batched(count: int, size: int) -> Iterator[range]:

@@ -21,20 +21,18 @@ from torch import Tensor
 from msma.config import Recipe, TrainConfig, first_line, load_recipe
 from msma.data.corpora.manifest import Manifest, mean_target, targets
 from msma.data.corpus import Corpus
-from msma.data.dataset import ClipDataset
-from msma.data.features import FeatureDataset, fill_features
 from msma.data.identity import training_identity
 from msma.evaluation.result_file import Result
 from msma.files import written_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
 from msma.training import provenance
-from msma.training.linear_fit import fit_linear_path, pooled_features, shrunk_tensors
-from msma.training.loop import LabelledClips, State, answer, new_accelerator, new_network, start, steps
+from msma.training.learner import new_learner, with_architectures
+from msma.training.linear_fit import shrunk_tensors
+from msma.training.loop import LabelledClips, State, new_accelerator, new_network, predict, start, steps
 from msma.training.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
 from msma.weights.checkpoint import save_weights
 from msma.weights.config import WeightsConfig, read_json
-from msma.weights.pretrained import architecture
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
@@ -109,35 +107,22 @@ def train(
     if accelerator.is_main_process:
         claim_run(run, recipe, {"corpus": manifest.corpus, **training_identity(corpus, pretrained)}, resume)
     accelerator.wait_for_everyone()
-    taken: dict[str, Tensor] = {}
-    if config.cache_features:
-        files: dict[str, Path] = {}
-
-        def told(done: int, _: int) -> None:
-            if accelerator.is_main_process:
-                features_progress(len(files) + done, len(rows) + len(held_out))
-
-        for part, variants in ((held_out, 1), (rows, config.feature_variants)):
-            files |= fill_features(
-                network,
-                part,
-                corpus,
-                recipe,
-                json.dumps(pretrained),
-                variants=variants,
-                share=(accelerator.process_index, accelerator.num_processes),
-                progress=told,
-            )
-        accelerator.wait_for_everyone()
-        taken, linear = network.take_backbones(), None
-        if network.linear_path is not None:
-            pooled = pooled_features(rows, files, network)
-            linear = fit_linear_path(network.linear_path, rows, pooled, prior, config.seed)
-        training: LabelledClips = FeatureDataset(rows, files, config, linear)
-        validation: LabelledClips = FeatureDataset(held_out, files)
-    else:
-        training = ClipDataset(rows, corpus.cache.entries, recipe.clip, config, network.reads)
-        validation = ClipDataset(held_out, corpus.cache.entries, recipe.clip, modalities=network.reads)
+    learner = new_learner(
+        recipe,
+        network,
+        pretrained,
+        corpus,
+        rows,
+        held_out,
+        accelerator=accelerator,
+        modalities=network.reads,
+        progress=features_progress,
+    )
+    taken = network.take_backbones() if config.cache_features else {}
+    path, linear = learner.linear_path(np.arange(len(rows)), prior)
+    if network.linear_path is not None and path is not None:
+        network.linear_path.load_state_dict(path.state_dict())
+    training, validation = learner.dataset(rows, linear, augmented=True), learner.dataset(held_out)
 
     state = start(network, recipe, accelerator)
     if resume:
@@ -163,30 +148,20 @@ def train(
     return TrainResult(run, finished, state.step, state.best_ccc)
 
 
-def with_architectures(recipe: Recipe) -> Recipe:
-    """The recipe with what its `hf:` backbones are built from, so that its weights can be loaded anywhere."""
-    model = recipe.model
-    found = {
-        "visual_architecture": model.visual_architecture or architecture(model.visual_backbone),
-        "audio_architecture": model.audio_architecture or architecture(model.audio_backbone),
-    }
-    return recipe.model_copy(update={"model": model.model_copy(update=found)})
-
-
 def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[dict[str, float], dict[str, Tensor]]:
     """The averaged network on the first window of every clip: mean over traits of CCC, mean accuracy and skill.
 
     Also gives the tensors to keep. Those of a network with a linear path are shrunk as does these clips best.
     """
     network = state.averaged
-    answers = answer(network, clips, config, state.accelerator.device)
-    traits, tensors, target = answers.traits, network.state_dict(), targets(clips.rows)
+    found = predict(network, clips, config)
+    traits, tensors, target = found.traits, network.state_dict(), targets(clips.rows)
     prior = network.head.prior.cpu().double().numpy()
     if network.linear_path is not None:
         labelled = labelled_traits(target)
-        first, step = answers.first[:, labelled], answers.steps[:, labelled]
-        by = choose_shrinkage(first, step, target[:, labelled], prior[labelled])
-        traits, tensors = shrunk(answers.first, answers.steps, prior, by), shrunk_tensors(network, by)
+        linear, residual = found.linear[:, labelled], found.residual[:, labelled]
+        by = choose_shrinkage(linear, residual, target[:, labelled], prior[labelled])
+        traits, tensors = shrunk(found.linear, found.residual, prior, by), shrunk_tensors(network, by)
     metrics = all_metrics(traits, target, prior)
     return {name: metrics[name]["mean"] for name in ("ccc", "mean_accuracy", "skill")}, tensors
 

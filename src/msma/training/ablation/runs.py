@@ -22,6 +22,7 @@ from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import Probed, probe, read_probed, write_probed
 from msma.training.ablation.table import ByCell
+from msma.training.learner import with_seed
 from msma.training.run import train
 from msma.types import MsmaError
 
@@ -114,10 +115,6 @@ def study(
         {name: [read_probed(job.probes) for job in own] for name, own in by_name.items() if name in PROBED},
         {name: found[own[0].path].parameters for name, own in by_name.items()},
     )
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
 
 
 def run_job(job: RunJob) -> Ran:
