@@ -39,7 +39,7 @@ SIX = (
     Scenario("audio_missing_visual_noise", "no audio track, noise in the frames", ("no_audio", "gaussian_noise")),
 )
 """The paper's six scenarios, of which only the number is known: this definition is ours."""
-NOTHING = Scenario("nothing", "neither sound nor frame", ("no_audio", "no_visual"))
+NOTHING = Scenario("nothing", "neither audio nor visual", ("no_audio", "no_visual"))
 
 
 @dataclass(frozen=True)
