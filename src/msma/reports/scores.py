@@ -62,7 +62,7 @@ def score_blocks(found: Evaluation) -> Iterator[Block]:
     if found.abstention is not None:
         yield (
             f"the model abstains on {found.abstention.clips} of {found.clips} clips, where neither modality has a "
-            f"predicted quality of {found.abstention.min_quality:g}; the scores count what its network predicts for them"
+            f"predicted quality of {found.abstention.min_quality:g}; the scores count what its network predicts there"
         )
     if found.failed:
         reasons = list(found.failed.values())
