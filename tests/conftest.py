@@ -18,6 +18,8 @@ from jaxtyping import _import_hook, install_import_hook
 
 # Before torch loads: pytest runs one process a core, and OpenMP threads that wait for a core would spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Set by pytest's own processes: without it, tables are as wide as in a pipe.
+os.environ.pop("COLUMNS", None)
 
 # Before msma is imported: every annotated shape and type is checked in every call of every test.
 install_import_hook("msma", "beartype.beartype")

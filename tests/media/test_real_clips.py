@@ -28,9 +28,9 @@ pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips are n
         (
             "no_face_speech.mp4",
             [
+                "no face found; the whole frame is used",
                 "several video tracks (2); the best one is used",
                 "several audio tracks (2); the best one is used",
-                "no face found; the whole frame is used",
             ],
             [True, True],
         ),
