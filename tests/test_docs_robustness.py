@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.cli.corruptions import markdown, table_of
+from msma.cli.corruptions import table_of
 from msma.corruptions import visual
 from msma.corruptions.corruption import SEVERITIES, VISUAL, Corruption, corrupt, row
 from msma.corruptions.scenarios import SIX, read_suite
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
+from msma.reports.markdown import as_markdown
 
 DOC = (Path(__file__).parents[1] / "docs" / "robustness.md").read_text(encoding="utf-8")
 
@@ -30,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_table_of_corruptions_is_that_of_the_code():
-    assert table_after("The corruptions") == markdown(table_of(list(CORRUPTIONS.values()))), (
+    assert table_after("The corruptions") == as_markdown(table_of(list(CORRUPTIONS.values()))), (
         "the table of docs/robustness.md is not that of the code; put in its place what this command writes: "
         "msma corruptions --format markdown"
     )

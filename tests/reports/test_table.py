@@ -1,4 +1,4 @@
-"""A table as HTML: whole, escaped, and with what its rows say of themselves."""
+"""A table as HTML and in Markdown: whole, escaped, and with what its rows say of themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from parsed_page import Page
 
+from msma.reports.markdown import as_markdown
 from msma.reports.page import part
 from msma.reports.table import Block, Code, Facts, Heading, Missing, Row, Table
 
@@ -64,3 +65,25 @@ def test_lines_that_follow_each_other_are_a_list_and_one_alone_is_a_paragraph():
     assert "<li>one</li>" in page
     assert "<li>two</li>" in page
     assert "<p>three</p>" in page
+
+
+def test_in_markdown_a_detail_stands_behind_its_value_and_a_strong_row_is_bold():
+    header, rule, network, constant = as_markdown(SCORES).splitlines()
+    assert (header, rule) == ("|  | CCC | why |", "| --- | --- | --- |")
+    assert network == "| **`network`** | **0.512 &#91;0.401, 0.622&#93;** | **as it is** |"
+    assert constant == "| `constant` | 0.000 |  |"
+
+
+def test_in_markdown_nothing_in_a_cell_makes_another_cell_a_link_or_html():
+    hostile = "a|b [x](https://evil.example) <img src=x> `c` *d* _e_\n| f"
+    lines = as_markdown(Table("", [hostile, "h"], [Row([hostile, hostile])])).splitlines()
+    assert len(lines) == 3
+    assert {line.count("|") for line in lines} == {3}
+    cells = lines[2].split("|")[2]
+    assert not set("<>[]`*_") & set(cells)
+    assert "://" not in cells
+
+
+def test_in_markdown_a_cell_that_is_one_identifier_stays_readable_and_all_else_is_escaped():
+    table = as_markdown(Table("", ["a", "b", "c", "d"], [Row(["x", "snr_db", "_snr_", "in snr_db"])]))
+    assert table.splitlines()[2] == "| `x` | snr_db | &#95;snr&#95; | in snr&#95;db |"

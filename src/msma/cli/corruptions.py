@@ -57,7 +57,9 @@ def corruptions(
 
         show_json({"corruptions": [described(row) for row in rows]})
     elif format == "markdown":
-        typer.echo(markdown(table_of(rows)), nl=False)
+        from msma.reports.markdown import as_markdown
+
+        typer.echo(as_markdown(table_of(rows)), nl=False)
     else:
         show_table(table_of(rows))
 
@@ -112,12 +114,6 @@ def table_of(rows: Sequence[Corruption]) -> Table:
         cells.append(Row([row.name, row.family, seen, row.parameter, *levels, row.about]))
     heads = ["name", "family", "in training", "parameter", *map(str, SEVERITIES), "about"]
     return Table("", heads, cells, prose=[1, 2, 3, len(heads) - 1])
-
-
-def markdown(table: Table) -> str:
-    """The table of docs/robustness.md."""
-    rows = [[f"`{row.cells[0]}`", *row.cells[1:]] for row in table.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (table.heads, ["---"] * len(table.heads), *rows))
 
 
 def described(row: Corruption) -> dict[str, Any]:

@@ -19,9 +19,10 @@ def costs(rows: Sequence[StageCost]) -> Iterator[Table]:
     """Every stage of the first variant on each device, then what the network and all stages of every variant take."""
     first = rows[0].variant
     stages = [Row([row.stage, *cost_cells(row)]) for row in rows if row.variant == first]
-    yield Table(f"{first}, stage by stage", ["stage", *HEADS], stages)
+    yield Table(f"{first}, stage by stage", ["stage", *HEADS], stages, [NOTE])
     variants = [Row([row.variant, row.stage, *cost_cells(row)]) for row in rows if row.stage in (NETWORK, WHOLE)]
-    yield Table("variants", ["variant", "stages", *HEADS], variants, [NOTE])
+    if variants:
+        yield Table("variants", ["variant", "stages", *HEADS], variants)
 
 
 def cost_cells(row: StageCost) -> list[str]:

@@ -33,7 +33,7 @@ from msma.evaluation.results import Profile, StageCost
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.prediction.model import load
 from msma.reports.card.card import model_card
-from msma.reports.card.markdown import MAX_NAME, prose, quoted
+from msma.reports.markdown import MAX_NAME, prose, quoted
 from msma.reports.numbers import number
 from msma.training.ablation.plan import Ablation
 from msma.training.ablation.runs import study
@@ -246,9 +246,9 @@ def test_a_profile_is_shown_row_by_row(run):
         run, [StageCost("full", "cpu", stage, 0, 0, 12.345678, 3.0, 0.5, 0.25, None) for stage in ("a", "b|")]
     )
     text = section(model_card(load_weights(run), run), "Size and cost")
-    assert "| `variant` | `device` | `stage` | `parameters` | `macs` | `p50_ms` | `p95_ms` | `share` |" in text
+    assert "| stage | device | parameters | MACs M | p50 ms | p95 ms | share | RTF | peak MiB |" in text
     for stage in ("`a`", "`b¦`"):
-        assert f"| `full` | `cpu` | {stage} | 0 | 0 | 12.35 | 3 | 0.5 | 0.25 | – |" in text
+        assert f"| {stage} | cpu |  |  | 12.3 | 3.0 | 50.0% | 0.2500 |  |" in text
 
 
 @pytest.mark.parametrize("other", [{"model": ModelConfig()}, {"clip": ClipConfig()}], ids=["model", "clip"])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 from markupsafe import Markup
 
-from msma.evaluation.results import StageCost
 from msma.evaluation.robustness.summary import Group, SuiteSummary
-from msma.reports.card.markdown import clean, environment, quoted
 from msma.reports.card.origin import FIRST_IMPRESSIONS, RENDERED, Origin, origin_of
 from msma.reports.card.results import Results, read_results
+from msma.reports.costs import costs
+from msma.reports.markdown import clean, environment, quoted
 from msma.weights.checkpoint import Weights
 
 HERE = "path/to/this/folder"
@@ -70,7 +69,7 @@ def model_card(
             groups_of=groups_of,
             numbers=sum(tensor.numel() for tensor in tensors),
             bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-            costs=[field.name for field in fields(StageCost)],
+            costs=list(costs(found.profile)) if found.profile else [],
             encoders=sorted({record["licence"] for record in pretrained if "licence" in record}),
             version=version("msma"),
         )

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +14,7 @@ from msma.evaluation.gaps import Difference
 from msma.evaluation.robustness.summary import mean
 from msma.metrics import Interval
 from msma.reports.numbers import number
+from msma.reports.table import Table
 
 MAX_NAME = 300
 MAX_PROSE = 4000
@@ -33,8 +33,8 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     found.filters |= {
+        "as_markdown": as_markdown,
         "code": lambda name: Markup(quoted(name)),
-        "cost": cost,
         "count": "{:,}".format,
         "listed": listed,
         "mean": mean,
@@ -77,8 +77,15 @@ def listed(names: Sequence[str]) -> Markup:
     return Markup((", ".join(map(quoted, names[:MAX_NAMES])) or "none") + more)
 
 
-def cost(value: Any) -> Markup:
-    """A cell of a profile."""
-    if isinstance(value, float):
-        return Markup(f"{value:.4g}")
-    return Markup("–" if value is None else quoted(value) if isinstance(value, str) else value)
+def as_markdown(table: Table) -> Markup:
+    """A table in Markdown: names of rows as code, a detail behind its value, strong rows in bold."""
+    lines = [[prose(head) for head in table.heads], ["---"] * len(table.heads)]
+    for row in table.rows:
+        cells = [quoted(row.cells[0]), *map(cell_text, row.cells[1:])]
+        lines.append([f"**{cell}**" if row.strong and cell else cell for cell in cells])
+    return Markup("".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+def cell_text(cell: str) -> str:
+    """A cell as prose; one that is a single identifier, such as `snr_db`, has nothing to escape."""
+    return cell if re.fullmatch(r"[A-Za-z0-9]+(_[A-Za-z0-9]+)*", cell) else prose(cell)
