@@ -269,7 +269,9 @@ def test_where_labels_are_biased_the_slices_find_the_planted_trait(seed: int) ->
     assert effect.amplification == pytest.approx(1, abs=0.25)  # repeated, and neither more nor less
     assert not report.clear  # against the biased labels its answers have no gap
     against_truth = report_on(seed, BIAS, 250, truth=True)
-    assert against_truth.largest_bias in (("yes", "agreeableness"), ("no", "agreeableness"))
+    assert against_truth.largest.bias is not None
+    assert against_truth.largest.bias.value in ("yes", "no")
+    assert against_truth.largest.bias.trait == "agreeableness"
     gap = against_truth.groups["yes"].bias["agreeableness"]
     assert gap.low > 0
     assert gap.low < 0.2 < gap.high
