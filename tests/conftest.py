@@ -41,6 +41,11 @@ import av  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from filelock import FileLock  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# How long an example takes is the machine's affair.
+settings.register_profile("msma", deadline=None)
+settings.load_profile("msma")
 
 MakeMedia = Callable[..., Path]
 

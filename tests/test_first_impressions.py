@@ -29,7 +29,7 @@ QUICK = {
 
 def readme_commands() -> list[list[str]]:
     (block,) = re.findall(
-        r"## Train on First Impressions V2\n.*?```sh\n(.*?)```",
+        r"## Train\n\nOn First Impressions V2.*?```sh\n(.*?)```",
         (ROOT / "README.md").read_text(encoding="utf-8"),
         re.DOTALL,
     )
