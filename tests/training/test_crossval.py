@@ -129,6 +129,7 @@ def test_planted_traits_are_found_by_network_and_ridge(unbroken):
     assert mean_ccc(result.ridge) > 0.75
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_not_found(corpus, tmp_path):
     """Over several shuffles: what leaks would show in each of them."""
     found = []

@@ -412,6 +412,7 @@ def test_names_of_failed_clips_and_folders_stay_at_home(run):
     assert str(run) not in card
 
 
+@pytest.mark.slow
 def test_an_ablation_that_was_calibrated_and_evaluated_has_a_card(tmp_path):
     """Its suite was run before it was calibrated, so that intervals are told of when it is summarized again."""
     planted = planted_corpus(tmp_path / "clips", train=8, held_out=40)

@@ -89,6 +89,7 @@ def test_the_parameters_are_counted_and_the_full_networks_looked_into(unbroken):
     assert [network["rows"].tolist() for network in studied.probed["full"]] == [[0, 1], [0, 1]]
 
 
+@pytest.mark.slow
 def test_a_study_that_was_killed_goes_on_and_equals_an_unbroken_one(corpus, unbroken, tmp_path):
     out, _ = unbroken
 
