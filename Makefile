@@ -14,7 +14,7 @@ setup: .venv/installed
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[plots]"
 	touch $@
 
 .venv/installed: .venv/base
