@@ -66,7 +66,7 @@ def test_a_model_is_trained_evaluated_and_answers_the_labelled_traits_only(corpu
     (row,) = (
         line for line in msma("predict", corpus / "00.wav", "--model", run).stdout.splitlines() if "00.wav" in line
     )
-    assert row.split()[3:6] == ["–", "–", "–"]
+    assert row.split()[2:5] == ["–", "–", "–"]
     (line,) = msma("predict", corpus / "00.wav", "--model", run, "--format", "csv").stdout.splitlines()[1:]
     assert line.split(",")[4:7] == ["", "", ""]
 
