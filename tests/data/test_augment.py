@@ -15,9 +15,9 @@ from msma.config import TrainConfig
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.data import augment
 from msma.data.augment import (
+    CORRUPTIONS_BY_MODALITY,
     ROOM_DB,
     SEEN,
-    SPOILERS,
     at_progress,
     corrupted,
     degraded_inputs,
@@ -87,9 +87,9 @@ def test_training_never_sees_a_family_that_is_held_out():
 
 
 def test_every_corruption_of_training_spoils_a_modality_and_can_be_drawn():
-    assert {row.name for families in SPOILERS.values() for rows in families.values() for row in rows} == {
-        row.name for row in SEEN
-    }
+    assert {
+        row.name for families in CORRUPTIONS_BY_MODALITY.values() for rows in families.values() for row in rows
+    } == {row.name for row in SEEN}
 
 
 def test_the_same_generator_degrades_in_the_same_way():
@@ -149,7 +149,7 @@ def test_a_modality_is_corrupted_as_often_as_it_says():
 
 def test_quality_is_what_the_severity_leaves(monkeypatch):
     noise = next(row for row in CORRUPTIONS.values() if row.name == "white_noise")
-    monkeypatch.setattr(augment, "SPOILERS", {"audio": {"noise": [noise]}})
+    monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {"audio": {"noise": [noise]}})
     drawn = [corrupted(raw_window(), 1.0, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(60)]
     assert {round(float(quality[0]), 6) for quality in drawn} == {0.0, 0.2, 0.4, 0.6, 0.8}
     assert all(quality[1] == 1 for quality in drawn)

@@ -1,7 +1,7 @@
 """Random changes of a window in training: the data half of the modal enhancement strategy.
 
 The paper simulates modality loss and noise in training; families, chances and strengths here are ours. A corruption has
-a severity, and 1 - severity / 5 is what the quality head of the modality that it spoils learns.
+a severity, and 1 - severity / 5 is what the quality head of the modality that it corrupts learns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from msma.types import MODALITIES, Clip, RawWindow
 
 SEEN = tuple(row for row in CORRUPTIONS.values() if row.family not in HELD_OUT and row.severities == SEVERITIES)
 """The corruptions of training. What is all or nothing is left to modality dropout."""
-SPOILERS = {
+CORRUPTIONS_BY_MODALITY = {
     modality: {
         family: [row for row in SEEN if row.family == family and modality in row.modalities]
         for family in dict.fromkeys(row.family for row in SEEN if modality in row.modalities)
@@ -48,10 +48,10 @@ def degraded_inputs(
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
     clean = inputs_of(prepare(window, clip_config).inputs)
-    spoiled, quality = corrupted(window, config.corruption, clip_config, generator)
+    degraded, quality = corrupted(window, config.corruption, clip_config, generator)
     inputs = clean
-    if spoiled is not window:
-        inputs = inputs_of(prepare(spoiled, clip_config).inputs)
+    if degraded is not window:
+        inputs = inputs_of(prepare(degraded, clip_config).inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality
@@ -60,9 +60,9 @@ def degraded_inputs(
 def corrupted(
     window: RawWindow, chance: float, clip_config: ClipConfig, generator: Generator
 ) -> tuple[RawWindow, Float[Tensor, " 2"]]:
-    """Each modality spoiled with this chance, by any family and severity. In other pictures the face is sought anew."""
+    """Corrupt each modality with this chance, by any family and severity; in other frames, detect the face again."""
     clip, quality = window.clip, torch.ones(2)
-    for modality, families in SPOILERS.items():
+    for modality, families in CORRUPTIONS_BY_MODALITY.items():
         if not happens(chance, generator):
             continue
         rows = list(families.values())[draw(len(families), generator)]
@@ -70,8 +70,8 @@ def corrupted(
         rng = np.random.default_rng(draw(2**62, generator))
         known = window.face if same_frames(clip, window.clip) else None
         clip = corrupt(clip, row, severity, rng, face=known)
-        spoiled = torch.tensor([modality in row.modalities for modality in MODALITIES])
-        quality = torch.where(spoiled, quality * (1 - severity / WORST), quality)
+        affected = torch.tensor([modality in row.modalities for modality in MODALITIES])
+        quality = torch.where(affected, quality * (1 - severity / WORST), quality)
     if clip is window.clip:
         return window, quality
     return RawWindow(clip, face_after(clip, window, clip_config, default_detector())), quality

@@ -75,7 +75,7 @@ def fill_cache(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CacheReport:
-    """Decode what is not there yet, in parallel processes; interrupted or killed, it goes on where it was.
+    """Decode what is not there yet, in parallel processes; interrupted or killed, it resumes.
 
     A clip that cannot be read, or that kills the process that reads it, is reported in `failed` and stops nothing.
     Entries that are there are looked at (head and size); their digest is checked whenever they are read.

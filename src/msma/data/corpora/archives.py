@@ -2,7 +2,7 @@
 
 Each archive has a subfolder of its path there, zips in zips too. Whoever calls says which names are wanted; nothing
 else is unpacked. A file is whole or not there, and an archive that was unpacked to its end is marked, so that an
-interrupted call goes on where it stopped. Zips in zips pass through a nameless temporary file.
+interrupted call resumes. Zips in zips pass through a nameless temporary file.
 """
 
 from __future__ import annotations
