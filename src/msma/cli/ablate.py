@@ -38,6 +38,9 @@ def ablate(
     severity: Annotated[
         int, typer.Option("--severity", min=1, max=5, help="Severity of the noise in the six scenarios.")
     ] = 3,
+    probes: Annotated[
+        bool, typer.Option(help="Look into networks: quality, attention and scales of their own when noise grows.")
+    ] = True,
     overrides: SetOption = None,
     format: FormatOption = "table",
     cache: CacheOption = None,
@@ -77,6 +80,7 @@ def ablate(
             corpus,
             out,
             severity=severity,
+            probes=probes,
             cpu=cpu,
             workers=at_once("cpu" if cpu else None, workers),
             progress=report,

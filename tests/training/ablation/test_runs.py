@@ -124,6 +124,15 @@ def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monk
     np.testing.assert_array_equal(one, other)
 
 
+def test_without_probes_the_same_networks_are_tested_and_not_looked_into(corpus, unbroken, tmp_path):
+    out, expected = unbroken
+    studied = run(corpus, tmp_path, probes=False)
+    assert studied.probed == {}
+    assert set(contents(out)) - set(contents(tmp_path)) == {f"full/seed_{seed}/six/probes.safetensors" for seed in (0, 1)}
+    one, other = (found.predictions["full"][1][CLEAN].predicted for found in (studied, expected))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unbroken, tmp_path):
     run(corpus, tmp_path, FULL, seeds=1)
     before = contents(tmp_path)

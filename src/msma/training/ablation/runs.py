@@ -41,6 +41,8 @@ class RunJob:
     path: Path
     """Its run folder."""
     severity: int
+    probed: bool
+    """Whether the network is looked into."""
     cpu: bool
 
     @property
@@ -79,6 +81,7 @@ def study(
     out: Path,
     *,
     severity: int = 3,
+    probes: bool = True,
     cpu: bool = False,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
@@ -99,6 +102,7 @@ def study(
             corpus,
             out / ablation.name / f"seed_{seed}",
             severity,
+            probes and ablation.name in PROBED,
             cpu,
         )
         for seed in range(seeds)  # all with one seed, then all with the next: broken off, it is of use
@@ -112,7 +116,7 @@ def study(
     by_name = {ablation.name: [job for job in jobs if job.name == ablation.name] for ablation in ablations}
     return Studied(
         {name: [found[job.path].predictions for job in own] for name, own in by_name.items()},
-        {name: [read_probed(job.probes) for job in own] for name, own in by_name.items() if name in PROBED},
+        {name: [read_probed(job.probes) for job in own] for name, own in by_name.items() if own[0].probed},
         {name: found[own[0].path].parameters for name, own in by_name.items()},
     )
 
@@ -132,7 +136,7 @@ def run_job(job: RunJob) -> Ran:
         for one in suite.not_run:
             raise MsmaError(f"{job.suite}: {one.cell.name}: {one.reason}")
         write_result(job.suite / "summary.json", summarize_suite(model, job.corpus, "test", "six", suite))
-        if job.name in PROBED and not job.probes.exists():
+        if job.probed and not job.probes.exists():
             write_probed(job.probes, probe(model, job.corpus, "test"))
     except MsmaError as error:
         raise MsmaError(f"{job.name}, seed {job.recipe.train.seed}: {error}") from error
