@@ -94,11 +94,11 @@ def test_an_explanation_changes_no_answer(trained):
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat", "audio", "visual"])
-def test_prior_and_both_modalities_make_the_answer(fusion):
+def test_the_constant_and_both_modalities_make_the_answer(fusion):
     model = model_of(changed(WHOLE, model={"fusion": fusion}))
     found = only_window(explain(model, clip_with(np.random.default_rng(1), bright=None, loud=None)))
     for trait in TRAITS:
-        parts = found.prior[trait] + sum(found.carried[modality][trait] for modality in MODALITIES)
+        parts = found.constant[trait] + sum(found.carried[modality][trait] for modality in MODALITIES)
         assert parts == pytest.approx(found.window.traits[trait], abs=1e-6)
     assert found.shares is not None
     assert sum(found.shares.values()) == pytest.approx(1)
@@ -187,7 +187,7 @@ def test_a_pass_is_counted_for_each_second_of_each_modality_and_told_of():
 
 def test_only_the_first_windows_of_a_long_clip_are_explained_and_each_counts_its_own_seconds():
     recipe: Recipe = changed(WHOLE, clip={"window_s": 2.0, "min_window_s": 1.0})
-    found = explain(model_of(recipe), clip_with(np.random.default_rng(6), bright=None, loud=None), most_windows=1)
+    found = explain(model_of(recipe), clip_with(np.random.default_rng(6), bright=None, loud=None), max_windows=1)
     assert len(found.prediction.windows) == 2
     assert only_window(found).seconds["audio"].shape == (2, 5)
 
@@ -197,5 +197,5 @@ def test_only_the_traits_that_the_corpus_labels_are_explained():
     config = model.weights.config.model_copy(update={"traits": ("extraversion",)})
     some = replace(model, weights=replace(model.weights, config=config))
     found = only_window(explain(some, clip_with(np.random.default_rng(6), bright=None, loud=None)))
-    assert list(found.prior) == ["extraversion"]
+    assert list(found.constant) == ["extraversion"]
     assert found.seconds["visual"].shape == (SECONDS, 1)

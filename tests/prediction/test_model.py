@@ -13,8 +13,7 @@ import pytest
 import msma
 from msma.config import Limits
 from msma.media.clip import load_clip
-from msma.prediction.listing import media_files
-from msma.prediction.model import failed, predict_each
+from msma.prediction.batch import failed, media_files, predict_each
 from msma.prediction.pooling import WindowOutput, pool, pooled_reasons, pooled_traits
 from msma.types import TRAITS, MediaInfo, MsmaError, Window
 

@@ -1,4 +1,4 @@
-"""Files of answers: what msma wrote is read, and all else is refused in one line with the remedy."""
+"""Files of predictions: what msma wrote is read, and all else is refused in one line with the remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from answered import answer, picture, written
 
-from msma.prediction.predictions_json import MOST_ANSWERS, read_answers
+from msma.prediction.predictions_json import MAX_PREDICTIONS, load_predictions
 from msma.types import TRAITS, MsmaError
 
 STATUSES = ("ok", "degraded", "abstained", "failed")
@@ -17,16 +17,16 @@ STATUSES = ("ok", "degraded", "abstained", "failed")
 
 def test_a_list_is_read_as_it_was_written(tmp_path):
     answers = [answer(status) for status in STATUSES]
-    assert read_answers(written(tmp_path / "a.json", *answers)) == answers
+    assert load_predictions(written(tmp_path / "a.json", *answers)) == answers
 
 
-def test_a_single_answer_and_one_a_line_are_read_too(tmp_path):
+def test_a_single_prediction_and_one_a_line_are_read_too(tmp_path):
     one, other = answer(), answer("failed")
     (tmp_path / "one.json").write_text(json.dumps(asdict(one), indent=2))
     (tmp_path / "lines.jsonl").write_text(f"{json.dumps(asdict(one))}\n{json.dumps(asdict(other))}\n")
     (tmp_path / "line.jsonl").write_text(f"{json.dumps(asdict(one))}\n")
-    assert read_answers(tmp_path / "one.json") == read_answers(tmp_path / "line.jsonl") == [one]
-    assert read_answers(tmp_path / "lines.jsonl") == [one, other]
+    assert load_predictions(tmp_path / "one.json") == load_predictions(tmp_path / "line.jsonl") == [one]
+    assert load_predictions(tmp_path / "lines.jsonl") == [one, other]
 
 
 WHOLE = json.dumps([asdict(answer())])
@@ -56,20 +56,20 @@ WHOLE = json.dumps([asdict(answer())])
 def test_what_is_damaged_or_foreign_is_refused_in_one_line_with_the_remedy(tmp_path, content):
     (tmp_path / "bad.json").write_bytes(content)
     with pytest.raises(MsmaError, match=r"bad\.json.*; make it again with `msma predict") as refused:
-        read_answers(tmp_path / "bad.json")
+        load_predictions(tmp_path / "bad.json")
     assert "\n" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(MsmaError, match=r"gone\.json.*; make it again"):
-        read_answers(tmp_path / "gone.json")
+        load_predictions(tmp_path / "gone.json")
 
 
-def test_more_answers_than_a_page_can_hold_are_refused(tmp_path):
+def test_more_predictions_than_a_page_can_hold_are_refused(tmp_path):
     line = json.dumps(asdict(answer("failed")))
-    (tmp_path / "many.jsonl").write_text(f"{line}\n" * (MOST_ANSWERS + 1))
+    (tmp_path / "many.jsonl").write_text(f"{line}\n" * (MAX_PREDICTIONS + 1))
     with pytest.raises(MsmaError, match="too many for a page"):
-        read_answers(tmp_path / "many.jsonl")
+        load_predictions(tmp_path / "many.jsonl")
 
 
 def faces(*jpegs: str):
@@ -113,7 +113,7 @@ LONG_SIDES[PLACE + 5 : PLACE + 9] = b"\xff\xff\xff\xff"
     ],
     ids=range(21),
 )
-def test_what_no_answer_has_is_refused(tmp_path, changes):
+def test_what_no_prediction_has_is_refused(tmp_path, changes):
     (tmp_path / "bad.json").write_text(json.dumps([asdict(answer()), asdict(answer()) | changes]))
-    with pytest.raises(MsmaError, match=r"bad\.json: answer 2: .*; make it again"):
-        read_answers(tmp_path / "bad.json")
+    with pytest.raises(MsmaError, match=r"bad\.json: 1[.:].*; make it again"):
+        load_predictions(tmp_path / "bad.json")

@@ -33,7 +33,7 @@ def explain(
     check_out(out, clip)
     loaded = load(model, device=device)
     with progress_bar("explaining", "seconds") as report:
-        found = explain_clip(loaded, clip, most_windows=windows, progress=report)
+        found = explain_clip(loaded, clip, max_windows=windows, progress=report)
     write_whole(out, explanation_page(found, loaded.weights.calibration))
     status = found.prediction.status
     tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")

@@ -53,8 +53,8 @@ def predict(
     from msma.cli.show.predictions import writer_of
     from msma.cli.show.progress import progress_bar
     from msma.config import Limits, with_overrides
-    from msma.prediction.listing import media_files
-    from msma.prediction.model import load, predict_each
+    from msma.prediction.batch import media_files, predict_each
+    from msma.prediction.model import load
     from msma.types import Status
 
     if media_preview and format not in ("json", "jsonl"):

@@ -57,10 +57,10 @@ def report(
 
         page = run_report(read_run(source))
     else:
-        from msma.prediction.predictions_json import read_answers
+        from msma.prediction.predictions_json import load_predictions
         from msma.reports.predictions import predictions_report
 
-        predictions = read_answers(source)
+        predictions = load_predictions(source)
         page = predictions_report(predictions, source.name, calibrations(model, predictions))
     write_whole(out, page)
     tell(f"{out} is written ({out.stat().st_size / 1024:.0f} KiB)")
@@ -81,7 +81,7 @@ def study_page(folder: Path, manifest: Path | None, clip: Path | None) -> str:
         return study_report(files, corpus)
     model = load(folder / FULL / "seed_0")
     with progress_bar("explaining", "seconds") as bar:
-        found = explain(model, clip, most_windows=1, progress=bar)
+        found = explain(model, clip, max_windows=1, progress=bar)
     return study_report(files, corpus, (found, model.weights.calibration))
 
 

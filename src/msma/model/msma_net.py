@@ -62,6 +62,12 @@ class MsMANet(nn.Module):
         self.head = TraitHead(2 * width, config.dropout)
 
     @property
+    def encoders(self) -> dict[str, AudioEncoder | VisualEncoder]:
+        """The encoder of each modality that is read."""
+        both = {"audio": self.audio_encoder, "visual": self.visual_encoder}
+        return {modality: encoder for modality, encoder in both.items() if encoder is not None}
+
+    @property
     def channels(self) -> tuple[int, int]:
         """Channels of the maps of the audio and the visual backbone; 0 where one is not read."""
         audio, visual = self.audio_encoder, self.visual_encoder
@@ -76,9 +82,8 @@ class MsMANet(nn.Module):
     def take_backbones(self) -> dict[str, Tensor]:
         """Take the backbones out, to train on Features without dragging them along; returns their tensors by name."""
         taken = {name: tensor for name, tensor in self.state_dict().items() if ".backbone." in name}
-        for encoder in (self.audio_encoder, self.visual_encoder):
-            if encoder is not None:
-                encoder.backbone = None
+        for encoder in self.encoders.values():
+            encoder.backbone = None
         return taken
 
     def forward(self, inputs: Inputs | Features, *, return_intermediates: bool = False) -> ModelOutput:

@@ -66,6 +66,13 @@ class ModelOutput:
     intermediates: dict[str, Tensor] | None = None
     """Every named intermediate, where asked for."""
 
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """The intermediates; ValueError where they were not asked for."""
+        if self.intermediates is None:
+            raise ValueError("no intermediates: they need forward(..., return_intermediates=True)")
+        return self.intermediates
+
 
 Windows = TypeVar("Windows", Inputs, Features)
 TIME_AXES = {

@@ -1,4 +1,4 @@
-"""Why a model answers what it answers, from the network's own intermediates, and from what changes without a second.
+"""Explain a prediction: by the network's own intermediates, and by its change without each second.
 
 What each part means, and that it is shown, is ours; the paper shows none of it.
 """
@@ -20,14 +20,13 @@ from msma.config import ClipConfig
 from msma.media.prepare import prepare, raw_windows
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
-from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model, name_of
 from msma.prediction.pooling import window_output
-from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, MsmaError, Prediction, PreparedWindow, Window
+from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, Prediction, PreparedWindow, Window
 from msma.weights.checkpoint import Weights
 
-MOST_WINDOWS = 4
+MAX_WINDOWS = 4
 """Of a long video, the first so many are explained: a minute."""
 OTHER = {"audio": "visual", "visual": "audio"}
 
@@ -47,7 +46,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class ExplainedWindow:
-    """Where the answer for one window comes from. Effects are differences of scores.
+    """The origin of the prediction for one window. Effects are differences of scores.
 
     Seconds count from the start of the window; what is left of a second at the end belongs to the last one. NaN: there
     is nothing to look at.
@@ -55,28 +54,28 @@ class ExplainedWindow:
 
     window: Window
     crops: UInt8[np.ndarray, "t 3 s s"]
-    """The faces that the network saw, from the start on, until the picture ends; black where `seen` is not."""
+    """The faces that the network was given, from the start on, until the frames end; black where `seen` is not."""
     seen: Bool[np.ndarray, " t"]
     fps: float
     """Crops a second."""
     waveform: Float32[np.ndarray, " n"]
-    prior: dict[str, float]
-    """By trait, the answer to nothing at all: the mean of the training labels."""
+    constant: dict[str, float]
+    """By trait, the mean-label baseline: the prediction from nothing at all."""
     carried: dict[str, dict[str, float]]
-    """By modality and trait, what it adds to the prior; prior and both together make the answer.
+    """By modality and trait, what it adds to the constant; the constant and both together make the prediction.
 
-    The Shapley value (1953) over the network's four readings: of nothing, of sound, of picture, of both.
+    The Shapley value (1953) over the network's four outputs: from nothing, audio, visual, and both.
     """
     seconds: dict[str, Float[np.ndarray, "seconds k"]]
-    """By modality, the answer less the answer where that second of that modality is masked."""
+    """By modality, the prediction less the one where that second of that modality is masked."""
     attention: dict[str, Float[np.ndarray, "seconds seconds"]] | None
-    """By the modality that is looked at: from each second of the other one (rows) to each of its seconds; rows sum
+    """By the modality that is attended to: from each second of the other one (rows) to each of its seconds; rows sum
     to 1. None where a modality is missing or the network has no cross-attention."""
     scales: tuple[Scale, ...]
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """By modality, how much of the way from the prior it went, over all traits; None where there is no way."""
+        """By modality, its share of the way from the constant, over all traits; None where there is no way."""
         sizes = {m: sum(abs(effect) for effect in self.carried[m].values()) for m in MODALITIES}
         total = sum(sizes.values())
         return {m: size / total for m, size in sizes.items()} if total > 0 else None
@@ -84,33 +83,28 @@ class ExplainedWindow:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The answer for a video and where it comes from, window by window."""
+    """The prediction for a video and its origin, window by window."""
 
     prediction: Prediction
     windows: tuple[ExplainedWindow, ...]
     """The first ones."""
     passes: int
-    """Of the network, besides those of the answer: the cost."""
+    """Passes of the network, besides those of the prediction: the cost."""
     elapsed_s: float
-    """All together, answer, decoding and explanation."""
+    """All together: prediction, decoding and explanation."""
 
 
 def explain(
     model: Model[Weights],
     source: str | Path | bytes | Clip,
     *,
-    most_windows: int = MOST_WINDOWS,
+    max_windows: int = MAX_WINDOWS,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Explanation:
-    """The answer of `model`, and an explanation of its first windows.
+    """Predict a source, and explain its first windows; MsmaError where it cannot be read.
 
-    Each window costs a pass of the network, and one more for each second of each modality that is there.
-
-    Args:
-        progress: is told (done, total) seconds of sound and picture of the window at hand.
-
-    Raises:
-        MsmaError: the source cannot be read; one line that names the file and the remedy.
+    Each window costs a pass of the network, and one more for each second of each modality that is there. `progress`
+    gets (done, total) of these seconds of the window at hand.
     """
     began = time.monotonic()
     first: list[tuple[Float32[np.ndarray, " n"], PreparedWindow]] = []
@@ -118,17 +112,14 @@ def explain(
     def read_once() -> Iterator[PreparedWindow]:
         for raw in raw_windows(source, model.clip, model.limits, model.detector):
             window = prepare(raw, model.clip)
-            if len(first) < most_windows:
+            if len(first) < max_windows:
                 first.append((raw.clip.waveform, window))
             yield window
 
     prediction = model.predict_windows(name_of(source), read_once())
-    windows, passes = [], 0
-    for waveform, window in first:
-        found, cost = explained(model, waveform, window, progress)
-        windows.append(found)
-        passes += cost
-    return Explanation(prediction, tuple(windows), passes, time.monotonic() - began)
+    found = [explained(model, waveform, window, progress) for waveform, window in first]
+    passes = sum(cost for _, cost in found)
+    return Explanation(prediction, tuple(window for window, _ in found), passes, time.monotonic() - began)
 
 
 def explained(
@@ -138,29 +129,35 @@ def explained(
     progress: Callable[[int, int], None],
 ) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
-    inputs, network = window.inputs, model.weights.network
+    inputs, network, names = window.inputs, model.weights.network, model.weights.config.traits
+    columns = [TRAITS.index(trait) for trait in names]
+
+    def scores(traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
+        return traits[0, columns].double().cpu().numpy()
+
     output = model.weights.output(inputs, return_intermediates=True)
-    answer = predicted_traits(model, output.traits)
-    prior = predicted_traits(model, network.head.prior[None])
+    predicted, constant = scores(output.traits), scores(network.head.prior[None])
+    if network.reads == MODALITIES:
+        alone = {m: scores(output.named[f"{m}_traits"]) for m in MODALITIES}
+        carried = {m: ((alone[m] - constant) + (predicted - alone[OTHER[m]])) / 2 for m in MODALITIES}
+    else:
+        carried = {m: (predicted - constant) * (m in network.reads) for m in MODALITIES}
     seconds = max(1, math.floor(window.end_s - window.start_s))
-    effects = {m: np.full((seconds, len(answer)), math.nan) for m in MODALITIES}
+    effects = {m: np.full((seconds, len(names)), math.nan) for m in MODALITIES}
     used = [m for m, there in zip(MODALITIES, inputs.present.tolist(), strict=True) if there and m in network.reads]
     steps = [(modality, second) for modality in used for second in range(seconds)]
     for done, (modality, second) in enumerate(steps, start=1):
         masked = without_second(inputs, modality, second, seconds, model.clip)
-        effects[modality][second] = answer - predicted_traits(model, model.weights.output(masked).traits)
+        effects[modality][second] = predicted - scores(model.weights.output(masked).traits)
         progress(done, len(steps))
-    names = model.weights.config.traits
     found = ExplainedWindow(
         window=window_output(window, output, names).window,
         crops=inputs.frames,
         seen=inputs.frame_mask,
         fps=model.clip.fps,
         waveform=waveform,
-        prior=dict(zip(names, prior.tolist(), strict=True)),
-        carried={
-            m: dict(zip(names, effect.tolist(), strict=True)) for m, effect in carried(model, output, prior).items()
-        },
+        constant=dict(zip(names, constant.tolist(), strict=True)),
+        carried={m: dict(zip(names, effect.tolist(), strict=True)) for m, effect in carried.items()},
         seconds=effects,
         attention=attention_by_second(network, output, seconds) if used == list(MODALITIES) else None,
         scales=tuple(scales(network, output, inputs)),
@@ -168,16 +165,10 @@ def explained(
     return found, 1 + len(steps)
 
 
-def predicted_traits(model: Model[Weights], traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
-    """Those that the corpus of the weights labels."""
-    columns = [TRAITS.index(trait) for trait in model.weights.config.traits]
-    return traits[0, columns].double().cpu().numpy()
-
-
 def without_second(inputs: InputArrays, modality: str, second: int, seconds: int, config: ClipConfig) -> InputArrays:
     """One window with one of its seconds of one modality masked.
 
-    The statistics that quality is predicted from stay as they are: it is what was said and shown that is taken away.
+    The statistics that quality is predicted from stay as they are: the content alone is taken away.
     """
     if modality == "visual":
         masked = second_of_steps(len(inputs.frame_mask), 1 / config.fps, seconds) == second
@@ -198,38 +189,26 @@ def second_of_steps(count: int, step_s: float, seconds: int) -> Int[np.ndarray, 
     return np.minimum(((np.arange(count) + 0.5) * step_s).astype(int), seconds - 1)
 
 
-def carried(
-    model: Model[Weights], output: ModelOutput, prior: Float[np.ndarray, " k"]
-) -> dict[str, Float[np.ndarray, " k"]]:
-    """What each modality adds to the prior, by its Shapley value over the network's readings."""
-    answer = predicted_traits(model, output.traits)
-    reads, named = model.weights.network.reads, intermediates(output)
-    if reads != MODALITIES:
-        return {m: answer - prior if m in reads else np.zeros_like(answer) for m in MODALITIES}
-    alone = {m: predicted_traits(model, named[f"{m}_traits"]) for m in MODALITIES}
-    return {m: ((alone[m] - prior) + (answer - alone[OTHER[m]])) / 2 for m in MODALITIES}
-
-
 def attention_by_second(
     network: MsMANet, output: ModelOutput, seconds: int
 ) -> dict[str, Float[np.ndarray, "seconds seconds"]] | None:
-    """Cross-attention, mean over heads and over the tokens that ask, summed over those that are looked at.
+    """Cross-attention, mean over heads and query tokens, summed over key tokens.
 
-    A masked token, which nothing attends to, does not ask either: its answer is not read.
+    A masked token, which nothing attends to, is no query either: its output is not used.
     """
-    named, audio, visual = intermediates(output), network.audio_encoder, network.visual_encoder
+    named, audio, visual = output.named, network.audio_encoder, network.visual_encoder
     if ATTENTION_TO["audio"] not in named or audio is None or visual is None:
         return None
     token_s = {"audio": audio.token_s, "visual": 1 / visual.fps}
     maps = {m: named[name][0].mean(dim=0).double().cpu().numpy() for m, name in ATTENTION_TO.items()}
     found = {}
-    for looked_at, shares in maps.items():
-        asking, keys = (
-            tokens_by_second(maps[m].sum(axis=0) > 0, token_s[m], seconds) for m in (OTHER[looked_at], looked_at)
+    for modality, shares in maps.items():
+        queries, keys = (
+            tokens_by_second(maps[m].sum(axis=0) > 0, token_s[m], seconds) for m in (OTHER[modality], modality)
         )
-        asked = asking.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):  # a second without a token that asks
-            found[looked_at] = (asking @ shares @ keys.T) / np.where(asked > 0, asked, math.nan)
+        count = queries.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # a second without a query
+            found[modality] = (queries @ shares @ keys.T) / np.where(count > 0, count, math.nan)
     return found
 
 
@@ -239,45 +218,25 @@ def tokens_by_second(kept: Bool[np.ndarray, " l"], token_s: float, seconds: int)
 
 
 def scales(network: MsMANet, output: ModelOutput, inputs: InputArrays) -> Iterator[Scale]:
-    """How much each scale adds, where a window has the modality: the mean norm of what the mixing takes from it."""
-    named = intermediates(output)
-    encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}
+    """How much each scale adds, where a window has the modality.
+
+    That is the mean over places of the norm of what `mix` and the channel attention make of the scale alone.
+    """
     for modality, present in zip(MODALITIES, inputs.present.tolist(), strict=True):
-        encoder = encoders[modality]
+        encoder = network.audio_encoder if modality == "audio" else network.visual_encoder
         if encoder is None or not present:
             continue
-        for axis, stage in (("space", encoder.spatial), ("time", encoder.temporal)):
+        for axis, name, stage in (("space", "spatial", encoder.spatial), ("time", "temporal", encoder.temporal)):
             if stage is None:
                 continue
-            norms = mixed_norms(stage, named, f"{modality}_{'spatial' if axis == 'space' else 'temporal'}")
-            for size, norm in zip(sizes(stage), norms, strict=True):
+            gate = output.named.get(f"{modality}_{name}_channel_attention")
+            sizes, norms = [], []
+            mixing = stage.mix.weight.detach().flatten(1).chunk(len(stage.branches), dim=1)
+            for place, (branch, weight) in enumerate(zip(stage.branches, mixing, strict=True)):
+                assert isinstance(branch, nn.Conv1d | nn.Conv2d)
+                sizes.append((branch.kernel_size if axis == "space" else branch.dilation)[0])
+                scale = output.named[f"{modality}_{name}_scale_{place}"]
+                mixed = (rearrange(scale, "n c h w -> n (h w) c") if scale.ndim == 4 else scale) @ weight.T
+                norms.append(float((mixed if gate is None else mixed * gate[:, None]).norm(dim=-1).mean()))
+            for size, norm in zip(sizes, norms, strict=True):
                 yield Scale(modality, axis, size, norm / max(sum(norms), 1e-12))
-
-
-def sizes(stage: SpatialScales | TemporalScales) -> list[int]:
-    return [
-        branch.kernel_size[0] if isinstance(branch, nn.Conv2d) else branch.dilation[0]
-        for branch in stage.branches
-        if isinstance(branch, nn.Conv1d | nn.Conv2d)
-    ]
-
-
-def mixed_norms(stage: SpatialScales | TemporalScales, named: dict[str, Tensor], prefix: str) -> list[float]:
-    """Mean over places of the norm of what `mix` and the channel attention make of each scale alone."""
-    weights = stage.mix.weight.detach().flatten(1).chunk(len(stage.branches), dim=1)
-    gate = named.get(f"{prefix}_channel_attention")
-    norms = []
-    for place, weight in enumerate(weights):
-        scale = named[f"{prefix}_scale_{place}"]
-        channels_last = rearrange(scale, "n c h w -> n (h w) c") if scale.ndim == 4 else scale
-        mixed = channels_last @ weight.T
-        if gate is not None:
-            mixed = mixed * gate[:, None]
-        norms.append(float(mixed.norm(dim=-1).mean()))
-    return norms
-
-
-def intermediates(output: ModelOutput) -> dict[str, Tensor]:
-    if output.intermediates is None:
-        raise MsmaError("the network was not asked for its intermediates")
-    return output.intermediates

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runt
 
 import numpy as np
 
-from msma.config import ClipConfig, Limits, first_line
+from msma.config import ClipConfig, Limits
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.media.prepare import prepare, raw_windows
 from msma.prediction.media_preview import PreviewBuilder
 from msma.prediction.pooling import VideoOutput, pool, window_output
-from msma.types import MODALITIES, Clip, InputArrays, MediaInfo, MsmaError, Prediction, PreparedWindow
+from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
 from msma.weights.calibration import COVERAGES, Calibration, level_of
 from msma.weights.config import WeightsConfig
 from msma.weights.onnx import load_exported
@@ -36,7 +36,7 @@ Runtime = Literal["torch", "onnx"]
 
 @runtime_checkable
 class Network(Protocol):
-    """What predicts for a window: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
+    """A network with its weights: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
 
     @property
     def name(self) -> str: ...
@@ -70,18 +70,11 @@ class Model(Generic[NetworkT]):
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **options: Any) -> Model:
-        """A model of the Hugging Face hub (`owner/name`), or of a folder; the options are those of `msma.load`.
-
-        Raises:
-            MsmaError: see `msma.load`.
-        """
+        """A model of the Hugging Face hub (`owner/name`), or of a folder; options and errors are those of `load`."""
         return load(name, revision=revision, **options)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights, configuration and calibration; `from_pretrained` gives them back to the bit.
-
-        What was chosen when they were loaded (device, face, limits, alpha) is not part of them.
-        """
+        """Write weights, configuration and calibration, but no choices of loading (device, face, limits, alpha)."""
         from msma.weights.checkpoint import save_pretrained
 
         save_pretrained(Path(folder), self.tensors())
@@ -103,21 +96,15 @@ class Model(Generic[NetworkT]):
             licence: of the weights, where the corpus is not known to msma.
             origin: of clips and labels, where the corpus is not known to msma.
 
-        Raises:
-            MsmaError: without results of these weights there is no card, and nothing is shared; the hub does not allow
-                it.
+        MsmaError without results of these weights, for then there is no card, or where the hub does not allow it.
         """
         # From above, by name: predicting needs no page and no card.
         share = import_module("msma.reports.card.share").share
-        home = None if run is None else Path(run)
-        return share(self.tensors(), repository, home, private=private, licence=licence, origin=origin)
+        run = None if run is None else Path(run)
+        return share(self.tensors(), repository, run, private=private, licence=licence, origin=origin)
 
     def tensors(self) -> Weights:
-        """The weights themselves.
-
-        Raises:
-            MsmaError: this is an exported network.
-        """
+        """The weights themselves; MsmaError for an exported network."""
         from msma.weights.checkpoint import Weights
 
         if not isinstance(self.weights, Weights):
@@ -127,13 +114,10 @@ class Model(Generic[NetworkT]):
     def predict(
         self, source: str | Path | bytes | Clip, *, media_preview: bool = False, progress: Progress | None = None
     ) -> Prediction:
-        """Apparent traits of the person in a video file, its bytes, or a Clip.
+        """Apparent traits of the person in a video file, its bytes, or a Clip; MsmaError where it cannot be read.
 
         With `media_preview`, it holds a few face crops and the outline of the audio too. `progress` gets (done, total)
         windows; the total is what the file claims.
-
-        Raises:
-            MsmaError: the source cannot be read; one line that names the file and the remedy.
         """
         raw = raw_windows(source, self.clip, self.limits, self.detector)
         windows = (prepare(window, self.clip) for window in raw)
@@ -156,7 +140,8 @@ class Model(Generic[NetworkT]):
                 if preview is not None:
                     preview.add(window)
                 if progress is not None:
-                    progress(done, max(done, self.windows_claimed(window.media)))
+                    claimed_s = (window.media.duration_s or 0.0) - self.clip.min_window_s
+                    progress(done, max(done, math.ceil(claimed_s / self.clip.window_s)))
 
         video = self.read(watched())
         intervals = None if video.abstained else video.intervals
@@ -182,10 +167,7 @@ class Model(Generic[NetworkT]):
         """The network on each window of a video alone, so that none depends on its neighbours in a batch; pooled.
 
         The one way from windows to traits, whether they come from a file or from the cache, corrupted or not. Memory
-        does not grow with their number.
-
-        Args:
-            return_intermediates: for late fusion; an exported network has none.
+        does not grow with their number. Late fusion needs the intermediates, which an exported network has not.
         """
         traits = self.weights.config.traits
         outputs = [
@@ -194,19 +176,12 @@ class Model(Generic[NetworkT]):
         ]
         return pool(outputs, self.weights.calibration, self.coverage, self.min_quality)
 
-    def windows_claimed(self, media: MediaInfo) -> int:
-        """How many windows there will be if the file lasts as long as it says; 0 where it says nothing."""
-        return math.ceil(max(0.0, (media.duration_s or 0.0) - self.clip.min_window_s) / self.clip.window_s)
-
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
     ) -> Prediction:
         """The same from RGB uint8 frames `(t, h, w, 3)` at `fps` and a mono 16 kHz waveform `(n,)` in [-1, 1].
 
-        Either may be None or empty. CPU tensors will do.
-
-        Raises:
-            MsmaError: arrays of another shape, type or range.
+        Either may be None or empty. CPU tensors will do. MsmaError for another shape, type or range.
         """
         arrays = (None if values is None else np.asarray(values) for values in (frames, waveform))
         return self.predict(clip_from_arrays(*arrays, fps=fps, name=name))
@@ -238,18 +213,16 @@ def load(
         min_quality: a modality of a lower predicted quality is poor; where both are, the model abstains. 0: never.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
 
-    Raises:
-        MsmaError: weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
-            is not there, or another alpha.
+    MsmaError for weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
+    is not there, or another alpha.
     """
     coverage = COVERAGES[level_of(1 - alpha)]
-    onnx = runtime == "onnx"
-    weights = network_of_onnx(folder, revision, device) if onnx else network_of_torch(folder, revision, device)
+    weights = (network_of_onnx if runtime == "onnx" else network_of_torch)(folder, revision, device)
+    runs_on = f"{device}, onnxruntime" if runtime == "onnx" else device
     clip = weights.config.clip
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
-    runs_on = f"{device}, onnxruntime" if onnx else device
     return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality)
 
 
@@ -275,27 +248,3 @@ def network_of_onnx(folder: str | Path | None, revision: str | None, device: str
 def name_of(source: str | Path | bytes | Clip) -> str:
     """The `path` of a prediction."""
     return source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)
-
-
-def failed(path: str, reason: str, model: Model) -> Prediction:
-    """The prediction for a file that cannot be read."""
-    nothing: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
-    weights = model.weights
-    return Prediction(
-        path, "failed", [reason], None, None, None, nothing, dict(nothing), [], weights.name, weights.config.notice
-    )
-
-
-def predict_each(
-    model: Model, paths: Iterable[str], *, media_preview: bool = False, progress: Progress | None = None
-) -> Iterator[Prediction]:
-    """One prediction a path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
-    for path in paths:
-        try:
-            yield model.predict(path, media_preview=media_preview, progress=progress)
-        except MsmaError as error:
-            yield failed(path, str(error), model)
-        except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
-            yield failed(
-                path, f"{path}: unexpected {type(error).__name__} ({first_line(error)}); please report it", model
-            )

@@ -1,4 +1,4 @@
-"""From the network's output for each window of a video to the output for the video, and whether the model abstains."""
+"""The network's outputs for the windows of a video pooled to one for the video, and whether the model abstains."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from msma.media.faces import WHOLE_FRAME
 from msma.media.reasons import by_weight
+from msma.metrics import Keys
 from msma.types import MODALITIES, TRAITS, MediaInfo, PreparedWindow, Status, Window
 from msma.weights.calibration import Calibration
 
+Traits = Annotated[dict[str, float], Keys((), TRAITS)]
+ByModality = Annotated[dict[str, float], Keys(MODALITIES)]
 LOWEST, HIGHEST = 1e-6, 1 - 1e-6
 """Between these the logit of a score is taken."""
 
@@ -27,25 +31,35 @@ class WindowOutput:
     weights: dict[str, float]
     """Share of each modality in the fused summary."""
     late_fusion: dict[str, float] | None
-    """Mean, in logits, of the two unimodal outputs: what a fusion that knows nothing of the other modality predicts.
-    None without intermediates, and for a network of one modality."""
+    """Mean, in logits, of the two unimodal outputs, neither of which knows of the other modality. None without
+    intermediates, and for a network of one modality."""
     face_detector: str
     media: MediaInfo
 
 
 @dataclass(frozen=True)
-class VideoOutput:
-    """The network's output for a video, pooled over its windows, and what the model makes of it."""
+class ClipOutput:
+    """The network's output for a clip, pooled over its windows."""
+
+    traits: Traits
+    """As predicted by the network, also where the model abstains."""
+    late_fusion: Traits | None
+    """By a static late fusion of the same encoders; null for a network of one modality."""
+    quality: ByModality
+    """As predicted."""
+    weights: ByModality
+    """Share of each modality in the fused summary."""
+    used: ByModality
+    """Share of the time that could be used."""
+
+
+@dataclass(frozen=True)
+class VideoOutput(ClipOutput):
+    """The network's output for a video, and what the model makes of it."""
 
     windows: list[Window]
-    traits: dict[str, float]
-    """As predicted by the network, also where the model abstains."""
     intervals: dict[str, list[float]] | None
     """By trait, the low and the high end; None where the weights are not calibrated."""
-    quality: dict[str, float]
-    used: dict[str, float]
-    weights: dict[str, float]
-    late_fusion: dict[str, float] | None
     status: Status
     reasons: list[str]
     face_detector: str
@@ -58,18 +72,19 @@ class VideoOutput:
 
 
 def window_output(window: PreparedWindow, output: Any, traits: Sequence[str]) -> WindowOutput:
-    """Name what the network gives for a batch of this window alone: a `ModelOutput`, or `OutputArrays`.
-
-    Args:
-        traits: those that the network was trained on; the others are left out.
-    """
-    named = output.intermediates or {}
-    alone = [named[f"{modality}_traits"][0].tolist() for modality in MODALITIES] if "audio_traits" in named else None
+    """Name the output for a batch of this window alone, a `ModelOutput` or `OutputArrays`; `traits` were trained."""
+    named, late = output.intermediates or {}, None
 
     def by_trait(scores: list[float]) -> dict[str, float]:
         scored: dict[str, float] = dict(zip(TRAITS, scores, strict=True))
         return {trait: scored[trait] for trait in traits}
 
+    def by_modality(shares: list[float]) -> dict[str, float]:
+        return dict(zip(MODALITIES, shares, strict=True))
+
+    if "audio_traits" in named:
+        alone = np.array([named[f"{modality}_traits"][0].tolist() for modality in MODALITIES])
+        late = by_trait(expit(logit(alone.clip(LOWEST, HIGHEST)).mean(axis=0)).tolist())
     return WindowOutput(
         window=Window(
             start_s=round(window.start_s, 3),
@@ -80,32 +95,18 @@ def window_output(window: PreparedWindow, output: Any, traits: Sequence[str]) ->
             reasons=list(window.reasons),
         ),
         weights=by_modality(output.weights[0].tolist()),
-        late_fusion=None if alone is None else by_trait(mean_in_logits(np.array(alone))),
+        late_fusion=late,
         face_detector=window.face_detector,
         media=window.media,
     )
 
 
-def by_modality(shares: list[float]) -> dict[str, float]:
-    return dict(zip(MODALITIES, shares, strict=True))
-
-
-def mean_in_logits(scores: np.ndarray) -> list[float]:
-    """Mean over the first axis."""
-    inside = scores.clip(LOWEST, HIGHEST)
-    return (1 / (1 + np.exp(-np.log(inside / (1 - inside)).mean(axis=0)))).tolist()
-
-
 def pool(
     outputs: Sequence[WindowOutput], calibration: Calibration | None, coverage: float, min_quality: float
 ) -> VideoOutput:
-    """Pool the windows of a video, of which there must be one at least.
+    """Pool the windows of a video, of which there must be one at least; `coverage` is of the prediction intervals.
 
     Traits are means weighted by duration and by the better quality of the two modalities, the rest by duration.
-
-    Args:
-        coverage: of the prediction intervals.
-        min_quality: the model abstains where no modality has a predicted quality as high as this.
     """
     windows = [output.window for output in outputs]
     seconds = durations(windows)
@@ -159,15 +160,9 @@ def pooled_traits(windows: Sequence[Window]) -> dict[str, float]:
 
 def pooled_reasons(windows: Sequence[Window]) -> list[str]:
     """Every reason once. Where only its numbers change from window to window, the last one is reported."""
-    last: dict[str, str] = {}
-    times: Counter[str] = Counter()
-    for window in windows:
-        for reason in window.reasons:
-            topic = re.sub(r"[0-9.]+", "#", reason)
-            last[topic] = reason
-            times[topic] += 1
-    everywhere = len(windows)
+    topics = [(re.sub(r"[0-9.]+", "#", reason), reason) for window in windows for reason in window.reasons]
+    times, everywhere = Counter(topic for topic, _ in topics), len(windows)
     return [
         reason if times[topic] == everywhere else f"{reason} (in {times[topic]} of {everywhere} windows)"
-        for topic, reason in last.items()
+        for topic, reason in dict(topics).items()
     ]

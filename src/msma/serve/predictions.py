@@ -17,8 +17,9 @@ from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.media.clip import load_clip
 from msma.media.faces import track_face
 from msma.media.prepare import prepare
+from msma.prediction.batch import predict_each
 from msma.prediction.explain import Explanation, explain
-from msma.prediction.model import Model, Progress, predict_each
+from msma.prediction.model import Model, Progress
 from msma.types import Clip, MsmaError, Prediction, RawWindow
 from msma.weights.checkpoint import Weights
 
