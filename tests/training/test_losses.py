@@ -11,7 +11,7 @@ from torch import Tensor
 from msma import metrics
 from msma.config import TrainConfig
 from msma.model.tensors import ModelOutput
-from msma.training.losses import ccc_loss, halves, readings_loss, training_loss, trait_loss
+from msma.training.losses import ccc_loss, halves, outputs_loss, training_loss, trait_loss
 
 CLIPS, WIDTH = 6, 8
 NAMED = ("audio_traits", "visual_traits", "summaries", "imputed_audio", "imputed_visual")
@@ -104,7 +104,7 @@ def test_without_the_clean_clips_nothing_is_distilled_or_imputed(output, target)
     both, quality, clean = torch.ones(CLIPS, 2, dtype=torch.bool), torch.ones(CLIPS, 2), answer_to_clean()
     nothing = TrainConfig(imputation_weight=0, distillation_weight=0)
     with_clean = training_loss(output, both, target, quality, nothing, clean)
-    of_clean = readings_loss(clean, both, target, nothing)
+    of_clean = outputs_loss(clean, both, target, nothing)
     torch.testing.assert_close(with_clean, training_loss(output, both, target, quality, TrainConfig()) + of_clean)
 
 

@@ -1,8 +1,8 @@
-"""One fold of a cross-validation: networks that saw no clip of some sources, and their predictions for those.
+"""One fold of a cross-validation: networks trained without some sources, and their predictions for these.
 
-The prediction is the mean of `train.members` networks, each what it is after the last step: no checkpoint is chosen.
-With a linear path, the sources that a fold may see are parted once more: each network leaves one of those inner folds
-out, and its predictions there say how far all may step away from the linear prediction.
+The prediction is the mean of `train.members` networks after their last step: no checkpoint is chosen. With a linear
+path, the sources of a fold are split once more: each network leaves one of those inner folds out, and its predictions
+there decide how much of the residuals to the linear prediction is taken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FoldResult(Result):
 class FoldJob:
     learner: Learner
     fold: Fold
-    """Which of the learner's clips to train on, and which to predict."""
+    """The learner's clips to train on, and those to predict."""
     ridge: bool
     cpu: bool
     path: Path
@@ -65,33 +65,32 @@ def run_fold(job: FoldJob) -> None:
     learner, (fit, held) = job.learner, job.fold
     recipe, pooled = learner.recipe, learner.pooled
     training, testing = [learner.rows[i] for i in fit], [learner.rows[i] for i in held]
-    sources, target, prior = [row.source for row in training], targets(training), mean_target(training)
+    sources, target, mean = [row.source for row in training], targets(training), mean_target(training)
     labelled = labelled_traits(target)
-    # Every member starts from the same linear path, fitted to all that the fold may see.
-    path, linear = learner.linear_path(fit, prior)
+    # Every member starts from the same linear path, fitted to all training clips of the fold.
+    path, linear = learner.linear_path(fit, mean)
     predictions: list[NetworkPredictions] = []
-    checked_rows, checked = [], []
+    checked: list[tuple[np.ndarray, NetworkPredictions]] = []
     inner = source_folds(sources, max(INNER_FOLDS, recipe.train.members), recipe.train.seed)
-    everything, nothing = np.arange(len(training)), np.arange(0)
     for member in range(recipe.train.members):
-        own, left_out = (everything, nothing) if path is None else inner[member % len(inner)]
+        own, left_out = (range(len(training)), ()) if path is None else inner[member % len(inner)]
         seeded = replace(learner, recipe=with_seed(recipe, recipe.train.seed + member))
         clips = seeded.dataset([training[i] for i in own], linear, augmented=True)
-        network = train_member(seeded.recipe, prior, path, clips, job.cpu)
+        network = train_member(seeded.recipe, mean, path, clips, job.cpu)
         predictions.append(predict(network, seeded.dataset(testing), recipe.train))
         if len(left_out):
-            checked_rows.append(left_out)
-            checked.append(predict(network, seeded.dataset([training[i] for i in left_out], linear), recipe.train))
+            inner_clips = seeded.dataset([training[i] for i in left_out], linear)
+            checked.append((target[left_out], predict(network, inner_clips, recipe.train)))
     by = Shrinkage(step=1.0, spread=1.0)
     if path is not None:
-        chosen = np.concatenate(checked_rows)
-        first, taken = (np.concatenate(parts) for parts in zip(*((c.linear, c.residual) for c in checked), strict=True))
-        by = choose_shrinkage(first[:, labelled], taken[:, labelled], target[chosen][:, labelled], prior[labelled])
-    predicted = shrunk(predictions[0].linear, np.mean([one.residual for one in predictions], axis=0), prior, by)
+        parts = ((found.linear, found.residual, labels) for labels, found in checked)
+        first, residual, labels = (np.concatenate(part)[:, labelled] for part in zip(*parts, strict=True))
+        by = choose_shrinkage(first, residual, labels, mean[labelled])
+    predicted = shrunk(predictions[0].linear, np.mean([one.residual for one in predictions], axis=0), mean, by)
     baseline = None
     if job.ridge and pooled is not None:
         features = pooled.of((0, 1))
-        baseline = np.tile(prior, (len(testing), 1))
+        baseline = np.tile(mean, (len(testing), 1))
         baseline[:, labelled] = ridge_baseline(features[fit], target[:, labelled], sources, features[held])
     result = FoldResult(
         predicted=predicted.tolist(),
@@ -102,14 +101,14 @@ def run_fold(job: FoldJob) -> None:
 
 
 def train_member(
-    recipe: Recipe, prior: Float[np.ndarray, " 5"], path: LinearPath | None, clips: LabelledClips, cpu: bool
+    recipe: Recipe, mean: Float[np.ndarray, " 5"], path: LinearPath | None, clips: LabelledClips, cpu: bool
 ) -> MsMANet:
     """Train a network on `clips` to the last step, from a linear path where there is one; its average is returned."""
     if recipe.train.cache_features:
-        network = fresh_network(recipe, prior)
+        network = fresh_network(recipe, mean)
         network.take_backbones()
     else:
-        network, _ = new_network(recipe, prior)
+        network, _ = new_network(recipe, mean)
     if network.linear_path is not None and path is not None:
         network.linear_path.load_state_dict(path.state_dict())
     state = start(network, recipe, new_accelerator(recipe.train, cpu))

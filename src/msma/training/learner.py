@@ -1,4 +1,4 @@
-"""The clips or features that a recipe learns from, and the linear path that is fitted to them.
+"""The data that a recipe is trained on, clips or features, and the linear path that is fitted to them.
 
 A recipe with frozen backbones may compute their features once for each clip (`train.cache_features`). Training, a fold
 and a cross-validation decide it here.
@@ -42,9 +42,9 @@ class Learner:
     files: dict[str, Path]
     """By clip: features where the recipe caches them, else cache entries."""
     pooled: Pooled | None = None
-    """Of `rows`, where features are cached and something linear is fitted to them."""
+    """The features of `rows`, where they are cached and something linear is fitted to them."""
     modalities: tuple[str, ...] = MODALITIES
-    """The modalities that are read of cache entries."""
+    """The modalities that are read from cache entries."""
 
     def dataset(self, rows: Sequence[Row], linear: HeldOut | None = None, *, augmented: bool = False) -> LabelledClips:
         """Some clips, as they are or `augmented`; `linear` for those that a linear path was fitted to."""
@@ -54,14 +54,14 @@ class Learner:
         return ClipDataset(rows, self.files, self.recipe.clip, augmentation, self.modalities)
 
     def linear_path(
-        self, places: np.ndarray, prior: Float[np.ndarray, " 5"]
+        self, places: np.ndarray, mean: Float[np.ndarray, " 5"]
     ) -> tuple[LinearPath, HeldOut] | tuple[None, None]:
         """A linear path fitted to the clips at `places` in `rows`, where the recipe has one."""
         if self.pooled is None or not self.recipe.model.linear_path:
             return None, None
         path = LinearPath(sum(self.pooled.groups[0]), sum(self.pooled.groups[1][:1]))
         rows = [self.rows[int(place)] for place in places]
-        return path, fit_linear_path(path, rows, self.pooled.rows(places), prior, self.recipe.train.seed)
+        return path, fit_linear_path(path, rows, self.pooled.rows(places), mean, self.recipe.train.seed)
 
 
 def new_learner(

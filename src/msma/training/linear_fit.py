@@ -1,4 +1,4 @@
-"""Fits the linear path of a network to pooled features, and says what it answers for clips that it did not see."""
+"""Fit the linear path of a network to pooled features, and predict the clips of held-out sources with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from msma.model.tensors import collate
 from msma.training.ridge import MIN_ROWS, Shrinkage, fit_linear
 
 MARGIN = 0.5
-"""By this share of its width the range of a feature is widened at both ends: among many features, any clip is a little
+"""By this share of its width the range of a feature is widened at both ends: with many features, any clip is a little
 beyond the range of some."""
 
 
@@ -55,64 +55,57 @@ def pooled_features(rows: Sequence[Row], files: dict[str, Path], network: MsMANe
     audio, visual, present = [], [], []
     for row in rows:
         features = collate([read_features(files[row.clip])[0]])
-        sound, pictures = pool(features)
-        audio.append(sound[0].double().numpy())
-        visual.append(pictures[0].double().numpy())
+        for found, of_clip in zip((audio, visual), pool(features), strict=True):
+            found.append(of_clip[0].double().numpy())
         kept = torch.stack([features.audio_mask.any(), features.frame_mask.any()])
         present.append((features.present[0] & kept).numpy())
     return Pooled(np.stack(audio), np.stack(visual), np.stack(present), network.groups)
 
 
 def fit_linear_path(
-    path: LinearPath, rows: Sequence[Row], pooled: Pooled, prior: Float[np.ndarray, " 5"], seed: int
+    path: LinearPath, rows: Sequence[Row], pooled: Pooled, mean: Float[np.ndarray, " 5"], seed: int
 ) -> dict[str, Float[Tensor, "3 5"]]:
-    """Fill `path` from all rows. Returns, by clip, what each reading answers when the clip's source is held out.
+    """Fill `path` from all rows. Returns, by clip, its prediction from each of AVAILABLE with the source held out.
 
-    A reading is fitted to the clips that have its modalities; with too few of them it answers the prior.
+    Each is fitted to the clips that have its modalities; with too few of them it predicts the mean training label.
     """
     target = targets(rows)
     labelled = np.flatnonzero(labelled_traits(target))
-    held_out = np.tile(prior, (len(rows), len(AVAILABLE), 1))
+    held_out = np.tile(mean, (len(rows), len(AVAILABLE), 1))
     for place, (available, modalities) in enumerate(AVAILABLE.items()):
         features, blocks = pooled.of(modalities), pooled.blocks(modalities)
         usable = np.flatnonzero(pooled.present[:, modalities].all(axis=1))
         sources = [rows[int(index)].source for index in usable]
-        weights, bias = np.zeros((features.shape[1], len(prior))), prior.copy()
+        weights, bias = np.zeros((features.shape[1], len(mean))), mean.copy()
         read = all(pooled.groups[modality] for modality in modalities)
         if read and len(sources) >= MIN_ROWS and len(set(sources)) > 1:
             fit = fit_linear(features[usable], blocks, target[usable][:, labelled], sources, seed)
             weights[:, labelled], bias[labelled] = fit.weights, fit.bias
             held_out[:, place] = features @ weights + bias
             held_out[usable[:, None], place, labelled] = fit.held_out
-            low, high = (torch.from_numpy(end).float() for end in widened_range(features[usable]))
-            path.fill(available, min=low, max=high)
+            low, high = features[usable].min(axis=0), features[usable].max(axis=0)
+            ends = low - MARGIN * (high - low), high + MARGIN * (high - low)
+            path.fill(
+                available, **{end: torch.from_numpy(at).float() for end, at in zip(("min", "max"), ends, strict=True)}
+            )
         path.fill(available, weights=torch.from_numpy(weights).float(), bias=torch.from_numpy(bias).float())
-    known = np.vstack([np.where(np.isnan(target), prior, target), prior])
+    known = np.vstack([np.where(np.isnan(target), mean, target), mean])
     lowest, highest = known.min(axis=0), known.max(axis=0)
     path.lowest.copy_(torch.from_numpy(lowest))
     path.highest.copy_(torch.from_numpy(highest))
     held_out = held_out.clip(lowest, highest)
-    return {row.clip: torch.from_numpy(answers).float() for row, answers in zip(rows, held_out, strict=True)}
-
-
-def widened_range(
-    features: Float[np.ndarray, "clips p"],
-) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-    """Below and above which a feature is like in no clip of the fit."""
-    least, most = features.min(axis=0), features.max(axis=0)
-    return least - MARGIN * (most - least), most + MARGIN * (most - least)
+    return {row.clip: torch.from_numpy(predicted).float() for row, predicted in zip(rows, held_out, strict=True)}
 
 
 def shrunk_tensors(network: MsMANet, by: Shrinkage) -> dict[str, Tensor]:
-    """The tensors of `network` with its step and spread shrunk: its predictions are those of `ridge.shrunk`."""
+    """The tensors of `network` with its residual and spread shrunk: its predictions are those of `ridge.shrunk`."""
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     last = f"head.layers.{len(network.head.layers) - 1}"
     for leaf in ("weight", "bias"):
         tensors[f"{last}.{leaf}"] *= by.step
-    prior = tensors["head.prior"]
-    for end in ("lowest", "highest"):
-        tensors[f"linear_path.{end}"] = prior + by.spread * (tensors[f"linear_path.{end}"] - prior)
-    for reading in AVAILABLE:
-        tensors[f"linear_path.{reading}_weights"] *= by.spread
-        tensors[f"linear_path.{reading}_bias"] = prior + by.spread * (tensors[f"linear_path.{reading}_bias"] - prior)
+    mean = tensors["head.prior"]
+    for name in ("lowest", "highest", *(f"{available}_bias" for available in AVAILABLE)):
+        tensors[f"linear_path.{name}"] = mean + by.spread * (tensors[f"linear_path.{name}"] - mean)
+    for available in AVAILABLE:
+        tensors[f"linear_path.{available}_weights"] *= by.spread
     return tensors

@@ -1,7 +1,7 @@
-"""The loop of training: a network, its average, and steps on Accelerate. No files.
+"""The training loop: a network, its average, and steps on Accelerate. No files.
 
-Everything random is a function of the seed and of the step, epoch or clip, so a run that was broken off and resumed
-equals an unbroken one bit for bit on a CPU.
+Everything random is a function of the seed and of the step, epoch or clip, so a run that was interrupted and resumed
+equals an uninterrupted one bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -43,72 +43,76 @@ class State:
     accelerator: Accelerator
     network: MsMANet
     average: AveragedModel
-    """Exponential moving average of the network: what is validated and kept."""
+    """Exponential moving average of the network: it is validated and saved."""
     optimizer: torch.optim.Optimizer
     step: int = 0
     best_ccc: float = -math.inf
     losses: list[float] = field(default_factory=list)
-    """Of the steps since the last validation."""
+    """Those of the steps since the last validation."""
 
     @property
     def averaged(self) -> MsMANet:
         return cast(MsMANet, self.average.module)
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """By name, all that has a state of its own."""
+        parts = {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+        scaler = self.accelerator.scaler
+        return parts if scaler is None else parts | {"scaler": scaler}
 
-def fresh_network(recipe: Recipe, prior: Float[np.ndarray, " 5"]) -> MsMANet:
-    """A network that nothing was loaded into, the same for the same seed; the caller's random state is left alone."""
+
+def fresh_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> MsMANet:
+    """A network that nothing was loaded into, the same for the same seed; the caller's random state is left alone.
+
+    `mean` is that of the training labels, its prediction from nothing.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)
         network = MsMANet(recipe.model, recipe.clip)
-    network.head.prior.copy_(torch.from_numpy(prior))
+    network.head.prior.copy_(torch.from_numpy(mean))
     return network
 
 
-def new_network(recipe: Recipe, prior: Float[np.ndarray, " 5"]) -> tuple[MsMANet, dict[str, dict[str, str]]]:
-    """A fresh network with its pretrained backbones, and what is to be recorded of their weights, by modality.
+def new_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> tuple[MsMANet, dict[str, dict[str, str]]]:
+    """A fresh network with its pretrained backbones, and, by modality, what is to be recorded of their weights.
 
-    Raises:
-        MsmaError: pretrained weights are not there.
+    MsmaError where pretrained weights are not there.
     """
-    network = fresh_network(recipe, prior)
-    records = {}
-    for modality, name, encoder in backbones(network, recipe):
-        if record := load_backbone(encoder.backbone, name):
+    network, records = fresh_network(recipe, mean), {}
+    for modality, encoder in network.encoders.items():
+        backbone, name, tuned = encoder.backbone, backbone_names(recipe)[modality], recipe.train.tune_stages
+        assert backbone is not None
+        if record := load_backbone(backbone, name):
             records[modality] = record
-        if name != "small":
-            stages, tuned = list(encoder.backbone.stages), recipe.train.tune_stages
-            for stage in stages[: 0 if tuned == "all" else max(0, len(stages) - tuned)]:
+        if name != "small" and tuned != "all":
+            stages = list(backbone.stages)
+            for stage in stages[: max(0, len(stages) - tuned)]:
                 stage.requires_grad_(False)
     return network, records
 
 
-def backbones(network: MsMANet, recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
-    """Modality, name of the backbone and encoder of each modality that is read."""
-    names = {"audio": recipe.model.audio_backbone, "visual": recipe.model.visual_backbone}
-    for modality, encoder in (("audio", network.audio_encoder), ("visual", network.visual_encoder)):
-        if encoder is not None:
-            yield modality, names[modality], encoder
+def backbone_names(recipe: Recipe) -> dict[str, str]:
+    """By modality."""
+    return {"audio": recipe.model.audio_backbone, "visual": recipe.model.visual_backbone}
 
 
 def new_accelerator(config: TrainConfig, cpu: bool) -> Accelerator:
+    precision = config.mixed_precision
+    if precision == "auto":
+        precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     # The batch of a step is split among processes, so that a run has the same steps on one GPU and on many.
     loading = DataLoaderConfiguration(split_batches=True)
-    return Accelerator(cpu=cpu, mixed_precision=mixed_precision(config, cpu), dataloader_config=loading)
+    return Accelerator(cpu=cpu, mixed_precision=precision, dataloader_config=loading)
 
 
 def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
-    """What is needed to train `network`, on the device that Accelerate gives."""
+    """The state at step 0, on the device that Accelerate gives."""
     config = recipe.train
     network.to(accelerator.device)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)).eval()
     optimizer = torch.optim.AdamW(parameter_groups(network, recipe), lr=config.learning_rate)
     return State(accelerator, network, average, optimizer)
-
-
-def mixed_precision(config: TrainConfig, cpu: bool) -> str:
-    if config.mixed_precision != "auto":
-        return config.mixed_precision
-    return "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
 
 
 def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
@@ -117,14 +121,10 @@ def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
     It slows pretrained parts, and lets the quality heads, which nothing else depends on, learn within few steps.
     """
     config = recipe.train
-    pretrained = {
-        id(parameter)
-        for _, name, encoder in backbones(network, recipe)
-        if name != "small" and encoder.backbone is not None
-        for parameter in encoder.backbone.parameters()
-    }
-    rates = dict.fromkeys(pretrained, config.tune_rate)
-    rates |= {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
+    rates = {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
+    for modality, encoder in network.encoders.items():
+        if encoder.backbone is not None and backbone_names(recipe)[modality] != "small":
+            rates |= {id(parameter): config.tune_rate for parameter in encoder.backbone.parameters()}
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {
@@ -150,10 +150,9 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 def steps(
     state: State, training: LabelledClips, config: TrainConfig, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[float]:
-    """Go on to the last step; gives the loss after each. Ends early where `should_stop`, asked before each, says yes.
+    """Train to the last step, yielding each loss, or until `should_stop`, asked before each step, says yes.
 
-    Raises:
-        MsmaError: training diverged.
+    MsmaError where training diverged.
     """
     batches = StepBatches(len(training), config, first_step=state.step)
     loader = loader_of(training, batches, config.workers)
@@ -178,11 +177,10 @@ def loader_of(clips: LabelledClips, batches: Any, workers: int) -> DataLoader:
 
 def frozen_parts(network: MsMANet) -> Iterator[nn.Module]:
     """Backbones of which nothing is trained, and the stages of others of which nothing is."""
-    for encoder in (network.audio_encoder, network.visual_encoder):
-        if encoder is not None and encoder.backbone is not None:
-            for part in (encoder.backbone, *encoder.backbone.stages):
-                if not any(parameter.requires_grad for parameter in part.parameters()):
-                    yield part
+    for backbone in (encoder.backbone for encoder in network.encoders.values()):
+        for part in () if backbone is None else (backbone, *backbone.stages):
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                yield part
 
 
 def anyone(accelerator: Accelerator, says_yes: bool) -> bool:
@@ -227,11 +225,11 @@ class NetworkPredictions:
 
     traits: Float[np.ndarray, "clips 5"]
     linear: Float[np.ndarray, "clips 5"]
-    """The prediction of its linear path, or the prior, from which the network steps away."""
+    """The prediction of its linear path, or the mean-label baseline, to which the network adds a residual."""
 
     @property
     def residual(self) -> Float[np.ndarray, "clips 5"]:
-        """The step from `linear` to `traits`, in logits."""
+        """From `linear` to `traits`, in logits."""
         return logit(self.traits) - logit(self.linear)
 
 
@@ -239,19 +237,14 @@ def predict(network: MsMANet, clips: LabelledClips, config: TrainConfig) -> Netw
     """Predict every clip of a dataset, as it is."""
     network.eval()
     device = next(network.parameters()).device
-    batches: Any = [[(0, index) for index in batch] for batch in batched(len(clips), config.batch_size)]
+    items = [(0, index) for index in range(len(clips))]
+    batches = [items[first : first + config.batch_size] for first in range(0, len(items), config.batch_size)]
     workers = 0 if isinstance(clips, FeatureDataset) else config.workers  # features are in memory by and by
     loader = loader_of(clips, batches, workers)
     traits, linear = [], []
     with torch.inference_mode():
         for inputs, *_ in each_batch(loader):
             output = network(inputs.to(device), return_intermediates=True)
-            assert output.intermediates is not None
             traits.append(output.traits.cpu().double().numpy())
-            linear.append(output.intermediates["linear_prediction"].cpu().double().numpy())
+            linear.append(output.named["linear_prediction"].cpu().double().numpy())
     return NetworkPredictions(np.concatenate(traits), np.concatenate(linear))
-
-
-def batched(count: int, size: int) -> Iterator[range]:
-    for first in range(0, count, size):
-        yield range(first, min(first + size, count))

@@ -1,4 +1,4 @@
-"""What training minimises. All on a batch; targets in [0, 1]."""
+"""The losses of training, on a batch; targets in [0, 1]."""
 
 from __future__ import annotations
 
@@ -44,59 +44,48 @@ def training_loss(
     clean: ModelOutput | None = None,
     strength: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """The trait loss of the whole reading, and what the modal enhancement adds. Unlabelled traits (NaN) don't count.
+    """The trait loss of the bimodal output, and what the modal enhancement adds. Unlabelled traits (NaN) don't count.
 
-    `output` and `clean` must carry their intermediates. `quality` is 1 for a clean modality and falls with the injected
-    severity. `clean` is what the same network says of the same clips before they were degraded: it learns from the
-    labels too, the other answers are drawn to its answers, with `strength` in [0, 1], and what stands in for a modality
-    to its summary, both without gradient to it.
+    `output` and `clean` must have their intermediates. `quality` is 1 for a clean modality and falls with the injected
+    severity. `clean` is the output for the same clips before they were degraded: it learns from the labels too, the
+    other predictions are pulled towards its own, with `strength` in [0, 1], and an imputed summary towards its summary,
+    both without gradient to it.
     """
-    loss = readings_loss(output, present, target, config)
+    loss = outputs_loss(output, present, target, config)
     for index in range(len(MODALITIES)):
         here = present[:, index]
         if here.any():
             loss = loss + config.quality_weight * quality_loss(output.quality[here, index], quality[here, index])
     if clean is None:
         return loss
-    loss = loss + readings_loss(clean, clean.quality > 0, target, config)
+    loss = loss + outputs_loss(clean, clean.quality > 0, target, config)
     labelled = target.isfinite().all(dim=0)
-    for traits, read, weight in readings(output, present, config):
-        gap = F.l1_loss(traits[read][:, labelled].float(), clean.traits.detach()[read][:, labelled].float())
-        loss = loss + strength * config.distillation_weight * weight * gap
+    for traits, read, weight in outputs(output, present, config):
+        apart = F.l1_loss(traits[read][:, labelled].float(), clean.traits.detach()[read][:, labelled].float())
+        loss = loss + strength * config.distillation_weight * weight * apart
     for index in range(len(MODALITIES)):
         loss = loss + config.imputation_weight * imputation_loss(output, clean, present[:, index], 1 - index)
     return loss
 
 
-def intermediates_of(output: ModelOutput) -> dict[str, Tensor]:
-    """The intermediates of an answer.
-
-    Raises:
-        ValueError: it was asked for without them.
-    """
-    if output.intermediates is None:
-        raise ValueError("training needs forward(..., return_intermediates=True)")
-    return output.intermediates
-
-
-def readings(
+def outputs(
     output: ModelOutput, present: Bool[Tensor, "b 2"], config: TrainConfig
 ) -> Iterator[tuple[Float[Tensor, "b 5"], Bool[Tensor, " b"], float]]:
-    """Answers, for which clips they count, and how much: the whole reading, and those of one modality alone."""
+    """The bimodal and the unimodal predictions, for which clips they count, and how much."""
     yield output.traits, torch.ones_like(present[:, 0]), 1.0
     for index, modality in enumerate(MODALITIES):
-        alone = intermediates_of(output).get(f"{modality}_traits")
+        alone = output.named.get(f"{modality}_traits")
         if alone is not None and present[:, index].any():
             yield alone, present[:, index], config.unimodal_weight
 
 
-def readings_loss(
+def outputs_loss(
     output: ModelOutput, present: Bool[Tensor, "b 2"], target: Float[Tensor, "b 5"], config: TrainConfig
 ) -> Float[Tensor, ""]:
     labelled = target.isfinite().all(dim=0)
     losses = [
         weight * trait_loss(traits[read][:, labelled], target[read][:, labelled], config.ccc_weight)
-        for traits, read, weight in readings(output, present, config)
+        for traits, read, weight in outputs(output, present, config)
     ]
     return torch.stack(losses).sum()
 
@@ -110,17 +99,17 @@ def quality_loss(seen: Float[Tensor, " b"], quality: Float[Tensor, " b"]) -> Flo
 def imputation_loss(
     output: ModelOutput, clean: ModelOutput, given: Bool[Tensor, " b"], missing: int
 ) -> Float[Tensor, ""] | float:
-    """How far what stands in for one modality, from the given other one, is from its summary in the clean clip."""
-    imputed = intermediates_of(output).get(f"imputed_{MODALITIES[missing]}")
+    """How far the imputed summary of one modality, from the given other one, is from its summary in the clean clip."""
+    imputed = output.named.get(f"imputed_{MODALITIES[missing]}")
     known = given & (clean.quality[:, missing] > 0)  # a quality of 0 says that the clean clip does not have it either
     if imputed is None or not known.any():
         return 0.0
-    return F.mse_loss(imputed[known].float(), intermediates_of(clean)["summaries"][known, missing].detach().float())
+    return F.mse_loss(imputed[known].float(), clean.named["summaries"][known, missing].detach().float())
 
 
 def halves(output: ModelOutput, clips: int) -> tuple[ModelOutput, ModelOutput | None]:
-    """The answers to the first clips of a batch, and those to the others if there are any; with what is trained."""
-    kept = {name: tensor for name, tensor in intermediates_of(output).items() if name in TRAINED}
+    """The output for the first clips of a batch, and that for the others if there are any; with what is trained."""
+    kept = {name: tensor for name, tensor in output.named.items() if name in TRAINED}
 
     def rows(part: slice) -> ModelOutput:
         ours = {name: tensor[part] for name, tensor in kept.items()}

@@ -18,14 +18,14 @@ from msma.metrics import ccc, logit
 
 FOLDS = 5
 REPEATS = 4
-"""Times that the rows are parted anew into FOLDS to choose penalties; once where there are MANY rows."""
+"""Times that the rows are split into FOLDS to choose penalties; once where there are MANY rows."""
 MANY = 1000
 PENALTIES = np.logspace(-3, 3, 25)
 """Relative to the mean square of the singular values."""
 SHARES = (0.1, 0.6, 0.9)
-"""Of one block of features beside the others."""
+"""Shares of one block of features beside the others."""
 MIN_ROWS = 10
-"""Fewer tell nothing."""
+"""Fewer are not fitted."""
 MAX_COMPONENTS = 256
 """Principal components that are kept of a block."""
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -43,7 +43,7 @@ Fold = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
 
 
 def source_folds(sources: list[str], folds: int, seed: int) -> list[Fold]:
-    """The folds of the rows; the clips of one source are never parted."""
+    """The folds of the rows; the clips of one source are never split."""
     count = min(folds, len(set(sources)))
     return list(GroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(sources)), groups=sources))
 
@@ -64,7 +64,7 @@ class LinearFit:
     weights: Float[np.ndarray, "features traits"]
     bias: Float[np.ndarray, " traits"]
     held_out: Scores
-    """Its answers for its own rows, each from weights that were fitted to other sources only."""
+    """Its predictions for its own rows, each from weights that were fitted to other sources only."""
 
 
 def fit_linear(features: Rows, blocks: list[Columns], target: Scores, sources: list[str], seed: int) -> LinearFit:
@@ -78,32 +78,31 @@ def fit_linear(features: Rows, blocks: list[Columns], target: Scores, sources: l
     rotations = [principal(features[:, columns]) for columns in blocks]
     rotated = [(features - centre)[:, columns] @ turn for columns, turn in zip(blocks, rotations, strict=True)]
     repeats = REPEATS if len(target) < MANY else 1
-    parted = [fold for repeat in range(repeats) for fold in source_folds(sources, FOLDS, seed + repeat)]
+    folds = [fold for repeat in range(repeats) for fold in source_folds(sources, FOLDS, seed + repeat)]
     shares = shares_of([len(columns) for columns in blocks])
-    answers = np.zeros((len(shares), len(PENALTIES), *target.shape))
+    held_out = np.zeros((len(shares), len(PENALTIES), *target.shape))
     errors = np.zeros((len(shares), len(PENALTIES)))
     for place, share in enumerate(shares):
         x = weighted(rotated, share)
-        for fit, held in parted:
+        for fit, held in folds:
             offset, level = x[fit].mean(axis=0), target[fit].mean(axis=0)
-            answered = (x[held] - offset) @ ridge_path(x[fit] - offset, target[fit] - level) + level
-            answers[place][:, held] += answered / repeats
-            errors[place] += ((answered - target[held]) ** 2).sum(axis=(1, 2)) / (target.size * repeats)
-    least = errors.min()
-    chances = np.exp(target.size / 2 * (least - errors) / max(least, 1e-12))
-    chances /= chances.sum()
+            predicted = (x[held] - offset) @ ridge_path(x[fit] - offset, target[fit] - level) + level
+            held_out[place][:, held] += predicted / repeats
+            errors[place] += ((predicted - target[held]) ** 2).sum(axis=(1, 2)) / (target.size * repeats)
+    likelihood = np.exp(target.size / 2 * (errors.min() - errors) / max(errors.min(), 1e-12))
+    likelihood /= likelihood.sum()
     weights = np.zeros((features.shape[1], target.shape[1]))
-    for share, chance in zip(shares, chances, strict=True):
+    ends = np.cumsum([turn.shape[1] for turn in rotations])[:-1]
+    for share, chance in zip(shares, likelihood, strict=True):
         combined = np.einsum("pft,p->ft", ridge_path(weighted(rotated, share), target - mean), chance)
-        ends = np.cumsum([turn.shape[1] for turn in rotations])[:-1]
         for columns, turn, part, own in zip(blocks, rotations, np.split(combined, ends), share, strict=True):
             weights[columns] += np.sqrt(own) * turn @ part
-    return LinearFit(weights, mean - centre @ weights, np.einsum("spnt,sp->nt", answers, chances))
+    return LinearFit(weights, mean - centre @ weights, np.einsum("spnt,sp->nt", held_out, likelihood))
 
 
 def shares_of(widths: list[int]) -> list[tuple[float, ...]]:
-    """Of the variance of all features, how much each block has: every feature the same, every block the same, or one
-    block less or more than the others."""
+    """Shares of the blocks in the variance of all features: every feature the same, every block the same, or one block
+    less or more than the others."""
     blocks = len(widths)
     if blocks == 1:
         return [(1.0,)]
@@ -116,7 +115,7 @@ def shares_of(widths: list[int]) -> list[tuple[float, ...]]:
 
 
 def principal(block: Rows) -> Float[np.ndarray, "features components"]:
-    """Turns the standardised features to their principal components, with a total variance of about 1."""
+    """The rotation of standardised features to their principal components, with a total variance of about 1."""
     spread = np.maximum(block.std(axis=0), 1e-6) * np.sqrt(block.shape[1])
     _, strengths, turn = np.linalg.svd((block - block.mean(axis=0)) / spread, full_matrices=False)
     components = max(1, min(MAX_COMPONENTS, int((strengths > 1e-6 * strengths[0]).sum())))
@@ -136,26 +135,23 @@ def ridge_path(x: Rows, y: Scores) -> Float[np.ndarray, "penalties features trai
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """How much of the network's step away from the linear answer is taken, and how far that is spread from the mean."""
+    """The share of the network's residual that is taken, and how far the linear prediction is spread from the mean."""
 
     step: float
     spread: float
 
 
-def choose_shrinkage(first: Scores, steps: Scores, target: Scores, mean: Float[np.ndarray, " traits"]) -> Shrinkage:
-    """From held-out answers: of all that err hardly more than the best (TOLERANCE), the one with the highest CCC.
+def choose_shrinkage(linear: Scores, residual: Scores, target: Scores, mean: Float[np.ndarray, " traits"]) -> Shrinkage:
+    """From held-out predictions: among those whose error is near the least (TOLERANCE), the one with the highest CCC.
 
-    `first` are the linear answers, `steps` what the network adds to their logits.
+    `residual` is what the network adds to the logits of the `linear` predictions.
     """
-    options = [Shrinkage(step, float(spread)) for step in STEPS for spread in SPREADS]
-    answers = [shrunk(first, steps, mean, option) for option in options]
-    errors = np.array([np.abs(answer - target).mean() for answer in answers])
-    allowed = errors <= TOLERANCE * errors.min()
-    concordance = [
-        ccc(answer, target).mean() if good else -np.inf for answer, good in zip(answers, allowed, strict=True)
-    ]
-    return options[int(np.argmax(concordance))]
+    options = [Shrinkage(step, spread) for step in STEPS for spread in SPREADS]
+    predicted = [shrunk(linear, residual, mean, option) for option in options]
+    errors = np.array([np.abs(scores - target).mean() for scores in predicted])
+    concordance = [ccc(scores, target).mean() for scores in predicted]
+    return options[int(np.argmax(np.where(errors <= TOLERANCE * errors.min(), concordance, -np.inf)))]
 
 
-def shrunk(first: Scores, steps: Scores, mean: Float[np.ndarray, " traits"], by: Shrinkage) -> Scores:
-    return 1 / (1 + np.exp(-logit(mean + by.spread * (first - mean)) - by.step * steps))
+def shrunk(linear: Scores, residual: Scores, mean: Float[np.ndarray, " traits"], by: Shrinkage) -> Scores:
+    return 1 / (1 + np.exp(-logit(mean + by.spread * (linear - mean)) - by.step * residual))

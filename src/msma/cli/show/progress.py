@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from msma.training.run import Progress as TrainingProgress
+    from msma.training.run import Validation
 
 
 @contextmanager
@@ -40,25 +40,24 @@ def progress_bar(doing: str, of_what: str) -> Iterator[Callable[[int, int], None
 
 
 @contextmanager
-def training_bar(steps: int) -> Iterator[Callable[[TrainingProgress], None]]:
+def training_bar(steps: int) -> Iterator[Callable[[int, float, Validation | None], None]]:
     """A bar over steps, with the loss and the last validation."""
     with _progress(TextColumn("{task.fields[note]}")) as bar:
         task = bar.add_task("training", total=steps, start=False, note="")
         validation = ""
 
-        def report(event: TrainingProgress) -> None:
+        def report(step: int, loss: float, scores: Validation | None) -> None:
             nonlocal validation
             bar.start()
             bar.start_task(task)
-            if event.validation is not None:
-                scores = event.validation
-                validation = f"val CCC {scores['ccc']:.3f}"
+            if scores is not None:
+                validation = f"val CCC {scores.ccc:.3f}"
                 bar.console.print(
-                    f"step {event.step}/{steps}: loss {event.train_loss:.3f}, {validation} (constant 0), "
-                    f"mean accuracy {scores['mean_accuracy']:.4f} (constant {event.constant_mean_accuracy:.4f})",
+                    f"step {step}/{steps}: loss {loss:.3f}, {validation} (constant 0), "
+                    f"mean accuracy {scores.mean_accuracy:.4f} (constant {scores.constant_mean_accuracy:.4f})",
                     soft_wrap=True,
                 )
-            bar.update(task, completed=event.step, note=f"loss {event.train_loss:.3f} {validation}")
+            bar.update(task, completed=step, note=f"loss {loss:.3f} {validation}")
 
         yield report
 
