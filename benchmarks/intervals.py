@@ -24,8 +24,9 @@ def main(out: Path, manifest_path: Path, run: Path | None) -> None:
 
     from msma.corruptions.scenarios import CLEAN, six
     from msma.data.corpora.manifest import mean_target, read_manifest, targets
-    from msma.evaluation.coverage import Bounds, coverage_of
+    from msma.evaluation.coverage import coverage_of
     from msma.evaluation.evaluate import predictions_of
+    from msma.evaluation.predictions import Bounds
     from msma.evaluation.result_file import read_result
     from msma.evaluation.robustness.cell_result import CellResult
     from msma.evaluation.robustness.suite import cell_path

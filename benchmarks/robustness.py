@@ -54,7 +54,6 @@ def main(clips: int) -> None:
             warm = [replace(CLEAN, scenario=f"warm_{number}") for number in range(2 * PROCESSES)]
             run_suite(
                 model,
-                None,
                 ready,
                 "all",
                 [*warm, *cells],

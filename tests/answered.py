@@ -14,11 +14,10 @@ from labels import labelled_corpus, predictions_for
 from made_up import graded, one, suite
 from planted import CLIP, MODEL, RECIPE
 
-from msma.evaluation.coverage import Bounds
-from msma.evaluation.evaluation import Evaluation, coverage_on, evaluate_read
+from msma.evaluation.disparities import Difference
+from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.evaluation_folder import write_evaluation
-from msma.evaluation.gaps import Difference
-from msma.evaluation.predictions import Predictions, Read
+from msma.evaluation.predictions import Bounds, Predictions
 from msma.evaluation.result_file import write_result
 from msma.evaluation.results import AblationRow, AblationStudy, Profile, QuickChecks, Spread, StageCost
 from msma.evaluation.robustness.slices import LeftByGroup
@@ -121,9 +120,7 @@ def evaluated() -> tuple[Evaluation, Predictions]:
     count = len(predictions.clips)
     bounds = Bounds(0.9, predictions.predicted - 0.2, predictions.predicted + 0.2, ["both", "audio"] * (count // 2))
     predictions = replace(predictions, bounds=bounds)
-    evaluation = evaluate_read(manifest, "test", "made up", Read(predictions, {}, ["a warning"]))
-    held = coverage_on(manifest, predictions)
-    return evaluation.model_copy(update={"prediction_intervals": held}), predictions
+    return evaluation_of(manifest, "test", predictions, model="made up", warnings=["a warning"]), predictions
 
 
 def ablated() -> AblationStudy:
@@ -141,7 +138,7 @@ def ablated() -> AblationStudy:
         severity=3,
         seeds=2,
         clips=80,
-        unanswered=0,
+        unpredicted=0,
         sources=44,
         constant_mean_accuracy=0.88,
         scenarios=("visual_missing",),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of
-from msma.evaluation.gaps import Difference
+from msma.evaluation.disparities import Difference
 from msma.evaluation.robustness.cell_result import CellResult, ClipPrediction, FromClean, SuiteResult, levelled
 from msma.metrics import METRICS, RESAMPLED, Interval, Metrics
 from msma.types import MODALITIES, TRAITS

@@ -75,7 +75,7 @@ def test_scoring_the_written_predictions_gives_the_same_numbers(corpus, run):
     expected = json.loads((run / "scored" / "evaluation.json").read_text())
     predictions = run / "scored" / "predictions.csv"
     found = json.loads(msma("score", predictions, "--manifest", corpus / "manifest.csv", "--format", "json").stdout)
-    for name in ("metrics", "baselines", "intervals", "slices", "gaps", "clips", "coverage", "ceiling"):
+    for name in ("metrics", "baselines", "intervals", "slices", "disparities", "clips", "coverage", "ceiling"):
         assert found[name] == expected[name]
 
 

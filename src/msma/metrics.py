@@ -6,7 +6,7 @@ Arrays are (clips, traits): `predicted` and `target` in [0, 1], in OCEAN order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -225,13 +225,13 @@ def resampled_means(
 
 
 def resampled_metrics(
-    predicted: Scores, target: Scores, constant: Scores, draws: Draws, rows: Bool[np.ndarray, " clips"]
+    predicted: Scores, target: Scores, constant: Scores, draws: Draws, rows: Bool[np.ndarray, " clips"] | None = None
 ) -> dict[str, Float64[np.ndarray, "draws labelled"]]:
-    """The metrics of RESAMPLED on the clips of `rows`, in every sample; NaN in a sample that has none of them.
+    """The metrics of RESAMPLED on all clips, or on `rows`, in every sample; NaN in a sample that has none of them.
 
     A trait whose targets are all NaN is left out.
     """
-    labelled = labelled_traits(target)
+    labelled, rows = labelled_traits(target), np.ones(len(target), dtype=bool) if rows is None else rows
     predicted, target, constant = predicted[:, labelled], target[:, labelled], constant[:, labelled]
     # Moments about the centre of the rows: exact enough to find a constant again, which raw ones are not.
     predicted_centre, target_centre = predicted[rows].mean(axis=0), target[rows].mean(axis=0)
@@ -266,6 +266,12 @@ def _ratio(above: Samples, below: Samples) -> Samples:
     """above / below, 0 where below is (numerically) 0: a constant has no correlation."""
     safe = below > 1e-12
     return np.where(safe, above / np.where(safe, below, 1.0), 0.0)
+
+
+def mean_of_known(values: Iterable[float] | np.ndarray) -> float:
+    """Mean of what is not NaN; NaN where all is, or where there is nothing."""
+    known = np.array([value for value in values if not math.isnan(value)])
+    return float(known.mean()) if len(known) else math.nan
 
 
 def logit(share: np.ndarray) -> np.ndarray:

@@ -22,8 +22,9 @@ from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, ClipPlan, cast
 from msma.data.synthetic.voice import speak
-from msma.evaluation.gaps import Gap, gaps
-from msma.metrics import ccc, draw_sources, labelled_traits
+from msma.evaluation.disparities import Disparities, disparities
+from msma.evaluation.predictions import Predictions
+from msma.metrics import ccc, draw_sources
 from msma.training.ridge import ridge_baseline
 from msma.types import TRAITS, MsmaError
 
@@ -232,13 +233,14 @@ def test_an_impossible_bias_is_refused(tmp_path: Path, wrong: dict, told: str) -
 # what the fairness slices say of readers that see the picture
 
 
-def hat_gap(parts: list[ClipPlan], predicted: np.ndarray, target: np.ndarray) -> Gap:
+def hat_gap(parts: list[ClipPlan], predicted: np.ndarray, target: np.ndarray) -> Disparities:
     column = ["yes" if hat else "no" for hat in wearing(parts)]
-    draws = draw_sources([part.source.name for part in parts], draws=500)
-    return gaps(predicted, target, labelled_traits(target), {"hat": column}, draws)["hat"]
+    sources = [part.source.name for part in parts]
+    predictions = Predictions([part.name for part in parts], sources, predicted, target)
+    return disparities(predictions, {"hat": column}, draw_sources(sources, draws=500))["hat"]
 
 
-def report_on(seed: int, bias: dict[str, float], people: int, *, truth: bool = False) -> Gap:
+def report_on(seed: int, bias: dict[str, float], people: int, *, truth: bool = False) -> Disparities:
     """Of the reader that is best on these labels, on the test split, a fifth of the people; against the `truth` the
     labels that nobody biased."""
     clips = people * CLIPS_PER_SOURCE
@@ -249,7 +251,7 @@ def report_on(seed: int, bias: dict[str, float], people: int, *, truth: bool = F
     return hat_gap(parts, predicted, target)
 
 
-def clear_effects(gap: Gap) -> list[str]:
+def clear_effects(gap: Disparities) -> list[str]:
     return [trait for trait, effect in gap.groups["yes"].effects.items() if effect.labels.clear]
 
 
@@ -300,7 +302,7 @@ def test_a_reader_that_learned_from_pictures_repeats_the_planted_bias_and_the_sl
         labels = np.stack([part.labels for part in parts])
         return ridge_baseline(pictures[~tested], labels[~tested], sources, pictures[tested])
 
-    def told(parts: list[ClipPlan], name: str) -> Gap:
+    def told(parts: list[ClipPlan], name: str) -> Disparities:
         some = [part for part in parts if part.split == "test"]
         return hat_gap(some, answers(parts), np.stack([getattr(part, name) for part in some]))
 

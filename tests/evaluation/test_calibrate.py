@@ -17,7 +17,7 @@ from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import write_manifest
-from msma.evaluation.calibrate import CORRUPTED, LEAST_SOURCES, calibrate, conditions, drawn
+from msma.evaluation.calibrate import CORRUPTED, MIN_SOURCES, calibrate, conditions, drawn
 from msma.evaluation.evaluate import evaluate, predict_split
 from msma.prediction.model import Model, load
 from msma.training.run import train
@@ -152,7 +152,7 @@ def test_a_damaged_calibration_is_refused(run, tmp_path, content):
 
 def test_too_few_sources_are_told(run, corpus):
     few = with_entries(corpus, {row.clip: corpus.entry(row) for row in corpus.split("val")[:6]})
-    with pytest.raises(MsmaError, match=f"3 sources in split 'val'; intervals need {LEAST_SOURCES} at least"):
+    with pytest.raises(MsmaError, match=f"3 sources in split 'val'; intervals need {MIN_SOURCES} at least"):
         calibrate(load(run), few, "val")
 
 

@@ -11,8 +11,7 @@ import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 
 from msma.data.corpora.manifest import Manifest, Row
-from msma.evaluation.predictions import Read, read_predictions
-from msma.evaluation.predictions_csv import MAX_LINE, Reading, parse_trait_columns
+from msma.evaluation.predictions_csv import Read, Reading, parse_trait_columns, read_predictions
 from msma.types import TRAITS, MsmaError
 
 SMALL = labelled_corpus(train=6, test=4, sources=3)
@@ -92,7 +91,7 @@ def test_a_name_that_fits_several_clips_is_an_error(read):
     rows = tuple(Row(f"{who}/1.mp4", Path(f"{who}/1.mp4"), who, "test", (0.5,) * 5) for who in ("ann", "bob"))
     manifest = Manifest("twice", (*SMALL.split("train"), *rows), {})
     assert len(read(lines(["ann/1.mp4", "bob/1.mp4"]), manifest=manifest).predictions.clips) == 2
-    with pytest.raises(MsmaError, match=r"line 2: '1.mp4' fits several"):
+    with pytest.raises(MsmaError, match=r"row 1: '1.mp4' fits several"):
         read(lines(["1.mp4"]), manifest=manifest)
 
 
@@ -154,27 +153,25 @@ def test_missing_clips_are_counted_and_not_scored(read):
 def test_unknown_clips_are_counted_and_the_first_are_named(read):
     found = read([*lines(), *lines([f"new{i}.mp4" for i in range(5)])])
     (warning,) = found.warnings
-    assert (
-        "5 lines are for clips that are not in the manifest: 'new0.mp4', 'new1.mp4', 'new2.mp4' and 2 more" in warning
-    )
+    assert "5 rows are for clips that are not in the manifest: 'new0.mp4', 'new1.mp4', 'new2.mp4' and 2 more" in warning
     assert scores_of(found) == EXPECTED
 
 
 def test_clips_of_other_splits_are_told_and_are_no_fault(read):
     (warning,) = read([*lines(), *lines([row.clip for row in SMALL.split("train")])], strict=True).warnings
-    assert "6 lines are for clips of other splits" in warning
+    assert "6 rows are for clips of other splits" in warning
 
 
 def test_a_clip_that_comes_twice_alike_is_counted(read):
     found = read([*lines(), lines()[2]])
     (warning,) = found.warnings
-    assert f"1 lines repeat a clip with the same scores: {CLIPS[2]}" in warning
+    assert f"1 rows repeat a clip and its scores: {CLIPS[2]}" in warning
     assert scores_of(found) == EXPECTED
 
 
 def test_a_clip_that_comes_twice_with_different_scores_is_an_error(read):
     other = [CLIPS[1], 0.1, 0.2, 0.3, 0.4, 0.9]
-    with pytest.raises(MsmaError, match=rf"line 6: clip {CLIPS[1]} comes twice with different scores"):
+    with pytest.raises(MsmaError, match=rf"row 5: clip {CLIPS[1]} is duplicated with different scores"):
         read([*lines(), other])
 
 
@@ -186,7 +183,7 @@ def test_a_score_that_is_no_number_is_counted_and_its_clip_not_scored(read, bad)
     assert found.failed == {CLIPS[1]: f"conscientiousness is {bad!r}"}
     assert found.predictions.clips == [CLIPS[0], *CLIPS[2:]]
     (warning,) = found.warnings
-    assert "1 clips have a score that is not a number and are not scored" in warning
+    assert "1 clips have a score that is no number and are not scored" in warning
 
 
 @pytest.mark.parametrize("score", ["1.2", "-0.01", "57", "1e9"])
@@ -194,7 +191,7 @@ def test_a_score_out_of_range_is_an_error_that_names_line_and_remedy(read, score
     rows = lines()
     rows[2][4] = score
     with pytest.raises(
-        MsmaError, match=rf"p.csv, line 4: agreeableness is {re.escape(score)}, not in \[0, 1\].*--clamp"
+        MsmaError, match=rf"p.csv, row 3: agreeableness is {re.escape(score)}, not in \[0, 1\].*--clamp"
     ):
         read(rows)
 
@@ -230,7 +227,11 @@ def test_a_file_of_another_split_is_an_error(read):
 
 @pytest.mark.parametrize(
     ("header", "lacks"),
-    [(["video", *TRAITS], "'clip'"), ([*HEADER[:5], "n"], "'neuroticism'"), (["0.1"] * 6, "'clip'")],
+    [
+        (["video", *TRAITS], "'clip'"),
+        ([*HEADER[:5], "n"], "'neuroticism'"),
+        ([f"0.{place}" for place in range(1, 7)], "'clip'"),
+    ],
     ids=["no clip", "no trait", "no header"],
 )
 def test_a_missing_column_is_named_with_those_that_are_there(read, header, lacks):
@@ -247,17 +248,17 @@ def test_a_column_that_comes_twice_is_an_error(read):
 def test_a_line_with_another_number_of_cells_is_an_error(read, cells):
     rows = lines()
     rows[1] = [*rows[1], 1, 1, 1][:cells]
-    with pytest.raises(MsmaError, match=f"line 3: has {cells} cells where the header has 6"):
+    with pytest.raises(MsmaError, match=f"line 3: has {cells} cells, the header has 6"):
         read(rows)
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "lacks the column"),
+        (b"", "has no rows"),
         ("clip;ö\n".encode("utf-16"), "UTF-8"),
         (b"PK\x03\x04\xff\xfe\x00\x00", "UTF-8"),
-        (b"clip," + b"x" * MAX_LINE, "longer than"),
+        (b"clip," + b"x" * (1 << 20), "field larger"),
         (",".join(HEADER).encode() + b'\n"' + b"never closed\n" * 20_000, "field larger"),
     ],
     ids=["empty", "utf-16", "a zip", "one endless line", "a quote that is never closed"],

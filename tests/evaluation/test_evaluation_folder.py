@@ -11,9 +11,10 @@ from labels import labelled_corpus, predictions_for
 
 from msma.data.corpora.manifest import Manifest
 from msma.evaluation.comparison import Comparison, compare
-from msma.evaluation.evaluation import Evaluation, evaluate_read
+from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.evaluation_folder import read_evaluation, write_evaluation
-from msma.evaluation.predictions import Predictions, Read, read_predictions
+from msma.evaluation.predictions import Predictions
+from msma.evaluation.predictions_csv import read_predictions
 from msma.evaluation.result_file import as_json
 from msma.evaluation.score import Scored
 from msma.metrics import METRICS
@@ -24,7 +25,8 @@ ROWS = [*TRAITS, "mean"]
 
 
 def evaluated(predictions: Predictions, manifest: Manifest = MANIFEST) -> Evaluation:
-    return evaluate_read(manifest, "test", "tool", Read(predictions, {"lost.mp4": "no prediction"}, ["a warning"]))
+    failed = {"lost.mp4": "no prediction"}
+    return evaluation_of(manifest, "test", predictions, model="tool", failed=failed, warnings=["a warning"])
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +84,8 @@ def test_intervals_stand_by_trait_and_mean(values):
         assert all(interval[trait]["low"] < interval[trait]["high"] for trait in TRAITS)
 
 
-def test_gaps_name_the_largest_and_hold_each_value(values):
-    gap = values["gaps"]["gender"]
+def test_disparities_name_the_largest_and_hold_each_value(values):
+    gap = values["disparities"]["gender"]
     assert set(gap["groups"]) == {"female", "male"}
     largest = gap["largest"]["bias"]
     assert gap["groups"][largest["value"]]["bias"][largest["trait"]]["difference"] == largest["difference"]
@@ -102,7 +104,7 @@ def test_an_empty_slice_has_null_for_every_metric():
 def test_a_comparison_stands_beside_the_file_that_it_is_with(values):
     predictions = predictions_for(MANIFEST)
     comparison = Comparison(**dict(compare(predictions, predictions_for(MANIFEST, noise=0.2))), file="other.csv")
-    against = values_of(evaluate_read(MANIFEST, "test", "tool", Read(predictions, {}, []), None, comparison))["against"]
+    against = values_of(evaluation_of(MANIFEST, "test", predictions, model="tool", against=comparison))["against"]
     assert (against["file"], against["clips"]) == ("other.csv", 80)
     assert against["differences"]["ccc"]["mean"]["low"] > 0
     assert values["against"] is None
@@ -125,7 +127,7 @@ def test_written_predictions_score_to_the_same_numbers(tmp_path, traits):
     write_evaluation(tmp_path, first, predictions_for(manifest))
     read = read_predictions(tmp_path / "predictions.csv", manifest, "test")
     assert (read.warnings, read.failed) == ([], {})
-    again = evaluate_read(manifest, "test", "again", read)
+    again = evaluation_of(manifest, "test", read.predictions, model="again")
     assert all(getattr(again, name) == getattr(first, name) for name in Scored.model_fields)
 
 

@@ -11,7 +11,7 @@ from labels import labelled_corpus, predictions_for
 
 from msma.data.corpora.manifest import Manifest, targets
 from msma.evaluation.baselines import Baselines, baselines, split_baselines
-from msma.evaluation.evaluation import score_split, slice_columns
+from msma.evaluation.evaluation import Evaluation, evaluation_of, slice_columns
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.score import ClipScores, Scored, score
 from msma.metrics import METRICS, RESAMPLED, all_metrics
@@ -26,6 +26,10 @@ def manifest() -> Manifest:
 @pytest.fixture(scope="module")
 def scored(manifest) -> Scored:
     return score_split(manifest, predictions_for(manifest))
+
+
+def score_split(manifest: Manifest, predictions: Predictions, slices: list[str] | None = None) -> Evaluation:
+    return evaluation_of(manifest, "all", predictions, model="a tool", slices=slices)
 
 
 def only(predictions: Predictions, rows: np.ndarray) -> Predictions:
@@ -93,7 +97,7 @@ def test_in_the_training_split_a_clip_is_not_its_own_source(manifest):
 def test_the_values_of_a_column_part_the_split(scored):
     for parts in scored.slices.columns.values():
         assert sum(part.clips for part in parts.values()) == 80
-    assert set(scored.slices.columns) == set(scored.gaps) == {"gender", "age_group"}
+    assert set(scored.slices.columns) == set(scored.disparities) == {"gender", "age_group"}
 
 
 def test_a_planted_group_effect_shows_in_the_bias_of_the_slice(manifest):
@@ -101,8 +105,8 @@ def test_a_planted_group_effect_shows_in_the_bias_of_the_slice(manifest):
     gender = {value: part.metrics["bias"] for value, part in scored.slices.columns["gender"].items()}
     assert gender["female"]["openness"] - gender["male"]["openness"] > 0.06
     assert abs(gender["female"]["extraversion"] - gender["male"]["extraversion"]) < 0.05
-    assert scored.gaps["gender"].clear
-    assert not scored.gaps["age_group"].clear
+    assert scored.disparities["gender"].clear
+    assert not scored.disparities["age_group"].clear
 
 
 def test_columns_that_group_nothing_are_left_out_and_said_so(manifest):
@@ -178,7 +182,7 @@ def one_source_each(count: int) -> tuple[np.ndarray, list[str]]:
 def test_an_empty_slice_is_there_without_metrics():
     target, sources = one_source_each(20)
     middle = np.full_like(target, 0.5)
-    scored = score(target, target, sources, Baselines(middle, middle, np.zeros(20, dtype=bool)))
+    scored = score(Predictions(sources, sources, target, target), Baselines(middle, middle, np.zeros(20, dtype=bool)))
     assert (scored.slices.seen_source.clips, scored.slices.seen_source.sources) == (0, 0)
     assert all_nan(scored.slices.seen_source, METRICS)
     assert math.isnan(scored.slices.seen_source.intervals["ccc"]["mean"].low)
@@ -188,7 +192,7 @@ def test_an_empty_slice_is_there_without_metrics():
 def test_a_slice_of_one_clip_has_an_error_but_no_correlation():
     target, sources = one_source_each(20)
     middle = np.full_like(target, 0.5)
-    scored = score(target, target, sources, Baselines(middle, middle, np.arange(20) == 3))
+    scored = score(Predictions(sources, sources, target, target), Baselines(middle, middle, np.arange(20) == 3))
     assert scored.slices.seen_source.metrics["mean_accuracy"]["mean"] == 1
     assert all_nan(scored.slices.seen_source, ("ccc", "pcc", "r2", "spread_ratio"))
 
@@ -196,7 +200,7 @@ def test_a_slice_of_one_clip_has_an_error_but_no_correlation():
 def test_a_slice_of_few_sources_has_metrics_but_no_interval():
     target, sources = one_source_each(20)
     middle = np.full_like(target, 0.5)
-    scored = score(target, target, sources, Baselines(middle, middle, np.arange(20) < 9))
+    scored = score(Predictions(sources, sources, target, target), Baselines(middle, middle, np.arange(20) < 9))
     assert scored.slices.seen_source.metrics["ccc"]["mean"] == pytest.approx(1)
     assert math.isnan(scored.slices.seen_source.intervals["ccc"]["mean"].low)
     assert scored.slices.unseen_source.intervals["ccc"]["mean"].low == pytest.approx(1)
@@ -205,7 +209,9 @@ def test_a_slice_of_few_sources_has_metrics_but_no_interval():
 def test_a_split_of_one_source_has_no_interval():
     target, _ = one_source_each(6)
     middle = np.full_like(target, 0.5)
-    scored = score(target, target, ["one"] * 6, Baselines(middle, middle, np.zeros(6, dtype=bool)))
+    scored = score(
+        Predictions(["one"] * 6, ["one"] * 6, target, target), Baselines(middle, middle, np.zeros(6, dtype=bool))
+    )
     assert math.isnan(scored.intervals["ccc"]["mean"].high)
 
 
@@ -214,7 +220,9 @@ def test_skill_is_against_the_constant_of_each_clip():
     target, sources = one_source_each(20)
     constant = np.where(np.arange(20)[:, None] < 10, 0.4, 0.6) * np.ones(5)
     halfway = (target + constant) / 2
-    scored = score(halfway, target, sources, Baselines(constant, constant, np.zeros(20, dtype=bool)))
+    scored = score(
+        Predictions(sources, sources, halfway, target), Baselines(constant, constant, np.zeros(20, dtype=bool))
+    )
     assert list(scored.metrics["skill"].values()) == pytest.approx([0.5] * 6)
     assert scored.intervals["skill"]["mean"].low == pytest.approx(0.5)
 
@@ -225,7 +233,9 @@ def test_folds_scored_together_have_the_baselines_of_their_own_training_clips(ma
         *(np.concatenate([getattr(f, name) for f in folds]) for name in ("constant", "same_source", "seen"))
     )
     target = targets(manifest.rows)
-    scored = score(target, target, [row.source for row in manifest.rows], pooled)
+    scored = score(
+        Predictions([row.clip for row in manifest.rows], [row.source for row in manifest.rows], target, target), pooled
+    )
     assert scored.clips == 200
     expected = 1 - np.abs(pooled.same_source - target).mean()
     assert scored.baselines["same_source"]["mean_accuracy"]["mean"] == pytest.approx(expected)
@@ -236,4 +246,4 @@ def test_a_target_that_is_nan_for_one_clip_only_is_refused(manifest):
     target = predictions.target.copy()
     target[3, 2] = np.nan
     with pytest.raises(ValueError, match="finite"):
-        score(predictions.predicted, target, predictions.sources, split_baselines(manifest, manifest.split("test")))
+        score(replace(predictions, target=target), split_baselines(manifest, manifest.split("test")))

@@ -49,7 +49,7 @@ def uncalibrated(run: Path, device: str) -> Model:
     return Model(weights, weights.config.clip, Limits(), default_detector(), device)
 
 
-def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, most_clips: int) -> None:
+def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, clips: int) -> None:
     from msma.cli.show.progress import progress_bar
     from msma.cli.show.tables import show_table, stderr
     from msma.evaluation.calibrate import calibrate as calibrate_model
@@ -57,7 +57,7 @@ def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, most_clip
     from msma.weights.config import save_calibration
 
     with progress_bar("calibrating", "clips") as report:
-        found = calibrate_model(model, corpus, split, most_clips=most_clips, progress=report)
+        found = calibrate_model(model, corpus, split, max_clips=clips, progress=report)
     save_calibration(run, found)
     show_table(half_widths_table(found), stderr())
     tell(f"{run / 'calibration.json'} is written")

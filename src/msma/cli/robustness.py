@@ -68,7 +68,6 @@ def robustness(
         with progress_bar("corrupting", "cells") as report:
             result = run_suite(
                 loaded,
-                loaded.weights.folder,
                 corpus,
                 split,
                 cells,

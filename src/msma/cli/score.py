@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,9 +96,8 @@ def score(
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.comparison import Comparison
     from msma.evaluation.comparison import compare as compare_predictions
-    from msma.evaluation.evaluation import evaluate_read, rows_of
-    from msma.evaluation.predictions import read_predictions
-    from msma.evaluation.predictions_csv import Reading, parse_trait_columns
+    from msma.evaluation.evaluation import evaluation_of, rows_of
+    from msma.evaluation.predictions_csv import Reading, parse_trait_columns, read_predictions
 
     check_out(out, folder=True)
     for name in ("predictions.csv", "evaluation.json"):
@@ -107,14 +105,23 @@ def score(
     columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
     reading, corpus = Reading(clip_column, columns, clamp, strict), read_manifest(manifest)
     read = read_predictions(file, corpus, split, reading)
-    comparison = None
+    comparison, warnings = None, read.warnings
     if against is not None:
         other = read_predictions(against, corpus, split, reading)
-        read = replace(read, warnings=[*read.warnings, *other.warnings])
+        warnings = [*warnings, *other.warnings]
         constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
         paired = compare_predictions(read.predictions, other.predictions, constant)
         comparison = Comparison(**dict(paired), file=str(against))
-    evaluation = evaluate_read(corpus, split, str(file), read, names_in(slices), comparison)
+    evaluation = evaluation_of(
+        corpus,
+        split,
+        read.predictions,
+        model=str(file),
+        slices=names_in(slices),
+        warnings=warnings,
+        failed=read.failed,
+        against=comparison,
+    )
     finish(evaluation, read.predictions, format, out)
 
 

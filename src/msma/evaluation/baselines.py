@@ -1,4 +1,4 @@
-"""What can be answered without any media: the constant, and the mean label of the same source."""
+"""Media-free baselines: the mean training label, and that of the same source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msma.types import MsmaError
 
 @dataclass(frozen=True)
 class Baselines:
-    """Predictions without media for the clips that are scored, NaN for traits without labels."""
+    """The media-free baselines of the clips that are scored, NaN for traits without labels."""
 
     constant: Float[np.ndarray, "clips 5"]
     """The mean of the training labels."""
@@ -24,11 +24,15 @@ class Baselines:
     seen: Bool[np.ndarray, " clips"]
     """Is the clip's source in training?"""
 
+    def at(self, places: Sequence[int]) -> Baselines:
+        """The baselines of some of the clips."""
+        return Baselines(self.constant[places], self.same_source[places], self.seen[places])
+
 
 def baselines(training: Sequence[Row], rows: Sequence[Row]) -> Baselines:
     """Baselines for `rows` from the labels of `training`.
 
-    A clip that is in training itself is left out of the mean of its source, or the probe would know the answer.
+    A clip that is in training itself is left out of the mean of its source, or the probe would know its label.
     """
     labels, own = targets(training), {row.clip: index for index, row in enumerate(training)}
     of_source: dict[str, list[int]] = defaultdict(list)
@@ -47,11 +51,7 @@ def baselines(training: Sequence[Row], rows: Sequence[Row]) -> Baselines:
 
 
 def split_baselines(manifest: Manifest, rows: Sequence[Row]) -> Baselines:
-    """Baselines for `rows` from the manifest's training split.
-
-    Raises:
-        MsmaError: the manifest has no training clips.
-    """
+    """Baselines for `rows` from the manifest's training split; MsmaError where that has no clips."""
     training = [row for row in manifest.rows if row.split == "train"]
     if not training:
         raise MsmaError(

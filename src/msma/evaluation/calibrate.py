@@ -1,8 +1,8 @@
-"""Calibrating a model's prediction intervals: how wrong it is on clips that it did not learn from, clean and worse.
+"""Fit prediction intervals on held-out clips, clean and corrupted.
 
-Each clip is asked for as it is, without its picture and without its sound, and each of these again with random
-corruptions of the families that are seen in training, so that every availability and quality has errors of its own.
-Which corruptions, and how many, is ours.
+Each clip is predicted as it is, without audio and without visual, and each of these again with random corruptions of
+the families that are seen in training, so that every availability and quality has errors of its own. The choice of
+corruptions, and their number, is ours.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.checkpoint import weights_sha256
 
-MOST_CLIPS = 400
+MAX_CLIPS = 400
 CORRUPTED = 2
-"""Corrupted versions of each clip with both modalities, with the sound alone, and with the picture alone."""
-LEAST_SOURCES = 10
-"""Fewer cannot tell of a coverage of 0.9."""
+"""Corrupted versions of each clip with both modalities, with audio alone, and with visual alone."""
+MIN_SOURCES = 10
+"""With fewer, a coverage of 0.9 cannot be known."""
 
 
 def calibrate(
@@ -36,20 +36,19 @@ def calibrate(
     corpus: Corpus,
     split: str,
     *,
-    most_clips: int = MOST_CLIPS,
+    max_clips: int = MAX_CLIPS,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Calibration:
-    """The errors of `model` on up to `most_clips` clips of a split, whole sources drawn at random.
+    """The errors of `model` on up to `max_clips` clips of a split, whole sources drawn at random.
 
-    Raises:
-        MsmaError: too few sources with clips that can be read, or no trait that is labelled and predicted.
+    MsmaError for too few sources with clips that can be read, or no trait that is labelled and predicted.
     """
-    manifest, rows = corpus.manifest, drawn(corpus.split(split), most_clips, seed)
+    manifest, rows = corpus.manifest, drawn(corpus.split(split), max_clips, seed)
     sources = {row.source for row in rows}
-    if len(sources) < LEAST_SOURCES:
+    if len(sources) < MIN_SOURCES:
         raise MsmaError(
-            f"{manifest.corpus}: {len(sources)} sources in split {split!r}; intervals need {LEAST_SOURCES} at least"
+            f"{manifest.corpus}: {len(sources)} sources in split {split!r}; intervals need {MIN_SOURCES} at least"
         )
     traits = [trait for trait in model.weights.config.traits if trait in manifest.traits]
     if not traits:
@@ -76,13 +75,13 @@ def calibrate(
     return calibration_of(np.array(errors), quality, source_of, traits, about, labels)
 
 
-def drawn(rows: Sequence[Row], most: int, seed: int) -> list[Row]:
-    """All clips of some sources, no more than `most` (but for those of the first source)."""
+def drawn(rows: Sequence[Row], max_clips: int, seed: int) -> list[Row]:
+    """All clips of some sources, no more than `max_clips` (but for those of the first source)."""
     names = sorted({row.source for row in rows})
     chosen: list[Row] = []
     for place in np.random.default_rng(seed).permutation(len(names)):
         of_source = [row for row in rows if row.source == names[place]]
-        if chosen and len(chosen) + len(of_source) > most:
+        if chosen and len(chosen) + len(of_source) > max_clips:
             break
         chosen += of_source
     return chosen

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
-from msma.evaluation.gaps import Difference
+from msma.evaluation.disparities import Difference
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import Result
 from msma.metrics import (
@@ -30,7 +30,7 @@ class Paired(Result):
     """How much higher the metrics of the first predictions are than those of the second."""
 
     clips: int
-    """That both have; nothing else is looked at."""
+    """In both; nothing else is looked at."""
     sources: int
     differences: Annotated[
         dict[str, Annotated[dict[str, Difference], OF_TRAITS]], Keys(("ccc", "mean_accuracy"), ("skill",))
@@ -48,36 +48,30 @@ def compare(first: Predictions, second: Predictions, constant: Float[np.ndarray,
     """First minus second on the clips and traits that both have, with 95 % intervals by bootstrap over sources.
 
     Paired: both are scored on the same sources in each sample; with one source the interval is NaN. `constant` is the
-    constant prediction for the clips of `first`; without it there is no skill.
-
-    Raises:
-        MsmaError: they have no clip or no trait in common.
+    constant prediction for the clips of `first`; without it there is no skill. MsmaError where no clip or
+    trait is common.
     """
     at = {clip: index for index, clip in enumerate(second.clips)}
-    pairs = [(index, at[clip]) for index, clip in enumerate(first.clips) if clip in at]
-    if not pairs:
+    ours = [index for index, clip in enumerate(first.clips) if clip in at]
+    if not ours:
         raise MsmaError("the two predictions have no clip in common; give predictions for the same split")
-    ours, theirs = np.array(pairs).T
-    target = np.where(np.isnan(second.target[theirs]), np.nan, first.target[ours])
+    both = first.at(ours), second.at([at[first.clips[index]] for index in ours])
+    target = np.where(np.isnan(both[1].target), np.nan, both[0].target)
     labelled = labelled_traits(target)
     if not labelled.any():
         raise MsmaError("the two predictions have no trait in common")
     base = target if constant is None else constant[ours]
-    draws = draw_sources([first.sources[index] for index in ours])
-    everything = np.ones(len(ours), dtype=bool)
-    values, samples = [], []
-    for predicted in (first.predicted[ours], second.predicted[theirs]):
-        values.append(all_metrics(predicted, target, base))
-        samples.append(resampled_metrics(predicted, target, base, draws, everything))
+    draws = draw_sources(both[0].sources)
+    values = [all_metrics(one.predicted, target, base) for one in both]
+    samples = [resampled_metrics(one.predicted, target, base, draws) for one in both]
     differences: dict[str, dict[str, Difference]] = {}
-    for metric in RESAMPLED:
-        if metric == "skill" and constant is None:
-            continue
+    for metric in (name for name in RESAMPLED if constant is not None or name != "skill"):
         drawn = samples[0][metric] - samples[1][metric]
-        columns = {**dict(zip(names_of(labelled), drawn.T, strict=True)), "mean": drawn.mean(axis=1)}
+        columns = np.column_stack([drawn, drawn.mean(axis=1)]).T
         differences[metric] = {}
-        for name, column in columns.items():
+        for name, column in zip((*names_of(labelled), "mean"), columns, strict=True):
             bounds = interval(column) if draws.sources > 1 else Interval(math.nan, math.nan)
-            centre = values[0][metric][name] - values[1][metric][name]
-            differences[metric][name] = Difference(centre, bounds.low, bounds.high)
+            differences[metric][name] = Difference(
+                values[0][metric][name] - values[1][metric][name], bounds.low, bounds.high
+            )
     return Paired(clips=len(ours), sources=draws.sources, differences=differences)

@@ -1,14 +1,13 @@
-"""What an answer costs: parameters, multiply-adds, time and memory of each stage, for a network and variants of it.
+"""The cost of a prediction: parameters, multiply-adds, time and memory of each stage, for variants of a network.
 
-Times and memory do not depend on what weights hold, so variants are built with random ones and nothing is fetched.
-Multiply-adds are those of matrix products and convolutions; transforms, norms and what media need are not counted.
+Times and memory do not depend on the values of weights, so variants have random ones and nothing is fetched.
+Multiply-adds are those of matrix products and convolutions; transforms, norms and media are not counted.
 """
 
 from __future__ import annotations
 
 import copy
 import multiprocessing
-import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,16 +15,17 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from msma.config import ClipConfig, Limits, ModelConfig
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
+from msma.evaluation.memory import held_by
 from msma.evaluation.results import Profile, StageCost
 from msma.media.clip import load_windows
 from msma.media.faces import Detector, default_detector, track_face
@@ -48,20 +48,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "linear_path": True,
     },
 }
-"""By name, what differs from the configuration that is asked for."""
+"""By name, the changes to the configuration."""
 MEDIA_STAGES = ("decode", "faces", "prepare")
 NETWORK_STAGES = ("audio backbone", "visual backbone", "audio encoder", "visual encoder", "fusion and head")
 NETWORK, WHOLE = "network", "whole"
 """All stages of the network, and all stages."""
 CLIP_S, CLIP_FPS, CLIP_SIZE = 15.0, 30, (1280, 720)
-"""Of the talking head that is rendered where no clip is given."""
-T = TypeVar("T")
+"""The talking head that is rendered where no clip is given."""
 Known = dict[str, Any]
-"""What is known of a window so far, from the Clip on."""
+"""All that is known of a window so far, from the Clip on."""
 Stage = Callable[[list[Known]], None]
-"""Adds to what is known of all windows."""
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Linux: what memory a process has, and where it is told to forget its peak."""
+"""Adds to the known of all windows."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,7 @@ class ProfileJob:
 def variants_of(model: ModelConfig, only: Sequence[str] = ()) -> dict[str, ModelConfig]:
     """By name, the configurations to compare: `model` as `full`, and those of VARIANTS that differ from all before.
 
-    Raises:
-        MsmaError: a name of `only` that is not there.
+    MsmaError for a name of `only` that is not there.
     """
     found: dict[str, ModelConfig] = {}
     for name, changes in VARIANTS.items():
@@ -101,10 +97,9 @@ def profile(
     rounds: int = 20,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Profile:
-    """Measure every variant on every device, each in a process of its own; `media` is the clip to answer for.
+    """Measure every variant on every device, each in a process of its own; `media` is the clip to predict.
 
-    Raises:
-        MsmaError: the clip cannot be read, or a variant is not known.
+    MsmaError where the clip cannot be read, or a variant is not known.
     """
     jobs = [
         ProfileJob(name, variant, clip, media, device, rounds)
@@ -121,51 +116,43 @@ def profile(
 
 
 def measured(job: ProfileJob) -> list[StageCost]:
-    """One row for each stage, then NETWORK and WHOLE; the first round warms up and tells of memory.
-
-    Raises:
-        MsmaError: the clip cannot be read.
-    """
+    """One row for each stage, then NETWORK and WHOLE; the first round warms up and measures memory."""
     torch.manual_seed(0)
     known: list[Known] = []
     media = media_stages(job, default_detector())
     built, network = held_by(lambda: MsMANet(job.model, job.clip).to(job.device).eval(), job.device)
     work = media | network_stages(network, job.device)
-    held = {
-        stage: held_by(partial(run, known), "cpu" if stage in media else job.device)[0] for stage, run in work.items()
-    }
-    peaks = {stage: None if one is None else one.peak - one.before for stage, one in held.items()}
-    more = [peak for stage in NETWORK_STAGES if (peak := peaks[stage]) is not None]
-    peaks[NETWORK] = None if built is None else built.peak - built.before + max(more)
-    everything = [one.peak for one in held.values() if one is not None]
-    peaks[WHOLE] = None if built is None or job.device != "cpu" else max(everything) - built.before
-    times: dict[str, list[float]] = {stage: [] for stage in work}
-    for _ in range(job.rounds):
-        for stage, run in work.items():
-            times[stage].append(seconds_of(run, known, job.device))
-    rounds = np.array([times[stage] for stage in work])
-    times |= {NETWORK: rounds[len(media) :].sum(axis=0).tolist(), WHOLE: rounds.sum(axis=0).tolist()}
+    device_of = {stage: "cpu" if stage in media else job.device for stage in (*work, NETWORK, WHOLE)}
+    held = {stage: held_by(partial(run, known), device_of[stage])[0] for stage, run in work.items()}
+    peaks = {stage: one.peak - one.before for stage, one in held.items() if one is not None}
+    if built is not None:
+        peaks[NETWORK] = built.peak - built.before + max(peaks[stage] for stage in NETWORK_STAGES if stage in peaks)
+        if job.device == "cpu":
+            peaks[WHOLE] = max(one.peak for one in held.values() if one is not None) - built.before
+    rounds = np.array([[seconds_of(run, known, job.device) for run in work.values()] for _ in range(job.rounds)])
+    times = dict(zip(work, rounds.T, strict=True))
+    times |= {NETWORK: rounds[:, len(media) :].sum(axis=1), WHOLE: rounds.sum(axis=1)}
     parameters, macs = parameters_of(network), macs_of(network, known)
     length_s, whole_s = sum(one["clip"].duration_s for one in known), float(np.median(times[WHOLE]))
     return [
         StageCost(
             variant=job.variant,
-            device="cpu" if stage in media else job.device,
+            device=device_of[stage],
             stage=stage,
             parameters=parameters.get(stage, 0),
             macs=macs.get(stage, 0),
-            p50_ms=1000 * float(np.median(seconds)),
+            p50_ms=1000 * (median_s := float(np.median(seconds))),
             p95_ms=1000 * float(np.percentile(seconds, 95)),
-            share=float(np.median(seconds)) / whole_s,
-            real_time_factor=float(np.median(seconds)) / length_s,
-            peak_mib=None if (peak := peaks[stage]) is None else peak / 1024**2,
+            share=median_s / whole_s,
+            real_time_factor=median_s / length_s,
+            peak_mib=peaks[stage] / 1024**2 if stage in peaks else None,
         )
         for stage, seconds in times.items()
     ]
 
 
 def media_stages(job: ProfileJob, detector: Detector | None) -> dict[str, Stage]:
-    """By MEDIA_STAGES, the way from the file to what the network is given."""
+    """By MEDIA_STAGES, the way from the file to the inputs of the network."""
 
     def decode(known: list[Known]) -> None:
         known[:] = [{"clip": clip} for clip in load_windows(job.media, job.clip, Limits())]
@@ -186,10 +173,10 @@ def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
 
     def audio_backbone(one: Known) -> None:
         one["there"] = one["inputs"].to(device)
-        one["sound"] = network.audio_maps(one["there"])
+        one["maps"] = network.audio_maps(one["there"])
 
     def visual_backbone(one: Known) -> None:
-        one["features"] = features_of(one["there"], one["sound"], network.visual_maps(one["there"]))
+        one["features"] = features_of(one["there"], one["maps"], network.visual_maps(one["there"]))
 
     def audio_encoder(one: Known) -> None:
         one["audio"], _ = network.encode_audio(one["features"])
@@ -200,47 +187,36 @@ def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
     def fusion_and_head(one: Known) -> None:
         one["output"], _ = network.read(one["audio"], one["visual"], network.linear(one["features"]))
 
+    @torch.inference_mode()
     def of_all(stage: Callable[[Known], None], known: list[Known]) -> None:
-        with torch.inference_mode():
-            for one in known:
-                stage(one)
+        for one in known:
+            stage(one)
 
     stages = (audio_backbone, visual_backbone, audio_encoder, visual_encoder, fusion_and_head)
     return {name: partial(of_all, stage) for name, stage in zip(NETWORK_STAGES, stages, strict=True)}
 
 
 def seconds_of(run: Stage, known: list[Known], device: str) -> float:
-    wait_for(device)
+    wait = partial(torch.cuda.synchronize, device) if device.startswith("cuda") else lambda: None
+    wait()
     began = time.perf_counter()
     run(known)
-    wait_for(device)
+    wait()
     return time.perf_counter() - began
 
 
-def wait_for(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-
-
 def parameters_of(network: MsMANet) -> dict[str, int]:
-    """By stage of the network, and of all; what the linear path holds was solved, not learned, and counts too."""
-    encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}
+    """By stage of the network, and of all; the linear path was solved, not learned, and counts too."""
     found: dict[str, int] = dict.fromkeys(NETWORK_STAGES, 0)
-    for modality in network.reads:
-        encoder = encoders[modality]
+    for modality, encoder in network.encoders.items():
         found[f"{modality} backbone"] = count(encoder.backbone)
         found[f"{modality} encoder"] = count(encoder) - count(encoder.backbone) + count(network.quality_head[modality])
-    everything = count(network) + sum(weights.numel() for weights in linear_weights(network.linear_path))
+    everything = count(network)
+    if network.linear_path is not None:
+        solved = dict(network.linear_path.named_buffers())
+        everything += sum(solved[f"{name}_{part}"].numel() for name in AVAILABLE for part in ("weights", "bias"))
     found["fusion and head"] = everything - sum(found.values())
     return found | {NETWORK: everything, WHOLE: everything}
-
-
-def linear_weights(path: nn.Module | None) -> list[Tensor]:
-    """Weights and biases of every map of the linear path; empty without one."""
-    if path is None:
-        return []
-    named = dict(path.named_buffers())
-    return [named[f"{available}_{part}"] for available in AVAILABLE for part in ("weights", "bias")]
 
 
 def count(module: nn.Module | None) -> int:
@@ -262,35 +238,6 @@ def macs_in(run: Callable[[], object]) -> int:
         with torch.backends.mkldnn.flags(enabled=False):  # oneDNN hides recurrent layers
             run()
     return counter.get_total_flops() // 2
-
-
-@dataclass(frozen=True)
-class Held:
-    """Bytes that the process, or a GPU, held before and at the most."""
-
-    before: int
-    peak: int
-
-
-def held_by(run: Callable[[], T], device: str) -> tuple[Held | None, T]:
-    """What is held in a call, and what it gives; None where it is not known: on the CPU, Linux alone tells."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        given = run()
-        return Held(before, torch.cuda.max_memory_allocated(device)), given
-    if not os.access(CLEAR_REFS, os.W_OK):
-        return None, run()
-    CLEAR_REFS.write_text("5")  # forgets the peak
-    before = resident("VmRSS")
-    given = run()
-    return Held(before, max(before, resident("VmHWM"))), given
-
-
-def resident(key: str) -> int:
-    """Bytes of VmRSS, what is resident, or VmHWM, its peak."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
-    return 1024 * int(line.split()[1])
 
 
 def render_talking_head(folder: Path) -> Path:

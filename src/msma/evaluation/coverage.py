@@ -1,4 +1,4 @@
-"""Do prediction intervals hold the labels as often as they say, and how wide are they?"""
+"""Coverage and width of prediction intervals, by what could be used of a clip and by group."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from msma.evaluation.gaps import clips_with
+from msma.evaluation.disparities import clips_with
+from msma.evaluation.predictions import Bounds
 from msma.metrics import ByTrait, by_trait, labelled_traits, names_of
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Prediction intervals, clip by clip."""
-
-    nominal: float
-    """The coverage that they are made for."""
-    low: Float[np.ndarray, "clips 5"]
-    high: Float[np.ndarray, "clips 5"]
-    available: list[str]
-    """What could be used of each clip: both, audio, visual or nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +38,13 @@ class CoverageReport:
 
 
 def coverage_of(
-    bounds: Bounds, target: Float[np.ndarray, "clips 5"], rows: Bool[np.ndarray, " clips"] | None = None
+    bounds: Bounds, target: Float[np.ndarray, "clips 5"], rows: Bool[np.ndarray, " clips"] | slice = slice(None)
 ) -> Coverage:
     """On all clips, or on `rows`, of which there must be one at least. Traits without labels are left out."""
     labelled = labelled_traits(target)
-    rows = np.ones(len(target), dtype=bool) if rows is None else rows
     low, high, label = (values[rows][:, labelled] for values in (bounds.low, bounds.high, target))
-    names = names_of(labelled)
-    inside = (low <= label) & (label <= high)
-    return Coverage(int(rows.sum()), by_trait(inside.mean(axis=0), names), by_trait((high - low).mean(axis=0), names))
+    names, inside = names_of(labelled), (low <= label) & (label <= high)
+    return Coverage(len(label), by_trait(inside.mean(axis=0), names), by_trait((high - low).mean(axis=0), names))
 
 
 def coverage_report(
@@ -68,9 +55,5 @@ def coverage_report(
     def split_by(values: Sequence[str]) -> dict[str, Coverage]:
         return {value: coverage_of(bounds, target, clips_with(value, values)) for value in sorted(set(values))}
 
-    return CoverageReport(
-        bounds.nominal,
-        coverage_of(bounds, target),
-        split_by(bounds.available),
-        {column: split_by(values) for column, values in columns.items()},
-    )
+    by_column = {column: split_by(values) for column, values in columns.items()}
+    return CoverageReport(bounds.nominal, coverage_of(bounds, target), split_by(bounds.available), by_column)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,20 +18,11 @@ from msma.data.corpora.manifest import Row, targets
 from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
 from msma.data.processes import leave_interrupts
-from msma.evaluation.coverage import Bounds
-from msma.evaluation.evaluation import (
-    Evaluation,
-    abstention_on,
-    ceiling_of,
-    coverage_on,
-    score_split,
-    splits_of,
-    warnings_of,
-)
-from msma.evaluation.predictions import Predictions
+from msma.evaluation.evaluation import Evaluation, evaluation_of
+from msma.evaluation.predictions import Bounds, Predictions
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
-from msma.prediction.pooling import VideoOutput, abstains
+from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
 from msma.types import TRAITS, MsmaError, PreparedWindow
 from msma.weights.calibration import used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
@@ -49,10 +40,7 @@ def predict_split(
     """Predict every clip of a split that can be read.
 
     `batch_size` clips are loaded at once by `workers`; the network reads each alone. Traits that the model does not
-    predict have no target either.
-
-    Raises:
-        MsmaError: no clip of the split can be read, or the model predicts none of the traits that are labelled.
+    predict have no target either. MsmaError where no clip can be read, or no labelled trait is predicted.
     """
     rows = corpus.split(split)
     targets_for(model, rows)  # raises at once where there are none
@@ -69,24 +57,23 @@ def predict_split(
     return predictions_of(model, rows, {row.clip: video for row, video in zip(rows, videos, strict=True)})
 
 
-@runtime_checkable
-class ClipOutput(Protocol):
-    """What is scored of a clip: a `VideoOutput`, or the `ClipPrediction` of a cell."""
-
-    @property
-    def traits(self) -> Mapping[str, float]: ...
-
-    @property
-    def quality(self) -> Mapping[str, float]: ...
-
-
 def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, ClipOutput]) -> Predictions:
-    """The output for each row, by clip, beside its labels: its intervals, and whether the model abstains."""
+    """The outputs, by clip, for the rows that have one, with labels, intervals, and where the model abstains."""
+    rows = [row for row in rows if row.clip in outputs]
     given = [outputs[row.clip] for row in rows]
-    predicted, target = trait_array([one.traits for one in given]), targets_for(model, rows)
-    abstained = np.array([abstains(one.quality, model.min_quality) for one in given])
-    clips, sources = [row.clip for row in rows], [row.source for row in rows]
-    return Predictions(clips, sources, predicted, target, bounds_of(model, given), abstained)
+    calibration, bounds = model.weights.calibration, None
+    if calibration is not None:
+        intervals = [calibration.intervals(one.traits, one.quality, model.coverage) for one in given]
+        low, high = (trait_array([{t: ends[end] for t, ends in one.items()} for one in intervals]) for end in (0, 1))
+        bounds = Bounds(model.coverage, low, high, [used_quality(one.quality)[0] or "nothing" for one in given])
+    return Predictions(
+        clips=[row.clip for row in rows],
+        sources=[row.source for row in rows],
+        predicted=trait_array([one.traits for one in given]),
+        target=targets_for(model, rows),
+        bounds=bounds,
+        abstained=np.array([abstains(one.quality, model.min_quality) for one in given]),
+    )
 
 
 def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
@@ -94,22 +81,8 @@ def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "cl
     return np.array([[traits.get(trait, math.nan) for trait in TRAITS] for traits in by_clip])
 
 
-def bounds_of(model: Model, outputs: Sequence[ClipOutput]) -> Bounds | None:
-    """The prediction intervals of each clip; None without a calibration."""
-    calibration = model.weights.calibration
-    if calibration is None:
-        return None
-    intervals = [calibration.intervals(one.traits, one.quality, model.coverage) for one in outputs]
-    low, high = (trait_array([{t: ends[end] for t, ends in one.items()} for one in intervals]) for end in (0, 1))
-    return Bounds(model.coverage, low, high, [used_quality(one.quality)[0] or "nothing" for one in outputs])
-
-
 def targets_for(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
-    """The labels that a model can be scored by; NaN for the traits that it does not predict.
-
-    Raises:
-        MsmaError: it predicts none of the traits that are labelled.
-    """
+    """The labels that a model can be scored by, NaN for the traits that it does not predict; MsmaError if it is all."""
     about = model.weights.config
     target = np.where([trait in about.traits for trait in TRAITS], targets(rows), np.nan)
     if np.isnan(target).all():
@@ -129,32 +102,21 @@ def evaluate(
     predictions: Predictions,
     slices: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Score predictions on the whole split; `slices` names columns of the manifest (by default all that group clips).
-
-    Raises:
-        MsmaError: the manifest has no training labels to make the baselines of, or lacks a column of `slices`.
-    """
+    """Score the predictions of a model; `slices` and errors as in `evaluation_of`."""
     manifest, cache, about = corpus.manifest, corpus.cache, model.weights.config
     unpredicted = ", ".join(trait for trait in manifest.traits if trait not in about.traits)
     in_split = {row.clip for row in manifest.split(split)}
-    scored = score_split(manifest, predictions, slices)
-    return Evaluation(
-        **dict(scored),
+    return evaluation_of(
+        manifest,
+        split,
+        predictions,
         model=model.weights.name,
+        fusion=about.model.fusion,
+        slices=slices,
+        min_quality=model.min_quality,
+        warnings=[f"{unpredicted}: not predicted by this model and not scored"] if unpredicted else [],
         weights_sha256=weights_sha256(model.weights),
         calibration_sha256=calibration_sha256(model.weights),
-        corpus=manifest.corpus,
-        split=split,
-        fusion=about.model.fusion,
-        splits=splits_of(manifest),
-        coverage=scored.clips / len(in_split),
         degraded=len(in_split & set(cache.degraded)),
         failed={clip: reason for clip, reason in cache.failed.items() if clip in in_split},
-        warnings=[
-            *([f"{unpredicted}: not predicted by this model and not scored"] if unpredicted else []),
-            *warnings_of(scored.sources),
-        ],
-        ceiling=ceiling_of(manifest, about.model.fusion),
-        prediction_intervals=coverage_on(manifest, predictions, slices),
-        abstention=abstention_on(manifest, predictions, model.min_quality),
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from msma.data.corpora.manifest import SPLITS, Manifest, Row
-from msma.evaluation.baselines import split_baselines
+from msma.evaluation.baselines import Baselines, split_baselines
 from msma.evaluation.comparison import Comparison
 from msma.evaluation.coverage import CoverageReport, coverage_report
-from msma.evaluation.gaps import MIN_SOURCES
-from msma.evaluation.predictions import Predictions, Read
+from msma.evaluation.disparities import MIN_SOURCES
+from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import Result
 from msma.evaluation.score import ClipScores, Scored, clip_scores, score
-from msma.metrics import ByTrait, Keys, draw_sources, labelled_traits
+from msma.metrics import ByTrait, Keys
 from msma.types import MODALITIES, MsmaError
 
 MIN_CLIPS = 2
@@ -78,43 +78,58 @@ class Evaluation(Scored, Tested):
     """The paired difference from other predictions, where it was asked for."""
 
 
-def score_split(manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None) -> Scored:
-    """Score predictions for clips of a manifest on the whole split and its slices.
+def evaluation_of(
+    manifest: Manifest,
+    split: str,
+    predictions: Predictions,
+    *,
+    model: str,
+    fusion: str | None = None,
+    baselines: Baselines | None = None,
+    slices: Sequence[str] | None = None,
+    min_quality: float = 0.0,
+    warnings: Sequence[str] = (),
+    **about: Any,
+) -> Evaluation:
+    """Score predictions for clips of a split (or of `all`), whole and by slice.
 
-    Raises:
-        MsmaError: the manifest has no training clips, or no column of a name in `slices`.
+    Args:
+        model: its name, or the file of another tool's predictions.
+        fusion: see `Evaluation`, as are the fields in `about`.
+        baselines: of the predicted clips; by default from the training split.
+        slices: columns of the manifest to slice by; by default all that group clips.
+        min_quality: that of the model, which says where it abstains.
+
+    MsmaError where the manifest has no training clips, or no column of a name in `slices`.
     """
     rows = rows_of(manifest, predictions)
     columns, skipped = slice_columns(rows, slices)
-    base = split_baselines(manifest, rows)
-    return score(predictions.predicted, predictions.target, predictions.sources, base, columns, skipped)
+    base = baselines or split_baselines(manifest, rows)
+    scored, bounds = score(predictions, base, columns, skipped), predictions.bounds
+    facts: dict[str, Any] = {"degraded": None, "failed": {}} | about
+    return Evaluation(
+        **dict(scored),
+        **facts,
+        model=model,
+        fusion=fusion,
+        corpus=manifest.corpus,
+        split=split,
+        splits=splits_of(manifest),
+        coverage=scored.clips / len(manifest.split(split)),
+        warnings=[*warnings, *warnings_of(scored.sources)],
+        ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both"),
+        prediction_intervals=None if bounds is None else coverage_report(bounds, predictions.target, columns),
+        abstention=abstention_of(predictions, base, min_quality),
+    )
 
 
-def coverage_on(
-    manifest: Manifest, predictions: Predictions, slices: Sequence[str] | None = None
-) -> CoverageReport | None:
-    """How well the prediction intervals hold, where there are any, on the slices of `score_split`."""
-    if predictions.bounds is None:
-        return None
-    columns, _ = slice_columns(rows_of(manifest, predictions), slices)
-    return coverage_report(predictions.bounds, predictions.target, columns)
-
-
-def abstention_on(manifest: Manifest, predictions: Predictions, min_quality: float) -> Abstention | None:
-    """How many clips the model abstains on, and the scores without them; None where that is not known.
-
-    Raises:
-        MsmaError: the manifest has no training clips.
-    """
+def abstention_of(predictions: Predictions, baselines: Baselines, min_quality: float) -> Abstention | None:
+    """How many clips the model abstains on, and the scores without them; None where that is not known."""
     if predictions.abstained is None:
         return None
-    others, without = ~predictions.abstained, None
-    if MIN_CLIPS <= others.sum() < len(others):
-        base = split_baselines(manifest, rows_of(manifest, predictions))
-        labelled, draws = labelled_traits(predictions.target), draw_sources(predictions.sources)
-        without = clip_scores(
-            predictions.predicted, predictions.target, base, labelled, draws, others, least=MIN_SOURCES
-        )
+    others = ~predictions.abstained
+    known = MIN_CLIPS <= others.sum() < len(others)
+    without = clip_scores(predictions, baselines, others) if known else None
     return Abstention(min_quality=min_quality, clips=int(predictions.abstained.sum()), without=without)
 
 
@@ -128,59 +143,24 @@ def slice_columns(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[dic
     """The columns to slice by, with the value of each clip, and why others are not.
 
     By default those with 2 to MAX_VALUES values and two clips a value or more. A clip without a value has the value "".
-
-    Raises:
-        MsmaError: a named column is not there, or is `interview`.
+    MsmaError where a named column is not there, or is `interview`.
     """
-    known = {
-        name: [row.columns.get(name, "") for row in rows] for name in dict.fromkeys(n for r in rows for n in r.columns)
-    }
+    found = dict.fromkeys(name for row in rows for name in row.columns)
+    known = {name: [row.columns.get(name, "") for row in rows] for name in found}
+    for name in names or ():
+        if name not in known or name == "interview":
+            why = "is not a trait and makes no slices" if name == "interview" else "is no column of the manifest"
+            raise MsmaError(f"--slices: {name!r} {why}; it has: {', '.join(sorted(known)) or 'no further columns'}")
     if names is not None:
-        for name in names:
-            if name not in known or name == "interview":
-                why = "is no trait and makes no slices" if name == "interview" else "is no column of the manifest"
-                raise MsmaError(f"--slices: {name!r} {why}; it has: {', '.join(sorted(known)) or 'no further columns'}")
         return {name: known[name] for name in names}, {}
-    columns, unsliced = {}, {}
+    skipped = {}
     for name, values in known.items():
         count = len(set(values))
         if name == "interview":
-            unsliced[name] = "is no trait and not looked at"
-        elif 2 <= count <= min(MAX_VALUES, len(rows) // 2):
-            columns[name] = values
-        else:
-            unsliced[name] = f"has {count} values on {len(rows)} clips"
-    return columns, unsliced
-
-
-def evaluate_read(
-    manifest: Manifest,
-    split: str,
-    name: str,
-    read: Read,
-    slices: Sequence[str] | None = None,
-    against: Comparison | None = None,
-) -> Evaluation:
-    """Score the predictions of any tool, `name`.
-
-    Raises:
-        MsmaError: see `score_split`.
-    """
-    scored = score_split(manifest, read.predictions, slices)
-    return Evaluation(
-        **dict(scored),
-        model=name,
-        corpus=manifest.corpus,
-        split=split,
-        fusion=None,
-        splits=splits_of(manifest),
-        coverage=scored.clips / len(manifest.split(split)),
-        degraded=None,
-        failed=read.failed,
-        warnings=[*read.warnings, *warnings_of(scored.sources)],
-        ceiling=ceiling_of(manifest, None),
-        against=against,
-    )
+            skipped[name] = "is not a trait and not looked at"
+        elif not 2 <= count <= min(MAX_VALUES, len(rows) // 2):
+            skipped[name] = f"has {count} values on {len(rows)} clips"
+    return {name: values for name, values in known.items() if name not in skipped}, skipped
 
 
 def splits_of(manifest: Manifest) -> dict[str, SplitSize]:
@@ -188,13 +168,7 @@ def splits_of(manifest: Manifest) -> dict[str, SplitSize]:
     return {name: SplitSize(len(of), len(set(of))) for name, of in by_split.items() if of}
 
 
-def ceiling_of(manifest: Manifest, fusion: str | None) -> dict[str, dict[str, float]] | None:
-    """The best that is possible for what a network of this `fusion` reads; of both modalities where it is not known."""
-    return manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both")
-
-
 def warnings_of(sources: int) -> list[str]:
-    """Why numbers of clips of so many sources should be read with care."""
-    if sources < MIN_SOURCES:
-        return [f"the clips come from {sources} sources; intervals from fewer than {MIN_SOURCES} are too narrow"]
-    return []
+    """Why numbers from so many sources should be read with care."""
+    warning = f"the clips come from {sources} sources; intervals from fewer than {MIN_SOURCES} are too narrow"
+    return [warning] if sources < MIN_SOURCES else []

@@ -1,21 +1,29 @@
-"""The lines of a prediction file of any tool. Names and numbers are not looked at here, only where they stand."""
+"""The predictions of any tool, from a table, matched with the clips of a manifest.
+
+The file is another tool's: its names and numbers are checked, and what is not scored is counted and reported.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TextIO
+from pathlib import Path, PurePosixPath
 
+import numpy as np
+
+from msma.data.corpora.manifest import Manifest, Row, targets
+from msma.data.corpora.table import score_of
+from msma.data.corpora.table_file import Table, read_table
+from msma.evaluation.predictions import Predictions
 from msma.types import TRAITS, MsmaError
 
-MAX_LINE = 1 << 20
-"""Characters. A longer line is no line of a table with five scores."""
 CLIP_COLUMNS = ("clip", "path")
-OWN_COLUMNS = ("source", "abstained", *(f"target_{trait}" for trait in TRAITS))
-"""What `msma evaluate` writes beside clip and traits."""
+ENDS = ("target", "low", "high")
+OWN_COLUMNS = ("source", "abstained", *TRAITS, *(f"{name}_{trait}" for name in ENDS for trait in TRAITS))
+"""Written by `msma evaluate` beside the clips."""
+NAMED = 3
+"""Clips or columns that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +37,22 @@ class Reading:
     clamp: bool = False
     """Move scores outside [0, 1] to the nearer end instead of refusing them."""
     strict: bool = False
-    """A file with missing, unknown, repeated or unusable clips is an error."""
+    """A file with missing, unknown, duplicated or unusable clips is an error."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One line."""
+class Read:
+    """The predictions for one split in a file, and what is not perfect about them."""
 
-    where: str
-    """File and line, for messages."""
-    clip: str
-    scores: dict[str, str]
-    """The text of each wanted trait."""
+    predictions: Predictions
+    failed: dict[str, str]
+    """Clips of the split that have no usable prediction, and why; they are not scored."""
+    warnings: list[str]
+    """One line each, with counts."""
 
 
 def parse_trait_columns(text: str) -> dict[str, str]:
-    """`openness=o,neuroticism=n` by trait.
-
-    Raises:
-        MsmaError: not of this form, or not a trait.
-    """
+    """`openness=o,neuroticism=n` by trait; MsmaError where it is not of this form or names what is not a trait."""
     named = {}
     for part in text.split(","):
         trait, _, column = (piece.strip() for piece in part.partition("="))
@@ -59,66 +63,134 @@ def parse_trait_columns(text: str) -> dict[str, str]:
     return named
 
 
-@contextmanager
-def open_records(path: Path, traits: Sequence[str], reading: Reading) -> Iterator[tuple[Iterator[Record], list[str]]]:
-    """The lines of a CSV one by one, and the columns that are not read.
+def read_predictions(path: Path, manifest: Manifest, split: str, reading: Reading | None = None) -> Read:
+    """The predictions for one split in a CSV or Parquet file with a column of clips and one for each labelled trait.
 
-    Cells are separated by commas, semicolons (then 0,5 is a number too) or tabs; column names are in any case.
+    A clip is written as in the manifest, without `.mp4`, or as a path that ends in it.
 
-    Raises:
-        MsmaError: unreadable, a column is missing or comes twice, or a line has too few or too many cells.
+    MsmaError where the file cannot be read (see `read_table`), a score is not in [0, 1], a clip is duplicated with
+    different scores, a name fits several clips, or no clip of the split has scores.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = bounded_lines(path, file)
-            first = next(lines, "")
-            delimiter = max(",;\t", key=first.count)  # the first of equals
-            header = [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            clip, places = find_columns(path, header, traits, reading)
-            known = {
-                clip,
-                *places.values(),
-                *(header.index(name) for name in (*OWN_COLUMNS, *TRAITS) if name in header),
-            }
-            ignored = [name for at, name in enumerate(header) if at not in known]
-            yield records(path, csv.reader(lines, delimiter=delimiter), len(header), clip, places), ignored
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise MsmaError(f"{path}: cannot be read as predictions ({error}); give a CSV file in UTF-8") from error
+    reading, rows, table = reading or Reading(), manifest.split(split), read_table(path)
+    in_split, names = {row.clip for row in rows}, names_of_clips(manifest.rows)
+    clip_at, traits_at = find_columns(table, manifest.traits, reading)
+    found: dict[str, list[float] | str] = {}  # a score for each trait, or why there is none
+    unknown: list[str] = []
+    duplicated: list[str] = []
+    elsewhere = clamped = 0
+    for number, cells in enumerate(table.rows, start=1):
+        where, written = f"{path}, row {number}", cells[clip_at].strip()
+        clip = clip_of(written, names, where)
+        if clip not in in_split:
+            unknown += [repr(written[:100])] if clip is None else []
+            elsewhere += clip is not None
+            continue
+        scores, outside = row_scores(table, cells, traits_at, where, reading.clamp)
+        clamped += outside
+        if found.setdefault(clip, scores) is not scores:
+            if found[clip] != scores:
+                raise MsmaError(f"{where}: clip {clip} is duplicated with different scores; keep one of the rows")
+            duplicated.append(clip)
+    usable = {clip: scores for clip, scores in found.items() if not isinstance(scores, str)}
+    scored = [row for row in rows if row.clip in usable]
+    if not scored:
+        raise MsmaError(
+            f"{path}: has no usable scores for any clip of split {split!r}: {len(found)} rows without scores, "
+            f"{elsewhere} for other splits, {len(unknown)} for unknown clips{examples(unknown)}; "
+            f"clips are called like {rows[0].clip!r}; check --manifest, --split and --clip-column"
+        )
+    failed = {row.clip: str(found.get(row.clip, "no prediction")) for row in rows if row.clip not in usable}
+    kinds = (
+        ([clip for clip in failed if clip not in found], f"of {len(rows)} clips of split {split!r} have no prediction"),
+        ([f"{clip} ({why})" for clip, why in failed.items() if clip in found], "clips have a score that is no number"),
+    )
+    problems = [f"{len(of)} {text} and are not scored{examples(of)}" for of, text in kinds if of]
+    kinds = (
+        (unknown, "rows are for clips that are not in the manifest"),
+        (duplicated, "rows repeat a clip and its scores"),
+    )
+    problems += [f"{len(of)} {text}{examples(of)}" for of, text in kinds if of]
+    if problems and reading.strict:
+        raise MsmaError(f"{path}: {problems[0]}; fix the file, or leave out --strict and this is counted")
+    read = {clip_at, *traits_at.values()}
+    ignored = [name.casefold() for place, name in enumerate(table.columns) if place not in read]
+    others = [repr(name[:40]) for name in ignored if name not in (*OWN_COLUMNS, "interview")]
+    notes = (
+        (elsewhere, f"{elsewhere} rows are for clips of other splits"),
+        (clamped, f"{clamped} scores outside [0, 1] were moved to the nearer end"),
+        ("interview" in ignored, "the column interview is not scored: it is not a trait"),
+        (others, f"{len(others)} other columns are not read{examples(others)}"),
+    )
+    warnings = [f"{path}: {text}" for text in (*problems, *(note for told, note in notes if told), *table.notes)]
+    predicted = np.full((len(scored), len(TRAITS)), math.nan)
+    predicted[:, [TRAITS.index(trait) for trait in traits_at]] = [usable[row.clip] for row in scored]
+    clips, sources = [row.clip for row in scored], [row.source for row in scored]
+    return Read(Predictions(clips, sources, predicted, targets(scored)), failed, warnings)
 
 
-def bounded_lines(path: Path, file: TextIO) -> Iterator[str]:
-    """The lines of a file, none of which can fill the memory."""
-    while line := file.readline(MAX_LINE):
-        if len(line) == MAX_LINE:
-            raise MsmaError(f"{path}: a line is longer than {MAX_LINE:,} characters; give a CSV file, one line a clip")
-        yield line
+def row_scores(
+    table: Table, cells: Sequence[str], traits_at: Mapping[str, int], where: str, clamp: bool
+) -> tuple[list[float] | str, int]:
+    """A score for each trait, or why there is none; and how many were moved to an end of [0, 1].
+
+    MsmaError where one is outside and they are not to be moved.
+    """
+    raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
+    texts = {trait: cells[place].strip()[:40] for trait, place in traits_at.items()}
+    unusable = next((trait for trait, score in raw.items() if not math.isfinite(score)), None)
+    if unusable is not None:
+        return f"{unusable} is {texts[unusable]!r}", 0
+    outside = [trait for trait, score in raw.items() if not 0 <= score <= 1]
+    if outside and not clamp:
+        raise MsmaError(
+            f"{where}: {outside[0]} is {texts[outside[0]]}, not in [0, 1]; rescale the scores to the labels' range"
+            " or move them to the nearer end with --clamp"
+        )
+    return [min(max(score, 0.0), 1.0) for score in raw.values()], len(outside)
 
 
-def find_columns(
-    path: Path, header: Sequence[str], traits: Sequence[str], reading: Reading
-) -> tuple[int, dict[str, int]]:
-    """Where the clip and the wanted traits are."""
-    default = next((name for name in CLIP_COLUMNS if name in header), CLIP_COLUMNS[0])
-    clip = (reading.clip_column or default).strip().lower()
-    wanted = {trait: reading.trait_columns.get(trait, trait).lower() for trait in traits}
+def find_columns(table: Table, traits: Sequence[str], reading: Reading) -> tuple[int, dict[str, int]]:
+    """The places of the clip and of the wanted traits; names are in any case. MsmaError where one is not clear."""
+    names = [name.casefold() for name in table.columns]
+    default = next((name for name in CLIP_COLUMNS if name in names), CLIP_COLUMNS[0])
+    clip = (reading.clip_column or default).strip().casefold()
+    wanted = {trait: reading.trait_columns.get(trait, trait).casefold() for trait in traits}
     for name in (clip, *wanted.values()):
-        if header.count(name) != 1:
-            what = "lacks the column" if name not in header else "has more than one column"
+        if names.count(name) != 1:
+            what = "lacks the column" if name not in names else "has more than one column"
             raise MsmaError(
-                f"{path}: {what} {name!r}; it has {', '.join(map(repr, header[:20]))[:300]}; "
+                f"{table.path}: {what} {name!r}; it has {', '.join(map(repr, names[:20]))[:300]}; "
                 "name yours with --clip-column and --trait-columns openness=...,neuroticism=..."
             )
-    return header.index(clip), {trait: header.index(name) for trait, name in wanted.items()}
+    return names.index(clip), {trait: names.index(name) for trait, name in wanted.items()}
 
 
-def records(path: Path, lines: Any, width: int, clip: int, places: Mapping[str, int]) -> Iterator[Record]:
-    decimal_comma = lines.dialect.delimiter != ","
-    for cells in lines:
-        where = f"{path}, line {lines.line_num + 1}"  # the header was taken before
-        if len(cells) not in (0, width):
-            raise MsmaError(f"{where}: has {len(cells)} cells where the header has {width}; mend the line")
-        if cells:
-            texts = {trait: cells[at].strip() for trait, at in places.items()}
-            if decimal_comma:
-                texts = {trait: text.replace(",", ".") for trait, text in texts.items()}
-            yield Record(where, cells[clip].strip(), texts)
+def names_of_clips(rows: Sequence[Row]) -> dict[str, str | None]:
+    """Every way to write a clip; None for what fits more than one. The name in the manifest always means its clip."""
+    names: dict[str, str | None] = {}
+    for row in rows:
+        tails = {tail(row.clip), row.path.name}
+        bare = {name.removesuffix(suffix) for name in tails for suffix in (".mp4", row.path.suffix)}
+        for name in tails | bare:
+            names[name] = row.clip if names.get(name, row.clip) == row.clip else None
+    return {**names, **{row.clip: row.clip for row in rows}}
+
+
+def tail(name: str) -> str:
+    """The last part of a path, also of one from Windows."""
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def clip_of(written: str, names: Mapping[str, str | None], where: str) -> str | None:
+    """The clip of the manifest that a row is for, None for none; MsmaError where it could be several."""
+    last = tail(written)
+    form = next((form for form in (written, last, last.removesuffix(".mp4")) if form in names), None)
+    clip = None if form is None else names[form]
+    if form is not None and clip is None:
+        raise MsmaError(f"{where}: {written!r} fits several clips of the manifest; write their names as it does")
+    return clip
+
+
+def examples(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f": {', '.join(names[:NAMED])}{more}" if names else ""

@@ -1,4 +1,4 @@
-"""The files that results are kept in: each is one value as JSON, written whole and checked when it is read."""
+"""Result files: each is one value as JSON, written whole and checked when it is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Result(BaseModel):
-    """A value of a result file; what it holds of dataclasses is as strict as itself. NaN is null in the file."""
+    """A value of a result file; the dataclasses in it are as strict as itself. NaN is null in the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="null")
 
@@ -31,21 +31,16 @@ def write_result(path: Path, value: Result) -> None:
 
 
 def read_result(path: Path, kind: type[T] | TypeAdapter, remedy: str) -> T:
-    """What a result file holds.
+    """The value in a result file.
 
-    Raises:
-        MsmaError: it cannot be read, is larger than MAX_BYTES or does not fit the schema of `kind`; one line that names
-            file and key and ends with `remedy`.
+    MsmaError where it cannot be read, is larger than MAX_BYTES or does not fit the schema of `kind`: it names file and
+    key and ends with `remedy`.
     """
     return checked(read_json(path, remedy, MAX_BYTES), kind, str(path), remedy)
 
 
 def read_lines(path: Path, kind: type[T], remedy: str) -> list[T]:
-    """What a file of JSON lines holds; empty where it is not there.
-
-    Raises:
-        MsmaError: as `read_result`.
-    """
+    """The values in a file of JSON lines, none where it is not there; MsmaError as `read_result`."""
     if not path.exists():
         return []
     lines = read_text(path, remedy, MAX_BYTES).splitlines()
@@ -57,11 +52,7 @@ def read_lines(path: Path, kind: type[T], remedy: str) -> list[T]:
 
 
 def checked(values: Any, kind: type[T] | TypeAdapter, where: str, remedy: str) -> T:
-    """The values of a result file as what they are.
-
-    Raises:
-        MsmaError: as `read_result`.
-    """
+    """The plain values of a result file as `kind`; MsmaError as `read_result`."""
     try:
         return parse(kind, values, where)
     except MsmaError as error:

@@ -9,8 +9,8 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from msma.config import ClipConfig, ModelConfig
 from msma.evaluation.comparison import Comparison
+from msma.evaluation.disparities import Difference
 from msma.evaluation.evaluation import Evaluation
-from msma.evaluation.gaps import Difference
 from msma.evaluation.result_file import Result
 from msma.evaluation.robustness.cell_result import CellResult
 from msma.evaluation.robustness.summary import SuiteSummary
@@ -110,7 +110,7 @@ class AblationTable(Result):
     seeds: int
     clips: int
     """With a prediction of every network in every scenario."""
-    unanswered: int
+    unpredicted: int
     """Clips that are left out, because some network has no prediction for them in some scenario."""
     sources: int
     constant_mean_accuracy: float

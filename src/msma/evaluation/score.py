@@ -1,4 +1,4 @@
-"""The scores on arrays of predictions: metrics beside what can be had without media, by source and by group."""
+"""Scores of predictions: metrics beside media-free baselines, by source and by group."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from pydantic import model_validator
 
 from msma.evaluation.baselines import Baselines
-from msma.evaluation.gaps import MIN_SOURCES, Gap, clips_with, gaps
+from msma.evaluation.disparities import MIN_SOURCES, Disparities, clips_with, disparities
+from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import Result
 from msma.metrics import (
     METRICS,
@@ -70,8 +71,8 @@ class Scored(ClipScores):
     """The scores on a split and its slices."""
 
     slices: Slices
-    gaps: dict[str, Gap]
-    """By column of the manifest."""
+    disparities: dict[str, Disparities]
+    """Between groups, by column of the manifest."""
 
     @model_validator(mode="after")
     def slices_are_of_the_same_traits(self) -> Scored:
@@ -83,71 +84,67 @@ class Scored(ClipScores):
 
 
 def score(
-    predicted: Float[np.ndarray, "clips 5"],
-    target: Float[np.ndarray, "clips 5"],
-    sources: Sequence[str],
+    predictions: Predictions,
     baselines: Baselines,
     columns: Mapping[str, Sequence[str]] | None = None,
     skipped: Mapping[str, str] | None = None,
 ) -> Scored:
     """Score predictions on whole splits: the one way of `msma evaluate`, `msma score` and cross-validation.
 
-    Arrays are in OCEAN order; `target` is NaN for traits without labels, which have no scores. `baselines` may differ
-    from clip to clip (each fold has its own). `columns` has a value for each clip; `skipped` says why other columns
-    make no slices.
+    Traits without labels have no scores. `baselines` may differ from clip to clip (each fold has its own). `columns`
+    has a value for each clip; `skipped` says why other columns make no slices.
 
-    Raises:
-        ValueError: no clip, or a value of a labelled trait that is not finite.
+    ValueError without a clip, or where a value of a labelled trait is not finite.
     """
-    columns = columns or {}
-    labelled, draws = labelled_traits(target), draw_sources(sources)
-
-    def scores_on(rows: Bool[np.ndarray, " clips"], least: int = MIN_SOURCES) -> ClipScores:
-        return clip_scores(predicted, target, baselines, labelled, draws, rows, least)
-
+    columns, draws = columns or {}, draw_sources(predictions.sources)
     slices = Slices(
-        seen_source=scores_on(baselines.seen),
-        unseen_source=scores_on(~baselines.seen),
+        seen_source=clip_scores(predictions, baselines, baselines.seen, draws),
+        unseen_source=clip_scores(predictions, baselines, ~baselines.seen, draws),
         columns={
-            column: {value: scores_on(clips_with(value, values)) for value in sorted(set(values))}
+            column: {
+                value: clip_scores(predictions, baselines, clips_with(value, values), draws)
+                for value in sorted(set(values))
+            }
             for column, values in columns.items()
         },
         skipped=dict(skipped or {}),
     )
-    whole = scores_on(np.ones(len(target), dtype=bool), least=2)
-    return Scored(**dict(whole), slices=slices, gaps=gaps(predicted, target, labelled, columns, draws))
+    whole = clip_scores(predictions, baselines, draws=draws)
+    return Scored(**dict(whole), slices=slices, disparities=disparities(predictions, columns, draws))
 
 
 def clip_scores(
-    predicted: Float[np.ndarray, "clips 5"],
-    target: Float[np.ndarray, "clips 5"],
+    predictions: Predictions,
     baselines: Baselines,
-    labelled: Bool[np.ndarray, "5"],
-    draws: Draws,
-    rows: Bool[np.ndarray, " clips"],
-    least: int,
+    rows: Bool[np.ndarray, " clips"] | None = None,
+    draws: Draws | None = None,
 ) -> ClipScores:
-    """The scores on `rows`; with fewer than `least` sources the intervals are NaN."""
-    clips, sources = int(rows.sum()), len(np.unique(draws.source_of[rows]))
-    names = (*names_of(labelled), "mean")
-    constant = baselines.constant
+    """The scores on all clips, or on a part, `rows`.
 
-    def metrics(answer: Float[np.ndarray, "clips 5"]) -> Metrics:
-        known = all_metrics(answer[rows], target[rows], constant[rows]) if clips else {}
+    Intervals are NaN where all clips are of one source, or a part is of fewer than MIN_SOURCES. `draws` are those of
+    the sources of all clips.
+    """
+    least = 2 if rows is None else MIN_SOURCES
+    rows = np.ones(len(predictions.clips), dtype=bool) if rows is None else rows
+    draws = draws or draw_sources(predictions.sources)
+    clips, sources = int(rows.sum()), len(np.unique(draws.source_of[rows]))
+    target, constant = predictions.target, baselines.constant
+    names = (*names_of(labelled_traits(target)), "mean")
+
+    def metrics(predicted: Float[np.ndarray, "clips 5"]) -> Metrics:
+        known = all_metrics(predicted[rows], target[rows], constant[rows]) if clips else {}
         undefined = METRICS if not clips else OF_TWO if clips == 1 else ()
         return known | {name: dict.fromkeys(names, math.nan) for name in undefined}
 
-    answered = metrics(predicted)
     intervals = {name: dict.fromkeys(names, Interval(math.nan, math.nan)) for name in RESAMPLED}
     if sources >= least:
-        samples = resampled_metrics(predicted, target, constant, draws, rows)
-        for name, drawn in samples.items():
+        for name, drawn in resampled_metrics(predictions.predicted, target, constant, draws, rows).items():
             columns = (*drawn.T, drawn.mean(axis=1))
             intervals[name] = {trait: interval(column) for trait, column in zip(names, columns, strict=True)}
     return ClipScores(
         clips=clips,
         sources=sources,
-        metrics=answered,
+        metrics=metrics(predictions.predicted),
         intervals=intervals,
         baselines={"constant": metrics(constant), "same_source": metrics(baselines.same_source)},
     )

@@ -10,9 +10,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from msma.evaluation.gaps import Difference
-from msma.evaluation.robustness.summary import mean
-from msma.metrics import Interval
+from msma.evaluation.disparities import Difference
+from msma.metrics import Interval, mean_of_known
 from msma.reports.numbers import number
 from msma.reports.table import Table
 
@@ -37,7 +36,7 @@ def environment() -> Environment:
         "code": lambda name: Markup(quoted(name)),
         "count": "{:,}".format,
         "listed": listed,
-        "mean": mean,
+        "mean": mean_of_known,
         "number": number,
         "ranged": ranged,
         "severities": lambda groups: sorted({severity for group in groups.values() for severity in group.retention}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from msma.evaluation.gaps import Difference
+from msma.evaluation.disparities import Difference
 from msma.evaluation.results import Spread
 from msma.metrics import Interval
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from msma.evaluation.comparison import Comparison, compare
 from msma.evaluation.coverage import CoverageReport
+from msma.evaluation.disparities import Difference, Disparities, GroupDisparity
 from msma.evaluation.evaluation import Evaluation
-from msma.evaluation.gaps import Difference, Gap, GroupGap
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.results import CrossValidation
 from msma.evaluation.score import ClipScores
@@ -157,7 +157,7 @@ def half_widths_table(calibration: Calibration) -> Table:
 
 def group_blocks(found: Evaluation, column: str) -> Iterator[Block]:
     """The scores by value of a column, largest groups first, and which group disparities are clear."""
-    by_value, gap = found.slices.columns[column], found.gaps[column]
+    by_value, gap = found.slices.columns[column], found.disparities[column]
     ordered, traits = sorted(by_value.items(), key=lambda item: -item[1].clips), list(found.metrics["bias"])
     rows = [
         Row(
@@ -186,12 +186,12 @@ def group_blocks(found: Evaluation, column: str) -> Iterator[Block]:
         yield f"{column}: the labels themselves differ: {'; '.join(effects)}"
 
 
-def compared_groups(gap: Gap, values: int) -> list[tuple[str, GroupGap]]:
+def compared_groups(gap: Disparities, values: int) -> list[tuple[str, GroupDisparity]]:
     """Each group against the rest; of two values each is the rest of the other, so that one says it all."""
     return list(gap.groups.items())[: 1 if values == 2 else None]
 
 
-def disparities(gap: Gap, values: int) -> str:
+def disparities(gap: Disparities, values: int) -> str:
     """Which group disparities are clear, or else the largest ones."""
     clear = [
         f"{what} of {named_value(value)} {one_line(found)}"
@@ -213,7 +213,7 @@ def disparities(gap: Gap, values: int) -> str:
     )
 
 
-def gap_table(column: str, gap: Gap) -> Table:
+def gap_table(column: str, gap: Disparities) -> Table:
     """Each value minus the rest; a clear gap has a star."""
     traits = list(next(iter(gap.groups.values())).bias)
     rows = [

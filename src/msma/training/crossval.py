@@ -1,4 +1,4 @@
-"""Cross-validation by source: networks predict the clips of sources of which they saw none (`msma.training.fold`).
+"""Cross-validation by source: networks predict the clips of sources that they were not trained on (`fold`).
 
 A fold is written when it is done, so an interrupted run resumes with the next one.
 """
@@ -18,11 +18,10 @@ from msma.data.identity import claim, training_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
 from msma.evaluation.comparison import Comparison, compare
-from msma.evaluation.evaluation import ceiling_of, rows_of, slice_columns, splits_of, warnings_of
+from msma.evaluation.evaluation import evaluation_of
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_result
 from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
-from msma.evaluation.score import score
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
 from msma.training.learner import new_learner, with_architectures
@@ -36,7 +35,7 @@ CCC_CLIPS = 10
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Predictions for every clip by what was trained without its source."""
+    """Predictions for every clip from networks that were trained without its source."""
 
     folds: list[Fold]
     """Indices into the clips of `msma`."""
@@ -65,9 +64,8 @@ def cross_validate(
     `out` gets `crossval.yaml`, which says what it is of, and one JSON a fold; what is there is not done again. With
     `workers`, folds are trained side by side in so many processes of one thread each; without, in this one.
 
-    Raises:
-        MsmaError: too few sources, a folder of another cross-validation or with a damaged fold, a ridge without frozen
-            backbones, or training diverged.
+    MsmaError for too few sources, a folder of another cross-validation or with a damaged fold, a ridge without frozen
+    backbones, or where training diverged.
     """
     recipe = with_architectures(recipe)
     rows = list(corpus.rows)
@@ -108,28 +106,25 @@ def read_fold(path: Path, clips: int) -> FoldResult:
 
 def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> OutOfFold:
     """The folds put together, in the order of `rows`."""
-    order = np.argsort(np.concatenate([held for _, held in parted]))
+    target, seen = targets(rows), np.zeros(len(rows), dtype=bool)
+    msma, ridge, constant, same_source = (np.full_like(target, np.nan) for _ in range(4))
+    for (fit, held), result in zip(parted, results, strict=True):
+        msma[held] = result.predicted
+        if result.ridge is not None:
+            ridge[held] = result.ridge
+        base = baselines([rows[i] for i in fit], [rows[i] for i in held])
+        constant[held], same_source[held], seen[held] = base.constant, base.same_source, base.seen
 
-    def together(parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(parts)[order]
+    def predictions(scores: np.ndarray) -> Predictions:
+        labelled = np.where(np.isnan(target), np.nan, scores)
+        return Predictions([row.clip for row in rows], [row.source for row in rows], labelled, target)
 
-    def predictions(parts: list[list[list[float]]]) -> Predictions:
-        target = targets(rows)
-        answers = np.where(np.isnan(target), np.nan, together([np.array(part, dtype=np.float64) for part in parts]))
-        return Predictions([row.clip for row in rows], [row.source for row in rows], answers, target)
-
-    by_fold = [baselines([rows[i] for i in fit], [rows[i] for i in held]) for fit, held in parted]
-    ridge = [result.ridge for result in results if result.ridge is not None]
     return OutOfFold(
         parted,
         [result.shrinkage for result in results],
-        predictions([result.predicted for result in results]),
-        predictions(ridge) if ridge else None,
-        Baselines(
-            constant=together([one.constant for one in by_fold]),
-            same_source=together([one.same_source for one in by_fold]),
-            seen=together([one.seen for one in by_fold]),
-        ),
+        predictions(msma),
+        None if results[0].ridge is None else predictions(ridge),
+        Baselines(constant, same_source, seen),
     )
 
 
@@ -140,31 +135,23 @@ def cross_validation(
 
     Where there is a ridge, it is among the baselines, and what is not the ridge has the paired difference from it.
     """
-    manifest, fusion, base = corpus.manifest, recipe.model.fusion, result.baselines
-    folds, against = fold_scores(result), None
-    columns, skipped = slice_columns(rows_of(manifest, predictions), None)
-    scored = score(predictions.predicted, predictions.target, predictions.sources, base, columns, skipped)
-    if result.ridge is not None:
-        ridge = {"ridge": all_metrics(result.ridge.predicted, result.ridge.target, base.constant)}
-        scored = scored.model_copy(update={"baselines": scored.baselines | ridge})
-        if predictions is not result.ridge:
-            against = Comparison(**dict(compare(predictions, result.ridge, base.constant)), file="ridge")
-    return CrossValidation(
-        **dict(scored),
+    folds, base, ridge, against = fold_scores(result), result.baselines, result.ridge, None
+    if ridge is not None and predictions is not ridge:
+        against = Comparison(**dict(compare(predictions, ridge, base.constant)), file="ridge")
+    pooled = evaluation_of(
+        corpus.manifest,
+        "all",
+        predictions,
         model=model,
-        corpus=manifest.corpus,
-        split=f"{len(result.folds)} folds by source",
-        fusion=fusion,
-        splits=splits_of(manifest),
-        coverage=scored.clips / len(manifest.rows),
+        fusion=recipe.model.fusion,
+        baselines=base,
         degraded=len(corpus.cache.degraded),
         failed=corpus.cache.failed,
-        warnings=warnings_of(scored.sources),
-        ceiling=ceiling_of(manifest, fusion),
         against=against,
-        folds=folds,
-        spread=fold_spread(folds),
     )
+    known = {} if ridge is None else {"ridge": all_metrics(ridge.predicted, ridge.target, base.constant)}
+    own = {"split": f"{len(result.folds)} folds by source", "baselines": pooled.baselines | known}
+    return CrossValidation(**dict(pooled) | own, folds=folds, spread=fold_spread(folds))
 
 
 def fold_scores(result: OutOfFold) -> list[FoldScores]:
@@ -190,8 +177,8 @@ def fold_spread(folds: list[FoldScores]) -> dict[str, dict[str, FoldSpread]]:
     """How much each metric differs from fold to fold, by network and ridge."""
     spread: dict[str, dict[str, FoldSpread]] = {}
     for name in ("msma", "ridge"):
+        scores: list[dict[str, float]] = [getattr(fold, name) or {} for fold in folds]
         for metric in ("ccc", "mean_accuracy"):
-            scores: list[dict[str, float]] = [getattr(fold, name) or {} for fold in folds]
             values = np.array([one[metric] for one in scores if metric in one])
             if len(values):
                 numbers = map(float, (values.mean(), values.std(), values.min(), values.max()))

@@ -118,7 +118,7 @@ def test_the_prior_with_quality_0_is_right():
 
 
 def test_another_answer_than_the_prior_or_any_quality_is_named():
-    assert nothing(0.51, 0.0).found == ["nothing_5: answers up to 0.0100 away from the prior"]
+    assert nothing(0.51, 0.0).found == ["nothing_5: predicts up to 0.0100 away from the mean-label baseline"]
     assert nothing(0.5, 0.2).found == ["nothing_5: predicts a quality of up to 0.200"]
 
 

@@ -74,7 +74,7 @@ def unbroken(planted, tmp_path_factory):
 
 def run(planted, out: Path, cells, split: str = "test", **more):
     folder, corpus = planted
-    return run_suite(load(folder), folder, corpus, split, cells, out, **more)
+    return run_suite(load(folder), corpus, split, cells, out, **more)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -193,15 +193,15 @@ def test_with_nothing_the_answer_is_the_prior_with_quality_0(planted, unbroken):
     nothing = cell(unbroken[0], "nothing_5")
     assert nothing["quality"] == {"audio": 0, "visual": 0}
     for answer in nothing["predictions"].values():
-        assert answer["traits"] == pytest.approx(result.prior, abs=1e-6)
+        assert answer["traits"] == pytest.approx(result.constant, abs=1e-6)
     prior = load(planted[0]).weights.network.head.prior.tolist()
-    assert result.prior == dict(zip(TRAITS, prior, strict=True))
+    assert result.constant == dict(zip(TRAITS, prior, strict=True))
 
 
 def test_late_fusion_is_the_mean_in_logits_of_the_answers_from_one_modality_alone(unbroken):
     """Seen where one is missing: its answer is then the prior."""
     out, result = unbroken
-    prior = {trait: math.log(p / (1 - p)) for trait, p in result.prior.items()}
+    prior = {trait: math.log(p / (1 - p)) for trait, p in result.constant.items()}
     clean, deaf, blind = (cell(out, name)["predictions"] for name in ("clean_0", "no_audio_5", "no_visual_5"))
     for clip in clean:
         for trait in TRAITS:
@@ -262,7 +262,7 @@ def test_a_corruption_that_needs_a_donor_is_not_run_where_there_is_one_source(pl
     result = run((folder, own), tmp_path / "alone", [*alone("swap"), *NOISE])
     (one,) = result.not_run
     assert one.cell.name == "swap_5"
-    assert "it takes a clip of another source with sound, and there is none" in one.reason
+    assert "it takes an audible clip of another source, and there is none" in one.reason
     assert len(result.cells) == 2
 
 

@@ -15,13 +15,9 @@ from made_up import graded, made_up, one, suite, with_arrays
 
 from msma.corruptions.scenarios import six
 from msma.evaluation.result_file import as_json
-from msma.evaluation.robustness.summary import (
-    area,
-    effective_robustness,
-    quality_spearman,
-    retention,
-    summarize,
-)
+from msma.evaluation.robustness.cell_result import CellResult
+from msma.evaluation.robustness.measures import area, effective_robustness, quality_spearman, retention
+from msma.evaluation.robustness.summary import summarize
 
 SKILLS = st.lists(st.floats(-0.5, 0.9), min_size=5, max_size=5)
 FALLING = (0.4, 0.3, 0.2, 0.1, 0.0)
@@ -83,24 +79,28 @@ def test_the_six_are_averaged_by_severity_with_what_is_only_missing_as_it_is():
 # area
 
 
+def area_of(results: list[CellResult]) -> float:
+    return area({result.cell.severity: retention(result) for result in results})
+
+
 @given(SKILLS)
 def test_the_area_is_that_of_the_trapezoids_from_the_clean_clips_on(skills):
     kept = [1.0, *(skill / 0.4 for skill in skills)]
     expected = sum((a + b) / 2 for a, b in pairwise(kept)) / 5
-    assert area(graded("white_noise", skills)) == pytest.approx(expected)
+    assert area_of(graded("white_noise", skills)) == pytest.approx(expected)
 
 
 def test_the_area_is_1_where_nothing_is_lost_and_needs_all_severities():
     results = graded("white_noise", [0.4] * 5)
-    assert area(results) == pytest.approx(1.0)
-    assert math.isnan(area(results[:4]))
-    assert math.isnan(area([one("no_audio", 0.4)]))
+    assert area_of(results) == pytest.approx(1.0)
+    assert math.isnan(area_of(results[:4]))
+    assert math.isnan(area_of([one("no_audio", 0.4)]))
 
 
 @given(SKILLS, st.integers(0, 4), st.floats(0.01, 0.5))
 def test_more_skill_anywhere_is_more_area(skills, place, more):
     better = [skill + more * (index == place) for index, skill in enumerate(skills)]
-    assert area(graded("white_noise", better)) > area(graded("white_noise", skills))
+    assert area_of(graded("white_noise", better)) > area_of(graded("white_noise", skills))
 
 
 # effective robustness
@@ -140,14 +140,14 @@ def test_quality_that_never_changes_has_a_correlation_of_0():
     assert quality_spearman(suite().clean, graded("white_noise", FALLING)) == 0.0
 
 
-def test_only_the_quality_of_what_is_spoiled_and_read_counts():
+def test_only_the_quality_of_what_is_corrupted_and_read_counts():
     results = graded("gaussian_noise", FALLING)
     told = with_quality(results, [np.full(8, 1 - s / 6) for s in range(1, 6)])  # of the sound
     assert quality_spearman(suite().clean, told) == 0.0
     assert math.isnan(quality_spearman(suite().clean, told, ["audio"]))
 
 
-def test_clips_without_what_is_spoiled_do_not_count():
+def test_clips_without_what_is_corrupted_do_not_count():
     """Half of the clips have no sound, so that its quality is 0 at every severity."""
     deaf = np.arange(8) < 4
     results = with_quality(graded("white_noise", FALLING), [np.full(8, 1 - s / 6) * ~deaf for s in range(1, 6)])

@@ -188,11 +188,11 @@ def test_groups_stand_with_counts_and_gaps(card, finished):
 
 def test_gaps_are_told_with_their_intervals(run):
     evaluation = read(run / "test" / "evaluation.json")
-    (column,) = evaluation["gaps"]
+    (column,) = evaluation["disparities"]
     ends = {"difference": -0.02, "low": -0.03, "high": -0.01, "value": "dim"}
     largest = {"bias": {**ends, "trait": "openness"}, "mean_accuracy": ends}
     gap = {"clear": True, "largest": largest, "groups": {}, "comparisons": 6}
-    rewrite(run / "test" / "evaluation.json", gaps={column: gap})
+    rewrite(run / "test" / "evaluation.json", disparities={column: gap})
     text = " ".join(section(model_card(load_weights(run), run), "Groups").split())
     assert "largest disparity in bias is -0.020 [-0.030, -0.010] (`dim`, openness)" in text
     assert "simultaneous 95 % confidence intervals of 6 comparisons, at least one of them excludes 0" in text
@@ -380,7 +380,7 @@ def test_names_that_are_markdown_stay_names(run):
     (column,) = evaluation["slices"]["columns"]
     columns = {EVIL: {EVIL: evaluation["slices"]["columns"][column]["dim"]}}
     evaluation["slices"]["columns"] = columns
-    rewrite(run / "test" / "evaluation.json", slices=evaluation["slices"], gaps={}, warnings=[EVIL])
+    rewrite(run / "test" / "evaluation.json", slices=evaluation["slices"], disparities={}, warnings=[EVIL])
     card = model_card(load_weights(run), run)
     outside = re.sub(r"`[^`\n]*`", "", card.replace("```", ""))
     assert not re.search(r"://evil|<img|^# title|@all|www\.evil", outside, flags=re.MULTILINE)
@@ -428,7 +428,7 @@ def test_an_ablation_that_was_calibrated_and_evaluated_has_a_card(tmp_path):
     assert "run before the intervals were calibrated" in text
     assert set(coverages(text)) == {"–"}
     before = contents(run / "six" / "cells")
-    suite = run_suite(model, run, corpus, "test", six(), run / "six")
+    suite = run_suite(model, corpus, "test", six(), run / "six")
     write_result(run / "six" / "summary.json", summarize_suite(model, corpus, "test", "six", suite))
     text = section(model_card(load_weights(run), run), "Without or with poor audio and visual")
     assert "calibrated" not in text

@@ -1,10 +1,10 @@
-"""The cells of a suite: what a model predicted for every clip under one corruption, and how good that was."""
+"""The cells of a suite: the predictions for every clip under one corruption, and their scores."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,11 +14,9 @@ from msma.corruptions.table import find_corruption
 from msma.evaluation.comparison import Paired
 from msma.evaluation.coverage import Coverage
 from msma.evaluation.score import ClipScores
-from msma.metrics import Keys, Metrics
-from msma.types import MODALITIES, TRAITS
-
-ByModality = Annotated[dict[str, float], Keys(MODALITIES)]
-Traits = Annotated[dict[str, float], Keys((), TRAITS)]
+from msma.metrics import Metrics
+from msma.prediction.pooling import ByModality, ClipOutput
+from msma.types import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,9 @@ class LevelledCell(Cell):
 
 
 @dataclass(frozen=True)
-class ClipPrediction:
-    """What was predicted for one corrupted clip."""
+class ClipPrediction(ClipOutput):
+    """The prediction for one corrupted clip."""
 
-    traits: Traits
-    late_fusion: Traits | None
-    """By a static late fusion of the same encoders; null for a network of one modality."""
-    quality: ByModality
-    """As predicted."""
-    weights: ByModality
-    """Share of each modality in the fused summary."""
-    used: ByModality
-    """Share of the time that could be used."""
     distortion: ByModality
     """How far the media is from the clean one."""
     face_lost: bool
@@ -67,7 +56,7 @@ class CellResult(ClipScores):
 
     cell: LevelledCell
     late_fusion: Metrics | None
-    """Of the static late fusion; null for a network of one modality."""
+    """The scores of the static late fusion; null for a network of one modality."""
     from_clean: FromClean | None
     """Null in the clean cell."""
     quality: ByModality
@@ -92,14 +81,14 @@ class CellResult(ClipScores):
         return self.skill if self.from_clean is None else self.from_clean.clean["skill"]["mean"]
 
     @property
-    def late_skill(self) -> float | None:
-        """The skill of the static late fusion; None for a network of one modality."""
-        return None if self.late_fusion is None else self.late_fusion["skill"]["mean"]
+    def late_skill(self) -> float:
+        """The skill of the static late fusion; NaN for a network of one modality."""
+        return math.nan if self.late_fusion is None else self.late_fusion["skill"]["mean"]
 
     @property
-    def clean_late_skill(self) -> float | None:
+    def clean_late_skill(self) -> float:
         late = self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion
-        return None if late is None else late["skill"]["mean"]
+        return math.nan if late is None else late["skill"]["mean"]
 
     def traits_by_clip(self) -> Float64[np.ndarray, "clips k"]:
         return np.array([list(one.traits.values()) for one in self.predictions.values()], dtype=np.float64)
@@ -126,8 +115,8 @@ class SuiteResult:
     cells: list[CellResult]
     """Without the clean one, in the order of the suite."""
     not_run: list[NotRun]
-    prior: dict[str, float]
-    """What the model predicts where nothing is known, by trait."""
+    constant: dict[str, float]
+    """By trait, the mean-label baseline of the model: its prediction where nothing is known."""
     reads: tuple[str, ...]
     """The modalities that the network reads."""
     coverage: dict[str, Coverage]
@@ -141,6 +130,6 @@ def levelled(cell: Cell) -> LevelledCell:
 
 
 def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str]:
-    """The clips that have one of these modalities when clean: in others nothing shows that corrupts it."""
+    """The clips that have one of these modalities when clean: others do not show that it is corrupted."""
     found = clean.predictions.items()
     return frozenset(clip for clip, one in found if any(one.used[modality] for modality in modalities))

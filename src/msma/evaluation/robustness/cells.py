@@ -1,13 +1,13 @@
-"""One cell of a robustness suite: every clip of a split corrupted, prepared, read by the network, and scored.
+"""One cell of a robustness suite: every clip of a split corrupted, prepared, predicted and scored.
 
-The way is that of prediction: corrupt, find the face in what is left, prepare, read each window alone, pool.
+The way is that of prediction: corrupt, detect the face in what is left, prepare, predict each window alone, pool.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,9 +30,9 @@ from msma.evaluation.score import clip_scores
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepare
-from msma.metrics import Metrics, all_metrics, draw_sources, labelled_traits
+from msma.metrics import Metrics, all_metrics
 from msma.prediction.model import Model, load
-from msma.prediction.pooling import durations, pooled
+from msma.prediction.pooling import ClipOutput, durations, pooled
 from msma.types import MODALITIES, Clip, MsmaError, PreparedWindow
 from msma.weights.checkpoint import weights_sha256
 
@@ -53,13 +53,13 @@ class CellJob:
     path: Path
     """Where the result goes."""
     clean: dict[str, ClipPrediction] | None
-    """By clip, what was predicted when clean: for all of `rows`. None where this is the clean cell."""
+    """By clip, the clean predictions for all of `rows`; None where this is the clean cell."""
 
 
 def run_cell(job: CellJob) -> CellResult | NotRun:
-    """Run a cell and write its result to `job.path`. Clips that fail in it are reported there, with the reason.
+    """Run a cell and write its result to `job.path`, with the clips that failed and why.
 
-    Where all of them fail there is no result, nor is one of before left.
+    Where all of them fail there is no result, nor is an earlier one left.
     """
     model = loaded(job.model, job.device, job.sha256)
     predictions: dict[str, ClipPrediction] = {}
@@ -81,22 +81,15 @@ def cell_result(
     model: Model, job: CellJob, predictions: dict[str, ClipPrediction], failed: dict[str, str]
 ) -> CellResult:
     """The predictions clip by clip, and their scores."""
-    places = [index for index, row in enumerate(job.rows) if row.clip in predictions]
-    rows = [job.rows[index] for index in places]
-    of = job.baselines
-    base = Baselines(of.constant[places], of.same_source[places], of.seen[places])
-    given = predictions_of(model, rows, predictions)
-    labelled, everything = labelled_traits(given.target), np.ones(len(rows), dtype=bool)
-    scores = clip_scores(
-        given.predicted, given.target, base, labelled, draw_sources(given.sources), everything, least=2
-    )
+    given = predictions_of(model, job.rows, predictions)
+    base = job.baselines.at([place for place, row in enumerate(job.rows) if row.clip in predictions])
 
     def mean_by_modality(share: str) -> dict[str, float]:
         shares = [getattr(one, share) for one in predictions.values()]
-        return {modality: mean_of([one[modality] for one in shares]) for modality in MODALITIES}
+        return {modality: float(np.mean([one[modality] for one in shares])) for modality in MODALITIES}
 
     return CellResult(
-        **dict(scores),
+        **dict(clip_scores(given, base)),
         cell=levelled(job.cell),
         late_fusion=late_scores(given, predictions, base.constant),
         from_clean=None if job.clean is None else from_clean(given, job.clean, base.constant),
@@ -104,7 +97,7 @@ def cell_result(
         weights=mean_by_modality("weights"),
         used=mean_by_modality("used"),
         distortion=mean_by_modality("distortion"),
-        face_lost=mean_of([float(one.face_lost) for one in predictions.values()]),
+        face_lost=float(np.mean([one.face_lost for one in predictions.values()])),
         failed=failed,
         predictions=predictions,
     )
@@ -112,11 +105,7 @@ def cell_result(
 
 @lru_cache(maxsize=1)
 def loaded(folder: Path | None, device: str, sha256: str) -> Model:
-    """The model, once a process.
-
-    Raises:
-        MsmaError: the weights are no longer those that the run began with.
-    """
+    """The model, once a process; MsmaError where its weights are no longer those that the run began with."""
     model = load(folder, device=device)
     if weights_sha256(model.weights) != sha256:
         raise MsmaError(f"{folder}: the weights changed while the suite ran; run it again with another --out")
@@ -124,11 +113,7 @@ def loaded(folder: Path | None, device: str, sha256: str) -> Model:
 
 
 def predict_clip(model: Model, row: Row, job: CellJob) -> ClipPrediction:
-    """The prediction for one clip with the corruptions of the cell.
-
-    Raises:
-        MsmaError: its entry in the cache is damaged, or it cannot be prepared.
-    """
+    """The prediction for one clip with the corruptions of the cell; MsmaError where its cache entry is damaged."""
     donor = donor_for(row, job.rows, job.entries) if needs_donor(job.cell) else None
     changed: list[dict[str, float]] = []
     had_face = has_face = False
@@ -144,22 +129,14 @@ def predict_clip(model: Model, row: Row, job: CellJob) -> ClipPrediction:
 
     video = model.read(corrupted(), return_intermediates=True)
     return ClipPrediction(
-        traits=video.traits,
-        late_fusion=video.late_fusion,
-        quality=video.quality,
-        weights=video.weights,
-        used=video.used,
+        **{own.name: getattr(video, own.name) for own in fields(ClipOutput)},
         distortion=pooled(changed, durations(video.windows)),
         face_lost=had_face and not has_face,
     )
 
 
 def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
-    """The sound of the first window of a clip of another source that can be heard, the same one in every cell.
-
-    Raises:
-        MsmaError: there is none, or an entry is damaged.
-    """
+    """The first window of an audible clip of another source, the same one in every cell; MsmaError without any."""
     others = [other for other in rows if other.source != row.source]
     first = int.from_bytes(hashlib.sha256(row.clip.encode("utf-8", "surrogateescape")).digest()[:8], "little")
     for place in range(len(others)):
@@ -167,7 +144,7 @@ def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:
         (window,) = cached_windows(entries[other.clip], [0], AUDIO)
         if level_db(window.clip.waveform) >= SILENT_DB:
             return window.clip
-    raise MsmaError("it takes a clip of another source with sound, and there is none; leave it out of the suite")
+    raise MsmaError("it takes an audible clip of another source, and there is none; leave it out of the suite")
 
 
 def late_scores(
@@ -188,7 +165,3 @@ def from_clean(
         clean=all_metrics(before.predicted, before.target, constant),
         clean_late_fusion=late_scores(given, clean, constant),
     )
-
-
-def mean_of(values: Sequence[float]) -> float:
-    return float(np.mean(np.array(values, dtype=np.float64)))

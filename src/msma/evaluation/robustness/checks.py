@@ -1,4 +1,4 @@
-"""What must hold before a suite's numbers are believed: the corruptions corrupt, and the network looks and listens."""
+"""Checks before a suite's numbers are believed: the corruptions corrupt, and the network uses both modalities."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from msma.corruptions.table import find_corruption
 from msma.evaluation.robustness.cell_result import CellResult, SuiteResult, with_modality
+from msma.metrics import mean_of_known
 from msma.types import MODALITIES
 
 RISE = 1.05
@@ -21,16 +22,16 @@ SURE = 3.0
 FALL = 0.05
 """Share of the highest distortion by which a step to the next severity may fall."""
 MOVES = 0.02
-"""Of the spread of the clean answers over clips: answers that move less with a modality do not use it."""
+"""Of the spread of the clean predictions over clips: those that move less with a modality do not use it."""
 BAD = 3
-"""A severity from which on a corruption is heard or seen plainly."""
+"""A severity from which on a corruption is plain."""
 EXACT = 1e-4
-"""How near an answer must be to the prior, to be it."""
+"""How near a prediction must be to the mean-label baseline, to be it."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one check of a suite came to."""
+    """The outcome of one check of a suite."""
 
     verdict: Literal["ok", "warning", "not checked"]
     found: list[str]
@@ -67,8 +68,8 @@ def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellRes
         if not means.any():
             found.append(f"{name}: changes nothing in these clips")
         elif not rises(distortion, np.array(severities, dtype=np.float64)):
-            told = ", ".join(f"{severity}: {value:.3f}" for severity, value in zip(severities, means, strict=True))
-            found.append(f"{name}: does not distort more at a higher severity ({told})")
+            each = ", ".join(f"{severity}: {value:.3f}" for severity, value in zip(severities, means, strict=True))
+            found.append(f"{name}: does not distort more at a higher severity ({each})")
         else:
             falls = np.diff(means) < -FALL * means.max()
             found += [f"{name}: distorts less at severity {severities[at + 1]}" for at in np.flatnonzero(falls)]
@@ -76,14 +77,10 @@ def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellRes
 
 
 def on_common_clips(results: Sequence[CellResult], clips: frozenset[str]) -> Float64[np.ndarray, "severities clips"]:
-    """Distortion of sound and picture together, of those of `clips` that all cells have."""
+    """Distortion of both modalities together, of those of `clips` that all cells have."""
     common = clips.intersection(*(result.predictions for result in results))
-    return np.array(
-        [
-            [sum(one.distortion.values()) for clip, one in result.predictions.items() if clip in common]
-            for result in results
-        ]
-    )
+    given = [[one for clip, one in result.predictions.items() if clip in common] for result in results]
+    return np.array([[sum(one.distortion.values()) for one in of_cell] for of_cell in given])
 
 
 def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Float64[np.ndarray, " severities"]) -> bool:
@@ -98,54 +95,50 @@ def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Float
 
 
 def modality_check(suite: SuiteResult) -> Check:
-    """Do the answers move when a modality is taken away, and when it alone is spoiled?"""
+    """Do the predictions move when a modality is removed, and when it alone is corrupted?"""
     found, checked = [], False
     spread = float(suite.clean.traits_by_clip().std(axis=0).mean())
     for modality in suite.reads:
         clips = with_modality(suite.clean, [modality])
         removed = [moved(suite.clean, one, clips) for one in suite.cells if one.cell.removed == {modality}]
-        spoiled = [moved(suite.clean, one, clips) for one in suite.cells if spoils_only(one, modality)]
-        removed, spoiled = ([move for move in moves if not math.isnan(move)] for moves in (removed, spoiled))
-        checked |= bool(removed or spoiled)
-        # Half of the ways to spoil it must tell: one that shortens a stream is seen without looking at what is in it.
-        typical = [float(np.median(moves)) for moves in (removed, spoiled) if moves]
+        corrupted = [moved(suite.clean, one, clips) for one in suite.cells if corrupts_only(one, modality)]
+        removed, corrupted = ([move for move in moves if not math.isnan(move)] for moves in (removed, corrupted))
+        checked |= bool(removed or corrupted)
+        # Half of the corruptions must move them: one that shortens a stream shows without its content being read.
+        typical = [float(np.median(moves)) for moves in (removed, corrupted) if moves]
         if any(move <= MOVES * spread for move in typical):
-            furthest = max([*removed, *spoiled])
             found.append(
-                f"ignores {modality}: without it or with it spoiled, answers move by {furthest:.4f} at most, "
-                f"where those for clean clips spread by {spread:.4f}"
+                f"ignores {modality}: without it or with it corrupted, predictions move by "
+                f"{max([*removed, *corrupted]):.4f} at most, where those for clean clips spread by {spread:.4f}"
             )
     return verdict(found, checked)
 
 
-def spoils_only(result: CellResult, modality: str) -> bool:
+def corrupts_only(result: CellResult, modality: str) -> bool:
     """Is this modality there, but plainly bad, and the other as it was?"""
-    spoiled = {one for step in result.cell.steps for one in find_corruption(step.corruption).modalities}
-    return spoiled == {modality} and not result.cell.removed and result.cell.severity >= BAD
+    corrupted = {one for step in result.cell.steps for one in find_corruption(step.corruption).modalities}
+    return corrupted == {modality} and not result.cell.removed and result.cell.severity >= BAD
 
 
 def moved(clean: CellResult, result: CellResult, clips: frozenset[str]) -> float:
-    """Mean absolute change of the answers for `clips` from those when clean; NaN where none of them was answered."""
-    changes = [
+    """Mean absolute change of the predictions for `clips` from the clean ones; NaN where there are none."""
+    return mean_of_known(
         abs(score - clean.predictions[clip].traits[trait])
         for clip, one in result.predictions.items()
         if clip in clips
         for trait, score in one.traits.items()
-    ]
-    return float(np.mean(changes)) if changes else math.nan
+    )
 
 
 def nothing_check(suite: SuiteResult) -> Check:
-    """With neither sound nor picture, is the answer the prior, with quality 0?"""
-    found, checked = [], False
-    prior = np.array(list(suite.prior.values()))
-    for result in suite.cells:
-        if result.cell.removed != set(MODALITIES):
-            continue
-        checked = True
-        apart, quality = float(np.abs(result.traits_by_clip() - prior).max()), result.by_clip("quality")
+    """Without audio and visual, is the prediction the mean-label baseline, with quality 0?"""
+    found = []
+    constant = np.array(list(suite.constant.values()))
+    without = [result for result in suite.cells if result.cell.removed == set(MODALITIES)]
+    for result in without:
+        apart, quality = float(np.abs(result.traits_by_clip() - constant).max()), result.by_clip("quality")
         if apart > EXACT:
-            found.append(f"{result.cell.name}: answers up to {apart:.4f} away from the prior")
+            found.append(f"{result.cell.name}: predicts up to {apart:.4f} away from the mean-label baseline")
         if quality.any():
             found.append(f"{result.cell.name}: predicts a quality of up to {quality.max():.3f}")
-    return verdict(found, checked)
+    return verdict(found, bool(without))

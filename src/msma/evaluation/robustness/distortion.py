@@ -1,7 +1,8 @@
-"""How much a corruption changes a clip: a plain measure of the media, which no network has a part in."""
+"""Distance of a corrupted clip from the clean one: a plain measure of the media, without any network."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from jaxtyping import Float64
 
@@ -19,33 +20,28 @@ def distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> dict[str, fl
 
     What is lost counts as silent, or as black. What is missing in the clean clip cannot be distorted.
     """
-    values = sound_distortion(clean, corrupted, config), picture_distortion(clean, corrupted)
+    values = audio_distortion(clean, corrupted, config), visual_distortion(clean, corrupted)
     return dict(zip(MODALITIES, values, strict=True))
 
 
-def sound_distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> float:
+def audio_distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> float:
     if corrupted.waveform is clean.waveform or not len(clean.waveform):
         return 0.0
-    heard = np.zeros_like(clean.waveform)
-    kept = corrupted.waveform[: len(heard)]
-    heard[: len(kept)] = kept
-    before, after = (log_mel(waveform, config) for waveform in (clean.waveform, heard))
-    return float(np.abs(after - before).mean()) / MEL_RANGE
+    waveform = np.zeros_like(clean.waveform)
+    kept = corrupted.waveform[: len(waveform)]
+    waveform[: len(kept)] = kept
+    return float(np.abs(log_mel(waveform, config) - log_mel(clean.waveform, config)).mean()) / MEL_RANGE
 
 
-def picture_distortion(clean: Clip, corrupted: Clip) -> float:
+def visual_distortion(clean: Clip, corrupted: Clip) -> float:
     if same_frames(clean, corrupted) or not len(clean.frames):
         return 0.0
     at = nearest(clean.frame_times_s, corrupted.frame_times_s)
     differences = [
-        float(np.mean(picture)) if place is None else mean_difference(picture, corrupted.frames[place])
-        for picture, place in zip(clean.frames, at, strict=True)
+        np.mean(frame if place is None else cv2.absdiff(frame, corrupted.frames[place]))
+        for frame, place in zip(clean.frames, at, strict=True)
     ]
     return float(np.mean(differences)) / PIXEL_RANGE
-
-
-def mean_difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.mean(np.maximum(one, other) - np.minimum(one, other)))
 
 
 def nearest(times_s: Float64[np.ndarray, " t"], others_s: Float64[np.ndarray, " t2"]) -> list[int | None]:

@@ -1,7 +1,7 @@
-"""What is left of the skill in each group of people: from the answers in the cells of a suite, and the labels.
+"""Retention by group of people: from the predictions in the cells of a suite, and the labels.
 
 Retention of a group is its skill in a cell over its own clean skill. Its mean is over the scenarios in which something
-is left, each over its severities. Only clips that have an answer in every cell count, so that all cells are of the same
+is left, each over its severities. Only clips with a prediction in every cell count, so that all cells are of the same
 clips.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from msma.data.corpora.manifest import Row, targets
+from msma.evaluation.disparities import Difference, clips_with, compared_groups, half_widths
 from msma.evaluation.evaluation import slice_columns
-from msma.evaluation.gaps import Difference, clips_with, half_widths, large_groups, looks_at
 from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
 from msma.metrics import Draws, Measured, draw_sources, relative_gain, resampled_means, retained
 from msma.types import MODALITIES, TRAITS
@@ -73,7 +73,7 @@ class LeftByGroup:
 
 @dataclass(frozen=True)
 class Errors:
-    """Absolute errors clip by clip, on the traits that are answered and labelled."""
+    """Absolute errors clip by clip, on the traits that are predicted and labelled."""
 
     names: list[str]
     """Of the cells, without the clean one."""
@@ -90,39 +90,34 @@ def slice_suite(
     constant: Float[np.ndarray, "clips 5"],
     slices: Sequence[str] | None = None,
 ) -> LeftByGroup:
-    """By column of the manifest and value.
+    """By column of the manifest and value, with simultaneous 95 % confidence intervals (docs/metrics.md).
 
-    Intervals are those of the gaps of an evaluation (docs/metrics.md): all of a report hold together with 95 %.
-
-    Args:
-        rows: of the clean cell's clips.
-        constant: the constant prediction for these rows, in OCEAN order.
-
-    Raises:
-        MsmaError: no column of a name in `slices`.
+    `rows` are those of the clean cell's clips, `constant` their constant prediction. MsmaError where there is no column
+    of a name in `slices`.
     """
-    answered = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
-    kept = np.array([row.clip in answered for row in rows], dtype=bool)
-    some = [row for row, has in zip(rows, kept, strict=True) if has]
+    common = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
+    kept = np.array([row.clip in common for row in rows], dtype=bool)
+    some = [row for row in rows if row.clip in common]
     if not some:
         return LeftByGroup({}, {})
     columns, skipped = slice_columns(some, slices)
     errors, draws = errors_of(suite, some, constant[kept]), draw_sources([row.source for row in some])
-    large = large_groups(columns, draws)
-    comparisons = looks_at(large, columns)
+    compared, comparisons = compared_groups(columns, draws)
     found = {
         column: {value: group_left(errors, draws, clips_with(value, values)) for value in sorted(set(values))}
         for column, values in columns.items()
     }
-    for (column, value), (members, sources) in large.items():
-        gap = minus_rest(errors, draws, members, sources, comparisons)
-        found[column][value] = replace(found[column][value], minus_rest=gap)
+    for (column, value), (members, sources) in compared.items():
+        ours, theirs = (mean_retention(errors, skills(errors, draws, side)) for side in (members, ~members))
+        apart = ours - theirs
+        half = math.nan if np.isnan(apart).any() else float(half_widths(apart[1:, None], sources, comparisons)[0])
+        difference = Difference(float(apart[0]), float(apart[0]) - half, float(apart[0]) + half)
+        found[column][value] = replace(found[column][value], minus_rest=difference)
     return LeftByGroup({column: column_left(groups, comparisons) for column, groups in found.items()}, skipped)
 
 
 def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Errors:
-    answered = list(suite.prior)  # in the order of the answers
-    places = [TRAITS.index(trait) for trait in answered]
+    places = [TRAITS.index(trait) for trait in suite.constant]  # in the order of the predictions
     target = targets(rows)[:, places]
     labelled = ~np.isnan(target).all(axis=0)
     target = target[:, labelled]
@@ -143,55 +138,34 @@ def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarra
 
 def group_left(errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"]) -> GroupLeft:
     """Without the difference from the rest."""
-    skill = skills(errors, members)
+    skill = skills(errors, replace(draws, counts=draws.counts[:0]), members)
     accuracy = 1 - errors.cells[:, members].mean(axis=(1, 2))
-    *cells, clean = (
-        Left(*map(float, values)) for values in zip(skill, accuracy, retained(skill, skill[-1]), strict=True)
-    )
+    retention = retained(skill[0], skill[0, -1])
+    *cells, clean = (Left(*map(float, values)) for values in zip(skill[0], accuracy, retention, strict=True))
     return GroupLeft(
         clips=int(members.sum()),
         sources=len(np.unique(draws.source_of[members])),
         clean=clean,
         cells=dict(zip(errors.names, cells, strict=True)),
-        mean_retention=float(mean_retention(errors, skill[None])[0]),
+        mean_retention=float(mean_retention(errors, skill)[0]),
         minus_rest=None,
     )
 
 
-def minus_rest(
-    errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"], sources: int, comparisons: int
-) -> Difference:
-    ours, theirs = (float(mean_retention(errors, skills(errors, rows)[None])[0]) for rows in (members, ~members))
-    drawn = [mean_retention(errors, resampled_skills(errors, draws, rows)) for rows in (members, ~members)]
-    apart = drawn[0] - drawn[1]
-    half = math.nan if np.isnan(apart).any() else float(half_widths(apart[:, None], sources, comparisons)[0])
-    return Difference(ours - theirs, ours - theirs - half, ours - theirs + half)
-
-
-def skills(errors: Errors, rows: Bool[np.ndarray, " clips"]) -> Float64[np.ndarray, " cells_and_clean"]:
-    """On some clips, mean over traits."""
-    return skill_of(errors.cells[:, rows].mean(axis=1), errors.constant[rows].mean(axis=0))
-
-
-def resampled_skills(
+def skills(
     errors: Errors, draws: Draws, rows: Bool[np.ndarray, " clips"]
-) -> Float64[np.ndarray, "draws cells_and_clean"]:
-    """The same in every bootstrap sample."""
+) -> Float64[np.ndarray, "samples cells_and_clean"]:
+    """On some clips, mean over traits: as they are, and in every bootstrap sample."""
     cells, clips, traits = errors.cells.shape
     columns = np.hstack([errors.cells.transpose(1, 0, 2).reshape(clips, -1), errors.constant])
-    means = resampled_means(columns, draws, rows).reshape(-1, cells + 1, traits)
-    return skill_of(means[:, :-1], means[:, -1:])
-
-
-def skill_of(
-    error: Float64[np.ndarray, "*cells traits"], constant: Float64[np.ndarray, "*#cells traits"]
-) -> Float64[np.ndarray, "*cells"]:
+    once = replace(draws, counts=np.vstack([np.ones(draws.sources), draws.counts]))
+    error, constant = np.split(resampled_means(columns, once, rows).reshape(-1, cells + 1, traits), [cells], axis=1)
     return relative_gain(error, np.broadcast_to(constant, error.shape)).mean(axis=-1)
 
 
 def mean_retention(
-    errors: Errors, skill: Float64[np.ndarray, "draws cells_and_clean"]
-) -> Float64[np.ndarray, " draws"]:
+    errors: Errors, skill: Float64[np.ndarray, "samples cells_and_clean"]
+) -> Float64[np.ndarray, " samples"]:
     """NaN where the clean skill is not above 0, or where no cell is left."""
     if not errors.names:
         return np.full(len(skill), math.nan)
@@ -199,10 +173,7 @@ def mean_retention(
 
 
 def column_left(groups: dict[str, GroupLeft], comparisons: int) -> ColumnLeft:
-    apart = {
-        value: abs(group.minus_rest.difference)
-        for value, group in groups.items()
-        if group.minus_rest is not None and not math.isnan(group.minus_rest.difference)
-    }
-    clear = any(group.minus_rest is not None and group.minus_rest.clear for group in groups.values())
-    return ColumnLeft(clear, groups, max(apart, key=lambda value: apart[value], default=None), comparisons)
+    apart = {value: group.minus_rest for value, group in groups.items() if group.minus_rest is not None}
+    sizes = {value: abs(one.difference) for value, one in apart.items() if not math.isnan(one.difference)}
+    clear = any(one.clear for one in apart.values())
+    return ColumnLeft(clear, groups, max(sizes, key=sizes.__getitem__, default=None), comparisons)

@@ -1,6 +1,6 @@
 """A robustness suite: every cell of it on a split of a corpus, each written when it is done.
 
-A broken-off suite resumes with the next cell. `robustness.yaml` in the folder says what all its cells are of.
+An interrupted suite resumes with the next cell. `robustness.yaml` in the folder says what all its cells are of.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ FORMAT = 4
 
 def run_suite(
     model: Model,
-    folder: Path | None,
     corpus: Corpus,
     split: str,
     cells: Sequence[Cell],
@@ -46,20 +45,15 @@ def run_suite(
     Cells get files of their own in `out/cells`. With `workers`, they are run side by side in so many processes of one
     thread each; without, in this one. The results are the same to the last byte for any number of processes.
 
-    Args:
-        model: as loaded from `folder`; None for the bundled weights.
-        split: train, val, test or all.
-
-    Raises:
-        MsmaError: `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model predicts
-            none of the traits that are labelled.
+    MsmaError where `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model
+    predicts no labelled trait.
     """
-    manifest, rows = corpus.manifest, corpus.split(split)
+    manifest, rows, weights = corpus.manifest, corpus.split(split), model.weights
     targets_for(model, rows)  # raises at once where there are none
-    sha256, own = weights_sha256(model.weights), {row.clip: corpus.entry(row) for row in rows}
+    sha256, own = weights_sha256(weights), {row.clip: corpus.entry(row) for row in rows}
     about = {
         "format": FORMAT,
-        "model": model.weights.config.name,
+        "model": weights.config.name,
         "model_sha256": sha256,
         "corpus": manifest.corpus,
         "split": split,
@@ -67,7 +61,7 @@ def run_suite(
     }
     claim(out / "robustness.yaml", about, "of another model, corpus or split")
     path, total = cell_path(out, CLEAN), 1 + len(cells)
-    first = CellJob(CLEAN, rows, own, split_baselines(manifest, rows), folder, sha256, model.device, path, None)
+    first = CellJob(CLEAN, rows, own, split_baselines(manifest, rows), weights.folder, sha256, model.device, path, None)
     clean = done_before(out, CLEAN, rows)
     if clean is None:
         progress(0, total)
@@ -85,13 +79,13 @@ def run_suite(
         results[result.cell.name] = result
         progress(1 + len(results), total)
     run = [result for cell in cells if isinstance(result := results[cell.name], CellResult)]
-    prior: dict[str, float] = dict(zip(TRAITS, model.weights.network.head.prior.tolist(), strict=True))
+    constant: dict[str, float] = dict(zip(TRAITS, weights.network.head.prior.tolist(), strict=True))
     return SuiteResult(
         clean,
         run,
         [result for cell in cells if isinstance(result := results[cell.name], NotRun)],
-        {trait: prior[trait] for trait in model.weights.config.traits},
-        tuple(model.weights.network.reads),
+        {trait: constant[trait] for trait in weights.config.traits},
+        tuple(weights.network.reads),
         coverage_by_cell(model, rows, (clean, *run)),
     )
 
@@ -101,11 +95,7 @@ def cell_path(out: Path, cell: Cell) -> Path:
 
 
 def done_before(out: Path, cell: Cell, rows: Sequence[Row]) -> CellResult | None:
-    """The very same cell, where it is there with a prediction for each clip. One that failed is predicted again.
-
-    Raises:
-        MsmaError: it is damaged.
-    """
+    """The very same cell, where it is there with a prediction for each clip; MsmaError where it is damaged."""
     path = cell_path(out, cell)
     if not path.exists():
         return None
@@ -118,7 +108,7 @@ def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellRe
     """How well the prediction intervals of the model, as it is calibrated now, hold in each cell."""
     found = {}
     for result in results:
-        predicted = predictions_of(model, [row for row in rows if row.clip in result.predictions], result.predictions)
+        predicted = predictions_of(model, rows, result.predictions)
         if predicted.bounds is not None:
             found[result.cell.name] = coverage_of(predicted.bounds, predicted.target)
     return found
@@ -127,15 +117,7 @@ def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellRe
 def summarize_suite(
     model: Model, corpus: Corpus, split: str, suite: str, result: SuiteResult, slices: Sequence[str] | None = None
 ) -> SuiteSummary:
-    """The summary of a suite as `summary.json` holds it, with what is left by group.
-
-    Args:
-        suite: its name or file.
-        slices: columns of the manifest; by default all that group clips.
-
-    Raises:
-        MsmaError: no column of a name in `slices`.
-    """
+    """The summary of a suite, its name or file, as `summary.json` holds it; `slices` as in `evaluation_of`."""
     weights, manifest = model.weights, corpus.manifest
     rows = [row for row in corpus.split(split) if row.clip in result.clean.predictions]
     return SuiteSummary(

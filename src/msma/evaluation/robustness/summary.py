@@ -1,31 +1,28 @@
-"""What the cells of a suite say together: pure functions on their results.
+"""The summary of a suite, from the results of its cells alone.
 
-`retention` is the skill of a cell over that of the same clips when clean; NaN where the clean skill is not above 0.
-`effective robustness` is how much less skill is lost than by the static late fusion of the same encoders, in skill.
 Means over several corruptions are taken within a family first, so that a family counts once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
-from scipy.integrate import trapezoid
-from scipy.stats import spearmanr
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import find_corruption
 from msma.evaluation.evaluation import Tested
 from msma.evaluation.result_file import Result
-from msma.evaluation.robustness.cell_result import ByModality, CellResult, SuiteResult, with_modality
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
 from msma.evaluation.robustness.checks import Check, checks
+from msma.evaluation.robustness.measures import area, effective_robustness, quality_spearman, retention
 from msma.evaluation.robustness.slices import LeftByGroup
-from msma.metrics import ROUNDING, Interval, Measured, retained
+from msma.metrics import ROUNDING, Interval, Measured, mean_of_known
+from msma.prediction.pooling import ByModality
 from msma.types import MODALITIES
 
 MODERATE = 3
@@ -108,103 +105,8 @@ class BelowConstant:
     above: list[str]
 
 
-def retention(result: CellResult) -> float:
-    return float(retained(result.skill, result.clean_skill))
-
-
-def effective_robustness(result: CellResult) -> float:
-    """NaN for a network of one modality, which has no late fusion."""
-    if result.late_skill is None or result.clean_late_skill is None:
-        return math.nan
-    return (result.skill - result.clean_skill) - (result.late_skill - result.clean_late_skill)
-
-
-def area(results: Sequence[CellResult]) -> float:
-    """Under the skill curve of one corruption, by trapezoids, as a share of what it were without any loss."""
-    by_severity = {result.cell.severity: result for result in results}
-    if set(by_severity) != set(SEVERITIES):
-        return math.nan
-    kept = [1.0, *(retention(by_severity[severity]) for severity in SEVERITIES)]
-    return float(trapezoid(kept)) / SEVERITIES[-1]
-
-
-def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Sequence[str] = MODALITIES) -> float:
-    """Of one graded corruption, over all clips clean and at all its severities; mean over the modalities it spoils.
-
-    1 where predicted quality falls whenever severity rises, 0 for a quality that never changes. NaN for what is all or
-    nothing, spoils nothing that the network reads, is one of several at once, or where no clip has what it spoils.
-    """
-    cell = results[0].cell
-    spoiled = (
-        [m for m in find_corruption(cell.steps[0].corruption).modalities if m in reads] if len(cell.steps) == 1 else []
-    )
-    if len(results) < 2 or not spoiled:
-        return math.nan
-    found = []
-    for modality in spoiled:
-        there = with_modality(clean, [modality])
-        pairs = [
-            (-result.cell.severity, one.quality[modality])
-            for result in (clean, *results)
-            for clip, one in result.predictions.items()
-            if clip in there
-        ]
-        if not pairs:
-            continue
-        left, quality = np.array(pairs).T
-        ranked: Any = spearmanr(left, quality) if np.ptp(quality) > 0 else None
-        found.append(0.0 if ranked is None else float(ranked.statistic))
-    return mean(found)
-
-
-def scenario_group(suite: SuiteResult, results: Sequence[CellResult]) -> Group:
-    cell = results[0].cell
-    kept = {result.cell.severity: retention(result) for result in results}
-    scores = {result.cell.severity: cell_scores(suite, result) for result in results}
-    return Group(
-        family=cell.family,
-        held_out=cell.held_out,
-        retention=kept,
-        skill={severity: one.skill for severity, one in scores.items()},
-        mean_retention=mean(kept.values()),
-        area=area(results),
-        effective_robustness=mean(effective_robustness(result) for result in results),
-        quality_spearman=quality_spearman(suite.clean, results, suite.reads),
-        coverage={severity: one.coverage for severity, one in scores.items()},
-        width={severity: one.width for severity, one in scores.items()},
-    )
-
-
-def together(groups: Sequence[Group], family: str) -> Group:
-    """The mean of groups that count alike."""
-
-    def by_severity(name: str) -> dict[int, float]:
-        values: list[dict[int, float]] = [getattr(group, name) for group in groups]
-        severities = sorted({severity for one in values for severity in one})
-        return {severity: mean(one[severity] for one in values if severity in one) for severity in severities}
-
-    return Group(
-        family=family,
-        held_out=all(group.held_out for group in groups),
-        retention=by_severity("retention"),
-        skill=by_severity("skill"),
-        mean_retention=mean(group.mean_retention for group in groups),
-        area=mean(group.area for group in groups),
-        effective_robustness=mean(group.effective_robustness for group in groups),
-        quality_spearman=mean(group.quality_spearman for group in groups),
-        coverage=by_severity("coverage"),
-        width=by_severity("width"),
-    )
-
-
-def mean(values: Iterable[float]) -> float:
-    """Of those that are known."""
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
-
-
 class Summary(Result):
-    """What the cells of a suite come to."""
+    """The scores of all cells of a suite, and their means by scenario and family."""
 
     clips: int
     """With a prediction when clean."""
@@ -228,7 +130,7 @@ class Summary(Result):
 
 
 class SuiteSummary(Summary, Tested):
-    """What `msma robustness` writes for a suite, and `msma ablate` for each network."""
+    """The output of `msma robustness` for a suite, and of `msma ablate` for each network."""
 
     suite: str
     """`six`, `full` or a file."""
@@ -238,10 +140,11 @@ class SuiteSummary(Summary, Tested):
 def summarize(suite: SuiteResult) -> Summary:
     """The summary of a suite, without which model and clips it is of: see `suite.summarize_suite`."""
     by_scenario: dict[str, list[CellResult]] = {}
-    for result in sorted(suite.cells, key=lambda result: result.cell.severity):
+    for result in suite.cells:
         by_scenario.setdefault(result.cell.scenario, []).append(result)
-    order = list(dict.fromkeys(result.cell.scenario for result in suite.cells))
-    scenarios = {name: scenario_group(suite, by_scenario[name]) for name in order}
+    for results in by_scenario.values():
+        results.sort(key=lambda result: result.cell.severity)
+    scenarios = {name: scenario_group(suite, results) for name, results in by_scenario.items()}
     alone: dict[str, list[Group]] = {}
     for name, group in scenarios.items():
         if len(by_scenario[name][0].cell.steps) == 1:
@@ -255,11 +158,11 @@ def summarize(suite: SuiteResult) -> Summary:
     six = six_retention(scenarios)
     return Summary(
         clips=suite.clean.clips,
-        clean=cell_scores(suite, suite.clean),
-        six=SixRetention(six, mean(six.values())),
+        clean=CellScores(**cell_scores(suite, suite.clean)),
+        six=SixRetention(six, mean_of_known(six.values())),
         seen=together(seen, "seen in training") if seen else None,
         held_out=together(held_out, "held out") if held_out else None,
-        effective_robustness=mean(line.effective_robustness for line in left),
+        effective_robustness=mean_of_known(line.effective_robustness for line in left),
         worst=min(left, key=lambda line: line.skill, default=None),
         below_constant=BelowConstant(
             [line.cell for line in below if line.severity <= MODERATE],
@@ -273,7 +176,38 @@ def summarize(suite: SuiteResult) -> Summary:
     )
 
 
-def six_retention(scenarios: dict[str, Group]) -> BySeverity:
+def scenario_group(suite: SuiteResult, results: Sequence[CellResult]) -> Group:
+    """One scenario; its results by rising severity."""
+    lines = [cell_line(suite, result) for result in results]
+    by_severity = {
+        name: {line.severity: getattr(line, name) for line in lines}
+        for name in ("retention", "skill", "coverage", "width")
+    }
+    return Group(
+        **by_severity,
+        family=lines[0].family,
+        held_out=lines[0].held_out,
+        mean_retention=mean_of_known(by_severity["retention"].values()),
+        area=area(by_severity["retention"]),
+        effective_robustness=mean_of_known(line.effective_robustness for line in lines),
+        quality_spearman=quality_spearman(suite.clean, results, suite.reads),
+    )
+
+
+def together(groups: Sequence[Group], family: str) -> Group:
+    """The mean of groups that count alike."""
+    means: dict[str, Any] = {}
+    for name, first in list(vars(groups[0]).items())[2:]:
+        values = [getattr(group, name) for group in groups]
+        if isinstance(first, dict):
+            severities = sorted({severity for one in values for severity in one})
+            means[name] = {s: mean_of_known(one[s] for one in values if s in one) for s in severities}
+        else:
+            means[name] = mean_of_known(values)
+    return Group(family, all(group.held_out for group in groups), **means)
+
+
+def six_retention(scenarios: Mapping[str, Group]) -> dict[int, float]:
     if not all(scenario.name in scenarios for scenario in SIX):
         return {}
     graded: list[Group] = []
@@ -281,36 +215,31 @@ def six_retention(scenarios: dict[str, Group]) -> BySeverity:
     for scenario in SIX:
         has_levels = any(len(find_corruption(name).levels) > 1 for name in scenario.corruptions)
         (graded if has_levels else missing).append(scenarios[scenario.name])
-    severities = set.intersection(*(set(group.retention) for group in graded))
     return {
-        severity: mean([*(g.retention[severity] for g in graded), *(g.mean_retention for g in missing)])
-        for severity in sorted(severities)
+        severity: mean_of_known([*(g.retention[severity] for g in graded), *(g.mean_retention for g in missing)])
+        for severity in sorted(set.intersection(*(set(group.retention) for group in graded)))
     }
 
 
-def cell_scores(suite: SuiteResult, result: CellResult) -> CellScores:
+def cell_scores(suite: SuiteResult, result: CellResult) -> dict[str, Any]:
+    """The fields of `CellScores`."""
     held = suite.coverage.get(result.cell.name)
-    return CellScores(
-        skill_interval=result.intervals["skill"]["mean"],
-        **{name: result.metrics[name]["mean"] for name in ("skill", "mean_accuracy", "ccc", "mae")},
-        late_fusion_skill=math.nan if result.late_skill is None else result.late_skill,
-        coverage=math.nan if held is None else held.coverage["mean"],
-        width=math.nan if held is None else held.width["mean"],
-    )
+    return {name: result.metrics[name]["mean"] for name in ("skill", "mean_accuracy", "ccc", "mae")} | {
+        "skill_interval": result.intervals["skill"]["mean"],
+        "late_fusion_skill": result.late_skill,
+        "coverage": math.nan if held is None else held.coverage["mean"],
+        "width": math.nan if held is None else held.width["mean"],
+    }
 
 
 def cell_line(suite: SuiteResult, result: CellResult) -> CellLine:
+    cell = result.cell
     return CellLine(
-        **dict(cell_scores(suite, result)),
-        cell=result.cell.name,
-        scenario=result.cell.scenario,
-        family=result.cell.family,
-        severity=result.cell.severity,
-        held_out=result.cell.held_out,
-        clips=result.clips,
+        **cell_scores(suite, result),
+        **{name: getattr(cell, name) for name in ("scenario", "family", "severity", "held_out")},
+        **{name: getattr(result, name) for name in ("clips", "quality", "face_lost")},
+        cell=cell.name,
         failed=len(result.failed),
         retention=retention(result),
         effective_robustness=effective_robustness(result),
-        quality=result.quality,
-        face_lost=result.face_lost,
     )

@@ -146,8 +146,8 @@ def by_group(run: RunFiles) -> Iterator[Block]:
             )
         for column in found.slices.columns:
             yield from group_blocks(found, column)
-            if found.gaps[column].groups:
-                yield gap_table(column, found.gaps[column])
+            if found.disparities[column].groups:
+                yield gap_table(column, found.disparities[column])
 
 
 def corrupted(run: RunFiles) -> Iterator[Block]:

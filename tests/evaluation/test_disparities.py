@@ -1,4 +1,4 @@
-"""Gaps between groups: what is planted shows, what is not planted does not."""
+"""Group disparities: what is planted shows, what is not planted does not."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 from labels import labelled_corpus, predictions_for
 
-from msma.evaluation.gaps import MIN_SOURCES, Gap, Largest, gaps
+from msma.evaluation.disparities import MIN_SOURCES, Disparities, Largest, disparities
 from msma.evaluation.predictions import Predictions
-from msma.metrics import draw_sources, labelled_traits
+from msma.metrics import draw_sources
 
 
-def gaps_of(predictions: Predictions, columns: dict[str, list[str]], draws: int = 400) -> dict[str, Gap]:
-    predicted, target = predictions.predicted, predictions.target
-    drawn = draw_sources(predictions.sources, draws=draws)
-    return gaps(predicted, target, labelled_traits(target), columns, drawn)
+def found_in(predictions: Predictions, columns: dict[str, list[str]], draws: int = 400) -> dict[str, Disparities]:
+    return disparities(predictions, columns, draw_sources(predictions.sources, draws=draws))
 
 
-def looked_at(seed: int, shifts: dict[str, float] | None = None, noise: float = 0.08) -> dict[str, Gap]:
+def looked_at(seed: int, shifts: dict[str, float] | None = None, noise: float = 0.08) -> dict[str, Disparities]:
     manifest = labelled_corpus(test=160, sources=90, seed=seed)
     columns = {name: [row.columns[name] for row in manifest.split("test")] for name in ("gender", "age_group")}
-    return gaps_of(predictions_for(manifest, seed=seed + 1000, shifts=shifts, noise=noise), columns)
+    return found_in(predictions_for(manifest, seed=seed + 1000, shifts=shifts, noise=noise), columns)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,7 +39,7 @@ def test_a_group_that_is_answered_worse_shows_in_mean_accuracy(seed):
     noise = np.random.default_rng(seed).normal(0, 0.2, predictions.predicted.shape)
     noise[[value == "male" for value in gender]] = 0
     worse = Predictions(predictions.clips, predictions.sources, predictions.predicted + noise, predictions.target)
-    gap = gaps_of(worse, {"gender": gender})["gender"].groups["female"].mean_accuracy
+    gap = found_in(worse, {"gender": gender})["gender"].groups["female"].mean_accuracy
     assert gap.high < 0
 
 
@@ -56,8 +54,8 @@ def test_the_interval_is_wider_where_more_is_looked_at():
     predictions, rows = predictions_for(manifest), manifest.split("test")
     gender = [row.columns["gender"] for row in rows]
     others = {f"column {i}": list(np.random.default_rng(i).permutation(gender)) for i in range(20)}
-    alone = gaps_of(predictions, {"gender": gender})["gender"]
-    among = gaps_of(predictions, {"gender": gender, **others})["gender"]
+    alone = found_in(predictions, {"gender": gender})["gender"]
+    among = found_in(predictions, {"gender": gender, **others})["gender"]
     narrow, wide = (gap.groups["female"].bias["openness"] for gap in (alone, among))
     assert (alone.comparisons, among.comparisons) == (6, 6 * 21)
     assert narrow.difference == wide.difference
@@ -68,7 +66,7 @@ def test_a_gap_is_the_value_minus_the_rest():
     manifest = labelled_corpus(test=160, sources=90)
     predictions = predictions_for(manifest)
     age = np.array([row.columns["age_group"] for row in manifest.split("test")])
-    gap = gaps_of(predictions, {"age_group": age.tolist()})["age_group"].groups["old"]
+    gap = found_in(predictions, {"age_group": age.tolist()})["age_group"].groups["old"]
     error, old = predictions.predicted - predictions.target, age == "old"
     expected = error[old].mean(axis=0) - error[~old].mean(axis=0)
     assert [gap.bias[trait].difference for trait in gap.bias] == pytest.approx(list(expected))
@@ -84,31 +82,31 @@ def test_two_values_mirror_each_other_and_count_as_one_look():
     assert gender.comparisons == 6 * (1 + 3)
 
 
-def test_a_value_of_few_sources_has_no_gap():
+def test_a_value_of_few_sources_has_no_disparity():
     manifest = labelled_corpus(test=160, sources=90)
     predictions = predictions_for(manifest)
     few = sorted(set(predictions.sources))[: MIN_SOURCES - 1]
     column = ["rare" if source in few else str(int(source[-1]) % 2) for source in predictions.sources]
-    found = gaps_of(predictions, {"column": column})["column"]
+    found = found_in(predictions, {"column": column})["column"]
     assert set(found.groups) == {"0", "1"}
 
 
-def test_a_column_without_large_values_has_no_gap_at_all():
+def test_a_column_without_large_values_has_no_disparity_at_all():
     manifest = labelled_corpus(test=40, sources=8)
     predictions = predictions_for(manifest)
-    found = gaps_of(predictions, {"gender": [row.columns["gender"] for row in manifest.split("test")]})["gender"]
+    found = found_in(predictions, {"gender": [row.columns["gender"] for row in manifest.split("test")]})["gender"]
     assert (found.groups, found.largest, found.clear) == ({}, Largest(None, None), False)
 
 
 def test_only_labelled_traits_are_looked_at():
     manifest = labelled_corpus(test=160, sources=90, traits=("openness", "extraversion"))
     column = [row.columns["gender"] for row in manifest.split("test")]
-    found = gaps_of(predictions_for(manifest), {"gender": column})["gender"]
+    found = found_in(predictions_for(manifest), {"gender": column})["gender"]
     assert list(found.groups["female"].bias) == ["openness", "extraversion"]
     assert found.comparisons == 3
 
 
-def with_labels(shift: float, learned: float) -> Gap:
+def with_labels(shift: float, learned: float) -> Disparities:
     """Observers give women `shift` more of every trait, and the network `learned` times as much of that."""
     manifest = labelled_corpus(test=400, sources=200)
     predictions = predictions_for(manifest, noise=0.02)
@@ -120,10 +118,10 @@ def with_labels(shift: float, learned: float) -> Gap:
         predictions.predicted + learned * shift * women,
         predictions.target + shift * women,
     )
-    return gaps_of(biased, {"gender": gender})["gender"]
+    return found_in(biased, {"gender": gender})["gender"]
 
 
-def test_labels_that_favour_a_group_show_as_an_effect_and_not_as_a_gap():
+def test_labels_that_favour_a_group_show_as_an_effect_and_not_as_a_disparity():
     group = with_labels(0.3, learned=1.0).groups["female"]
     for trait, effect in group.effects.items():
         assert effect.labels.low < 0.3 < effect.labels.high
