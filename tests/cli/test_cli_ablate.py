@@ -78,7 +78,7 @@ def test_the_files_have_what_is_documented(study):
     out, _ = study
     values = json.loads((out / "ablation.json").read_text())
     assert (values["recipe"], values["corpus"], values["split"], values["severity"]) == ("recipe", "tones", "test", 3)
-    assert (values["seeds"], values["clips"], values["unanswered"], values["sources"]) == (2, 4, 0, 2)
+    assert (values["seeds"], values["clips"], values["unpredicted"], values["sources"]) == (2, 4, 0, 2)
     assert values["left_out"] == {"audio": "changes nothing in this recipe"}
     assert list(values["rows"]) == ["full", "no_temporal_scales"]
     assert values["rows"]["no_temporal_scales"]["changes"] == {"model.temporal_scales": []}

@@ -39,7 +39,7 @@ def ablate(
         int, typer.Option("--severity", min=1, max=5, help="Severity of the noise in the six scenarios.")
     ] = 3,
     probes: Annotated[
-        bool, typer.Option(help="Look into networks: quality, attention and scales of their own when noise grows.")
+        bool, typer.Option(help="Probe the networks: predicted quality, attention and scales as noise grows.")
     ] = True,
     overrides: SetOption = None,
     format: FormatOption = "table",

@@ -17,8 +17,8 @@ def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
     """Scores on clean clips and in each scenario, the differences from the recipe, and the quick checks."""
     yield scores_table(study)
     yield scenarios_table(study)
-    if study.unanswered:
-        yield f"{study.unanswered} clips are left out: some network has no prediction for them"
+    if study.unpredicted:
+        yield f"{study.unpredicted} clips are left out: some network has no prediction for them"
     if len(study.rows) > 1:
         yield differences_table(study)
     if study.checks.networks:

@@ -104,7 +104,7 @@ def test_clips_that_some_network_could_not_be_asked_for_are_left_out_of_all_and_
     full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
     partly = {**other, "audio_noise": answered(0.2, 9, ROWS[3:])}
     found = table([full], [partly])
-    assert (found.clips, found.unanswered, found.sources) == (57, 3, 19)
+    assert (found.clips, found.unpredicted, found.sources) == (57, 3, 19)
     expected = all_metrics(full[CLEAN].predicted[3:], targets(ROWS[3:]), CONSTANT[3:])["ccc"]["mean"]
     assert found.rows["full"].statistics["ccc"].mean == pytest.approx(expected)
     with pytest.raises(MsmaError, match="no clip has predictions of every network"):

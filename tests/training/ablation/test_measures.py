@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from msma.training.ablation.measures import evenness, linear_cka, mass_on, mean_of_known, slope, spearman
+from msma.metrics import mean_of_known
+from msma.training.ablation.measures import evenness, linear_cka, mass_on, slope, spearman
 
 ALL = np.ones(4, dtype=bool)
 

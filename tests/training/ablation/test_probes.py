@@ -134,7 +134,7 @@ def test_what_was_measured_is_read_back_and_a_damaged_file_is_one_line(seen, tmp
     for name, values in seen.items():
         np.testing.assert_array_equal(back[name], values)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(MsmaError, match="delete it, the network will be looked into again") as caught:
+    with pytest.raises(MsmaError, match="delete it, the network will be probed again") as caught:
         read_probed(path)
     assert str(caught.value).startswith(f"{path}: damaged")
     assert "\n" not in str(caught.value)

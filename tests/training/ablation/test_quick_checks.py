@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from msma.data.corpora.manifest import Row
-from msma.evaluation.gaps import Difference
+from msma.evaluation.disparities import Difference
 from msma.evaluation.results import AblationRow, AblationTable, Spread
 from msma.training.ablation.checks import checks_of, quick_checks
 from msma.types import TRAITS
@@ -157,7 +157,7 @@ def test_the_gain_of_the_scales_is_that_of_the_table():
         )
         for name in ("no_multiscale", "concat")
     }
-    counts = {"seeds": 1, "clips": CLIPS, "unanswered": 0, "sources": 15}
+    counts = {"seeds": 1, "clips": CLIPS, "unpredicted": 0, "sources": 15}
     table = AblationTable(rows=rows, scenarios=(), constant_mean_accuracy=0.8, **counts)
     found = quick_checks({"full": [planted()], "nothing_to_look_at": [{}]}, ROWS, CONSTANT, table)
     assert found.scales == {"no_multiscale": {"skill": gap, "scenarios": gap}}

@@ -128,7 +128,9 @@ def test_without_probes_the_same_networks_are_tested_and_not_looked_into(corpus,
     out, expected = unbroken
     studied = run(corpus, tmp_path, probes=False)
     assert studied.probed == {}
-    assert set(contents(out)) - set(contents(tmp_path)) == {f"full/seed_{seed}/six/probes.safetensors" for seed in (0, 1)}
+    assert set(contents(out)) - set(contents(tmp_path)) == {
+        f"full/seed_{seed}/six/probes.safetensors" for seed in (0, 1)
+    }
     one, other = (found.predictions["full"][1][CLEAN].predicted for found in (studied, expected))
     np.testing.assert_array_equal(one, other)
 

@@ -1,14 +1,15 @@
-"""The quick checks that the paper's summary proposes, as numbers, from what was seen inside the networks."""
+"""The quick checks that the paper's summary proposes, as numbers, from what was measured inside the networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.data.corpora.manifest import Row, targets
+from msma.evaluation.predictions import Predictions
 from msma.evaluation.results import (
     AblationTable,
     AttentionCheck,
@@ -22,22 +23,17 @@ from msma.evaluation.results import (
     TraitCheck,
     WorstCheck,
 )
-from msma.metrics import (
-    all_metrics,
-    draw_sources,
-    labelled_traits,
-    names_of,
-    resampled_metrics,
-)
+from msma.metrics import all_metrics, draw_sources, labelled_traits, mean_of_known, names_of
 from msma.training.ablation.intervals import estimate, spread
-from msma.training.ablation.measures import mean_of_known, slope, spearman
+from msma.training.ablation.measures import slope, spearman
 from msma.training.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
+from msma.training.ablation.table import cell_statistics
 from msma.types import MODALITIES
 
 SEVERITY = np.arange(len(SEVERITIES) + 1, dtype=np.float64)
 BY_CONSTRUCTION = (
     "Attention, quality and weights come before the one head of all traits: they are the same for every trait by "
-    "construction. What can differ is how far each trait's answer depends on a modality."
+    "construction. What can differ is how far each trait's prediction depends on a modality."
 )
 SCALE_ABLATIONS = (
     "no_multiscale",
@@ -98,82 +94,70 @@ def falls(
     networks: Sequence[Probed], modality: str, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]
 ) -> SeverityCheck:
     """Skill at severity 0 to 5 of a modality's noise, and how much a step of severity costs, over seeds and sources."""
-    target, draws = targets(rows), draw_sources([row.source for row in rows])
-    everything = np.ones(len(rows), dtype=bool)
-    values, drawn = [], []
-    for one in networks:
-        by_severity = one[f"{modality}_noise"].swapaxes(0, 1)
-        values.append([all_metrics(answer, target, constant)["skill"]["mean"] for answer in by_severity])
-        drawn.append(
-            [
-                resampled_metrics(answer, target, constant, draws, everything)["skill"].mean(axis=1)
-                for answer in by_severity
-            ]
-        )
-    slopes = slope(np.array(values).T).tolist()
-    return SeverityCheck(
-        skill=np.mean(values, axis=0).tolist(),
-        slope=estimate(slopes, np.stack([slope(np.array(of_seed)) for of_seed in drawn])),
-    )
+    clips, sources, target = [row.clip for row in rows], [row.source for row in rows], targets(rows)
+    draws = draw_sources(sources)
+    skills = [
+        [
+            cell_statistics(Predictions(clips, sources, predicted, target), constant, draws)["skill"]
+            for predicted in one[f"{modality}_noise"].swapaxes(0, 1)
+        ]
+        for one in networks
+    ]
+    values = np.array([[skill.value for skill in of_seed] for of_seed in skills])
+    drawn = [slope(np.array([skill.drawn for skill in of_seed])) for of_seed in skills]
+    return SeverityCheck(skill=values.mean(axis=0).tolist(), slope=estimate(slope(values.T).tolist(), np.stack(drawn)))
 
 
 def alike(networks: Sequence[Probed], group: str) -> ScaleCheck:
-    matrices = [one[f"cka_{group}"] for one in networks]
-    above = np.triu_indices(len(matrices[0]), k=1)
+    matrices = np.array([one[f"cka_{group}"] for one in networks])
+    above = np.triu_indices(matrices.shape[1], k=1)
     return ScaleCheck(
-        cka=np.mean(matrices, axis=0).tolist(),
+        cka=matrices.mean(axis=0).tolist(),
         between_scales=spread([float(matrix[above].mean()) for matrix in matrices]),
     )
 
 
 def leans(networks: Sequence[Probed], target: Float[np.ndarray, "clips 5"]) -> TraitCheck:
-    """By trait, how far the answer moves when a modality is taken away; and the share of the sound in that."""
+    """By trait, how far the prediction moves when a modality is removed; and the share of audio in that."""
     labelled = labelled_traits(target)
 
     def moved(without: str) -> Float[np.ndarray, "seeds traits"]:
         return np.array([np.abs(one["clean"] - one[without]).mean(axis=0)[labelled] for one in networks])
 
-    without_audio, without_visual = moved("visual_alone"), moved("audio_alone")
-    total = without_audio + without_visual
-    share = np.where(total > 0, without_audio / np.where(total > 0, total, 1.0), np.nan)
-
     def by_trait(values: Float[np.ndarray, "seeds traits"]) -> dict[str, Spread]:
         return {trait: spread(column.tolist()) for trait, column in zip(names_of(labelled), values.T, strict=True)}
 
+    without_audio, without_visual = moved("visual_alone"), moved("audio_alone")
+    total = without_audio + without_visual
     return TraitCheck(
         attention=BY_CONSTRUCTION,
         without_audio=by_trait(without_audio),
         without_visual=by_trait(without_visual),
-        audio_share=by_trait(share),
+        audio_share=by_trait(without_audio / np.where(total > 0, total, np.nan)),
     )
 
 
 def overweighted(networks: Sequence[Probed], modality: str) -> AttentionCheck:
     """Does attention turn to the half of a modality that is noise? Mass on that half with the noise and without it."""
-
-    def of_seeds(mass: Callable[[Probed], np.ndarray]) -> Spread:
-        return spread([mean_of_known(mass(one)) for one in networks])
-
-    name = f"{modality}_half"
+    share, clean, noisy = ([one[f"{modality}_half_{name}"] for one in networks] for name in ("share", "clean", "noisy"))
+    change = [after - before for after, before in zip(noisy, clean, strict=True)]
+    measures = {"share_of_tokens": share, "clean": clean, "noisy": noisy, "change": change}
     return AttentionCheck(
         attention=ATTENTION_TO[modality],
-        share_of_tokens=of_seeds(lambda one: one[f"{name}_share"]),
-        clean=of_seeds(lambda one: one[f"{name}_clean"]),
-        noisy=of_seeds(lambda one: one[f"{name}_noisy"]),
-        change=of_seeds(lambda one: one[f"{name}_noisy"] - one[f"{name}_clean"]),
+        **{name: spread([mean_of_known(one.ravel()) for one in of_seeds]) for name, of_seeds in measures.items()},
     )
 
 
 def both_worst(networks: Sequence[Probed], rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> WorstCheck:
-    """Both modalities at their worst: what skill and what spread of the answers is left, and what quality is told."""
+    """Skill, spread of the predictions and predicted quality with both modalities at their worst."""
     target = targets(rows)
     labelled = labelled_traits(target)
 
-    def skills(answers: str) -> Spread:
-        return spread([all_metrics(one[answers], target, constant)["skill"]["mean"] for one in networks])
+    def skills(name: str) -> Spread:
+        return spread([all_metrics(one[name], target, constant)["skill"]["mean"] for one in networks])
 
-    def deviation(one: Probed, answers: str) -> float:
-        return float(one[answers][:, labelled].std(axis=0).mean())
+    def deviation(one: Probed, name: str) -> float:
+        return float(one[name][:, labelled].std(axis=0).mean())
 
     return WorstCheck(
         corruptions=list(NOISES.values()),

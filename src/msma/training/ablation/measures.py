@@ -1,4 +1,4 @@
-"""Numbers that tell what a network does inside. Pure functions on arrays."""
+"""Measures of what happens inside a network: pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -33,27 +33,20 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(found.statistic)
 
 
-def mean_of_known(values: np.ndarray) -> float:
-    """Mean of what is not NaN; NaN where all is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
-
-
 def slope(values: Float[np.ndarray, "steps columns"]) -> Float[np.ndarray, " columns"]:
     """Change from one step to the next, by least squares, in each column."""
-    steps = np.arange(len(values)) - (len(values) - 1) / 2
-    return steps @ values / np.sum(steps**2)
+    return np.polyfit(np.arange(len(values)), values, 1)[0]
 
 
 def mass_on(attention: Attention, queries: Bool[np.ndarray, " queries"], keys: Bool[np.ndarray, " keys"]) -> float:
-    """Share of the attention of `queries` that falls on `keys`, mean over heads; NaN where nothing asks."""
+    """Share of the attention of `queries` that falls on `keys`, mean over heads; NaN without queries."""
     return float(attention[:, queries][..., keys].sum(axis=-1).mean()) if queries.any() else math.nan
 
 
 def evenness(attention: Attention, queries: Bool[np.ndarray, " queries"]) -> float:
     """Entropy of the attention of `queries` over that of even attention to every key that is kept, in [0, 1].
 
-    NaN where nothing asks or fewer than two keys are kept.
+    NaN without queries, or where fewer than two keys are kept.
     """
     rows = attention[:, queries].astype(np.float64)
     kept = int((rows > 0).any(axis=(0, 1)).sum())

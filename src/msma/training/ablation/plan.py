@@ -1,4 +1,4 @@
-"""Which networks an ablation study compares: a recipe, and small files of the keys that differ from it."""
+"""The plan of an ablation study: a recipe, and small files of the keys that differ from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ablation:
     name: str
     recipe: Recipe
     changes: dict[str, Any]
-    """By dotted key, where its value is another one than in the recipe."""
+    """By dotted key, the values that differ from the recipe."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,13 @@ class Plan:
     ablations: tuple[Ablation, ...]
     """The recipe itself first."""
     left_out: dict[str, str]
-    """By name, why a file of the folder says nothing of this recipe."""
+    """By name, why a file of the folder is no ablation of this recipe."""
 
 
 def plan_ablations(recipe: Recipe, folder: Path, only: Sequence[str] = ()) -> Plan:
     """The recipe and its ablations, of which `folder` has a YAML each; or the `only` ones that are named.
 
-    Raises:
-        ConfigError: no such folder or name, or a file that does not fit the recipe; one line that names it.
+    ConfigError where there is no such folder or name, or a file does not fit the recipe.
     """
     files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if not files:
@@ -63,11 +62,7 @@ def plan_ablations(recipe: Recipe, folder: Path, only: Sequence[str] = ()) -> Pl
 
 
 def read_ablation(path: Path) -> dict[str, Any]:
-    """The keys that differ, by section.
-
-    Raises:
-        ConfigError: it cannot be read, changes what all networks share, or nothing at all.
-    """
+    """The keys that differ, by section; ConfigError where it is unreadable, or changes nothing or what all share."""
     changes = read_mapping(path, f"an ablation is a mapping with the sections {', '.join(SECTIONS)}")
     if not changes:
         raise ConfigError(f"{path}: names no key; an ablation holds the keys that differ from the recipe")
@@ -80,11 +75,11 @@ def read_ablation(path: Path) -> dict[str, Any]:
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, Any]:
-    """What `other` has in place of the values of `one`, by dotted key; plain JSON values."""
+    """The values of `other` that differ from those of `one`, by dotted key; plain JSON values."""
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
     return {
-        f"{section}.{key}": second[section][key]
-        for section, values in first.items()
+        f"{section}.{key}": value
+        for section, values in second.items()
         for key, value in values.items()
-        if second[section][key] != value
+        if first[section][key] != value
     }

@@ -1,10 +1,11 @@
-"""Looking into one trained network: how weights, attention and answers move when its clips get worse.
+"""Probes of one trained network: how weights, attention and predictions move when its clips are corrupted.
 
-Everything is read off `return_intermediates` for the first window of each clip, one clip at a time.
+All is read from the intermediates for the first window of each clip, one clip at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from torch import Tensor
 
 from msma.config import ClipConfig, first_line
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.scenarios import Cell, cells_of, corrupt_window
+from msma.corruptions.scenarios import cells_of, corrupt_window
 from msma.corruptions.table import find_corruption
 from msma.data.cache_entry import cached_windows
 from msma.data.corpus import Corpus
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
@@ -38,19 +39,19 @@ PLACES = 16
 """Of a clip, at which the outputs of the scales are compared."""
 
 Probed = dict[str, np.ndarray]
-"""By name, what was measured in one network. m: audio or visual.
+"""By name, the measures of one network. m: audio or visual.
 
     rows                (clips,)        which clips of the split
-    clean               (clips, 5)      answers to clean clips
-    m_alone             (clips, 5)      answers from m alone; where the network reads both
-    m_noise             (clips, 6, 5)   answers with noise in m, by severity from 0
+    clean               (clips, 5)      predictions for clean clips
+    m_alone             (clips, 5)      predictions from m alone; where the network reads both
+    m_noise             (clips, 6, 5)   predictions with noise in m, by severity from 0
     m_noise_quality     (clips, 6)      predicted quality of m
     m_noise_weight      (clips, 6)      weight of m
     m_noise_evenness    (clips, 6)      evenness of the attention to m; where the network has cross-attention
     m_half_clean        (clips, 2)      attention mass on the first and the second half of m, as it is
     m_half_noisy        (clips, 2)      the same where that very half is noise
     m_half_share        (clips, 2)      share of the tokens that are in it
-    both_worst          (clips, 5)      answers with both modalities at severity 5; where the network reads both
+    both_worst          (clips, 5)      predictions with both modalities at severity 5; where the network reads both
     both_worst_quality  (clips, 2)
     cka_GROUP           (s, s)          CKA between the scales of one of SCALES, where it has several
 """
@@ -58,38 +59,26 @@ Probed = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Seen:
-    """A network's answer for one clip, and what it was given."""
+    """The output of a network for one clip, and its inputs."""
 
     inputs: InputArrays
     output: ModelOutput
-
-    @property
-    def named(self) -> dict[str, Tensor]:
-        assert self.output.intermediates is not None
-        return self.output.intermediates
 
     @property
     def traits(self) -> Float[np.ndarray, " 5"]:
         return array(self.output.traits[0])
 
     def attention_to(self, modality: str) -> Float[np.ndarray, "heads queries keys"]:
-        return array(self.named[ATTENTION_TO[modality]][0])
-
-    def evenness(self, modality: str) -> float:
-        return evenness(self.attention_to(modality), self.queries(modality))
+        return array(self.output.named[ATTENTION_TO[modality]][0])
 
     def queries(self, modality: str) -> np.ndarray:
-        """Which tokens of the other modality ask for this one: all of sound, of pictures those that are kept."""
-        count = self.named[ATTENTION_TO[modality]].shape[2]
+        """Which tokens of the other modality attend to this one: all of audio, of visual those that are kept."""
+        count = self.output.named[ATTENTION_TO[modality]].shape[2]
         return self.inputs.frame_mask if modality == "audio" else np.ones(count, dtype=bool)
 
 
 def probe(model: Model, corpus: Corpus, split: str) -> Probed:
-    """Look into a network with the first PROBED_CLIPS of a split that hold what it reads; empty where none does.
-
-    Raises:
-        MsmaError: an entry is damaged.
-    """
+    """Probe a network with the first PROBED_CLIPS of a split that hold what it reads; empty where none does."""
     measured: dict[str, list[np.ndarray]] = {}
     scales: dict[str, list[list[np.ndarray]]] = {}
     for index, row in enumerate(corpus.split(split)):
@@ -99,7 +88,7 @@ def probe(model: Model, corpus: Corpus, split: str) -> Probed:
             continue
         for name, value in {"rows": np.array(index), **measures(model, window, clean)}.items():
             measured.setdefault(name, []).append(value)
-        for group, outputs in scale_outputs(clean).items():
+        for group, outputs in scale_outputs(clean.output.named).items():
             scales.setdefault(group, []).append(outputs)
         if len(measured["rows"]) == PROBED_CLIPS:
             break
@@ -112,57 +101,46 @@ def look(model: Model, window: RawWindow) -> Seen:
     return Seen(inputs, model.weights.output(inputs, return_intermediates=True))
 
 
-def look_under(model: Model, window: RawWindow, cell: Cell) -> Seen:
+def under_noise(model: Model, window: RawWindow, severity: int, *modalities: str) -> Seen:
+    (cell,) = cells_of("noise", [(NOISES[modality], None) for modality in modalities], [severity])
     return look(model, corrupt_window(window, cell, model.clip, model.detector))
 
 
-def noise(severity: int, *modalities: str) -> Cell:
-    (cell,) = cells_of("noise", [(NOISES[modality], None) for modality in modalities], [severity])
-    return cell
-
-
 def measures(model: Model, window: RawWindow, clean: Seen) -> Probed:
-    """What Probed says, for one clip; its severities come first."""
+    """The measures of Probed for one clip; its severities come first."""
     reads = model.weights.network.reads
     found: Probed = {"clean": clean.traits}
     for modality in reads:
         place = MODALITIES.index(modality)
-        graded = [clean, *(look_under(model, window, noise(severity, modality)) for severity in SEVERITIES)]
+        graded = [clean, *(under_noise(model, window, severity, modality) for severity in SEVERITIES)]
         found[f"{modality}_noise"] = np.stack([seen.traits for seen in graded])
         found[f"{modality}_noise_quality"] = np.stack([array(seen.output.quality[0, place]) for seen in graded])
         found[f"{modality}_noise_weight"] = np.stack([array(seen.output.weights[0, place]) for seen in graded])
-        if ATTENTION_TO[modality] in clean.named:
-            found[f"{modality}_noise_evenness"] = np.array([seen.evenness(modality) for seen in graded])
+        if ATTENTION_TO[modality] in clean.output.named:
+            even = [evenness(seen.attention_to(modality), seen.queries(modality)) for seen in graded]
+            found[f"{modality}_noise_evenness"] = np.array(even)
             found |= half_masses(model, window, clean, modality)
     if reads == MODALITIES:
-        worst = look_under(model, window, noise(WORST, *MODALITIES))
+        worst = under_noise(model, window, WORST, *MODALITIES)
         found |= {"both_worst": worst.traits, "both_worst_quality": array(worst.output.quality[0])}
-        found |= {f"{modality}_alone": array(clean.named[f"{modality}_traits"][0]) for modality in MODALITIES}
+        found |= {f"{modality}_alone": array(clean.output.named[f"{modality}_traits"][0]) for modality in MODALITIES}
     return found
 
 
 def half_masses(model: Model, window: RawWindow, clean: Seen, modality: str) -> Probed:
     """The attention to each half of a modality, as it is and where that half alone is noise.
 
-    The face is where it is in the clean clip: a picture whose face is lost would be masked, which is no attention.
+    The face is where it is in the clean clip: a frame whose face is lost would be masked, which is no attention.
     """
-    attention = clean.attention_to(modality)
-    keys = attention.shape[-1]
-    kept = (attention > 0).any(axis=(0, 1))
-    first = np.arange(keys) < keys // 2
-    halves = first, np.logical_not(first)
-    spoiled = [
-        look(model, replace(window, clip=with_noise_in(window.clip, modality, half, model.clip))).attention_to(modality)
-        for half in halves
-    ]
-    queries = clean.queries(modality)
-    return {
-        f"{modality}_half_clean": np.array([mass_on(attention, queries, half) for half in halves]),
-        f"{modality}_half_noisy": np.array(
-            [mass_on(noisy, queries, half) for noisy, half in zip(spoiled, halves, strict=True)]
-        ),
-        f"{modality}_half_share": np.array([np.sum(kept & half) / np.sum(kept) for half in halves]),
-    }
+    attention, queries = clean.attention_to(modality), clean.queries(modality)
+    kept, first = (attention > 0).any(axis=(0, 1)), np.arange(attention.shape[-1]) < attention.shape[-1] // 2
+    masses: dict[str, list[float]] = {"clean": [], "noisy": [], "share": []}
+    for half in (first, ~first):
+        noisy = look(model, replace(window, clip=with_noise_in(window.clip, modality, half, model.clip)))
+        masses["clean"].append(mass_on(attention, queries, half))
+        masses["noisy"].append(mass_on(noisy.attention_to(modality), queries, half))
+        masses["share"].append(np.sum(kept & half) / np.sum(kept))
+    return {f"{modality}_half_{name}": np.array(values) for name, values in masses.items()}
 
 
 def with_noise_in(clip: Clip, modality: str, tokens: Bool[np.ndarray, " l"], config: ClipConfig) -> Clip:
@@ -181,11 +159,11 @@ def with_noise_in(clip: Clip, modality: str, tokens: Bool[np.ndarray, " l"], con
     return replace(clip, frames=frames)
 
 
-def scale_outputs(seen: Seen) -> dict[str, list[np.ndarray]]:
+def scale_outputs(named: Mapping[str, Tensor]) -> dict[str, list[np.ndarray]]:
     """By group, the outputs `(places, channels)` of its scales at the same PLACES of the clip, where it has several."""
     found = {}
     for group in SCALES:
-        outputs = [seen.named[name] for name in seen.named if name.startswith(f"{group}_scale_")]
+        outputs = [named[name] for name in named if name.startswith(f"{group}_scale_")]
         if len(outputs) > 1:
             axes = "b l d -> (b l) d" if group.endswith("temporal") else "b c h w -> (b h w) c"
             flat = [array(rearrange(output, axes)) for output in outputs]
@@ -195,28 +173,24 @@ def scale_outputs(seen: Seen) -> dict[str, list[np.ndarray]]:
 
 
 def cka_matrix(outputs: list[list[np.ndarray]]) -> Float[np.ndarray, "scales scales"]:
-    """Of the outputs of each scale over all clips; `outputs` has a list for each clip."""
+    """CKA between the outputs of the scales over all clips; `outputs` has a list for each clip."""
     scales = [np.concatenate(of_clips) for of_clips in zip(*outputs, strict=True)]
     return np.array([[linear_cka(one, other) for other in scales] for one in scales])
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    values = tensor.cpu()
-    return values.double().numpy() if values.is_floating_point() else values.numpy()
+    return tensor.cpu().double().numpy()
 
 
 def write_probed(path: Path, probed: Probed) -> None:
-    with written_whole(path) as unfinished:
-        unfinished.write_bytes(save({name: np.ascontiguousarray(values) for name, values in probed.items()}))
+    write_whole(path, save({name: np.ascontiguousarray(values) for name, values in probed.items()}))
 
 
 def read_probed(path: Path) -> Probed:
-    """Raises:
-    MsmaError: it is damaged.
-    """
+    """The measures that `write_probed` wrote; MsmaError where the file is damaged."""
     try:
         return load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise MsmaError(
-            f"{path}: damaged ({first_line(error)}); delete it, the network will be looked into again"
+            f"{path}: damaged ({first_line(error)}); delete it, the network will be probed again"
         ) from error

@@ -1,6 +1,6 @@
-"""The networks of an ablation study: each trained into a run folder, then asked for the test split in every scenario.
+"""The networks of an ablation study: each trained into a run folder, then tested in every scenario.
 
-A run that is there is not trained again, one that was broken off goes on, and what a network has answered is read.
+A finished run is not trained again, an interrupted one resumes, and predictions that are there are read.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from msma.training.learner import with_seed
 from msma.training.run import train
 from msma.types import MsmaError
 
-WITHOUT_STRATEGY = "no_modal_enhancement"
-PROBED = (FULL, WITHOUT_STRATEGY)
-"""The ablations whose networks are looked into."""
+PROBED = (FULL, "no_modal_enhancement")
+"""The ablations whose networks are probed."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,9 @@ class RunJob:
     path: Path
     """Its run folder."""
     severity: int
-    probed: bool
-    """Whether the network is looked into."""
+    probes: bool
+    """Whether the network is probed."""
     cpu: bool
-
-    @property
-    def suite(self) -> Path:
-        """Where what it answers in the scenarios goes, and what was seen inside it."""
-        return self.path / "six"
-
-    @property
-    def probes(self) -> Path:
-        return self.suite / "probes.safetensors"
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,7 @@ class Ran:
     path: Path
     predictions: ByCell
     parameters: int
+    probed: Probed | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ class Studied:
 
     predictions: dict[str, list[ByCell]]
     probed: dict[str, list[Probed]]
-    """What was seen inside; of some ablations."""
+    """Measures from inside; of some ablations."""
     parameters: dict[str, int]
 
 
@@ -86,65 +77,63 @@ def study(
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Studied:
-    """Train every ablation with seeds 0 to `seeds` - 1, choose each network's weights on `val`, ask it for `test`.
+    """Train every ablation with seeds 0 to `seeds` - 1, choose each network's weights on `val`, test it on `test`.
 
     A network is in `out`/name/seed_n. With `workers`, networks are trained side by side in so many processes of one
     thread each; without, in this one.
 
-    Raises:
-        MsmaError: see `msma.training.run.train`; no test clip can be read; a run folder of another recipe or corpus; a
-            damaged file in one.
+    MsmaError as `train`, or where no test clip can be read, or a run folder is of another recipe or corpus or damaged.
     """
     jobs = [
         RunJob(
-            ablation.name,
-            with_seed(ablation.recipe, seed),
+            one.name,
+            with_seed(one.recipe, seed),
             corpus,
-            out / ablation.name / f"seed_{seed}",
+            out / one.name / f"seed_{seed}",
             severity,
-            probes and ablation.name in PROBED,
+            probes and one.name in PROBED,
             cpu,
         )
-        for seed in range(seeds)  # all with one seed, then all with the next: broken off, it is of use
-        for ablation in ablations
+        for seed in range(seeds)  # all with one seed, then all with the next: interrupted, it is of use
+        for one in ablations
     ]
     found: dict[Path, Ran] = {}
     progress(0, len(jobs))
-    for one in each_done(run_job, jobs, workers):
-        found[one.path] = one
+    for ran in each_done(run_job, jobs, workers):
+        found[ran.path] = ran
         progress(len(found), len(jobs))
-    by_name = {ablation.name: [job for job in jobs if job.name == ablation.name] for ablation in ablations}
+    by_name = {one.name: [found[job.path] for job in jobs if job.name == one.name] for one in ablations}
+    probed = {name: [ran.probed for ran in own if ran.probed is not None] for name, own in by_name.items()}
     return Studied(
-        {name: [found[job.path].predictions for job in own] for name, own in by_name.items()},
-        {name: [read_probed(job.probes) for job in own] for name, own in by_name.items() if own[0].probed},
-        {name: found[own[0].path].parameters for name, own in by_name.items()},
+        {name: [ran.predictions for ran in own] for name, own in by_name.items()},
+        {name: of_seeds for name, of_seeds in probed.items() if of_seeds},
+        {name: own[0].parameters for name, own in by_name.items()},
     )
 
 
 def run_job(job: RunJob) -> Ran:
-    """Train the network unless it is there, test it in the six scenarios and look into it.
+    """Train the network unless it is there, test it in the six scenarios and probe it.
 
-    Raises:
-        MsmaError: the line names the ablation and the seed.
+    MsmaError in a line that names the ablation and the seed.
     """
+    out = job.path / "six"
+    path, probed = out / "probes.safetensors", None
     try:
         begun = (job.path / "state.pt").exists()
         # Of a run that is finished, this only checks that it is of the same recipe and corpus.
         train(job.recipe, job.corpus, job.path, name=job.name, resume=begun, cpu=job.cpu)
         model = load(job.path, device="cpu" if job.cpu or not torch.cuda.is_available() else "cuda")
-        suite = run_suite(model, job.path, job.corpus, "test", six((job.severity,)), job.suite)
+        suite = run_suite(model, job.corpus, "test", six((job.severity,)), out)
         for one in suite.not_run:
-            raise MsmaError(f"{job.suite}: {one.cell.name}: {one.reason}")
-        write_result(job.suite / "summary.json", summarize_suite(model, job.corpus, "test", "six", suite))
-        if job.probed and not job.probes.exists():
-            write_probed(job.probes, probe(model, job.corpus, "test"))
+            raise MsmaError(f"{out}: {one.cell.name}: {one.reason}")
+        write_result(out / "summary.json", summarize_suite(model, job.corpus, "test", "six", suite))
+        if job.probes:
+            if not path.exists():
+                write_probed(path, probe(model, job.corpus, "test"))
+            probed = read_probed(path)
     except MsmaError as error:
         raise MsmaError(f"{job.name}, seed {job.recipe.train.seed}: {error}") from error
-    tested = job.corpus.split("test")
-    predictions = {
-        cell.cell.scenario: predictions_of(
-            model, [row for row in tested if row.clip in cell.predictions], cell.predictions
-        )
-        for cell in (suite.clean, *suite.cells)
-    }
-    return Ran(job.path, predictions, sum(parameter.numel() for parameter in model.weights.network.parameters()))
+    tested, cells = job.corpus.split("test"), (suite.clean, *suite.cells)
+    predictions = {cell.cell.scenario: predictions_of(model, tested, cell.predictions) for cell in cells}
+    parameters = sum(parameter.numel() for parameter in model.weights.network.parameters())
+    return Ran(job.path, predictions, parameters, probed)

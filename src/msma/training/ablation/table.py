@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.data.corpora.manifest import Row, targets
-from msma.evaluation.gaps import Difference
+from msma.data.corpora.manifest import Row
+from msma.evaluation.disparities import Difference
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.results import AblationRow, AblationTable
 from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
@@ -43,18 +43,20 @@ def ablation_table(
 ) -> AblationTable:
     """The table of `predictions`, by ablation those of each seed's network for clips of `rows`; the same seeds in all.
 
-    Raises:
-        MsmaError: there is no clip that all have predictions for.
+    MsmaError where there is no clip that all have predictions for.
     """
-    asked = [cell for runs in predictions.values() for run in runs for cell in run.values()]
-    common = set[str].intersection(*(set(cell.clips) for cell in asked))
+    cells = [cell for runs in predictions.values() for run in runs for cell in run.values()]
+    common = set[str].intersection(*(set(cell.clips) for cell in cells))
     places = [place for place, row in enumerate(rows) if row.clip in common]
     if not places:
         raise MsmaError("no clip has predictions of every network in every scenario; prepare all media and run again")
-    some = [rows[place] for place in places]
-    base, target, draws = constant[places], targets(some), draw_sources([row.source for row in some])
+    base, draws = constant[places], draw_sources([rows[place].source for place in places])
+
+    def on_common_clips(one: Predictions) -> Predictions:
+        return one.at([place for place, clip in enumerate(one.clips) if clip in common])
+
     sampled = {
-        name: [statistics({cell: limited_to(one, common) for cell, one in run.items()}, base, draws) for run in runs]
+        name: [statistics({cell: on_common_clips(one) for cell, one in run.items()}, base, draws) for run in runs]
         for name, runs in predictions.items()
     }
     found = {}
@@ -67,49 +69,34 @@ def ablation_table(
             statistics={key: spread([run[key].value for run in own]) for key in own[0]},
             differences={} if ablation.name == FULL else {key: paired(own, full, key) for key in own[0]},
         )
+    target = np.array([rows[place].target for place in places])
     return AblationTable(
         rows=found,
         scenarios=tuple(name for name in predictions[FULL][0] if name != CLEAN),
         seeds=len(predictions[FULL]),
         clips=len(places),
-        unanswered=len(rows) - len(places),
+        unpredicted=len(rows) - len(places),
         sources=draws.sources,
         constant_mean_accuracy=all_metrics(base, target, base)["mean_accuracy"]["mean"],
     )
 
 
-def limited_to(predictions: Predictions, clips: set[str]) -> Predictions:
-    """The predictions for `clips`."""
-    kept = [place for place, clip in enumerate(predictions.clips) if clip in clips]
-    return Predictions(
-        [predictions.clips[place] for place in kept],
-        [predictions.sources[place] for place in kept],
-        predictions.predicted[kept],
-        predictions.target[kept],
-    )
-
-
 def statistics(run: ByCell, constant: Float[np.ndarray, "clips 5"], draws: Draws) -> dict[str, Sampled]:
-    """Of one network: everything that has a column."""
+    """Everything of one network that has a column."""
     of_cell = {cell: cell_statistics(predictions, constant, draws) for cell, predictions in run.items()}
-    found = {name: of_cell[CLEAN][name] for name in OF_CLEAN}
-    scenarios = [cell for cell in run if cell != CLEAN]
-    found |= {cell: of_cell[cell]["skill"] for cell in scenarios}
-    mean = Sampled(
-        float(np.mean([found[cell].value for cell in scenarios])),
-        np.mean([found[cell].drawn for cell in scenarios], axis=0),
-    )
-    skill = found["skill"]
-    retention = Sampled(float(retained(mean.value, skill.value)), retained(mean.drawn, skill.drawn))
-    return found | {"scenarios": mean, "retention": retention}
+    clean, skills = of_cell[CLEAN], {cell: of["skill"] for cell, of in of_cell.items() if cell != CLEAN}
+    value = float(np.mean([one.value for one in skills.values()]))
+    drawn = np.mean([one.drawn for one in skills.values()], axis=0)
+    retention = Sampled(float(retained(value, clean["skill"].value)), retained(drawn, clean["skill"].drawn))
+    return {**clean, **skills, "scenarios": Sampled(value, drawn), "retention": retention}
 
 
 def cell_statistics(
     predictions: Predictions, constant: Float[np.ndarray, "clips 5"], draws: Draws
 ) -> dict[str, Sampled]:
+    """The statistics of OF_CLEAN; NaN in all samples where there is one source."""
     values = all_metrics(predictions.predicted, predictions.target, constant)
-    everything = np.ones(len(predictions.clips), dtype=bool)
-    drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws, everything)
+    drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws)
     unknown = 0.0 if draws.sources > 1 else math.nan
     return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
 
@@ -118,12 +105,13 @@ def write_csv(file: Any, table: AblationTable) -> None:
     """A line for each ablation and statistic; what is not defined is empty."""
     writer = csv.writer(file)
     writer.writerow(["ablation", "parameters", "statistic", "mean", "min", "max", "difference", "low", "high"])
+    nothing = Difference(math.nan, math.nan, math.nan)
     for row in table.rows.values():
         for name, value in row.statistics.items():
-            gap = row.differences.get(name)
-            numbers = [value.mean, value.low, value.high, *([gap.difference, gap.low, gap.high] if gap else [])]
-            cells = ["" if math.isnan(number) else f"{number:.6f}" for number in numbers]
-            writer.writerow([row.name, row.parameters, name, *cells, *[""] * (6 - len(cells))])
+            apart = row.differences.get(name, nothing)
+            numbers = (value.mean, value.low, value.high, apart.difference, apart.low, apart.high)
+            cells = ("" if math.isnan(number) else f"{number:.6f}" for number in numbers)
+            writer.writerow([row.name, row.parameters, name, *cells])
 
 
 def paired(own: Sequence[Mapping[str, Sampled]], full: Sequence[Mapping[str, Sampled]], key: str) -> Difference:
