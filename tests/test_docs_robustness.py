@@ -10,7 +10,7 @@ import pytest
 
 from msma.cli.corruptions import table_of
 from msma.corruptions import visual
-from msma.corruptions.corruption import SEVERITIES, VISUAL, Corruption, corrupt, row
+from msma.corruptions.corruption import SEVERITIES, Corruption, corrupt, row
 from msma.corruptions.scenarios import SIX, read_suite
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.clip import clip_from_arrays
@@ -39,7 +39,8 @@ def test_the_table_of_corruptions_is_that_of_the_code():
 
 def test_the_six_scenarios_are_those_of_the_code():
     lines = [
-        f"| `{scenario.name}` | {', then '.join(f'`{name}`' for name in scenario.corruptions)} |\n" for scenario in SIX
+        f"| `{scenario}` | {', then '.join(f'`{name}`' for name in corruptions)} |\n"
+        for scenario, corruptions in SIX.items()
     ]
     assert table_after("The six scenarios") == "| scenario | corruptions |\n|---|---|\n" + "".join(lines)
 
@@ -59,7 +60,7 @@ def example(monkeypatch) -> Corruption:
     names = {"np": np, "Frames": visual.Frames}
     exec(compile(function, "docs/robustness.md", "exec"), names)  # noqa: S102
     monkeypatch.setattr(visual, "posterise", names["posterise"], raising=False)
-    return eval(line, {"row": row, "posterise": visual.posterise, "VISUAL": VISUAL})  # noqa: S307
+    return eval(line, {"row": row, "posterise": visual.posterise})  # noqa: S307
 
 
 def test_the_corruption_that_is_shown_works_and_rises_with_severity(example):

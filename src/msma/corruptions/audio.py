@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy.signal import butter, fftconvolve, sosfilt, sosfiltfilt
 
-from msma.corruptions.corruption import AUDIO, row
+from msma.corruptions.corruption import row
 from msma.media.encode import recode_waveform
 from msma.types import SAMPLE_RATE
 
@@ -34,20 +34,14 @@ FADE_S = 0.004
 
 def reverberation(waveform: Waveform, rng: np.random.Generator, rt60_s: float) -> Waveform:
     """A room in which the sound falls by 60 dB in `rt60_s`; the direct sound stays in time, and the RMS level as is."""
-    response = room_response(rng, rt60_s)
-    wet = fftconvolve(waveform.astype(np.float64), response)[: len(waveform)]
-    return fitted(wet * (rms(waveform) / max(rms(wet), 1e-20)))
-
-
-def room_response(rng: np.random.Generator, rt60_s: float) -> np.ndarray:
-    """Impulse response `(m,)`: the direct sound, 1 at sample 0, and noise that decays exponentially."""
+    # The impulse response is the direct sound, 1 at sample 0, and noise that decays exponentially.
     time_s = np.arange(round(rt60_s * SAMPLE_RATE)) / SAMPLE_RATE
     rumble_free = butter(2, LOWEST_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
     response = sosfilt(rumble_free, rng.standard_normal(len(time_s))) * 10 ** (-3 * time_s / rt60_s)
     response[time_s < DIRECT_S] = 0
     response *= np.sqrt(rt60_s / EVEN_RT60_S / np.sum(np.square(response)))
     response[0] = 1
-    return response
+    return fitted(at_level(fftconvolve(waveform.astype(np.float64), response)[: len(waveform)], waveform))
 
 
 def band_limit(waveform: Waveform, rng: np.random.Generator, upper_hz: float) -> Waveform:
@@ -69,10 +63,7 @@ def mp3(waveform: Waveform, rng: np.random.Generator, kbit_s: float) -> Waveform
 
 
 def packet_loss(waveform: Waveform, rng: np.random.Generator, loss_share: float) -> Waveform:
-    """Packets of 20 ms are lost in bursts (Gilbert–Elliott) and leave silence.
-
-    `loss_share` is the expected share; at least one packet is lost.
-    """
+    """Packets of 20 ms, `loss_share` of them expected and at least one, are lost in bursts (Gilbert–Elliott)."""
     size = round(PACKET_S * SAMPLE_RATE)
     lost = lost_packets(-(-len(waveform) // size), rng, loss_share)
     return muted(waveform, np.repeat(lost, size)[: len(waveform)])
@@ -117,11 +108,7 @@ def muted(waveform: Waveform, silent: Bool[np.ndarray, " n"]) -> Waveform:
     return waveform * np.maximum(gain, 0).astype(np.float32)
 
 
-def audio_truncation(
-    waveform: Waveform,
-    rng: np.random.Generator,
-    missing_share: float,
-) -> Float32[np.ndarray, " m"]:
+def audio_truncation(waveform: Waveform, rng: np.random.Generator, missing_share: float) -> Float32[np.ndarray, " m"]:
     """The track breaks off: the waveform is shorter by the last `missing_share` of it."""
     return waveform[: round(len(waveform) * (1 - missing_share))].copy()
 
@@ -131,15 +118,18 @@ def clipping(waveform: Waveform, rng: np.random.Generator, threshold_db: float) 
 
     `threshold_db` is relative to the RMS level of the whole waveform: quiet speech is clipped just as loud speech is.
     """
-    level = rms(waveform)
-    threshold = level * 10 ** (threshold_db / 20)
-    cut = np.clip(waveform.astype(np.float64), -threshold, threshold)
-    return fitted(cut * (level / max(rms(cut), 1e-20)))
+    threshold = rms(waveform) * 10 ** (threshold_db / 20)
+    return fitted(at_level(np.clip(waveform.astype(np.float64), -threshold, threshold), waveform))
 
 
 def gain(waveform: Waveform, rng: np.random.Generator, gain_db: float) -> Waveform:
     """Recorded at a lower level, in 16 bit, so that turning it up does not bring back what was faint."""
     return (np.rint(waveform * (10 ** (gain_db / 20) * 32767)) / 32767).astype(np.float32)
+
+
+def at_level(sound: np.ndarray, waveform: Waveform) -> np.ndarray:
+    """The sound at the RMS level of the waveform; silence stays silent."""
+    return sound * (rms(waveform) / max(rms(sound), 1e-20))
 
 
 def rms(waveform: np.ndarray) -> float:
@@ -152,19 +142,13 @@ def fitted(sound: np.ndarray) -> Waveform:
 
 
 ROWS = (
-    row(reverberation, "reverberation", AUDIO, (0.3, 0.6, 1.0, 1.7, 3.0), "a room in which the sound dies away slowly"),
-    row(
-        band_limit,
-        "bandwidth",
-        AUDIO,
-        (6000.0, 4000.0, 3000.0, 2000.0, 1300.0),
-        "tinny: only a band around 1 kHz passes",
-    ),
-    row(opus, "audio codec", AUDIO, (16.0, 10.0, 7.0, 5.0, 3.5), "Opus at a low rate"),
-    row(mp3, "audio codec", AUDIO, (40.0, 32.0, 24.0, 16.0, 8.0), "MP3 at a low rate"),
-    row(packet_loss, "audio loss", AUDIO, (0.05, 0.1, 0.2, 0.35, 0.6), "packets of 20 ms lost in bursts"),
-    row(muted_gaps, "audio loss", AUDIO, (0.1, 0.2, 0.35, 0.55, 0.8), "gaps of 0.2 to 1 s without sound"),
-    row(audio_truncation, "audio loss", AUDIO, (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early"),
-    row(clipping, "level", AUDIO, (6.0, 2.0, -2.0, -7.0, -14.0), "overdriven, cut off at a level relative to the RMS"),
-    row(gain, "level", AUDIO, (-6.0, -12.0, -18.0, -24.0, -30.0), "recorded too quietly, in 16 bit"),
+    row(reverberation, "reverberation", (0.3, 0.6, 1.0, 1.7, 3.0), "a room in which the sound dies away slowly"),
+    row(band_limit, "bandwidth", (6000, 4000, 3000, 2000, 1300), "tinny: only a band around 1 kHz passes"),
+    row(opus, "audio codec", (16.0, 10.0, 7.0, 5.0, 3.5), "Opus at a low rate"),
+    row(mp3, "audio codec", (40, 32, 24, 16, 8), "MP3 at a low rate"),
+    row(packet_loss, "audio loss", (0.05, 0.1, 0.2, 0.35, 0.6), "packets of 20 ms lost in bursts"),
+    row(muted_gaps, "audio loss", (0.1, 0.2, 0.35, 0.55, 0.8), "gaps of 0.2 to 1 s without sound"),
+    row(audio_truncation, "audio loss", (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early"),
+    row(clipping, "level", (6, 2, -2, -7, -14), "overdriven, cut off at a level relative to the RMS"),
+    row(gain, "level", (-6, -12, -18, -24, -30), "recorded too quietly, in 16 bit"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from msma.corruptions.audio import Waveform, fitted, rms
-from msma.corruptions.corruption import AUDIO, row
+from msma.corruptions.corruption import row
 from msma.types import SAMPLE_RATE
 
 VOICES = 8
@@ -95,9 +95,9 @@ def music(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Wavefo
 
 
 ROWS = (
-    row(white_noise, "noise", AUDIO, (20.0, 15.0, 10.0, 5.0, 0.0), "white noise"),
-    row(environment_noise, "noise", AUDIO, (20.0, 14.0, 8.0, 2.0, -4.0), "a street or a busy room"),
-    row(mains_hum, "noise", AUDIO, (15.0, 8.0, 1.0, -6.0, -13.0), "hum of 50 or 60 Hz mains and its harmonics"),
-    row(babble, "interference", AUDIO, (15.0, 10.0, 5.0, 0.0, -5.0), "other voices, made of the clip's own sound"),
-    row(music, "interference", AUDIO, (15.0, 10.0, 5.0, 0.0, -5.0), "chords and a beat"),
+    row(white_noise, "noise", (20, 15, 10, 5, 0), "white noise"),
+    row(environment_noise, "noise", (20, 14, 8, 2, -4), "a street or a busy room"),
+    row(mains_hum, "noise", (15, 8, 1, -6, -13), "hum of 50 or 60 Hz mains and its harmonics"),
+    row(babble, "interference", (15, 10, 5, 0, -5), "other voices, made of the clip's own sound"),
+    row(music, "interference", (15, 10, 5, 0, -5), "chords and a beat"),
 )

@@ -26,8 +26,7 @@ class Corruption:
     """One row of the table; its `apply` is a pure function whose randomness comes from the generator that it is given.
 
     `apply(part, rng, level)` gets the part of the clip that it acts on and the level of its severity, and returns that
-    part, never changed in place. With `needs`, it also gets, by name, the FaceTrack of the clip or a Clip of another
-    person.
+    part, never changed in place. With `needs`, it also gets, by name, the clip's FaceTrack or another person's Clip.
     """
 
     name: str
@@ -56,11 +55,16 @@ class Corruption:
 
 
 def row(
-    apply: Callable[..., Any], family: str, modalities: tuple[str, ...], levels: tuple[float, ...], about: str
+    apply: Callable, family: str, levels: tuple[int | float, ...], about: str, modalities: tuple[str, ...] = ()
 ) -> Corruption:
-    """A corruption from its function: the names of `apply(acts_on, rng, parameter[, needs])` are those of the row."""
+    """A corruption from its function: the names of `apply(acts_on, rng, parameter[, needs])` are those of the row.
+
+    `modalities` are given for those that act on the whole clip; a waveform is audio, and frames are visual.
+    """
     acts_on, _, parameter, *needs = inspect.signature(apply).parameters
     fields: Any = {"acts_on": acts_on, "parameter": parameter, "needs": needs[0] if needs else None}
+    modalities = {"waveform": AUDIO, "frames": VISUAL, "clip": modalities}[acts_on]
+    levels = tuple(map(float, levels))
     return Corruption(apply.__name__, family, apply=apply, levels=levels, about=about, modalities=modalities, **fields)
 
 
@@ -76,36 +80,26 @@ def corrupt(
     """The clip as it would be with this corruption; at severity 0 the clip itself.
 
     Args:
-        severity: 0 to 5.
+        severity: 0 to 5; MsmaError for one that the corruption does not have.
         rng: for training, where a clip looks different in every epoch; None: seeded by the clip (its name and window),
             the corruption and the severity alone.
         face: where the face is in the clean clip; detected where it is needed and not given.
-        donor: a clip of somebody else, for the corruptions that need one.
-
-    Raises:
-        MsmaError: a severity that the corruption does not have, or no donor where one is needed.
+        donor: a clip of another person; MsmaError where it is needed and not given.
     """
     if severity == 0:
         return clip
-    level = corruption.level(severity)
+    level, acts_on = corruption.level(severity), corruption.acts_on
+    if corruption.needs == "donor" and donor is None:
+        raise MsmaError(f"{clip.name}: {corruption.name} needs a clip of another person; give a donor")
+    if acts_on != "clip" and not len(getattr(clip, acts_on)):
+        return clip  # what is missing cannot be corrupted
+    if corruption.needs == "face" and face is None:
+        face = track_face(clip, ClipConfig(), default_detector())
+    needed = {name: value for name, value in (("face", face), ("donor", donor)) if name == corruption.needs}
     rng = seeded(clip, corruption, severity) if rng is None else rng
-    needed: dict[str, Any] = {}
-    if corruption.needs == "donor":
-        if donor is None:
-            raise MsmaError(f"{clip.name}: {corruption.name} needs a clip of another person; give a donor")
-        needed["donor"] = donor
-    # A part that is missing cannot be corrupted.
-    if corruption.acts_on == "waveform":
-        if not len(clip.waveform):
-            return clip
-        return replace(clip, waveform=corruption.apply(clip.waveform, rng, level, **needed))
-    if corruption.needs == "face":
-        needed["face"] = track_face(clip, ClipConfig(), default_detector()) if face is None else face
-    if corruption.acts_on == "frames":
-        if not len(clip.frames):
-            return clip
-        return replace(clip, frames=corruption.apply(clip.frames, rng, level, **needed))
-    return corruption.apply(clip, rng, level, **needed)
+    if acts_on == "clip":
+        return corruption.apply(clip, rng, level, **needed)
+    return replace(clip, **{acts_on: corruption.apply(getattr(clip, acts_on), rng, level, **needed)})
 
 
 def seeded(clip: Clip, corruption: Corruption, severity: int) -> np.random.Generator:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from msma.corruptions.corruption import VISUAL, row
+from msma.corruptions.corruption import row
 from msma.corruptions.visual import NORMAL, VALUES, Frames, as_values, drawn
 from msma.types import FaceTrack
 
@@ -89,21 +89,9 @@ def outline(box: Float32[np.ndarray, "4"], height: int, width: int) -> Float32[n
 
 
 ROWS = (
-    row(
-        low_light,
-        "light",
-        VISUAL,
-        (0.5, 0.25, 0.12, 0.06, 0.025),
-        "a share of the light is left, with sensor noise",
-    ),
-    row(over_exposure, "light", VISUAL, (0.6, 1.2, 2.0, 3.0, 4.5), "too much light, clipped at white"),
-    row(backlight, "light", VISUAL, (0.3, 0.7, 1.4, 2.5, 4.0), "a dark person before a bright background"),
-    row(low_contrast, "light", VISUAL, (0.7, 0.45, 0.25, 0.12, 0.05), "a share of the contrast is left"),
-    row(
-        white_balance,
-        "light",
-        VISUAL,
-        (1.25, 1.6, 2.2, 3.5, 6.0),
-        "a warm or cold cast: red gains over blue, or the reverse",
-    ),
+    row(low_light, "light", (0.5, 0.25, 0.12, 0.06, 0.025), "a share of the light is left, with sensor noise"),
+    row(over_exposure, "light", (0.6, 1.2, 2.0, 3.0, 4.5), "too much light, clipped at white"),
+    row(backlight, "light", (0.3, 0.7, 1.4, 2.5, 4.0), "a dark person before a bright background"),
+    row(low_contrast, "light", (0.7, 0.45, 0.25, 0.12, 0.05), "a share of the contrast is left"),
+    row(white_balance, "light", (1.25, 1.6, 2.2, 3.5, 6.0), "a warm or cold cast: red gains over blue, or the reverse"),
 )

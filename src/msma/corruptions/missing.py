@@ -86,10 +86,10 @@ def truncated_file(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
 
 
 ROWS = (
-    row(no_audio, "missing", AUDIO, (1.0,), "no audio track"),
-    row(silent_audio, "missing", AUDIO, (1.0,), "an audio track of digital silence"),
-    row(no_visual, "missing", VISUAL, (1.0,), "no video track"),
-    row(black_frames, "missing", VISUAL, (0.1, 0.3, 0.5, 0.75, 1.0), "a share of the frames is black"),
-    row(no_face, "missing", VISUAL, (0.1, 0.3, 0.5, 0.75, 1.0), "the head is gone from a share of the frames"),
-    row(truncated_file, "missing", BOTH, (0.1, 0.3, 0.5, 0.7, 0.9), "the end of both streams is lost"),
+    row(no_audio, "missing", (1.0,), "no audio track", AUDIO),
+    row(silent_audio, "missing", (1.0,), "an audio track of digital silence"),
+    row(no_visual, "missing", (1.0,), "no video track", VISUAL),
+    row(black_frames, "missing", (0.1, 0.3, 0.5, 0.75, 1.0), "a share of the frames is black"),
+    row(no_face, "missing", (0.1, 0.3, 0.5, 0.75, 1.0), "the head is gone from a share of the frames"),
+    row(truncated_file, "missing", (0.1, 0.3, 0.5, 0.7, 0.9), "the end of both streams is lost", BOTH),
 )

@@ -11,12 +11,15 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from msma.corruptions.corruption import VISUAL, row
+from msma.corruptions.corruption import row
 from msma.corruptions.visual import Frame, Frames, each
 from msma.media.frames import square_crop
 from msma.types import FaceTrack
 
 Box = Float32[np.ndarray, "4"]
+Point = Float64[np.ndarray, "2"]
+Lines = Float64[np.ndarray, "lines 5"]
+"""A drawing of a hand, as HAND."""
 
 FABRIC, PLEAT = (172, 205, 222), (140, 172, 190)
 BITS = 4
@@ -90,10 +93,9 @@ def hand(frames: Frames, rng: np.random.Generator, face_share: float, *, face: F
 
 
 def face_partly_out(frames: Frames, rng: np.random.Generator, face_share: float, *, face: FaceTrack) -> Frames:
-    """The frame is moved until a share of the face is beyond the edge that is nearest to it.
+    """All frames are moved alike until a share of the face is beyond the edge that is nearest to it.
 
-    All frames are moved alike. What comes in on the other side is not known: the last row or column is repeated,
-    which is also what is done where a face crop reaches out of the frame.
+    What comes in on the other side is the last row or column, repeated as where a face crop reaches out of the frame.
     """
     height, width = frames.shape[1:3]
     left, top, wide, high = (float(side) for side in np.median(face.boxes, axis=0))
@@ -122,11 +124,7 @@ def points(shares: Float64[np.ndarray, "p 2"], box: Box) -> np.ndarray:
 
 
 def nearness_for(
-    face_share: float,
-    shape: Float64[np.ndarray, "lines 5"],
-    sway: Float64[np.ndarray, "p 2"],
-    arm: Float64[np.ndarray, "2"],
-    boxes: Float32[np.ndarray, "t 4"],
+    face_share: float, shape: Lines, sway: Float64[np.ndarray, "p 2"], arm: Point, boxes: Float32[np.ndarray, "t 4"]
 ) -> float:
     """The nearness at which a hand covers that share of the face in the mean over `sway`, found by halving."""
     wide, high = np.median(boxes[:, 2:], axis=0)
@@ -147,19 +145,11 @@ def nearness_for(
 
 
 def draw_hand(
-    frame: np.ndarray,
-    box: Box,
-    sway: Float64[np.ndarray, "2"],
-    shape: Float64[np.ndarray, "lines 5"],
-    arm: Float64[np.ndarray, "2"],
-    nearness: float,
-    colour: np.ndarray,
-    rim: float,
+    frame: np.ndarray, box: Box, sway: Point, shape: Lines, arm: Point, nearness: float, colour: np.ndarray, rim: float
 ) -> None:
     """Draw `shape`, made thicker by `rim`; `sway` is in shares of the box.
 
-    With a `nearness` from 0 to 1 the hand comes from where its arm is to the middle of the face, then to 2 it comes
-    nearer to the lens.
+    From a `nearness` of 0 to 1 the hand comes from its arm to the middle of the face, and to 2 nearer to the lens.
     """
     unit = float(box[3]) * HAND_SIZE * (LARGEST_HAND / HAND_SIZE) ** max(nearness - 1, 0.0)
     palm = box[:2] + (0.5 + sway) * box[2:] + max(1 - nearness, 0.0) * float(box[2:].max()) * FARTHEST * arm
@@ -170,26 +160,8 @@ def draw_hand(
 
 
 ROWS = (
-    row(
-        face_mask,
-        "occlusion",
-        VISUAL,
-        (0.18, 0.3, 0.42, 0.54, 0.66),
-        "a surgical mask over the lower share of the face",
-    ),
-    row(
-        hand,
-        "occlusion",
-        VISUAL,
-        (0.12, 0.25, 0.42, 0.62, 0.85),
-        "a hand before the face covers a share of it",
-    ),
-    row(bar, "occlusion", VISUAL, (0.1, 0.22, 0.38, 0.58, 0.8), "a black bar across a share of the face's height"),
-    row(
-        face_partly_out,
-        "occlusion",
-        VISUAL,
-        (0.1, 0.22, 0.38, 0.58, 0.8),
-        "the frame moves until a share of the face is beyond its edge",
-    ),
+    row(face_mask, "occlusion", (0.18, 0.3, 0.42, 0.54, 0.66), "a surgical mask over the lower share of the face"),
+    row(hand, "occlusion", (0.12, 0.25, 0.42, 0.62, 0.85), "a hand before the face covers a share of it"),
+    row(bar, "occlusion", (0.1, 0.22, 0.38, 0.58, 0.8), "a black bar across a share of the face's height"),
+    row(face_partly_out, "occlusion", (0.1, 0.22, 0.38, 0.58, 0.8), "a share of the face is beyond the frame's edge"),
 )

@@ -5,12 +5,12 @@ A cell is a scenario at a severity. Corruptions that are all or nothing act as t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field
 
 from msma.config import ClipConfig, ConfigError, Frozen, parse, read_yaml
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
@@ -22,24 +22,17 @@ REMOVES = {"no_audio": "audio", "no_visual": "visual"}
 """The corruptions that leave nothing of a modality."""
 
 
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    about: str
-    corruptions: tuple[str, ...]
-    """Names, in the order in which they are applied."""
-
-
-SIX = (
-    Scenario("visual_missing", "no video track", ("no_visual",)),
-    Scenario("audio_missing", "no audio track", ("no_audio",)),
-    Scenario("visual_noise", "Gaussian noise in the frames", ("gaussian_noise",)),
-    Scenario("audio_noise", "white noise in the audio", ("white_noise",)),
-    Scenario("visual_missing_audio_noise", "no video track, white noise in the audio", ("no_visual", "white_noise")),
-    Scenario("audio_missing_visual_noise", "no audio track, noise in the frames", ("no_audio", "gaussian_noise")),
-)
-"""The paper's six scenarios, of which only the number is known: this definition is ours."""
-NOTHING = Scenario("nothing", "neither audio nor visual", ("no_audio", "no_visual"))
+SIX = {
+    "visual_missing": ("no_visual",),
+    "audio_missing": ("no_audio",),
+    "visual_noise": ("gaussian_noise",),
+    "audio_noise": ("white_noise",),
+    "visual_missing_audio_noise": ("no_visual", "white_noise"),
+    "audio_missing_visual_noise": ("no_audio", "gaussian_noise"),
+}
+"""The paper's six scenarios, of which only the number is known; this definition is ours. Scenarios are corruptions by
+name, in the order in which they are applied."""
+NOTHING = {"nothing": ("no_audio", "no_visual")}
 
 
 @dataclass(frozen=True)
@@ -78,70 +71,45 @@ CLEAN = Cell("clean", "clean", (), 0, held_out=False)
 def cells_of(scenario: str, steps: Sequence[tuple[str, int | None]], severities: Sequence[int]) -> list[Cell]:
     """A scenario at each severity that it has; where nothing in it is graded, it has one.
 
-    Args:
-        steps: names of corruptions, each with its own severity where that is fixed.
-
-    Raises:
-        MsmaError: no such corruption, or a severity that it does not have.
+    `steps` are names of corruptions, each with its own severity where that is fixed; MsmaError where there is no such
+    corruption or severity.
     """
     rows = [find_corruption(name) for name, _ in steps]
     fixed = [
-        severity if severity is not None else WORST if row.severities == (WORST,) else None
-        for row, (_, severity) in zip(rows, steps, strict=True)
+        WORST if own is None and row.severities == (WORST,) else own for row, (_, own) in zip(rows, steps, strict=True)
     ]
-    for row, severity in zip(rows, fixed, strict=True):
-        for one in severities if severity is None else [severity]:
-            row.level(one)
-    graded = [severity for severity in fixed if severity is not None]
-    return [
-        Cell(
-            scenario,
-            " + ".join(dict.fromkeys(row.family for row in rows)),
-            tuple(Step(row.name, severity if own is None else own) for row, own in zip(rows, fixed, strict=True)),
-            severity,
-            any(row.family in HELD_OUT for row in rows),
-        )
-        for severity in ([max(graded)] if len(graded) == len(rows) else severities)
-    ]
+    cells = []
+    for severity in severities if None in fixed else [max(filter(None, fixed))]:
+        applied = [Step(row.name, own or severity) for row, own in zip(rows, fixed, strict=True)]
+        for row, step in zip(rows, applied, strict=True):
+            row.level(step.severity)
+        families = list(dict.fromkeys(row.family for row in rows))
+        cells.append(Cell(scenario, " + ".join(families), tuple(applied), severity, not HELD_OUT.isdisjoint(families)))
+    return cells
 
 
-def scenario_cells(scenario: Scenario, severities: Sequence[int]) -> list[Cell]:
-    return cells_of(scenario.name, [(name, None) for name in scenario.corruptions], severities)
+def scenario_cells(scenarios: Mapping[str, Sequence[str]], severities: Sequence[int]) -> list[Cell]:
+    """Every scenario, as in `SIX`, at each severity that it has."""
+    steps = {name: [(corruption, None) for corruption in corruptions] for name, corruptions in scenarios.items()}
+    return [cell for name, applied in steps.items() for cell in cells_of(name, applied, severities)]
 
 
 def six(severities: Sequence[int] = (3,)) -> list[Cell]:
-    return [cell for scenario in SIX for cell in scenario_cells(scenario, severities)]
+    return scenario_cells(SIX, severities)
 
 
 def full(severities: Sequence[int] = SEVERITIES) -> list[Cell]:
     """Every corruption of the table by itself, at every severity that it has; and nothing at all."""
-    alone = [Scenario(row.name, row.about, (row.name,)) for row in CORRUPTIONS.values()]
-    return [cell for scenario in (*alone, NOTHING) for cell in scenario_cells(scenario, severities)]
+    return scenario_cells({name: (name,) for name in CORRUPTIONS} | NOTHING, severities)
 
 
-class AppliedFile(Frozen):
-    """`name`, or `{name: severity}`."""
-
-    corruption: str
-    severity: Annotated[int, Field(strict=True, ge=1, le=5)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def from_yaml(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"corruption": value}
-        if isinstance(value, dict) and len(value) == 1:
-            ((name, severity),) = value.items()
-            return {"corruption": name, "severity": severity}
-        raise ValueError("write a name, or a name with its severity as {name: 3}")
-
-    @field_validator("corruption")
-    @classmethod
-    def is_known(cls, name: str) -> str:
-        try:
-            return find_corruption(name).name
-        except MsmaError as error:
-            raise ValueError(str(error)) from error
+def with_severity(value: Any) -> tuple[Any, Any]:
+    """`name`, or `{name: severity}`, as a pair."""
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, dict) and len(value) == 1:
+        return next(iter(value.items()))
+    raise ValueError("write a name, or a name with its severity as {name: 3}")
 
 
 def a_list(value: Any) -> Any:
@@ -150,23 +118,17 @@ def a_list(value: Any) -> Any:
     return value
 
 
+Severity = Annotated[int, Field(strict=True, ge=1, le=5)]
+Applied = Annotated[tuple[str, Severity | None], BeforeValidator(with_severity)]
+
+
 class ScenarioFile(Frozen):
+    """A scenario in the YAML of a suite."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     """Names files too."""
-    corruptions: Annotated[tuple[AppliedFile, ...], Field(min_length=1), BeforeValidator(a_list)]
-    severities: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1)] | None = None
-
-    @field_validator("name")
-    @classmethod
-    def is_not_taken(cls, name: str) -> str:
-        if name == CLEAN.scenario:
-            raise ValueError("the clean clips are always there; choose another name")
-        return name
-
-    @field_validator("severities")
-    @classmethod
-    def each_once(cls, severities: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return None if severities is None else tuple(sorted(set(severities)))
+    corruptions: Annotated[tuple[Applied, ...], Field(min_length=1), BeforeValidator(a_list)]
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] | None = None
 
 
 def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]:
@@ -178,25 +140,20 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
           corruptions: [gaussian_noise, white_noise]
           severities: [1, 3, 5]
 
-    Args:
-        severities: of scenarios that name none.
-
-    Raises:
-        ConfigError: not readable, or a key or value that is unknown; one line that names the key.
+    `severities` are for scenarios that name none. ConfigError, in one line that names the key, where it does not fit.
     """
     values = read_yaml(path)
     if not isinstance(values, list) or not values or not all(isinstance(value, dict) for value in values):
         raise ConfigError(f"{path}: a suite is a list of scenarios, each with a name and corruptions")
     cells: list[Cell] = []
-    taken: set[str] = set()
+    taken = {CLEAN.scenario}
     for place, value in enumerate(values, start=1):
         scenario = parse(ScenarioFile, value, f"{path}: {value.get('name') or f'scenario {place}'}")
         if scenario.name in taken:
-            raise ConfigError(f"{path}: {scenario.name} is duplicated; each scenario has a name of its own")
+            raise ConfigError(f"{path}: {scenario.name} is duplicated, or is the clean clips; choose another name")
         taken.add(scenario.name)
-        steps = [(one.corruption, one.severity) for one in scenario.corruptions]
         try:
-            cells += cells_of(scenario.name, steps, scenario.severities or severities)
+            cells += cells_of(scenario.name, scenario.corruptions, sorted(set(scenario.severities or severities)))
         except MsmaError as error:
             raise ConfigError(f"{path}: {scenario.name}: {error}") from error
     return cells
@@ -209,13 +166,9 @@ def needs_donor(cell: Cell) -> bool:
 def corrupt_window(
     window: RawWindow, cell: Cell, config: ClipConfig, detector: Detector | None, donor: Clip | None = None
 ) -> RawWindow:
-    """The window with every corruption of the cell, and where its face is then; with those of the clean cell, itself.
+    """The window with every corruption of the cell (see `corrupt`), and where its face is then; itself if it is clean.
 
-    A corruption of the face that comes after one of the frames has it detected again; it stays where it was if it is
-    not found any more.
-
-    Raises:
-        MsmaError: see `corrupt`.
+    Before a corruption of the face, it is detected again in corrupted frames; if it is lost, it stays where it was.
     """
     clip = window.clip
     for step in cell.steps:

@@ -1,7 +1,7 @@
 """Corruptions of both streams and of their time: transmission, recording, and what does not belong together.
 
 Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their frames and the length of their
-sound. What a clip does not hold cannot be corrupted.
+waveform. What a clip does not hold cannot be corrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLLAPSED_STEPS = 100
 COLLAPSED_SIDE, COLLAPSED_CRF = 1 / 3, 40.0
 """What is left of the sides of a frame while the bandwidth is collapsed, and how coarsely it is coded."""
 COLLAPSED_HZ, COLLAPSED_LOSS = 1500.0, 0.3
-"""Upper end of the sound, and the share of its packets that are lost."""
+"""Upper end of the audio band, and the share of its packets that are lost."""
 SECONDS_A_FREEZE = 5.0
 """So much clip to every stretch in which the frame stands still, at least."""
 SWAYS_HZ = 0.3, 3.0
@@ -42,20 +42,15 @@ def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:
 def bandwidth_collapse(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
     """In random stretches the frame is small and coarsely coded, and the sound is tinny and full of holes."""
     collapsed = in_stretches(rng, COLLAPSED_STEPS, share)
-    seen = collapsed[collapsed_step(clip.frame_times_s - clip.start_s, clip.duration_s)]
-    heard = collapsed[collapsed_step(np.arange(len(clip.waveform)) / SAMPLE_RATE, clip.duration_s)]
+    streams = clip.frame_times_s - clip.start_s, np.arange(len(clip.waveform)) / SAMPLE_RATE
+    steps = (times_s / max(clip.duration_s, 1e-9) * COLLAPSED_STEPS for times_s in streams)
+    seen, heard = (collapsed[np.clip(step, 0, COLLAPSED_STEPS - 1).astype(int)] for step in steps)
     frames, waveform = clip.frames.copy(), clip.waveform
     if seen.any():
         frames[seen] = collapsed_frames(frames[seen])
     if heard.any():
         waveform = np.where(heard, packet_loss(band_limit(waveform, rng, COLLAPSED_HZ), rng, COLLAPSED_LOSS), waveform)
     return replace(clip, frames=frames, waveform=waveform)
-
-
-def collapsed_step(times_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """The step of a clip that each time (from its start on) lies in."""
-    steps = times_s / max(duration_s, 1e-9) * COLLAPSED_STEPS
-    return np.clip(steps, 0, COLLAPSED_STEPS - 1).astype(int)
 
 
 def collapsed_frames(frames: Frames) -> Frames:
@@ -120,11 +115,7 @@ def desync(clip: Clip, rng: np.random.Generator, shift_ms: float) -> Clip:
 
 
 def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor: Clip) -> Clip:
-    """In random stretches another person is heard, as loud as this one on the whole; a short `donor` is repeated.
-
-    Raises:
-        MsmaError: the donor cannot be heard.
-    """
+    """In random stretches another person (`donor`, repeated if it is short) is heard, as loud as this one."""
     if not len(clip.waveform):
         return clip
     donor_db = level_db(donor.waveform)
@@ -137,17 +128,11 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
 
 
 ROWS = (
-    row(h264, "video codec", VISUAL, (35.0, 39.0, 43.0, 47.0, 51.0), "H.264 at a low rate"),
-    row(
-        bandwidth_collapse,
-        "video codec",
-        BOTH,
-        (0.1, 0.25, 0.5, 0.75, 1.0),
-        "stretches in which next to nothing of both streams is left",
-    ),
-    row(frame_rate_drop, "timing", VISUAL, (0.75, 0.5, 0.33, 0.2, 0.1), "only a share of the frames is new"),
-    row(freeze, "timing", VISUAL, (0.25, 0.4, 0.6, 0.8, 0.95), "the same frame is shown in stretches"),
-    row(camera_shake, "camera motion", VISUAL, (0.02, 0.04, 0.08, 0.14, 0.22), "a camera in an unsteady hand"),
-    row(desync, "synchrony", NEITHER, (80.0, 200.0, 500.0, 1000.0, 2000.0), "audio too late or too early"),
-    row(wrong_person_audio, "synchrony", NEITHER, (0.1, 0.25, 0.5, 0.75, 1.0), "another person is heard in stretches"),
+    row(h264, "video codec", (35, 39, 43, 47, 51), "H.264 at a low rate"),
+    row(bandwidth_collapse, "video codec", (0.1, 0.25, 0.5, 0.75, 1.0), "stretches with little of either stream", BOTH),
+    row(frame_rate_drop, "timing", (0.75, 0.5, 0.33, 0.2, 0.1), "only a share of the frames is new"),
+    row(freeze, "timing", (0.25, 0.4, 0.6, 0.8, 0.95), "the same frame is shown in stretches", VISUAL),
+    row(camera_shake, "camera motion", (0.02, 0.04, 0.08, 0.14, 0.22), "a camera in an unsteady hand", VISUAL),
+    row(desync, "synchrony", (80, 200, 500, 1000, 2000), "audio too late or too early", NEITHER),
+    row(wrong_person_audio, "synchrony", (0.1, 0.25, 0.5, 0.75, 1.0), "another person is heard in stretches", NEITHER),
 )

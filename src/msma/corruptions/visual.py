@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy.special import ndtri, pdtr
 
-from msma.corruptions.corruption import VISUAL, row
+from msma.corruptions.corruption import row
 from msma.media.encode import to_jpeg
 from msma.media.frames import resize
 
@@ -153,31 +153,11 @@ def disc(radius: float) -> np.ndarray:
 
 
 ROWS = (
-    row(
-        gaussian_noise,
-        "sensor noise",
-        VISUAL,
-        (10.0, 20.0, 35.0, 55.0, 80.0),
-        "Gaussian noise in every pixel and colour",
-    ),
-    row(
-        shot_noise, "sensor noise", VISUAL, (200.0, 60.0, 20.0, 8.0, 3.0), "noise of counting photons, so many in white"
-    ),
-    row(impulse_noise, "sensor noise", VISUAL, (0.01, 0.04, 0.1, 0.22, 0.4), "a share of the pixels is black or white"),
-    row(
-        defocus,
-        "blur",
-        VISUAL,
-        (0.006, 0.012, 0.022, 0.04, 0.07),
-        "out of focus: points become discs, radius over frame height",
-    ),
-    row(
-        motion_blur,
-        "blur",
-        VISUAL,
-        (0.02, 0.045, 0.09, 0.16, 0.28),
-        "points become lines, length over frame height",
-    ),
-    row(downscale, "resolution", VISUAL, (0.4, 0.25, 0.15, 0.09, 0.05), "a share of width and height is left"),
-    row(jpeg, "resolution", VISUAL, (30.0, 15.0, 8.0, 5.0, 2.0), "compressed as JPEG"),
+    row(gaussian_noise, "sensor noise", (10, 20, 35, 55, 80), "Gaussian noise in every pixel and colour"),
+    row(shot_noise, "sensor noise", (200, 60, 20, 8, 3), "noise of counting photons, so many in white"),
+    row(impulse_noise, "sensor noise", (0.01, 0.04, 0.1, 0.22, 0.4), "a share of the pixels is black or white"),
+    row(defocus, "blur", (0.006, 0.012, 0.022, 0.04, 0.07), "points become discs, radius over frame height"),
+    row(motion_blur, "blur", (0.02, 0.045, 0.09, 0.16, 0.28), "points become lines, length over frame height"),
+    row(downscale, "resolution", (0.4, 0.25, 0.15, 0.09, 0.05), "a share of width and height is left"),
+    row(jpeg, "resolution", (30, 15, 8, 5, 2), "compressed as JPEG"),
 )

@@ -24,7 +24,7 @@ from msma.training.ablation.plan import Ablation
 from msma.training.ablation.table import CLEAN, ablation_table, write_csv
 from msma.types import MsmaError
 
-SCENARIOS = tuple(scenario.name for scenario in SIX)
+SCENARIOS = tuple(SIX)
 FULL = Ablation("full", Recipe(), {})
 OTHER = Ablation("concat", Recipe(model=ModelConfig(fusion="concat")), {"model.fusion": "concat"})
 SCORES = np.random.default_rng(0).uniform(0.1, 0.9, (60, 5))

@@ -22,7 +22,7 @@ from msma.weights.checkpoint import load_weights
 TINY = changed(RECIPE, clip={"face": "whole"}, train={"steps": 4, "batch_size": 4})
 FULL = Ablation("full", TINY, {})
 AUDIO = Ablation("audio", changed(TINY, model={"fusion": "audio"}), {"model.fusion": "audio"})
-SCENARIOS = [scenario.name for scenario in SIX]
+SCENARIOS = list(SIX)
 
 
 @pytest.fixture(scope="module")

@@ -208,13 +208,13 @@ def together(groups: Sequence[Group], family: str) -> Group:
 
 
 def six_retention(scenarios: Mapping[str, Group]) -> dict[int, float]:
-    if not all(scenario.name in scenarios for scenario in SIX):
+    if not all(name in scenarios for name in SIX):
         return {}
     graded: list[Group] = []
     missing: list[Group] = []
-    for scenario in SIX:
-        has_levels = any(len(find_corruption(name).levels) > 1 for name in scenario.corruptions)
-        (graded if has_levels else missing).append(scenarios[scenario.name])
+    for scenario, corruptions in SIX.items():
+        has_levels = any(len(find_corruption(name).levels) > 1 for name in corruptions)
+        (graded if has_levels else missing).append(scenarios[scenario])
     return {
         severity: mean_of_known([*(g.retention[severity] for g in graded), *(g.mean_retention for g in missing)])
         for severity in sorted(set.intersection(*(set(group.retention) for group in graded)))
