@@ -98,7 +98,7 @@ def test_the_last_set_wins(recipe):
         ("", ("train..steps=5",), "--set train..steps=5"),
         ("", ("train.nonsense=5",), "train.nonsense"),
         ("", ("train.steps=[1, 2",), "--set train.steps=[1, 2"),
-        ("train:\n  steps: 5\n", ("train.steps.more=5",), "steps is a value"),
+        ("train:\n  steps: 5\n", ("train.steps.more=5",), "train.steps: input should be a valid integer"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(recipe, text, overrides, named):

@@ -5,6 +5,8 @@ A recipe is a YAML file with the sections of `Recipe`; `--set train.steps=500` c
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -188,16 +190,20 @@ class Recipe(Frozen):
         return self
 
 
-def load_recipe(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
-    """Read a YAML recipe and apply `section.key=value` overrides.
-
-    Raises:
-        ConfigError: unreadable file, broken YAML, unknown key or value out of range.
-    """
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a YAML recipe and apply `section.key=value` overrides; ConfigError where they do not fit."""
     values = read_mapping(path, f"a recipe is a mapping with the sections {', '.join(Recipe.model_fields)}")
-    for override in overrides:
-        apply_override(values, override)
-    return parse(Recipe, values, str(path))
+    return parse(Recipe, overridden(values, overrides), str(path))
+
+
+def with_changes(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
+    """The recipe with other values for the keys that nested `changes` name; ConfigError where they do not fit."""
+    return parse(Recipe, merged(recipe.model_dump(), changes), where)
+
+
+def with_overrides(model: type[ModelT], overrides: Sequence[str]) -> ModelT:
+    """The defaults of `model`, changed by `key=value` texts; ConfigError for an unknown key or a bad value."""
+    return parse(model, overridden({}, overrides), " ".join(overrides))
 
 
 def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
@@ -212,13 +218,9 @@ class EachKeyOnce(yaml.SafeLoader):
     """A loader that refuses duplicate keys in a mapping; of such keys YAML takes the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value} is duplicated")
-            seen.add(key.value)
+        times = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if times.total() > len(times):
+            raise yaml.constructor.ConstructorError(problem=f"{times.most_common(1)[0][0]} is duplicated")
         return super().construct_mapping(node, deep)
 
 
@@ -230,54 +232,29 @@ def read_yaml(path: str | Path) -> Any:
         raise ConfigError(f"{path}: cannot be read as YAML ({first_line(error)})") from error
 
 
-def with_changes(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
-    """The recipe with other values for the keys that `changes` names.
-
-    Raises:
-        ConfigError: unknown key, value out of range, or a section where a value belongs or the other way round.
-    """
-    return parse(Recipe, merged(recipe.model_dump(), changes, where), where)
-
-
-def merged(values: dict[str, Any], changes: dict[str, Any], where: str, section: str = "") -> dict[str, Any]:
-    """Nested `values` with `changes` laid over them, key by key; both stay as they are.
-
-    ConfigError for a key that `values` does not have, or a section where a value is or the other way round.
-    """
-    together = dict(values)
-    for key, new in changes.items():
-        name = f"{section}{key}"
-        if key not in values:
-            raise ConfigError(f"{where}: {name}: no such key; it would change nothing")
-        old = values[key]
-        if isinstance(old, dict) != isinstance(new, dict):
-            raise ConfigError(f"{where}: {name} is a {'section' if isinstance(old, dict) else 'value'} of a recipe")
-        together[key] = merged(old, new, where, f"{name}.") if isinstance(old, dict) else new
-    return together
-
-
-def with_overrides(model: type[ModelT], overrides: list[str] | tuple[str, ...]) -> ModelT:
-    """The defaults of `model`, changed by `key=value` texts; ConfigError for an unknown key or a bad value."""
-    values: dict[str, Any] = {}
+def overridden(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Nested `values` with texts `a.b=c` laid over them in turn; `c` is read as YAML."""
     for override in overrides:
-        apply_override(values, override)
-    return parse(model, values, " ".join(overrides))
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"--set {override}: write it as section.key=value")
+        try:
+            changes = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(f"--set {override}: the value is not YAML ({first_line(error)})") from error
+        for section in reversed(key.split(".")):
+            changes = {section: changes}
+        values = merged(values, changes)
+    return values
 
 
-def apply_override(values: dict[str, Any], override: str) -> None:
-    """Set `a.b=c` in nested `values`, in place; `c` is read as YAML."""
-    key, equals, text = override.partition("=")
-    *sections, last = key.split(".")
-    if not equals or not all([*sections, last]):
-        raise ConfigError(f"--set {override}: write it as section.key=value")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {override}: {section} is a value, not a section")
-    try:
-        values[last] = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"--set {override}: the value is not YAML ({first_line(error)})") from error
+def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested `values` with `changes` laid over them, key by key; both stay as they are."""
+    together = values | changes
+    for key in values.keys() & changes.keys():
+        if isinstance(values[key], dict) and isinstance(changes[key], dict):
+            together[key] = merged(values[key], changes[key])
+    return together
 
 
 def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
@@ -289,6 +266,7 @@ def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         problem = first["msg"].removeprefix("Value error, ").lower()
+        problem = "no such key" if first["type"] == "extra_forbidden" else problem
         raise ConfigError(": ".join(part for part in (where, key, problem) if part)) from error
 
 

@@ -63,23 +63,6 @@ Metrics = Annotated[dict[str, ByTrait], Keys(METRICS)]
 """Every metric of METRICS."""
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Population moments of predictions and targets over clips, by trait; axes before that are samples."""
-
-    predicted_mean: Samples
-    target_mean: Samples
-    predicted_var: Samples
-    target_var: Samples
-    covariance: Samples
-
-
-def moments(predicted: Scores, target: Scores) -> Moments:
-    predicted_mean, target_mean = predicted.mean(axis=0), target.mean(axis=0)
-    covariance = ((predicted - predicted_mean) * (target - target_mean)).mean(axis=0)
-    return Moments(predicted_mean, target_mean, predicted.var(axis=0), target.var(axis=0), covariance)
-
-
 def mae(predicted: Scores, target: Scores) -> PerTrait:
     return np.abs(predicted - target).mean(axis=0)
 
@@ -91,22 +74,28 @@ def bias(predicted: Scores, target: Scores) -> PerTrait:
 
 def ccc(predicted: Scores, target: Scores) -> PerTrait:
     """Concordance correlation coefficient (Lin 1989), population moments; 0 for a constant prediction."""
-    return concordance(moments(predicted, target))
+    gap = predicted.mean(axis=0) - target.mean(axis=0)
+    return concordance(gap, predicted.var(axis=0), target.var(axis=0), covariance(predicted, target))
 
 
 def pcc(predicted: Scores, target: Scores) -> PerTrait:
     """Pearson correlation; 0 for a constant prediction."""
-    return correlation(moments(predicted, target))
+    return correlation(predicted.var(axis=0), target.var(axis=0), covariance(predicted, target))
 
 
-def concordance(m: Moments) -> Samples:
-    gap = m.predicted_mean - m.target_mean
-    values = _ratio(2 * m.covariance, m.predicted_var + m.target_var + gap**2)
-    return np.where(correlation(m) == 0, 0.0, values)  # exactly, where rounding leaves a trace of covariance
+def covariance(predicted: Scores, target: Scores) -> PerTrait:
+    return ((predicted - predicted.mean(axis=0)) * (target - target.mean(axis=0))).mean(axis=0)
 
 
-def correlation(m: Moments) -> Samples:
-    return _ratio(m.covariance, np.sqrt(m.predicted_var) * np.sqrt(m.target_var))
+def concordance(gap: Samples, predicted_var: Samples, target_var: Samples, covariance: Samples) -> Samples:
+    """CCC from population moments; `gap` is that of the means."""
+    values = _ratio(2 * covariance, predicted_var + target_var + gap**2)
+    constant = correlation(predicted_var, target_var, covariance) == 0
+    return np.where(constant, 0.0, values)  # exactly, where rounding leaves a trace of covariance
+
+
+def correlation(predicted_var: Samples, target_var: Samples, covariance: Samples) -> Samples:
+    return _ratio(covariance, np.sqrt(predicted_var) * np.sqrt(target_var))
 
 
 def r2(predicted: Scores, target: Scores) -> PerTrait:
@@ -141,8 +130,7 @@ def retained(skill: float | np.ndarray, clean: float | np.ndarray) -> np.ndarray
 def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> Metrics:
     """Every metric of METRICS by trait and `mean`. A trait whose targets are all NaN is not labelled and left out.
 
-    Raises:
-        ValueError: shapes differ, no clip, no labelled trait, or a value of a labelled trait that is not finite.
+    ValueError where shapes differ, no clip or trait is labelled, or a value of a labelled trait is not finite.
     """
     if predicted.shape != target.shape or target.ndim != 2 or not len(target):
         raise ValueError(f"predicted {predicted.shape} and target {target.shape} must be equal and (clips, traits)")
@@ -227,10 +215,7 @@ def resampled_means(
 def resampled_metrics(
     predicted: Scores, target: Scores, constant: Scores, draws: Draws, rows: Bool[np.ndarray, " clips"] | None = None
 ) -> dict[str, Float64[np.ndarray, "draws labelled"]]:
-    """The metrics of RESAMPLED on all clips, or on `rows`, in every sample; NaN in a sample that has none of them.
-
-    A trait whose targets are all NaN is left out.
-    """
+    """RESAMPLED by name, of labelled traits, on all clips or on `rows`; NaN in a sample that has none of them."""
     labelled, rows = labelled_traits(target), np.ones(len(target), dtype=bool) if rows is None else rows
     predicted, target, constant = predicted[:, labelled], target[:, labelled], constant[:, labelled]
     # Moments about the centre of the rows: exact enough to find a constant again, which raw ones are not.
@@ -239,11 +224,9 @@ def resampled_metrics(
     columns = np.hstack([p, y, p * p, y * y, p * y, np.abs(predicted - target), np.abs(constant - target)])
     means = resampled_means(columns, draws, rows)
     p, y, pp, yy, py, error, constant_error = np.split(means, 7, axis=1)
-    drawn = Moments(
-        p + predicted_centre, y + target_centre, np.maximum(pp - p * p, 0), np.maximum(yy - y * y, 0), py - p * y
-    )
+    gap = p + predicted_centre - (y + target_centre)
     values: dict[str, Any] = {
-        "ccc": concordance(drawn),
+        "ccc": concordance(gap, np.maximum(pp - p * p, 0), np.maximum(yy - y * y, 0), py - p * y),
         "mean_accuracy": 1 - error,
         "skill": relative_gain(error, constant_error),
     }
@@ -251,11 +234,7 @@ def resampled_metrics(
 
 
 def interval(values: Float[np.ndarray, " draws"], level: float = 0.95) -> Interval:
-    """Percentiles over bootstrap samples; those where the statistic is NaN do not count.
-
-    Raises:
-        ValueError: it is NaN in all samples.
-    """
+    """Percentiles over bootstrap samples but those where the statistic is NaN; ValueError where it is in all."""
     if np.isnan(values).all():
         raise ValueError("no sample has a value")
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])

@@ -112,9 +112,9 @@ def test_an_ablation_wins_over_the_recipe_and_leaves_the_rest(folder):
     [
         ("bad", "model:\n  fusoin: audio\n", "model.fusoin: no such key"),
         ("bad", "model:\n  fusion: sum\n", "model.fusion"),
-        ("bad", "model: 5\n", "model is a section of a recipe"),
-        ("bad", "model:\n", "model is a section of a recipe"),
-        ("bad", "model:\n  fusion:\n    kind: audio\n", "model.fusion is a value of a recipe"),
+        ("bad", "model: 5\n", "model: input should be a valid dictionary"),
+        ("bad", "model:\n", "model: input should be a valid dictionary"),
+        ("bad", "model:\n  fusion:\n    kind: audio\n", "model.fusion: input should be 'cross_attention'"),
         ("bad", "clip:\n  fps: 2\n", "clip: an ablation changes model and train only"),
         ("bad", "trian:\n  steps: 2\n", "trian: an ablation changes model and train only"),
         ("bad", "train:\n  seed: 2\n", "see --seeds"),
@@ -146,5 +146,5 @@ def test_an_unknown_name_is_answered_with_those_there_are(folder):
 
 def test_merging_changes_neither_side():
     values, changes = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 5}}
-    assert merged(values, changes, "here") == {"a": {"b": 5, "c": 2}, "d": 3}
+    assert merged(values, changes) == {"a": {"b": 5, "c": 2}, "d": 3}
     assert (values, changes) == ({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 5}})
