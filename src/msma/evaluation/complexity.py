@@ -179,10 +179,10 @@ def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
         one["features"] = features_of(one["there"], one["maps"], network.visual_maps(one["there"]))
 
     def audio_encoder(one: Known) -> None:
-        one["audio"], _ = network.encode_audio(one["features"])
+        one["audio"], _ = network.encode("audio", one["features"])
 
     def visual_encoder(one: Known) -> None:
-        one["visual"], _ = network.encode_visual(one["features"])
+        one["visual"], _ = network.encode("visual", one["features"])
 
     def fusion_and_head(one: Known) -> None:
         one["output"], _ = network.read(one["audio"], one["visual"], network.linear(one["features"]))

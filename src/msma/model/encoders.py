@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
@@ -13,7 +15,9 @@ from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
 from msma.model.layers import ChannelNorm, time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
+from msma.model.tensors import Features
 
+Stage = TypeVar("Stage", SpatialScales, TemporalScales)
 BANDS = 8
 """An audio map is pooled to this many bands, if it has more."""
 
@@ -28,11 +32,11 @@ class VisualEncoder(nn.Module):
         self.channels = self.backbone.channels
         self.grid = min(config.visual_grid, -(-clip.crop_size // self.backbone.stride))
         self.narrow, channels = narrowing(self.channels, config.visual_backbone, config)
-        self.spatial = spatial_scales(channels, config)
+        self.spatial = scales(SpatialScales, channels, config.spatial_scales, config)
         self.to_cells = nn.Conv2d(channels, config.cell_channels, 1)
         self.to_token = nn.Linear(config.cell_channels * self.grid * self.grid, config.width)
         self.place = nn.Sequential(nn.Linear(4, config.width), nn.GELU(), nn.Linear(config.width, config.width))
-        self.temporal = temporal_scales(config)
+        self.temporal = scales(TemporalScales, config.width, config.temporal_scales, config)
 
     def maps(self, frames: UInt8[Tensor, "b t 3 s s"]) -> Float[Tensor, "b t c g g"]:
         assert self.backbone is not None
@@ -40,17 +44,15 @@ class VisualEncoder(nn.Module):
         maps = F.adaptive_avg_pool2d(self.backbone(every_frame), (self.grid, self.grid))
         return rearrange(maps, "(b t) c h w -> b t c h w", b=frames.shape[0])
 
-    def forward(
-        self, maps: Float[Tensor, "b t c g g"], boxes: Float[Tensor, "b t 4"], mask: Bool[Tensor, "b t"]
-    ) -> tuple[Float[Tensor, "b t d"], dict[str, Tensor]]:
-        batch, frames = mask.shape
-        maps = self.narrow(rearrange(maps, "b t c h w -> (b t) c h w"))
+    def forward(self, features: Features) -> tuple[Float[Tensor, "b t d"], dict[str, Tensor]]:
+        """Tokens, zero where there is no frame, and every scale and gate by name."""
+        mask, (batch, frames) = features.frame_mask, features.frame_mask.shape
+        maps = self.narrow(rearrange(features.visual, "b t c h w -> (b t) c h w"))
         maps, named = self.spatial(maps) if self.spatial is not None else (maps, {})
         cells = rearrange(self.to_cells(maps), "(b t) c h w -> b t (c h w)", b=batch)
         times_s = (torch.arange(frames, device=mask.device) + 0.5) / self.fps
-        tokens = self.to_token(cells) + self.place(8 * boxes - 3)
-        tokens = tokens + time_embedding(times_s, tokens.shape[-1])
-        return enhance(tokens, mask, self.temporal, named)
+        tokens = self.to_token(cells) + self.place(8 * features.boxes - 3)
+        return enhance(tokens, times_s, mask, self.temporal, named)
 
 
 class AudioEncoder(nn.Module):
@@ -63,9 +65,9 @@ class AudioEncoder(nn.Module):
         self.groups = self.backbone.groups
         self.bands = min(BANDS, self.backbone.bands)
         self.narrow, channels = narrowing(self.channels, config.audio_backbone, config)
-        self.spatial = spatial_scales(channels, config)
+        self.spatial = scales(SpatialScales, channels, config.spatial_scales, config)
         self.to_token = nn.Linear(channels * self.bands, config.width)
-        self.temporal = temporal_scales(config)
+        self.temporal = scales(TemporalScales, config.width, config.temporal_scales, config)
 
     def maps(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
@@ -73,43 +75,38 @@ class AudioEncoder(nn.Module):
         assert self.backbone is not None
         return self.backbone(log_mel, waveform, mask)
 
-    def forward(
-        self, maps: Float[Tensor, "b c h l"], mask: Bool[Tensor, "b l"]
-    ) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
-        maps = self.narrow(maps)
+    def forward(self, features: Features) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
+        """Tokens, zero where there is no audio, and every scale and gate by name."""
+        maps, mask = self.narrow(features.audio), features.audio_mask
         maps, named = self.spatial(maps, mask) if self.spatial is not None else (maps, {})
         bands = F.adaptive_avg_pool2d(maps, (self.bands, maps.shape[-1]))
         tokens = self.to_token(rearrange(bands, "b c h l -> b l (c h)"))
         times_s = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) * self.token_s
-        tokens = tokens + time_embedding(times_s, tokens.shape[-1])
-        return enhance(tokens, mask, self.temporal, named)
+        return enhance(tokens, times_s, mask, self.temporal, named)
 
 
 def narrowing(channels: int, backbone: str, config: ModelConfig) -> tuple[nn.Module, int]:
     """A layer from the many and variously scaled channels of a pretrained backbone to `map_channels`, and how many."""
     if backbone == "small":
         return nn.Identity(), channels
-    norm = ChannelNorm(channels)
-    return nn.Sequential(norm, nn.Conv2d(channels, config.map_channels, 1)), config.map_channels
+    return nn.Sequential(ChannelNorm(channels), nn.Conv2d(channels, config.map_channels, 1)), config.map_channels
 
 
 def enhance(
     tokens: Float[Tensor, "b l d"],
+    times_s: Float[Tensor, " l"],
     mask: Bool[Tensor, "b l"],
     temporal: TemporalScales | None,
     named: dict[str, Tensor],
 ) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
+    """Tokens with their times, through the temporal scales where there are some."""
+    tokens = tokens + time_embedding(times_s, tokens.shape[-1])
     if temporal is None:
         return tokens * mask[..., None].to(tokens.dtype), named
     tokens, more = temporal(tokens, mask)
     return tokens, named | more
 
 
-def spatial_scales(channels: int, config: ModelConfig) -> SpatialScales | None:
-    kernels = config.spatial_scales
-    return SpatialScales(channels, kernels, config.channel_attention) if kernels else None
-
-
-def temporal_scales(config: ModelConfig) -> TemporalScales | None:
-    dilations = config.temporal_scales
-    return TemporalScales(config.width, dilations, config.channel_attention) if dilations else None
+def scales(stage: type[Stage], channels: int, sizes: tuple[int, ...], config: ModelConfig) -> Stage | None:
+    """A multi-scale stage; None without sizes."""
+    return stage(channels, sizes, config.channel_attention) if sizes else None

@@ -30,10 +30,7 @@ class CrossAttention(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b l d"], context: Float[Tensor, "b j d"], context_mask: Bool[Tensor, "b j"]
     ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b g l j"]]:
-        """The enriched tokens and the attention map (g heads; each row sums to 1 over what the mask keeps).
-
-        At least one context token of each clip must be valid.
-        """
+        """Enriched tokens and the attention map of g heads; of each clip, a context token at least must be valid."""
         q = rearrange(self.query(self.norm_query(tokens)), "b l (g e) -> b g l e", g=self.heads)
         k, v = rearrange(
             self.key_value(self.norm_context(context)), "b j (two g e) -> two b g j e", two=2, g=self.heads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,7 +16,7 @@ from msma.model.head import TraitHead
 from msma.model.layers import AttentiveStatistics
 from msma.model.linear_path import BOX, LinearPath, linear_prediction
 from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
-from msma.model.tensors import Features, Inputs, ModelOutput
+from msma.model.tensors import Features, Inputs, ModelOutput, Shared
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
 
 
@@ -29,9 +29,6 @@ class Branch:
     present: Bool[Tensor, " b"]
     quality: Float[Tensor, " b"]
     """Predicted, of what is present."""
-
-
-STATISTICS = ("audio_statistics", "visual_statistics")
 
 
 class MsMANet(nn.Module):
@@ -88,8 +85,8 @@ class MsMANet(nn.Module):
 
     def forward(self, inputs: Inputs | Features, *, return_intermediates: bool = False) -> ModelOutput:
         features = self.features(inputs) if isinstance(inputs, Inputs) else inputs
-        audio, audio_scales = self.encode_audio(features)
-        visual, visual_scales = self.encode_visual(features)
+        audio, audio_scales = self.encode("audio", features)
+        visual, visual_scales = self.encode("visual", features)
         linear = self.linear(features)
         output, named = self.read(audio, visual, linear)
         if not return_intermediates:
@@ -144,29 +141,18 @@ class MsMANet(nn.Module):
         named = attention | {"summaries": summaries, "stand_in": stand_in, "fused": fused, "linear_prediction": base}
         return ModelOutput(traits, quality, weights), named
 
-    def encode_audio(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
-        if self.audio_encoder is None:
-            return self.unread(features), {}
-        mask = features.audio_mask
-        tokens, scales = self.audio_encoder(features.audio, mask)
-        present = features.present[:, 0] & mask.any(dim=1)
-        quality = self.quality_head["audio"](features.audio_statistics)
-        return Branch(tokens, mask, present, quality), prefixed("audio", scales)
-
-    def encode_visual(self, features: Features) -> tuple[Branch, dict[str, Tensor]]:
-        if self.visual_encoder is None:
-            return self.unread(features), {}
-        mask = features.frame_mask
-        tokens, scales = self.visual_encoder(features.visual, features.boxes, mask)
-        present = features.present[:, 1] & mask.any(dim=1)
-        quality = self.quality_head["visual"](features.visual_statistics)
-        return Branch(tokens, mask, present, quality), prefixed("visual", scales)
-
-    def unread(self, features: Features) -> Branch:
-        clips, device = features.present.shape[0], features.present.device
-        nothing = torch.zeros(clips, 1, dtype=torch.bool, device=device)
-        tokens, quality = torch.zeros(clips, 1, self.width, device=device), torch.zeros(clips, device=device)
-        return Branch(tokens, nothing, nothing[:, 0], quality)
+    def encode(self, modality: str, features: Features) -> tuple[Branch, dict[str, Tensor]]:
+        """Tokens of one modality and the intermediates of its encoder by name; one empty token where it is not read."""
+        encoder = self.audio_encoder if modality == "audio" else self.visual_encoder
+        if encoder is None:
+            nothing = torch.zeros_like(features.present[:, :1])
+            tokens = features.boxes.new_zeros(features.boxes.shape[0], 1, self.width)
+            return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0]), {}
+        mask = features.audio_mask if modality == "audio" else features.frame_mask
+        tokens, scales = encoder(features)
+        present = features.present[:, MODALITIES.index(modality)] & mask.any(dim=1)
+        quality = self.quality_head[modality](getattr(features, f"{modality}_statistics"))
+        return Branch(tokens, mask, present, quality), {f"{modality}_{name}": scale for name, scale in scales.items()}
 
     def fill(self, modality: str, branch: Branch) -> Branch:
         tokens, mask = self.missing[modality](branch.tokens, branch.mask, branch.present)
@@ -197,16 +183,12 @@ def features_of(
     inputs: Inputs, audio: tuple[Float[Tensor, "b c2 h l"], Bool[Tensor, "b l"]], visual: Float[Tensor, "b t c g g"]
 ) -> Features:
     """Maps of the backbones, with what else of a clip the rest of the network reads."""
-    passed = {name: getattr(inputs, name) for name in ("boxes", "frame_mask", "present", *STATISTICS)}
-    return Features(visual=visual, audio=audio[0], audio_mask=audio[1], **passed)
+    shared = {field.name: getattr(inputs, field.name) for field in fields(Shared)}
+    return Features(visual=visual, audio=audio[0], audio_mask=audio[1], **shared)
 
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:
     return nn.ModuleDict({modality: build() for modality in modalities})
-
-
-def prefixed(modality: str, named: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{modality}_{name}": tensor for name, tensor in named.items()}
 
 
 def without(branch: Branch) -> Branch:

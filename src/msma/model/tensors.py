@@ -9,48 +9,47 @@ from typing import TypeVar
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from msma.types import SILENCE, InputArrays
 
+SharedT = TypeVar("SharedT", bound="Shared")
+
 
 @dataclass(frozen=True)
-class Inputs:
-    """The arrays of InputArrays as tensors: of one window, or of a batch when a leading axis `b` is there."""
+class Shared:
+    """Tensors of Inputs and of Features: of one window, or of a batch when a leading axis `b` is there."""
 
-    frames: UInt8[Tensor, "*b t 3 s s"]
     boxes: Float[Tensor, "*b t 4"]
     frame_mask: Bool[Tensor, "*b t"]
+    present: Bool[Tensor, "*b 2"]
+    audio_statistics: Float[Tensor, "*b k2"]
+    visual_statistics: Float[Tensor, "*b k3"]
+
+    def to(self: SharedT, device: torch.device | str) -> SharedT:
+        moved = {name: None if tensor is None else tensor.to(device) for name, tensor in vars(self).items()}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Inputs(Shared):
+    """The arrays of InputArrays as tensors."""
+
+    frames: UInt8[Tensor, "*b t 3 s s"]
     log_mel: Float[Tensor, "*b m f"]
     mel_mask: Bool[Tensor, "*b f"]
     waveform: Float[Tensor, "*b n"]
-    present: Bool[Tensor, "*b 2"]
-    audio_statistics: Float[Tensor, "*b k2"]
-    visual_statistics: Float[Tensor, "*b k3"]
-
-    def to(self, device: torch.device | str) -> Inputs:
-        return moved(self, device)
 
 
 @dataclass(frozen=True)
-class Features:
-    """Outputs of the backbones for Inputs: of a window, or of a batch when a leading axis `b` is there.
-
-    A modality that the network does not read has no channels.
-    """
+class Features(Shared):
+    """Outputs of the backbones for Inputs; a modality that the network does not read has no channels."""
 
     visual: Float[Tensor, "*b t c g g"]
-    boxes: Float[Tensor, "*b t 4"]
-    frame_mask: Bool[Tensor, "*b t"]
     audio: Float[Tensor, "*b c2 h l"]
     audio_mask: Bool[Tensor, "*b l"]
-    present: Bool[Tensor, "*b 2"]
-    audio_statistics: Float[Tensor, "*b k2"]
-    visual_statistics: Float[Tensor, "*b k3"]
     linear: Float[Tensor, "*b 3 5"] | None = None
     """Predictions of the linear path where they are known: in training, for clips that it was not fitted to."""
-
-    def to(self, device: torch.device | str) -> Features:
-        return moved(self, device)
 
 
 @dataclass(frozen=True)
@@ -96,21 +95,10 @@ def collate(windows: Sequence[Windows]) -> Windows:
         if any(tensor is None for tensor in tensors):
             batch[field.name] = None
             continue
-        if (axis := TIME_AXES.get(field.name)) is not None:
-            longest = max(tensor.shape[axis] for tensor in tensors)
-            value = SILENCE if field.name == "log_mel" else 0.0
-            tensors = [pad(tensor, axis, longest, value) for tensor in tensors]
-        batch[field.name] = torch.stack(tensors)
+        if (axis := TIME_AXES.get(field.name)) is None:
+            batch[field.name] = torch.stack(tensors)
+            continue
+        value = SILENCE if field.name == "log_mel" else 0.0
+        padded = pad_sequence([tensor.movedim(axis, 0) for tensor in tensors], batch_first=True, padding_value=value)
+        batch[field.name] = padded.movedim(1, axis + 1).contiguous()
     return replace(windows[0], **batch)
-
-
-def pad(tensor: Tensor, axis: int, length: int, value: float = 0.0) -> Tensor:
-    """Lengthen `axis` to `length` with `value`."""
-    shape = list(tensor.shape)
-    shape[axis] = length - shape[axis]
-    return torch.cat([tensor, tensor.new_full(shape, value)], dim=axis)
-
-
-def moved(windows: Windows, device: torch.device | str) -> Windows:
-    tensors = {field.name: getattr(windows, field.name) for field in fields(windows)}
-    return replace(windows, **{name: None if tensor is None else tensor.to(device) for name, tensor in tensors.items()})

@@ -26,7 +26,7 @@ from msma.model.msma_net import MsMANet
 from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features
 from msma.training.loop import LabelledClips
 from msma.types import MODALITIES
-from msma.weights.pretrained import architecture
+from msma.weights.pretrained.transformers import architecture
 
 HeldOut = dict[str, Float[Tensor, "3 5"]]
 """By clip, what a linear path predicts when the clip's source is held out."""

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float, Float64
 from pydantic import Field, model_validator
 
-from msma.config import Frozen
+from msma.config import Frozen, Share
+from msma.metrics import Keys
 from msma.types import MODALITIES, TRAITS, MsmaError
 
 COVERAGES = tuple(hundredths / 100 for hundredths in range(50, 100))
@@ -30,11 +31,11 @@ LABEL_SHARES = tuple(twentieths / 20 for twentieths in range(21))
 
 Availability = Literal["both", "audio", "visual"]
 AVAILABILITIES: tuple[Availability, ...] = ("both", "audio", "visual")
-HalfWidth = Annotated[float, Field(ge=0)] | None
-"""None: too few sources to tell; the interval is the whole range."""
-Labels = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=len(LABEL_SHARES), max_length=len(LABEL_SHARES))
+HalfWidths = Annotated[
+    tuple[Annotated[float, Field(ge=0)] | None, ...], Field(min_length=len(COVERAGES), max_length=len(COVERAGES))
 ]
+"""One for each of COVERAGES; None: too few sources to tell, the interval is the whole range."""
+Labels = Annotated[tuple[Share, ...], Field(min_length=len(LABEL_SHARES), max_length=len(LABEL_SHARES))]
 """Quantiles of one trait's labels at LABEL_SHARES."""
 
 
@@ -43,15 +44,7 @@ class Bin(Frozen):
 
     answers: Annotated[int, Field(ge=0)]
     sources: Annotated[int, Field(ge=0)]
-    half_widths: dict[str, tuple[HalfWidth, ...]]
-    """One for each of COVERAGES, by trait."""
-
-    @model_validator(mode="after")
-    def fits(self) -> Bin:
-        for trait, widths in self.half_widths.items():
-            if trait not in TRAITS or len(widths) != len(COVERAGES):
-                raise ValueError(f"{trait}: not a trait with {len(COVERAGES)} half-widths")
-        return self
+    half_widths: Annotated[dict[str, HalfWidths], Keys((), TRAITS)]
 
 
 class CalibratedOn(Frozen):
@@ -69,21 +62,17 @@ class Calibration(Frozen):
     about: CalibratedOn
     bins: dict[Availability, Annotated[tuple[Bin, ...], Field(min_length=BINS, max_length=BINS)]]
     """Bins by what could be used, the worst quality first."""
-    labels: dict[str, Labels]
+    labels: Annotated[dict[str, Labels], Keys((), TRAITS)]
     """Quantiles of the clips' labels, to set a prediction beside; no interval depends on them."""
 
     @model_validator(mode="after")
     def labels_rise(self) -> Calibration:
-        for trait, values in self.labels.items():
-            if trait not in TRAITS or list(values) != sorted(values):
-                raise ValueError(f"labels: {trait}: not a trait with quantiles that rise")
+        if falling := [trait for trait, values in self.labels.items() if list(values) != sorted(values)]:
+            raise ValueError(f"labels: {falling[0]}: quantiles that fall")
         return self
 
     def half_widths(self, quality: Mapping[str, float], coverage: float) -> dict[str, float]:
-        """Half-widths by trait, infinite where too little is known; `quality` by modality is 0 where it is missing.
-
-        MsmaError for a coverage that is not among COVERAGES.
-        """
+        """Half-widths by trait, infinite where too little is known; `quality` by modality is 0 where it is missing."""
         level = level_of(coverage)
         available, mean = used_quality(quality)
         if available is None or available not in self.bins:
@@ -94,11 +83,7 @@ class Calibration(Frozen):
     def intervals(
         self, traits: Mapping[str, float], quality: Mapping[str, float], coverage: float
     ) -> dict[str, list[float]]:
-        """Low and high end by trait, within [0, 1]; the whole range where too little is known.
-
-        Raises:
-            MsmaError: see `half_widths`.
-        """
+        """Low and high end by trait, within [0, 1]; the whole range where too little is known. See `half_widths`."""
         widths = dict.fromkeys(traits, math.inf) | self.half_widths(quality, coverage)
         return {t: [max(score - widths[t], 0.0), min(score + widths[t], 1.0)] for t, score in traits.items()}
 
@@ -182,7 +167,7 @@ def label_quantiles(labels: Float[np.ndarray, "clips k"], traits: Sequence[str])
     return {trait: tuple(column.tolist()) for trait, column in zip(traits, values.T, strict=True)}
 
 
-def by_trait(traits: Sequence[str], widths: Float64[np.ndarray, "k c"]) -> dict[str, tuple[HalfWidth, ...]]:
+def by_trait(traits: Sequence[str], widths: Float64[np.ndarray, "k c"]) -> dict[str, HalfWidths]:
     """Half-widths by trait, with five digits, never rounded down."""
     rounded = (np.ceil(widths * 1e5) / 1e5).tolist()
     return {

@@ -1,5 +1,4 @@
-"""Weights in a folder: `model.safetensors`, `config.json` and, where they are there, `calibration.json` (of prediction
-intervals) and a card. Never a pickle.
+"""Weights in a folder: `model.safetensors`, `config.json` and perhaps `calibration.json` and a card; never a pickle.
 
 Loading is strict: every tensor and every config key must be there, of the right shape, finite, and known.
 """
@@ -21,7 +20,7 @@ from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
-from msma.weights.config import BUNDLED, WeightsConfig, read_calibration, read_config, save_calibration
+from msma.weights.config import BUNDLED, WeightsConfig, read_calibration, read_config, save_config
 from msma.weights.hub import found_folder
 
 
@@ -51,20 +50,18 @@ class Weights:
             return self.network(batch, return_intermediates=return_intermediates)
 
 
-def save_weights(folder: Path, config: WeightsConfig, tensors: dict[str, Tensor]) -> None:
-    """Write `config.json` and `model.safetensors`; each file appears whole or not at all. A calibration that was of
-    other weights goes."""
-    (folder / "calibration.json").unlink(missing_ok=True)
-    write_whole(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+def save_weights(
+    folder: Path, config: WeightsConfig, tensors: dict[str, Tensor], calibration: Calibration | None = None
+) -> None:
+    """Write the files of weights, each of which appears whole or not at all; a calibration of other weights goes."""
+    save_config(folder, config, calibration)
     saved = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     write_whole(folder / "model.safetensors", saved)
 
 
 def save_pretrained(folder: Path, weights: Weights) -> None:
     """Write weights, with their calibration where they have one, so that `load_weights` gives them back to the bit."""
-    save_weights(folder, weights.config, weights.network.state_dict())
-    if weights.calibration is not None:
-        save_calibration(folder, weights.calibration)
+    save_weights(folder, weights.config, weights.network.state_dict(), weights.calibration)
 
 
 def find_weights(
@@ -73,15 +70,7 @@ def find_weights(
     device: str | torch.device = "cpu",
     calibrated: bool = True,
 ) -> Weights:
-    """Load a folder, else the model of the Hugging Face hub that `name` is the name of; None loads the bundled weights.
-
-    Args:
-        name: what is there under this path is taken; `owner/name` and `owner/name@revision` are of the hub.
-        revision: a branch, a tag or a commit, on the hub only.
-
-    Raises:
-        MsmaError: as `load_weights`; the hub cannot be reached or has no such model; a revision of a folder.
-    """
+    """Load a folder, a model of the Hugging Face hub or, by default, the bundled weights: see `found_folder`."""
     folder, hub = found_folder(name, revision)
     try:
         return replace(load_weights(folder, device, calibrated), hub=hub)
@@ -94,26 +83,22 @@ def find_weights(
 def load_weights(folder: Path | None = None, device: str | torch.device = "cpu", calibrated: bool = True) -> Weights:
     """Load a folder written by `save_weights` (a training run is one); None loads the bundled demonstration weights.
 
-    Raises:
-        MsmaError: files missing, truncated or foreign; tensors unknown, missing, misshaped or not finite; a
-            calibration of other weights.
+    MsmaError where a file is missing, damaged or foreign, a tensor does not fit, or a calibration is of other weights.
     """
-    if folder is None:
-        return replace(load_weights(BUNDLED, device, calibrated), folder=None)
-    config = read_config(folder / "config.json")
-    path = folder / "model.safetensors"
+    where = folder or BUNDLED
+    config = read_config(where / "config.json")
     try:
         with torch.device("meta"):  # shapes without memory: a config may claim any size
             expected = MsMANet(config.model, config.clip).state_dict()
     except ConfigError as error:
-        raise ConfigError(f"{folder / 'config.json'}: {error}") from error
-    tensors = _read_tensors(path, expected)
+        raise ConfigError(f"{where / 'config.json'}: {error}") from error
+    tensors = _read_tensors(where / "model.safetensors", expected)
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
     weights = Weights(network.to(device).eval(), config, folder=folder)
     if not calibrated:
         return weights
-    return replace(weights, calibration=read_calibration(folder / "calibration.json", weights_sha256(weights)))
+    return replace(weights, calibration=read_calibration(where / "calibration.json", weights_sha256(weights)))
 
 
 def weights_sha256(weights: Weights) -> str:
@@ -127,10 +112,9 @@ def weights_sha256(weights: Weights) -> str:
 
 def calibration_sha256(weights: Weights) -> str | None:
     """Digest of all that decides how wide intervals are; None without a calibration."""
-    calibration = weights.calibration
-    if calibration is None:
+    if weights.calibration is None:
         return None
-    return hashlib.sha256(calibration.model_dump_json(exclude={"labels"}).encode()).hexdigest()
+    return hashlib.sha256(weights.calibration.model_dump_json(exclude={"labels"}).encode()).hexdigest()
 
 
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -48,26 +48,29 @@ class WeightsConfig(Frozen):
         return traits
 
 
+def save_config(folder: Path, config: WeightsConfig, calibration: Calibration | None) -> None:
+    """Write `config.json` and `calibration.json`; without a calibration, one of other weights goes."""
+    write_whole(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+    if calibration is None:
+        (folder / "calibration.json").unlink(missing_ok=True)
+    else:
+        save_calibration(folder, calibration)
+
+
 def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Write `calibration.json` beside the weights that it is of."""
     write_whole(folder / "calibration.json", calibration.model_dump_json() + "\n")
 
 
 def named_calibration(name: str | Path | None) -> tuple[str, Calibration | None]:
-    """The name of weights, as predictions have it, and their calibration; no tensors are read.
-
-    `name` is as in `find_weights`; MsmaError where there are none, or files beside the tensors are damaged or foreign.
-    """
+    """The name of weights, as predictions have it, and their calibration, as `find_weights` but without any tensor."""
     folder, hub = found_folder(name)
     folder = folder or BUNDLED
     return hub or read_config(folder / "config.json").name, read_calibration(folder / "calibration.json")
 
 
 def read_calibration(path: Path, sha256: str | None = None) -> Calibration | None:
-    """The calibration of the weights with this digest (by default, of any); None where there is none.
-
-    MsmaError where it is not a calibration, or one of other weights.
-    """
+    """The calibration, if there is one; MsmaError where it is none, or not of the weights with this digest."""
     remedy = "delete it, and make a new one with `msma calibrate`"
     if not path.exists():
         return None
@@ -101,20 +104,17 @@ def json_of(text: str, where: str, remedy: str) -> Any:
 
 
 def read_config(path: Path) -> WeightsConfig:
-    """`config.json` of a folder of weights, in which nothing is left to a default.
-
-    Raises:
-        MsmaError: missing, not JSON, of another format, or with keys that are unknown or lacking.
-    """
+    """`config.json` of a folder of weights; MsmaError where it is missing or foreign, or a key is left out."""
+    remedy = "name a folder written by `msma train`"
     if not path.exists():
-        raise MsmaError(f"{path.parent}: holds no config.json; name a folder written by `msma train`")
-    values = read_json(path, "name a folder written by `msma train`")
+        raise MsmaError(f"{path.parent}: holds no config.json; {remedy}")
+    values = read_json(path, remedy)
     if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
         raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
     config = parse(WeightsConfig, values, str(path))
     lacking = _leaves(config.model_dump()) - _leaves(values)
     if lacking:  # a default could differ from what the weights were trained with
-        raise MsmaError(f"{path}: lacks {min(lacking)}; name a folder written by `msma train`")
+        raise MsmaError(f"{path}: lacks {min(lacking)}; {remedy}")
     return config
 
 

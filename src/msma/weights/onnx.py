@@ -80,10 +80,7 @@ class ExportedWeights:
         return self.outputs({name: getattr(window, name)[None] for name in INPUTS})
 
     def outputs(self, batch: dict[str, np.ndarray]) -> OutputArrays:
-        """The output for a batch: by the names of InputArrays, arrays with a leading axis of clips.
-
-        MsmaError where the network cannot run, or what it gives is not a prediction.
-        """
+        """The output for arrays by the names of InputArrays, with a leading axis of clips; MsmaError where it fails."""
         read = {node.name for node in self.session.get_inputs()}
         try:
             given = self.session.run(list(OUTPUTS), {name: batch[name] for name in INPUTS if name in read})
@@ -98,11 +95,7 @@ class ExportedWeights:
 
 
 def load_exported(folder: Path) -> ExportedWeights:
-    """Load a folder written by `msma export onnx`.
-
-    Raises:
-        MsmaError: files missing, damaged, foreign, too large, in parts, or of other weights; onnxruntime is missing.
-    """
+    """Load a folder written by `msma export onnx`; MsmaError where a file is missing, damaged, foreign or too large."""
     path = folder / NETWORK_FILE
     remedy = f"make it with `msma export onnx --model RUN --out {folder}`"
     if not path.is_file():
@@ -128,10 +121,7 @@ def digest_of(config: WeightsConfig) -> str:
 
 
 def open_session(network: bytes, path: Path, remedy: str) -> Any:
-    """An onnxruntime.InferenceSession on the CPU, with the inputs and outputs of our networks.
-
-    MsmaError where onnxruntime is missing or cannot read the network, or it is another kind of network.
-    """
+    """An onnxruntime.InferenceSession on the CPU; MsmaError without the library, or for another kind of network."""
     try:
         import onnxruntime
     except ImportError as error:

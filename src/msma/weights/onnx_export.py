@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from timeit import timeit
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -27,9 +26,9 @@ from msma.files import write_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
-from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, MsmaError
+from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, InputArrays, MsmaError
 from msma.weights.checkpoint import Weights, weights_sha256
-from msma.weights.config import save_calibration
+from msma.weights.config import save_config
 from msma.weights.onnx import (
     EXPORT_FILE,
     INPUTS,
@@ -46,18 +45,13 @@ BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))
 """Clips, frames and log-mel steps of the batches of the check, besides windows of the usual length."""
 ROUNDS = 7
 """Runs of the two in turn, whose medians make the ratio."""
+LENGTHS = {"t": "frames", "f": "steps", "n": "samples"}
+"""By shape letter, the names of the axes that may have any length."""
 AXES = {
-    "frames": ("clips", "frames"),
-    "boxes": ("clips", "frames"),
-    "frame_mask": ("clips", "frames"),
-    "log_mel": ("clips", None, "steps"),
-    "mel_mask": ("clips", "steps"),
-    "waveform": ("clips", "samples"),
-    "present": ("clips",),
-    "audio_statistics": ("clips",),
-    "visual_statistics": ("clips",),
+    name: ("clips", *map(LENGTHS.get, annotation.dim_str.split()))
+    for name, annotation in get_type_hints(InputArrays).items()
 }
-"""By input, the names of the axes that may have any length."""
+"""By input, the names of its axes; None where its length is fixed."""
 Batch = dict[str, np.ndarray]
 """By the names of InputArrays, arrays with a leading axis of clips."""
 
@@ -90,9 +84,8 @@ class TensorNetwork(nn.Module):
 def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], None] = lambda _: None) -> Exported:
     """Write the network of `weights`, which is on the CPU, into `folder`; files of an earlier export are replaced.
 
-    Raises:
-        MsmaError: the folder is that of a run, a backbone cannot be exported, a library is missing, or the outputs
-            differ from those of torch by more than MAX_DIFFERENCE. Nothing is written then.
+    MsmaError, and nothing is written, where the folder is that of a run, a backbone cannot be exported, a library is
+    missing, or the outputs differ from those of torch by more than MAX_DIFFERENCE.
     """
     if (folder / "model.safetensors").exists():
         raise MsmaError(f"{folder}: holds weights of its own; name another folder with --out")
@@ -123,11 +116,7 @@ def write_export(folder: Path, weights: Weights, network: bytes, largest_differe
         largest_difference=largest_difference,
     )
     write_whole(folder / NETWORK_FILE, network)
-    write_whole(folder / "config.json", weights.config.model_dump_json(indent=2) + "\n")
-    if weights.calibration is None:
-        (folder / "calibration.json").unlink(missing_ok=True)
-    else:
-        save_calibration(folder, weights.calibration)
+    save_config(folder, weights.config, weights.calibration)
     write_whole(folder / EXPORT_FILE, about.model_dump_json(indent=2) + "\n")
 
 
@@ -190,8 +179,7 @@ def quietly() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(before)
@@ -204,7 +192,7 @@ def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: in
     mel_mask = (rng.random((clips, steps)) < 0.9) & present[:, :1]
     hop = hop_samples(clip)
     waveform = (0.1 * rng.standard_normal((clips, steps * hop))).astype(np.float32)
-    batch = {
+    return {
         "frames": rng.integers(256, size=(clips, frames, 3, clip.crop_size, clip.crop_size), dtype=np.uint8),
         "boxes": rng.random((clips, frames, 4), np.float32),
         "frame_mask": (rng.random((clips, frames)) < 0.8) & present[:, 1:],
@@ -215,7 +203,6 @@ def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: in
         "audio_statistics": rng.standard_normal((clips, AUDIO_STATISTICS)).astype(np.float32),
         "visual_statistics": rng.standard_normal((clips, VISUAL_STATISTICS)).astype(np.float32),
     }
-    return {name: batch[name].astype(np.float32) if batch[name].dtype == np.float64 else batch[name] for name in INPUTS}
 
 
 def difference(weights: Weights, exported: ExportedWeights) -> tuple[float, int]:
@@ -236,16 +223,10 @@ def time_ratio(weights: Weights, exported: ExportedWeights) -> float:
     """Time that onnxruntime takes for one window of the usual length, over that of torch; medians of ROUNDS in turn."""
     batch = random_batch(weights.config.clip, 1, *window_size(weights.config.clip), seed=0)
     batch = batch | {"present": np.ones_like(batch["present"])}
-    seconds: dict[str, list[float]] = {"torch": [], "onnx": []}
-    for _ in range(ROUNDS + 1):
-        began = time.perf_counter()
-        torch_outputs(weights, batch)
-        between = time.perf_counter()
-        exported.outputs(batch)
-        seconds["torch"].append(between - began)
-        seconds["onnx"].append(time.perf_counter() - between)
-    torch_s, onnx_s = (statistics.median(times[1:]) for times in seconds.values())  # the first ones warm up
-    return onnx_s / torch_s
+    runs = (lambda: torch_outputs(weights, batch)), (lambda: exported.outputs(batch))
+    seconds = [[timeit(run, number=1) for run in runs] for _ in range(ROUNDS + 1)]
+    torch_s, onnx_s = np.median(seconds[1:], axis=0)  # the first ones warm up
+    return float(onnx_s / torch_s)
 
 
 def torch_outputs(weights: Weights, batch: Batch) -> Any:

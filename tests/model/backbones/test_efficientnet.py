@@ -15,7 +15,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from msma.model.backbones.efficientnet import EfficientNetLite0
-from msma.weights.pretrained import PACKAGED, load_backbone
+from msma.weights.pretrained import load_backbone
+from msma.weights.pretrained.wheels import PACKAGED
 
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967
 """Numbers of ImageNet classes."""

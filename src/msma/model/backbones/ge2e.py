@@ -27,6 +27,8 @@ TARGET_DBFS = -30.0
 """RMS level that quieter waveforms are brought to."""
 EMBEDDING_SCALE = math.sqrt(WIDTH)
 """An embedding has length 1; times this its channels have a mean square of 1, as a network likes them."""
+BREAK_HZ, BREAK_MEL = 1000.0, 15.0
+"""Where Slaney's mel scale turns logarithmic; 27 mels above, the frequency is 6.4 times as high."""
 
 
 class Ge2e(AudioBackbone):
@@ -71,10 +73,7 @@ def normalise_volume(waveform: Float[Tensor, "b n"], valid: Bool[Tensor, "b n"])
 
 
 def mel_power(waveform: Float[Tensor, "b n"], filters: Float[Tensor, "m bins"]) -> Float[Tensor, "b m f"]:
-    """Mel spectrogram of power (no logarithm), 100 steps a second, up to the end of the last window.
-
-    Step j is centred on sample j * 160; before and after the waveform is silence.
-    """
+    """Mel spectrogram of power (no logarithm) up to the end of the last window; step j is centred on sample j * 160."""
     length = WINDOW + (window_count(waveform.shape[1]) - 1) * STEP
     half = MEL_WINDOW // 2
     padded = F.pad(waveform, (half, length - waveform.shape[1] + half))
@@ -86,18 +85,7 @@ def mel_power(waveform: Float[Tensor, "b n"], filters: Float[Tensor, "m bins"]) 
 
 def slaney_filters(mels: int, fft_size: int) -> Float[Tensor, "m bins"]:
     """Triangles on Slaney's mel scale (linear below 1 kHz, logarithmic above) from 0 Hz to 8 kHz, each of area 1."""
-    edges = slaney_mel_to_hz(np.linspace(0, slaney_hz_to_mel(SAMPLE_RATE / 2), mels + 2))
+    mel = np.linspace(0, BREAK_MEL + 27 * math.log(SAMPLE_RATE / 2 / BREAK_HZ) / math.log(6.4), mels + 2)
+    edges = np.where(mel < BREAK_MEL, mel * BREAK_HZ / BREAK_MEL, BREAK_HZ * 6.4 ** ((mel - BREAK_MEL) / 27))
     filters = triangles(edges, fft_size) * (2 / (edges[2:] - edges[:-2]))[:, None]
     return torch.from_numpy(filters.astype(np.float32))
-
-
-BREAK_HZ, BREAK_MEL = 1000.0, 15.0
-"""Where the scale turns logarithmic; 27 mels above, the frequency is 6.4 times as high."""
-
-
-def slaney_hz_to_mel(hz: float) -> float:
-    return BREAK_MEL + 27 * math.log(hz / BREAK_HZ) / math.log(6.4) if hz >= BREAK_HZ else hz * BREAK_MEL / BREAK_HZ
-
-
-def slaney_mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    return np.where(mel < BREAK_MEL, mel * BREAK_HZ / BREAK_MEL, BREAK_HZ * 6.4 ** ((mel - BREAK_MEL) / 27))

@@ -15,10 +15,7 @@ from msma.model.layers import ChannelNorm, ConvBlock, keep
 
 
 class SmallVisualBackbone(VisualBackbone):
-    """Three halvings of the frame.
-
-    Its norms are over whole frames. One at each place would blow up the noise of flat skin, and with it who it is.
-    """
+    """Three halvings of the frame, with norms over all of it: at each place they would blow up the noise of skin."""
 
     channels = 96
     stride = 8
@@ -42,10 +39,7 @@ class SmallVisualBackbone(VisualBackbone):
 
 
 class SmallAudioBackbone(AudioBackbone):
-    """Three halvings of both mel bands and time of the log-mel; the waveform is not read.
-
-    Its norms are at each place, so that padding elsewhere changes nothing.
-    """
+    """Three halvings of mel bands and time of the log-mel, with norms at each place, which padding elsewhere leaves."""
 
     channels = 96
 

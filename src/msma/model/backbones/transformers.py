@@ -22,6 +22,10 @@ from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.utterance_windows import sample_mask
 from msma.types import SAMPLE_RATE, MsmaError
 
+Architecture = dict[str, Any] | None
+Shape = tuple[int, ...]
+Names = frozenset[str]
+
 # An architecture may come with weights from elsewhere: what decides sizes has a ceiling.
 MAX_SIZE, MAX_LAYERS = 2**20, 512
 LAYER_WORDS = ("layer", "block", "depth", "level")
@@ -38,7 +42,7 @@ MODEL_TYPES = (
 for. Others may fetch a part that the configuration names (detr and its kin), mask at random, or have fewer tokens or
 another order of them."""
 UNWANTED = ("auto_map", "quantization_config", "use_pretrained_backbone", "attn_implementation", "dtype", "torch_dtype")
-"""Keys of a configuration that could make the library fetch or run something, or change the precision."""
+"""Names of a configuration that could make the library fetch or run something, or change the precision."""
 
 
 class HfVisual(VisualBackbone):
@@ -51,13 +55,14 @@ class HfVisual(VisualBackbone):
     image_mean: Tensor
     image_std: Tensor
 
-    def __init__(self, architecture: dict[str, Any] | None, name: str) -> None:
+    def __init__(self, architecture: Architecture, name: str) -> None:
         super().__init__()
         self.network = build(architecture, name)
-        self.options = {}
-        if "interpolate_pos_encoding" in inspect.signature(self.network.forward).parameters:
-            self.options["interpolate_pos_encoding"] = True
-        self.channels, self.stride, self.other_tokens, unread = layout(architecture, name, self.options)
+        interpolates = "interpolate_pos_encoding" in inspect.signature(self.network.forward).parameters
+        self.options = {"interpolate_pos_encoding": True} if interpolates else {}
+        self.channels, self.stride, self.other_tokens, unread = layout(
+            self.network.config, architecture, name, self.options
+        )
         freeze(self.network, unread)
         self.stages = stages_of(self.network)
         scaling = preprocessor(architecture)
@@ -92,7 +97,7 @@ class HfAudio(AudioBackbone):
     bands = 1
     network: Any
 
-    def __init__(self, architecture: dict[str, Any] | None, name: str) -> None:
+    def __init__(self, architecture: Architecture, name: str) -> None:
         super().__init__()
         self.network = build(architecture, name)
         config = self.network.config
@@ -111,7 +116,7 @@ class HfAudio(AudioBackbone):
         self.channels = config.hidden_size
         self.token_s = self.hop / SAMPLE_RATE
         try:
-            _, unread = trial(build_on_meta(architecture, name), [(1, self.receptive + 9 * self.hop)])
+            _, unread = trial(architecture, name, [(1, self.receptive + 9 * self.hop)])
         except Exception as error:
             raise ConfigError(f"{name}: gives no tokens of a waveform; take wav2vec 2.0, HuBERT or WavLM") from error
         freeze(self.network, unread)
@@ -139,7 +144,7 @@ class HfAudio(AudioBackbone):
         return (maps * windows[:, None].to(maps.dtype))[:, :, None], windows
 
 
-def preprocessor(architecture: dict[str, Any] | None) -> dict[str, Any]:
+def preprocessor(architecture: Architecture) -> dict[str, Any]:
     return (architecture or {}).get("preprocessor") or {}
 
 
@@ -159,13 +164,8 @@ def library() -> ModuleType:
     return transformers
 
 
-def build(architecture: dict[str, Any] | None, name: str) -> Any:
-    """The network (a transformers.PreTrainedModel) with random weights.
-
-    Raises:
-        ConfigError: the architecture is missing, out of bounds, or not among MODEL_TYPES as the library knows them.
-        MsmaError: the library is missing.
-    """
+def build(architecture: Architecture, name: str) -> Any:
+    """The transformers.PreTrainedModel with random weights; ConfigError where none can be built of the architecture."""
     if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), dict):
         raise ConfigError(f"{name}: its architecture is unknown; it is read from the repository or folder in training")
     values = {key: value for key, value in architecture["config"].items() if key not in UNWANTED and key[:1] != "_"}
@@ -204,18 +204,15 @@ def too_large(value: Any, key: str = "") -> bool:
     return isinstance(value, int | float) and abs(value) > (MAX_LAYERS if counts_layers else MAX_SIZE)
 
 
-def layout(
-    architecture: dict[str, Any] | None, name: str, options: dict[str, bool]
-) -> tuple[int, int, int, frozenset[str]]:
+def layout(config: Any, architecture: Architecture, name: str, options: dict[str, bool]) -> tuple[int, int, int, Names]:
     """Channels, stride, tokens that are not of patches, and parameters that are not read: from frames of two sides.
 
     ConfigError where it is not a vision model that gives a map or a token for each patch.
     """
-    network = build_on_meta(architecture, name)
-    patch = getattr(network.config, "patch_size", 8)
+    patch = getattr(config, "patch_size", 8)
     try:
         side = 64 * (patch if isinstance(patch, int) else max(patch))
-        (small, large), unread = trial(network, [(1, 3, side, side), (1, 3, 2 * side, 2 * side)], **options)
+        (small, large), unread = trial(architecture, name, [(1, 3, s, s) for s in (side, 2 * side)], **options)
         if len(small) == 4:
             _, channels, cells, _ = small
             return channels, side // cells, 0, unread
@@ -226,15 +223,10 @@ def layout(
         raise ConfigError(f"{name}: has no map and no token for each patch of an image; take a vision model") from error
 
 
-def build_on_meta(architecture: dict[str, Any] | None, name: str) -> Any:
-    """The network of `build` as shapes without memory, that gradients can be asked of."""
-    with torch.device("meta"), torch.inference_mode(False):
-        return build(architecture, name).eval()
-
-
-def trial(network: Any, shapes: list[tuple[int, ...]], **options: bool) -> tuple[list[tuple[int, ...]], frozenset[str]]:
-    """Shapes of the last hidden state for inputs of `shapes`, and the parameters that it does not depend on."""
+def trial(architecture: Architecture, name: str, shapes: list[Shape], **options: bool) -> tuple[list[Shape], Names]:
+    """Shapes of the last hidden state for inputs of `shapes`, without memory, and the parameters that are not read."""
     with torch.device("meta"), torch.inference_mode(False), torch.enable_grad():
+        network = build(architecture, name).eval()
         hidden = [network(torch.zeros(shape), **options).last_hidden_state for shape in shapes]
         parameters = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
         gradients = torch.autograd.grad(hidden[0].sum(), list(parameters.values()), allow_unused=True)
@@ -242,11 +234,10 @@ def trial(network: Any, shapes: list[tuple[int, ...]], **options: bool) -> tuple
     return [tuple(state.shape) for state in hidden], unread
 
 
-def freeze(network: nn.Module, unread: frozenset[str]) -> None:
+def freeze(network: nn.Module, unread: Names) -> None:
     """Ask for no gradient where none comes (mask tokens, heads): training on several devices would wait for it."""
-    for key, parameter in network.named_parameters():
-        if key in unread:
-            parameter.requires_grad_(False)
+    for key in unread:
+        network.get_parameter(key).requires_grad_(False)
 
 
 def stages_of(network: nn.Module) -> list[nn.Module]:

@@ -18,10 +18,7 @@ COVERAGE = 0.75
 
 
 def window_count(samples: Any) -> Any:
-    """As many windows as cover all samples (an int, or a length that an export leaves open); at least one.
-
-    The last one is filled up with zeros.
-    """
+    """As many windows as cover all samples (an int, or a length that an export leaves open), at least one."""
     # No max(), which an export would settle for good; no negative numbers, which ONNX rounds the other way.
     return (torch.sym_max(samples, WINDOW) - WINDOW + STEP - 1) // STEP + 1
 

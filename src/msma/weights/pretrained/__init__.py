@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from torch import nn
 
-from msma.model.backbones.by_name import HF, Stacked
+from msma.model.backbones.by_name import Stacked
 from msma.model.backbones.transformers import HfAudio, HfVisual
-from msma.weights.pretrained.transformers import load_model, read_architecture
-from msma.weights.pretrained.wheels import (
-    FOLDER_VARIABLE,
-    PACKAGED,
-    Packaged,
-    packaged,
-    pull,
-    read_weights,
-    weights_file,
-    weights_folder,
-)
-
-__all__ = [
-    "FOLDER_VARIABLE",
-    "PACKAGED",
-    "Packaged",
-    "architecture",
-    "load_backbone",
-    "packaged",
-    "pull",
-    "weights_file",
-    "weights_folder",
-]
-
-
-def architecture(name: str) -> dict[str, Any] | None:
-    """The architecture of a backbone named `hf:...`, to be stored with the weights; None for all others.
-
-    MsmaError where transformers is missing, or the repository or folder cannot be read.
-    """
-    return read_architecture(name) if name.startswith(HF) else None
+from msma.weights.pretrained.transformers import load_model
+from msma.weights.pretrained.wheels import PACKAGED, read_weights
 
 
 def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
     """Put the pretrained weights of `name` into the backbone that was built by that name.
 
-    Returns a record of them: name, version, licence and sha256 of the tensors, joined by + where several
-    parts of a stack have some (and the sha256 of theirs); nothing for a backbone that has none (`small`, `mfcc`).
-
-    Raises:
-        MsmaError: the weights are not there or not the right ones.
+    Returns a record of them: name, version, licence and sha256 of the tensors, joined by + where several parts of a
+    stack have some; nothing for a backbone that has none (`small`, `mfcc`). MsmaError where they are missing or wrong.
     """
     if isinstance(backbone, HfVisual | HfAudio):
         return load_model(backbone, name)

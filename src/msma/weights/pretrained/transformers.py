@@ -22,13 +22,14 @@ PREPROCESSOR = (*SCALING, "sampling_rate")
 """Keys of a preprocessor that are stored; the side of an image is `clip.crop_size`."""
 
 
-def read_architecture(name: str) -> dict[str, Any]:
-    """The configuration of the model, with every default written out, and how it likes its input scaled.
+def architecture(name: str) -> dict[str, Any] | None:
+    """The architecture of a backbone named `hf:...`, to be stored with the weights; None for all others.
 
-    Raises:
-        ConfigError: the model is not of a type that is read.
-        MsmaError: transformers is missing, or the repository or folder cannot be read.
+    It is the configuration of the model, with every default written out, and how it likes its input scaled. ConfigError
+    for a type of model that is not read; MsmaError for a repository or folder that cannot be read.
     """
+    if not name.startswith(HF):
+        return None
     transformers, where = library(), name.removeprefix(HF)
     try:
         written, _ = transformers.PreTrainedConfig.get_config_dict(where)
@@ -51,10 +52,7 @@ def read_architecture(name: str) -> dict[str, Any]:
 
 
 def load_model(backbone: HfVisual | HfAudio, name: str) -> dict[str, str]:
-    """Put the weights of the repository or folder into a backbone of its architecture; safetensors only.
-
-    MsmaError where they cannot be loaded, or do not fit.
-    """
+    """Put weights of a repository or folder, safetensors only, into the backbone; MsmaError where they do not fit."""
     transformers, where = library(), name.removeprefix(HF)
     try:
         loaded, found = transformers.AutoModel.from_pretrained(

