@@ -8,6 +8,7 @@ stream_unzip decrypts (ZipCrypto and WinZip AES) and inflates in compiled code; 
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import struct
 import unicodedata
@@ -90,12 +91,10 @@ class Zip:
 
 
 def open_zip(file: BinaryIO, name: str) -> Zip:
-    """Check the directory of a zip.
+    """Check the directory of a zip; Damaged where it is not a zip, or not one that can be read.
 
-    Raises:
-        Damaged: not a zip, or not one that can be read.
-        MsmaError: a member that would be written elsewhere or over another one, that is no plain file, or that is
-            packed as no honest archive is; too many members.
+    MsmaError for a member that would be written elsewhere or over another one, that is not a plain file, or that is
+    packed as no honest archive is; and for too many members.
     """
     reads = DirectoryReads(file, name)
     try:
@@ -103,10 +102,13 @@ def open_zip(file: BinaryIO, name: str) -> Zip:
         infos, end = directory.infolist(), directory.start_dir
         if len(infos) > MAX_MEMBERS:
             raise refused(name, f"has {len(infos)} members, more than {MAX_MEMBERS}")
-        names = [checked_name(name, info) for info in infos]
-        check_distinct(name, infos, names)
-        files = [(info, path) for info, path in zip(infos, names, strict=True) if not info.is_dir()]
-        members = tuple(Member(path, info, data_start(file, info)) for info, path in files)
+        paths = [checked_path(name, info) for info in infos]
+        check_distinct(name, infos, paths)
+        members = tuple(
+            Member(path, info, data_start(file, info))
+            for path, info in zip(paths, infos, strict=True)
+            if not info.is_dir()
+        )
     except UNREADABLE as error:
         raise Damaged(f"{name}: not a zip that can be read ({error}); download it again") from error
     check_spans(name, members, end)
@@ -114,7 +116,7 @@ def open_zip(file: BinaryIO, name: str) -> Zip:
 
 
 class DirectoryReads:
-    """The file as zipfile sees it, which reads the directory at once, however large it claims to be."""
+    """The file as zipfile sees it; MsmaError where the directory, which zipfile reads at once, is too large."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name, self.left = file, name, MAX_DIRECTORY_BYTES
@@ -136,55 +138,43 @@ def shown(member: str) -> str:
     return repr(member if len(member) <= 120 else f"{member[:120]}…")
 
 
-def checked_name(archive: str, info: zipfile.ZipInfo) -> str:
+def checked_path(archive: str, info: zipfile.ZipInfo) -> str:
     """The member's path without dots and doubled slashes.
 
-    Raises:
-        MsmaError: the path leads elsewhere, or the member is no plain file or is packed as no honest one is.
+    MsmaError where it leads elsewhere, or where the member is not a plain file or is packed as no honest one is.
     """
     name = info.orig_filename  # before zipfile cuts it at a zero
-    kind = stat.S_IFMT(info.external_attr >> 16)
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    problem = None
-    if name.startswith("/"):
-        problem = "has an absolute path"
-    elif "\\" in name or ":" in name or any(ord(character) < 32 for character in name):
-        problem = "has a backslash, a colon or a control character in its name"
-    elif ".." in parts or not parts:
-        problem = "leads out of its folder"
-    elif len(name.encode()) > MAX_NAME_BYTES or max(len(part.encode()) for part in parts) > MAX_PART_BYTES:
-        problem = "has a name that is too long"
-    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        problem = "is a link or a device"
-    elif info.file_size > max(MAX_FREE_BYTES, MAX_RATIO * info.compress_size):
-        problem = f"claims to unpack {info.compress_size} bytes to {info.file_size}"
-    if problem:
-        raise refused(archive, f"member {shown(name)} {problem}")
+    longest = max((len(part.encode()) for part in parts), default=0)
+    checks = {
+        "has an absolute path": name.startswith("/"),
+        "has a backslash, a colon or a control character in its name": re.search(r"[\\:\0-\x1f]", name),
+        "leads out of its folder": ".." in parts or not parts,
+        "has a name that is too long": len(name.encode()) > MAX_NAME_BYTES or longest > MAX_PART_BYTES,
+        "is a link or a device": stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR),
+        f"claims to unpack {info.compress_size} bytes to {info.file_size}": info.file_size
+        > max(MAX_FREE_BYTES, MAX_RATIO * info.compress_size),
+    }
+    for problem, found in checks.items():
+        if found:
+            raise refused(archive, f"member {shown(name)} {problem}")
     return "/".join(parts)
 
 
-def check_distinct(archive: str, infos: list[zipfile.ZipInfo], names: list[str]) -> None:
-    """No two members may become one file, also where upper and lower case are the same.
-
-    Raises:
-        MsmaError: two do, or one is a file and a folder.
-    """
-    keys = [unicodedata.normalize("NFC", name).casefold() for name in names]
-    folders = {str(parent) for key in keys for parent in PurePosixPath(key).parents}
-    folders |= {key for key, info in zip(keys, infos, strict=True) if info.is_dir()}
-    seen: set[str] = set()
-    for key, name, info in zip(keys, names, infos, strict=True):
-        if not info.is_dir() and (key in seen or key in folders):
-            raise refused(archive, f"member {shown(name)} is there twice")
-        seen.add(key)
+def check_distinct(archive: str, infos: list[zipfile.ZipInfo], paths: list[str]) -> None:
+    """Refuse two members that become one file, also where upper and lower case are the same, or a file and a folder."""
+    keys = [unicodedata.normalize("NFC", path).casefold() for path in paths]
+    seen = {str(parent) for key in keys for parent in PurePosixPath(key).parents}
+    seen |= {key for key, info in zip(keys, infos, strict=True) if info.is_dir()}
+    for key, path, info in zip(keys, paths, infos, strict=True):
+        if not info.is_dir():
+            if key in seen:
+                raise refused(archive, f"member {shown(path)} is there twice")
+            seen.add(key)
 
 
 def data_start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    """Behind the local header, of which nothing but the lengths is used.
-
-    Raises:
-        zipfile.BadZipFile: there is no local header.
-    """
+    """Place behind the local header, of which only the lengths are used; BadZipFile where there is none."""
     file.seek(info.header_offset)
     header = file.read(LOCAL_HEADER_BYTES)
     if len(header) < LOCAL_HEADER_BYTES or not header.startswith(b"PK\x03\x04"):
@@ -193,14 +183,10 @@ def data_start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
 
 
 def check_spans(archive: str, members: tuple[Member, ...], end: int) -> None:
-    """Members may not share bytes: a bomb gives the same ones out again and again.
-
-    Raises:
-        MsmaError: two overlap, or one reaches into the directory.
-    """
+    """Refuse members that share bytes (a bomb gives the same ones out again and again) or reach into the directory."""
     ordered = sorted(members, key=lambda member: member.info.header_offset)
-    limits = [*(member.info.header_offset for member in ordered), end][1:]
-    for member, limit in zip(ordered, limits, strict=True):
+    limits = [*(member.info.header_offset for member in ordered[1:]), end]
+    for member, limit in zip(ordered, limits, strict=False):
         if member.start + member.info.compress_size > limit:
             raise refused(archive, f"member {shown(member.name)} overlaps what comes after it")
 
@@ -208,10 +194,7 @@ def check_spans(archive: str, members: tuple[Member, ...], end: int) -> None:
 def unpack_member(archive: Zip, member: Member, out: BinaryIO, keys: list[bytes]) -> None:
     """Write a member's content to `out`; the key that fits comes first in `keys` from now on.
 
-    Raises:
-        Locked: encrypted, and no key fits.
-        Damaged: its bytes are not what the directory says.
-        MsmaError: it holds more than the directory says.
+    Locked where no key fits, Damaged where its bytes are not what the directory says, MsmaError where they are more.
     """
     name = f"{archive.name}: member {shown(member.name)}"
     if member.info.flag_bits & OTHER_ENCRYPTION:
