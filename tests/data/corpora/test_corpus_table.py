@@ -340,7 +340,7 @@ def test_without_a_check_labels_alone_are_enough(table):
         ([GOOD], replace(LAYOUT, source="who"), "has no column 'who'"),
         ([GOOD], replace(LAYOUT, split="fold"), "has no column 'fold'"),
         ([GOOD], replace(LAYOUT, traits={"openness": "o"}), "has no column 'o'"),
-        ([GOOD], replace(LAYOUT, traits={"honesty": "openness"}), "'honesty' is no trait; --traits takes openness"),
+        ([GOOD], replace(LAYOUT, traits={"honesty": "openness"}), "'honesty' is not a trait; --traits takes openness"),
         ([GOOD], replace(LAYOUT, traits={"openness": "set", "neuroticism": "set"}), "two traits are read from one"),
         ([GOOD], replace(LAYOUT, range=(7.0, 1.0)), "--range 7,1: give the lowest"),
         ([GOOD], replace(LAYOUT, range=(1.0, float("nan"))), "--range 1,nan"),
@@ -365,8 +365,8 @@ def test_columns_without_the_name_of_a_trait_ask_for_them(table):
 
 
 @pytest.mark.parametrize("header", ["file,set,openness,openness", "file,file,openness,set"])
-def test_a_column_that_comes_twice_is_named(table, header):
-    with pytest.raises(MsmaError, match="comes twice; rename one"):
+def test_a_duplicate_column_is_named(table, header):
+    with pytest.raises(MsmaError, match="is duplicated; rename one"):
         find_table(table("a.mp4,train,0.5,0.5", header=header), LAYOUT, None)
 
 

@@ -127,22 +127,22 @@ def test_a_split_without_clips_says_which_there_are(written, split):
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([LINE, LINE], "clip a.mp4 comes twice"),
-        ([LINE, LINE.replace("a.mp4", "b.mp4").replace("1.0", "1.01")], "line 3: extraversion is '1.01'"),
-        ([LINE.replace("0.25", "-0.01")], "line 2: conscientiousness is '-0.01'"),
-        ([LINE.replace("0.75", "nan")], "line 2: neuroticism is 'nan'"),
-        ([LINE.replace("0.75", "inf")], "line 2: neuroticism is 'inf'"),
+        ([LINE, LINE], "clip a.mp4 is duplicated"),
+        ([LINE, LINE.replace("a.mp4", "b.mp4").replace("1.0", "1.01")], "row 2: extraversion is '1.01'"),
+        ([LINE.replace("0.25", "-0.01")], "row 1: conscientiousness is '-0.01'"),
+        ([LINE.replace("0.75", "nan")], "row 1: neuroticism is 'nan'"),
+        ([LINE.replace("0.75", "inf")], "row 1: neuroticism is 'inf'"),
         (
             [LINE, LINE.replace("a.mp4", "b.mp4").replace("0.5", "")],
             "clip b.mp4 has no openness; label all clips or none",
         ),
         (["a.mp4,a.mp4,a,train,,,,,"], "no clip has a score"),
-        ([f"{LINE},more"], "line 2: has more or fewer cells"),
-        ([LINE.replace("0.5", "high")], "line 2: openness is 'high'"),
-        (["a.mp4,a.mp4,a,train,0.5"], "line 2: conscientiousness is None"),
-        ([LINE.replace(",train,", ",dev,")], "line 2: split is 'dev'; use train, val, test"),
-        ([LINE.replace(",train,", ",,")], "line 2: split is ''"),
-        ([], "has no clips"),
+        ([f"{LINE},more"], "line 2: has 10 cells, the header has 9"),
+        ([LINE.replace("0.5", "high")], "row 1: openness is 'high'"),
+        (["a.mp4,a.mp4,a,train,0.5"], "line 2: has 5 cells, the header has 9"),
+        ([LINE.replace(",train,", ",dev,")], "row 1: split is 'dev'; use train, val, test"),
+        ([LINE.replace(",train,", ",,")], "row 1: split is ''"),
+        ([], "has no rows"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(written, lines, told):
@@ -158,7 +158,7 @@ def test_a_mistake_is_one_line_that_names_it(written, lines, told):
 def test_a_missing_column_is_named(written, column):
     header = ",".join(name for name in COLUMNS if name != column)
     with pytest.raises(MsmaError, match=f"lacks the columns {column};"):
-        read_manifest(written(LINE, header=header))
+        read_manifest(written(header, header=header))
 
 
 @pytest.mark.parametrize(

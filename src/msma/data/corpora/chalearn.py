@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msma.data.corpora.archives import Progress, gather
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
+
+from msma.data.corpora.archives import gather
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
 from msma.data.corpora.manifest import Found, Row
+from msma.data.corpora.unpacking import Progress
 from msma.types import TRAITS, MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
@@ -40,7 +43,7 @@ def find_chalearn(
     keys: Sequence[str] = (),
     columns: Sequence[Path] = (),
     clip_column: str = "clip",
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Found:
     """Match the mp4 files below `place` (a folder, or one zip) with its label pickles and transcripts.
 
@@ -49,9 +52,8 @@ def find_chalearn(
     called with each labelled file and raises MsmaError where it cannot be read. None leaves media unread and gives
     every labelled clip a row, with the path where it is expected if it has no file.
 
-    Raises:
-        MsmaError: nothing there, no labels, a pickle that is not what it should be, a clip that is there twice, a
-            hostile archive, or a table of columns that does not fit (see `read_columns`).
+    MsmaError for nothing there, no labels, a pickle that is not as it should be, a duplicate clip, a hostile archive,
+    or a table of columns that does not fit (see `read_columns`).
     """
     home = place if place.is_dir() else place.parent
     gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)
@@ -63,11 +65,11 @@ def find_chalearn(
             )
         unique[path.name] = path
     clips = {name: path for name, path in unique.items() if is_clip(name)}
-    labels = _all_labels(unique)
+    labels = all_labels(unique)
     if not labels:
         expected = f"no annotation pickle there; expected {', '.join(ANNOTATIONS.values())}"
         raise MsmaError("; ".join([f"{place}: {expected}", *gathered.unused[:10]]))
-    transcripts = _all_transcripts(unique)
+    transcripts = all_transcripts(unique)
     # Before any media is opened, which takes long.
     further, table_notes = read_columns(columns, clip_column, labels, ["transcript"])
     names = list(dict.fromkeys(name for values in further.values() for name in values))
@@ -81,8 +83,8 @@ def find_chalearn(
         except MsmaError as error:
             unreadable.append(str(error))
             continue
-        said = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
-        own = said | {name: further.get(clip, {}).get(name, "") for name in names}
+        transcript = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
+        own = transcript | {name: further.get(clip, {}).get(name, "") for name in names}
         rows.append(Row(clip, clips.get(clip, home / split / clip), clip.rsplit(".", 2)[0], split, target, own))
     problems = {
         "clips without labels": sorted(clips.keys() - labels.keys()),
@@ -98,13 +100,12 @@ def find_chalearn(
     if columns:
         problems["clips without further columns"] = sorted(labels.keys() - further.keys())
     notes = [NEUROTICISM_NOTE, *table_notes]
-    missing = sum(row.clip not in clips for row in rows)
-    if missing:
+    if missing := sum(row.clip not in clips for row in rows):
         notes.append(f"{missing} of {len(rows)} clips have no file; their path is where it is expected")
     facts: dict[str, Any] = {"notes": notes}
     if ORACLE in unique:
-        facts |= {"notice": SYNTHETIC_NOTICE, **_known_to_oracle(unique[ORACLE])}
-        notes += _notes_on_planted(facts.get("attribute"), names)
+        facts |= {"notice": SYNTHETIC_NOTICE, **oracle_facts(unique[ORACLE])}
+        notes += notes_on_planted(facts.get("attribute"), names)
     return Found("synthetic" if ORACLE in unique else "first-impressions-v2", rows, facts, problems)
 
 
@@ -120,65 +121,55 @@ def is_wanted(name: str) -> bool:
 def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
     """Clip name to five scores in OCEAN order; `interview` is ignored.
 
-    Raises:
-        MsmaError: too large, not a pickle, a global that labels do not need, or not the expected dictionaries.
+    MsmaError for a file that is too large, not a pickle, or not of the expected dictionaries.
     """
-    return _read(path, _scores)
+    annotation = read_pickle(path, ANNOTATION)
+    columns = [getattr(annotation, trait) for trait in TRAITS]
+    for trait, column in zip(TRAITS, columns, strict=True):
+        if column.keys() != columns[0].keys():
+            raise not_labels(path, f"{trait} does not score the same clips as {TRAITS[0]}")
+    return {clip: tuple(column[clip] for column in columns) for clip in columns[0]}
 
 
 def read_transcription(path: Path) -> dict[str, str]:
-    """Clip name to what is said in it.
-
-    Raises:
-        MsmaError: as `read_annotation`.
-    """
-    return _read(path, _texts)
+    """Clip name to transcript; MsmaError as for `read_annotation`."""
+    return read_pickle(path, TRANSCRIPTION)
 
 
-def _read(path: Path, content_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+def read_pickle(path: Path, schema: TypeAdapter) -> Any:
     try:
         if path.stat().st_size > MAX_LABEL_BYTES:
             raise ValueError(f"larger than any, {MAX_LABEL_BYTES >> 20} MiB")
-        return content_of(read_label_pickle(path.read_bytes()))
+        return schema.validate_python(read_label_pickle(path.read_bytes()), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{str(part)[:80]!r}: " for part in first["loc"] if part != "[key]")
+        raise not_labels(path, f"{where}{first['msg'].removeprefix('Value error, ')}") from error
     except (OSError, ValueError) as error:
-        raise MsmaError(f"{path}: not a label pickle of First Impressions V2 ({error}); download it again") from error
+        raise not_labels(path, str(error)) from error
 
 
-def _scores(data: Any) -> dict[str, tuple[float, ...]]:
-    if not isinstance(data, dict):
-        raise ValueError("expected a dictionary of traits")
-    columns = [column for trait in TRAITS if isinstance(column := data.get(trait), dict)]
-    if len(columns) < len(TRAITS):
-        raise ValueError(f"expected scores by clip for each of {', '.join(TRAITS)}")
-    clips = columns[0].keys()
-    for trait, column in zip(TRAITS, columns, strict=True):
-        if column.keys() != clips:
-            raise ValueError(f"{trait} does not score the same clips as {TRAITS[0]}")
-    scores = {_checked_name(clip): tuple(column[clip] for column in columns) for clip in clips}
-    for clip, values in scores.items():
-        if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
-            raise ValueError(f"clip {clip!r} has a score that is not in [0, 1]")
-    return scores
+def not_labels(path: Path, why: str) -> MsmaError:
+    return MsmaError(f"{path}: not a label pickle of First Impressions V2 ({why}); download it again")
 
 
-def _texts(data: Any) -> dict[str, str]:
-    if not isinstance(data, dict) or not data:
-        raise ValueError("expected a dictionary of transcripts")
-    for clip, text in data.items():
-        if not isinstance(text, str) or len(text) > MAX_TRANSCRIPT:
-            raise ValueError(f"clip {_checked_name(clip)!r} has a transcript that is no text or longer than any")
-        text.encode()  # a lone surrogate, which no file can hold, is a ValueError
-    return {_checked_name(clip): text for clip, text in data.items()}
-
-
-def _checked_name(clip: str) -> str:
+def checked_name(clip: str) -> str:
     """Names become paths and lines of the report."""
     if not clip.isprintable() or "/" in clip or "\\" in clip or clip in ("", ".", "..") or len(clip) > 200:
-        raise ValueError(f"clip {clip[:80]!r} is not the name of a file")
+        raise ValueError("is not the name of a file")
     return clip
 
 
-def _all_labels(files: dict[str, Path]) -> dict[str, tuple[str, tuple[float, ...]]]:
+ClipName = Annotated[str, AfterValidator(checked_name)]
+Score = Annotated[float, Field(ge=0, le=1)]
+SCORES: dict[str, Any] = dict.fromkeys(TRAITS, (dict[ClipName, Score], ...))
+ANNOTATION = TypeAdapter(create_model("Annotation", **SCORES))
+TRANSCRIPTION = TypeAdapter(
+    Annotated[dict[ClipName, Annotated[str, Field(max_length=MAX_TRANSCRIPT)]], Field(min_length=1)]
+)
+
+
+def all_labels(files: dict[str, Path]) -> dict[str, tuple[str, tuple[float, ...]]]:
     labels: dict[str, tuple[str, tuple[float, ...]]] = {}
     for split, name in ANNOTATIONS.items():
         for clip, target in read_annotation(files[name]).items() if name in files else ():
@@ -188,7 +179,7 @@ def _all_labels(files: dict[str, Path]) -> dict[str, tuple[str, tuple[float, ...
     return labels
 
 
-def _all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
+def all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
     """None where there are no transcription files."""
     paths = [files[name] for name in TRANSCRIPTIONS if name in files]
     transcripts: dict[str, str] = {}
@@ -199,22 +190,21 @@ def _all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
     return transcripts if paths else None
 
 
-def _known_to_oracle(oracle: Path) -> dict[str, Any]:
-    """Its `ceiling`, and the planted `attribute` where there is one."""
+def oracle_facts(oracle: Path) -> dict[str, Any]:
+    """The corpus's `ceiling`, and the planted `attribute` where there is one."""
     try:
         known = json.loads(oracle.read_text(encoding="utf-8"))
         facts: dict[str, Any] = {"ceiling": known["ceilings"]}
         planted = known.get("parameters", {}).get("attribute")
         if planted is not None:
-            bias = {trait: float(planted["label_bias"].get(trait, 0.0)) for trait in TRAITS}
-            shifts = {trait: shift for trait, shift in bias.items() if shift}
-            facts["attribute"] = {"column": str(planted["column"]), "label_bias": shifts}
+            bias = {trait: shift for trait in TRAITS if (shift := float(planted["label_bias"].get(trait, 0.0)))}
+            facts["attribute"] = {"column": str(planted["column"]), "label_bias": bias}
         return facts
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error
 
 
-def _notes_on_planted(attribute: dict[str, Any] | None, columns: Sequence[str]) -> list[str]:
+def notes_on_planted(attribute: dict[str, Any] | None, columns: Sequence[str]) -> list[str]:
     if attribute is None:
         return []
     column, bias = attribute["column"], attribute["label_bias"]

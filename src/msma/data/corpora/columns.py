@@ -13,65 +13,50 @@ from msma.types import TRAITS, MsmaError
 def read_columns(
     paths: Sequence[Path], clip_column: str, clips: Collection[str], taken: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """By clip, its values of all columns of the tables, and what the tables' readers noted.
+    """By clip that a table has, its values of all columns of the tables, and what the tables' readers noted.
 
     A clip is written as in the corpus, or without `.mp4`. Tables may share columns where they are of other clips, as
-    when each split has a table. A clip that no table has is not in the answer.
+    when each split has a table.
 
-    Raises:
-        MsmaError: a table cannot be read, has no column for the clips or none beside it, names a clip that is not in
-            the corpus, names one twice, or has a column whose name is the manifest's own or in `taken`.
+    MsmaError where a table cannot be read, has no column for the clips or none beside it, names a clip that is not in
+    the corpus or one twice, or has a column whose name is the manifest's own or in `taken`.
     """
     columns: dict[str, dict[str, str]] = {}
     notes: list[str] = []
     known = {clip.removesuffix(".mp4"): clip for clip in clips} | {clip: clip for clip in clips}
     for path in paths:
         table = read_table(path)
-        clip_at = clip_place(table, clip_column)
-        names = {at: name for at, name in enumerate(table.columns) if at != clip_at}
-        check_names(table, list(names.values()), taken)
-        for clip, values in by_clip(table, clip_at, names, known).items():
+        clip_at = table.place(clip_column, "; say with --clip-column which one names the clips")
+        names = [name for place, name in enumerate(table.columns) if place != clip_at]
+        if not names:
+            raise MsmaError(f"{path}: has no column beside that of the clips; add one")
+        if clashes := [name for name in names if name in {*COLUMNS, *TRAITS, *taken}]:
+            raise MsmaError(f"{path}: the manifest has a column {clashes[0]!r} of its own; rename it in this table")
+        for clip, values in by_clip(table, clip_at, known).items():
             own = columns.setdefault(clip, {})
-            twice = sorted(own.keys() & values.keys())
-            if twice:
-                raise MsmaError(f"{path}: clip {clip} has {twice[0]!r} in another table too; keep one of them")
+            if shared := sorted(own.keys() & values.keys()):
+                raise MsmaError(f"{path}: clip {clip} has {shared[0]!r} in another table too; keep one of them")
             own.update(values)
         notes += table.notes
     return columns, notes
 
 
-def clip_place(table: Table, name: str) -> int:
-    try:
-        return table.place(name)
-    except MsmaError as error:
-        raise MsmaError(f"{error}; say with --clip-column which one names the clips") from error
-
-
-def check_names(table: Table, names: Sequence[str], taken: Collection[str]) -> None:
-    if not names:
-        raise MsmaError(f"{table.path}: has no column beside that of the clips; add one")
-    clashes = [name for name in names if name in {*COLUMNS, *TRAITS, *taken}]
-    if clashes:
-        raise MsmaError(f"{table.path}: the manifest has a column {clashes[0]!r} of its own; rename it in this table")
-
-
-def by_clip(
-    table: Table, clip_at: int, names: Mapping[int, str], known: Mapping[str, str]
-) -> dict[str, dict[str, str]]:
+def by_clip(table: Table, clip_at: int, known: Mapping[str, str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     unknown: list[str] = []
-    for cells in table.rows:
-        written = cells[clip_at].strip()
+    for cells in table.records():
+        values = {name: text.strip() for name, text in cells.items()}
+        written = values.pop(table.columns[clip_at])
         clip = known.get(written)
         if clip is None:
             unknown.append(written)
         elif clip in found:
-            raise MsmaError(f"{table.path}: clip {clip} comes twice; keep one of its rows")
+            raise MsmaError(f"{table.path}: clip {clip} is duplicated; keep one of its rows")
         else:
-            found[clip] = {name: cells[at].strip() for at, name in names.items()}
+            found[clip] = values
     if unknown:
         raise MsmaError(
             f"{table.path}: {len(unknown)} of {len(table.rows)} rows are for clips without labels here, such as "
-            f"{unknown[0][:100]!r}; clips are called like {min(known.values(), default='')!r}; mend or remove the rows"
+            f"{unknown[0][:100]!r}; clips are called like {min(known.values(), default='')!r}; fix or remove the rows"
         )
     return found

@@ -1,4 +1,4 @@
-"""The manifest: one CSV row per labelled clip, and a JSON file beside it with what is known of the corpus.
+"""The manifest: one CSV row per labelled clip, and a JSON file beside it with facts of the corpus.
 
     clip,path,source,split,openness,conscientiousness,extraversion,agreeableness,neuroticism
     abcdefghijk.001.mp4,train/abcdefghijk.001.mp4,abcdefghijk,train,0.51,0.48,0.60,0.44,0.57
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from msma.data.corpora.table_file import first_duplicate, read_table
 from msma.files import write_whole, written_whole
 from msma.types import TRAITS, MsmaError
 
@@ -39,7 +40,7 @@ class Row:
     target: tuple[float, ...]
     """Five scores in OCEAN order; NaN for the traits that the corpus does not label."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Whatever else the corpus says of the clip."""
+    """Further columns, as text."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Manifest:
     corpus: str
     rows: tuple[Row, ...]
     facts: dict[str, Any]
-    """What is known beside the rows: `notes`, and for the synthetic corpus the `ceiling`."""
+    """Beside the rows: `notes`, and for the synthetic corpus the `ceiling`."""
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -57,11 +58,7 @@ class Manifest:
         return tuple(trait for trait, score in zip(TRAITS, self.rows[0].target, strict=True) if not math.isnan(score))
 
     def split(self, name: str) -> tuple[Row, ...]:
-        """Rows of one split, or of `all`.
-
-        Raises:
-            MsmaError: the manifest has no such rows.
-        """
+        """Rows of one split, or of `all`; MsmaError where the manifest has none."""
         rows = tuple(row for row in self.rows if name in ("all", row.split))
         if not rows:
             known = ", ".join(sorted({row.split for row in self.rows}))
@@ -71,14 +68,14 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search for a corpus gives: the rows of its manifest, and all that was left out or looks odd."""
+    """The result of a search for a corpus: the rows of its manifest, and all that was left out or looks odd."""
 
     corpus: str
     rows: list[Row]
     facts: dict[str, Any]
     """As in Manifest."""
     problems: dict[str, list[str]]
-    """Kind of problem to its clips, or to one line each; a kind that was looked for and not found is empty."""
+    """Kind of problem to its clips, or to one line each; empty for a kind that was looked for and not found."""
 
 
 def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
@@ -86,17 +83,13 @@ def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
 
 
 def mean_target(rows: Sequence[Row]) -> Float[np.ndarray, " 5"]:
-    """What a constant predictor answers; 0.5 for traits without labels."""
+    """The mean-label baseline; 0.5 for traits without labels."""
     mean = targets(rows).mean(axis=0)
     return np.where(np.isnan(mean), 0.5, mean)
 
 
 def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str, Any]) -> None:
-    """Write `path` and its JSON. Paths below the manifest's folder are stored relative, so that a corpus can move.
-
-    Raises:
-        MsmaError: `path` does not end in .csv.
-    """
+    """Write `path` and its JSON. Paths below the manifest's folder are stored relative, so that a corpus can move."""
     check_manifest_path(path)
     home = path.parent.resolve()
     with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
@@ -113,9 +106,7 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
 
 
 def check_manifest_path(path: Path) -> None:
-    """Raises:
-    MsmaError: `path` does not end in .csv.
-    """
+    """Refuse (MsmaError) a path that does not end in .csv."""
     if path.suffix != ".csv":
         raise MsmaError(f"{path}: a manifest ends in .csv; name it {path.with_suffix('.csv')}")
 
@@ -123,30 +114,22 @@ def check_manifest_path(path: Path) -> None:
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
-    Raises:
-        MsmaError: unreadable, a column is missing, a clip comes twice, a split is unknown, a score is not in [0, 1], or
-            a clip lacks a score that others have.
+    MsmaError where it is unreadable, a column is missing, a clip is duplicated, a split is unknown, a score is not in
+    [0, 1], or a clip lacks a score that others have.
     """
+    remedy = "make it with `msma prepare`"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            present = reader.fieldnames or []
-            missing = [column for column in COLUMNS if column not in present]
-            missing = missing or ([] if set(TRAITS) & set(present) else ["(at least one of) " + ", ".join(TRAITS)])
-            if missing:
-                raise MsmaError(
-                    f"{path}: not a manifest, lacks the columns {', '.join(missing)}; make it with `msma prepare`"
-                )
-            rows = tuple(_row(path, reader.line_num, record) for record in reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MsmaError(f"{path}: cannot be read as a manifest ({error}); make it with `msma prepare`") from error
-    if not rows:
-        raise MsmaError(f"{path}: the manifest has no clips")
-    seen: set[str] = set()
-    for row in rows:
-        if row.clip in seen:
-            raise MsmaError(f"{path}: clip {row.clip} comes twice; each clip has one row")
-        seen.add(row.clip)
+        table = read_table(path)
+    except MsmaError as error:
+        raise MsmaError(f"{error}; or {remedy}") from error
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if not missing and not {*TRAITS} & {*table.columns}:
+        missing = ["(at least one of) " + ", ".join(TRAITS)]
+    if missing:
+        raise MsmaError(f"{path}: not a manifest, lacks the columns {', '.join(missing)}; {remedy}")
+    rows = tuple(_row(f"{path}, row {number}", path.parent, cells) for number, cells in enumerate(table.records(), 1))
+    if duplicate := first_duplicate(row.clip for row in rows):
+        raise MsmaError(f"{path}: clip {duplicate} is duplicated; each clip has one row")
     labelled = np.isfinite(targets(rows))
     for trait, has in zip(TRAITS, labelled.T, strict=True):
         if has.any() and not has.all():
@@ -161,25 +144,23 @@ def facts_path(path: Path) -> Path:
     return path.with_suffix(".facts.json")
 
 
-def _row(path: Path, line: int, record: dict[str, str]) -> Row:
-    scores = []
-    for trait in TRAITS:
-        text = record.get(trait, "")
-        try:
-            score = float(text) if text != "" else math.nan
-            if text != "" and not 0 <= score <= 1:
-                raise ValueError
-        except (TypeError, ValueError) as error:
-            raise MsmaError(f"{path}, line {line}: {trait} is {text!r}, not a number in [0, 1]") from error
-        scores.append(score)
-    if record["split"] not in SPLITS:
-        raise MsmaError(f"{path}, line {line}: split is {record['split']!r}; use {', '.join(SPLITS)}")
-    if None in record or None in record.values():
-        raise MsmaError(f"{path}, line {line}: has more or fewer cells than the header has columns")
-    known = {*COLUMNS, *TRAITS}
-    columns = {name: text for name, text in record.items() if name not in known}
-    where = path.parent / record["path"]
-    return Row(record["clip"], where, record["source"], record["split"], tuple(scores), columns)
+def _row(where: str, folder: Path, cells: dict[str, str]) -> Row:
+    """One row of a manifest in `folder`; MsmaError, which begins with `where`, for a bad score or split."""
+    texts = [cells.pop(trait, "") for trait in TRAITS]
+    for trait, text in zip(TRAITS, texts, strict=True):
+        if text and not is_score(text):
+            raise MsmaError(f"{where}: {trait} is {text!r}, not a number in [0, 1]")
+    clip, path, source, split = (cells.pop(column) for column in COLUMNS)
+    if split not in SPLITS:
+        raise MsmaError(f"{where}: split is {split!r}; use {', '.join(SPLITS)}")
+    return Row(clip, folder / path, source, split, tuple(float(text or "nan") for text in texts), cells)
+
+
+def is_score(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -188,7 +169,7 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise MsmaError(f"{path}: cannot be read as JSON ({error}); make it again with `msma prepare`") from error
+        raise MsmaError(f"{path}: cannot be read as JSON ({error}); recreate it with `msma prepare`") from error
     if not isinstance(facts, dict):
-        raise MsmaError(f"{path}: must hold a JSON object; make it again with `msma prepare`")
+        raise MsmaError(f"{path}: must hold a JSON object; recreate it with `msma prepare`")
     return facts

@@ -1,4 +1,4 @@
-"""Any corpus as a table, one row a clip: columns for the file, some traits, and perhaps the source and the split.
+"""Any corpus as a table, one row per clip: columns for the file, some traits, and perhaps the source and the split.
 
 Scores may be on any scale; they are brought to [0, 1] by a straight line. Which way a scale points is not known here,
 so nothing is flipped. Columns that are not named are kept as text.
@@ -10,13 +10,13 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from msma.data.corpora.manifest import COLUMNS, SPLITS, Found, Row
-from msma.data.corpora.table_file import Table, read_table
+from msma.data.corpora.table_file import Table, first_duplicate, read_table
 from msma.types import TRAITS, MsmaError
 
 SPLIT_NAMES = {
@@ -30,7 +30,7 @@ PROBLEMS = ("no path", "no score", "out of range", "no source", "no split", "rep
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a table mean."""
+    """The meaning of a table's columns."""
 
     path: str
     """Column of the media files, relative to the table's folder or to `root`."""
@@ -47,45 +47,28 @@ class Layout:
     root: Path | None = None
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A row of the table whose cells could all be read."""
-
-    line: str
-    """For messages."""
-    written: str
-    path: Path
-    source: str | None
-    split: str | None
-    target: tuple[float, ...]
-    columns: dict[str, str]
-
-
 def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None) -> Found:
     """Read a table as a corpus; `check` is called with each file and raises MsmaError where it cannot be read.
 
     Rows that cannot be used are counted by kind and left out. None for `check` leaves files unread and unsought.
 
-    Raises:
-        MsmaError: the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip comes
-            twice with different labels, a split has an unknown name, or there are fewer sources than splits.
+    MsmaError where the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip is
+    repeated with different labels, a split has an unknown name, or there are fewer sources than splits.
     """
     table = read_table(path)
     columns = trait_columns(table, layout)
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
-    entries = usable(table, layout, columns, problems)
-    names = clip_names(entries)
-    sources = [name if entry.source is None else entry.source for name, entry in zip(names, entries, strict=True)]
-    if layout.split is None:
-        splits = split_by_source(path, sources, layout.shares, layout.seed)
-    else:
-        splits = [str(entry.split) for entry in entries]
-    # Names and splits are given before files are looked at: a broken file changes them for no other clip.
+    usable = usable_rows(table, layout, columns, problems)
+    names = clip_names([row.clip for row in usable.values()])
     rows = [
-        Row(name, entry.path, source, split, entry.target, entry.columns)
-        for name, source, split, entry in zip(names, sources, splits, entries, strict=True)
-        if check is None or is_readable(entry, check, problems)
+        replace(row, clip=name, source=row.source or name) for row, name in zip(usable.values(), names, strict=True)
     ]
+    if layout.split is None:
+        splits = split_by_source(path, [row.source for row in rows], layout.shares, layout.seed)
+        rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
+    # Names and splits are given before files are looked at: a broken file changes them for no other clip.
+    if check is not None:
+        rows = [row for line, row in zip(usable, rows, strict=True) if is_readable(line, row.path, check, problems)]
     facts = {
         "notes": notes_on(table, layout, columns, rows),
         "range": list(layout.range or (0.0, 1.0)),
@@ -98,29 +81,28 @@ def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None)
 def trait_columns(table: Table, layout: Layout) -> dict[str, str]:
     """Trait, in OCEAN order, to the name of its column.
 
-    Raises:
-        MsmaError: an unknown trait or column, two traits in one column, or no trait at all.
+    MsmaError for an unknown trait or column, two traits in one column, or no trait at all.
     """
     if layout.traits is None:
         named = {trait: trait for trait in TRAITS if any(trait == column.casefold() for column in table.columns)}
     else:
         named = {trait.casefold(): column for trait, column in layout.traits.items()}
-    unknown = [trait for trait in named if trait not in TRAITS]
-    if unknown:
-        raise MsmaError(f"{table.path}: {unknown[0]!r} is no trait; --traits takes {', '.join(TRAITS)}")
+    if unknown := [trait for trait in named if trait not in TRAITS]:
+        raise MsmaError(f"{table.path}: {unknown[0]!r} is not a trait; --traits takes {', '.join(TRAITS)}")
     if not named:
         raise MsmaError(f"{table.path}: no column is named as a trait; say which is which: --traits openness=COLUMN")
     columns = {trait: table.columns[table.place(named[trait])] for trait in TRAITS if trait in named}
-    if len(set(columns.values())) < len(columns):
+    if first_duplicate(columns.values()):
         raise MsmaError(f"{table.path}: two traits are read from one column; give each its own in --traits")
     return columns
 
 
-def usable(table: Table, layout: Layout, columns: Mapping[str, str], problems: dict[str, list[str]]) -> list[Entry]:
-    """The rows that can be used; the others are added to `problems`.
+def usable_rows(
+    table: Table, layout: Layout, columns: Mapping[str, str], problems: dict[str, list[str]]
+) -> dict[str, Row]:
+    """The rows that can be used, by what messages call them; the others are added to `problems`.
 
-    Raises:
-        MsmaError: as `find_table`.
+    `clip` is the path as written; `source` and `split` are empty where the layout has no column for them.
     """
     low, high = layout.range or (0.0, 1.0)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -129,42 +111,50 @@ def usable(table: Table, layout: Layout, columns: Mapping[str, str], problems: d
     path_at = table.place(layout.path)
     source_at, split_at = (None if name is None else table.place(name) for name in (layout.source, layout.split))
     traits_at = {trait: table.place(column) for trait, column in columns.items()}
-    kept = kept_columns(table, {path_at, source_at, split_at, *traits_at.values()})
-    seen: dict[Path, Entry] = {}
+    others = other_columns(table, {path_at, source_at, split_at, *traits_at.values()})
+    rows: dict[str, Row] = {}
+    lines: dict[Path, str] = {}
     for number, cells in enumerate(table.rows, start=1):
         written = cells[path_at].strip()
         line = f"row {number} ({written[:200]})"
-        if not written or any(ord(character) < 32 for character in written):
-            problems["no path"].append(line)
-            continue
         raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
         missing = [trait for trait, score in raw.items() if math.isnan(score)]
-        outside = [trait for trait, score in raw.items() if not low <= score <= high and trait not in missing]
-        if outside and layout.range is None:
+        outside = [f"{trait} {score:g}" for trait, score in raw.items() if not (low <= score <= high or score != score)]
+        source, split = ("" if place is None else cells[place].strip() for place in (source_at, split_at))
+        if not written or any(ord(character) < 32 for character in written):
+            problems["no path"].append(line)
+        elif outside and layout.range is None:
             raise MsmaError(
-                f"{table.path}: {line} has {outside[0]} {raw[outside[0]]:g}, which is not in [0, 1]; "
-                "name the scale with --range LOW,HIGH"
+                f"{table.path}: {line} has {outside[0]}, which is not in [0, 1]; name the scale with --range LOW,HIGH"
             )
-        source = None if source_at is None else cells[source_at].strip()
-        split = None if split_at is None else cells[split_at].strip()
-        if missing:
+        elif missing:
             problems["no score"].append(f"{line}: {', '.join(missing)}")
         elif outside:
-            problems["out of range"].append(f"{line}: {outside[0]} {raw[outside[0]]:g}")
-        elif source == "":
+            problems["out of range"].append(f"{line}: {outside[0]}")
+        elif source_at is not None and not source:
             problems["no source"].append(line)
-        elif split == "":
+        elif split_at is not None and not split:
             problems["no split"].append(line)
+        elif split and split.casefold() not in SPLIT_NAMES:
+            raise MsmaError(f"{table.path}: {line} has the split {split!r}; use {', '.join(SPLIT_NAMES)}")
         else:
-            target = tuple((raw[trait] - low) / (high - low) if trait in raw else math.nan for trait in TRAITS)
+            target = tuple((raw.get(trait, math.nan) - low) / (high - low) for trait in TRAITS)
             path = Path(os.path.normpath(root / written))
-            split = split and known_split(table.path, line, split)
-            entry = Entry(line, written, path, source, split, target, {name: cells[at] for name, at in kept.items()})
-            same = seen.setdefault(path, entry)
-            if same is not entry:
-                check_equal(table.path, same, entry)
+            further = {name: cells[place] for name, place in others.items()}
+            row = Row(written, path, source, SPLIT_NAMES.get(split.casefold(), ""), target, further)
+            first = lines.setdefault(path, line)
+            if first == line:
+                rows[line] = row
+            elif labels_of(row) == labels_of(rows[first]):
                 problems["repeated"].append(line)
-    return list(seen.values())
+            else:
+                raise MsmaError(f"{table.path}: {line} has other labels than {first}, the same clip; keep one of them")
+    return rows
+
+
+def labels_of(row: Row) -> str:
+    """The labels as text, because NaN is not NaN."""
+    return repr((row.target, row.source, row.split))
 
 
 def score_of(cell: str, decimal_comma: bool) -> float:
@@ -178,54 +168,40 @@ def score_of(cell: str, decimal_comma: bool) -> float:
         return math.nan
 
 
-def known_split(path: Path, line: str, text: str) -> str:
-    if text.casefold() not in SPLIT_NAMES:
-        raise MsmaError(f"{path}: {line} has the split {text!r}; use {', '.join(SPLIT_NAMES)}")
-    return SPLIT_NAMES[text.casefold()]
-
-
-def check_equal(path: Path, first: Entry, second: Entry) -> None:
-    labels = [(entry.target, entry.source, entry.split) for entry in (first, second)]
-    if repr(labels[0]) != repr(labels[1]):  # by text, because NaN is not NaN
-        raise MsmaError(f"{path}: {second.line} has other labels than {first.line}, the same clip; keep one of them")
-
-
-def kept_columns(table: Table, used: set[int | None]) -> dict[str, int]:
+def other_columns(table: Table, used: set[int | None]) -> dict[str, int]:
     """Names in the manifest to places in the table; a name that the manifest has a meaning for gets a prefix."""
-    kept: dict[str, int] = {}
+    others: dict[str, int] = {}
     for place, name in enumerate(table.columns):
-        if place in used:
-            continue
-        while name in (*COLUMNS, *TRAITS) or name in kept:
-            name = f"table_{name}"
-        kept[name] = place
-    return kept
+        if place not in used:
+            while name in (*COLUMNS, *TRAITS) or name in others:
+                name = f"table_{name}"
+            others[name] = place
+    return others
 
 
-def is_readable(entry: Entry, check: Callable[[Path], None], problems: dict[str, list[str]]) -> bool:
-    if not entry.path.exists():
-        problems["no such file"].append(f"{entry.line}: {entry.path}")
+def is_readable(line: str, path: Path, check: Callable[[Path], None], problems: dict[str, list[str]]) -> bool:
+    if not path.exists():
+        problems["no such file"].append(f"{line}: {path}")
         return False
     try:
-        check(entry.path)
+        check(path)
     except MsmaError as error:
         problems["unreadable"].append(str(error))
         return False
     return True
 
 
-def clip_names(entries: Sequence[Entry]) -> list[str]:
+def clip_names(paths: Sequence[str]) -> list[str]:
     """The name of the file where no other clip has it, else the path as written."""
-    names = [PurePosixPath(entry.written).name or entry.written for entry in entries]
+    names = [PurePosixPath(path).name or path for path in paths]
     count = Counter(names)
-    return [name if count[name] == 1 else entry.written for name, entry in zip(names, entries, strict=True)]
+    return [name if count[name] == 1 else path for name, path in zip(names, paths, strict=True)]
 
 
 def split_by_source(path: Path, sources: Sequence[str], shares: tuple[float, float, float], seed: int) -> list[str]:
     """A split for each clip: sources in random order, each to the split that lacks most clips.
 
-    Raises:
-        MsmaError: the shares are no shares, or there are fewer sources than splits.
+    MsmaError where `shares` are none, or there are fewer sources than splits.
     """
     if not all(math.isfinite(share) and share >= 0 for share in shares) or not sum(shares):
         raise MsmaError("--split: give the shares of train, val and test, such as 60,20,20")
