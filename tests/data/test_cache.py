@@ -31,7 +31,7 @@ from msma.types import MsmaError
 CONFIG = ClipConfig(fps=2.0, crop_size=16, mels=16)
 KEEPING = [{"fps": 4.0}, {"window_s": 5.0}, {"min_window_s": 1.0}, {"frame_side": 32}, {"face": "whole"}]
 PREPARING = [{"crop_size": 32}, {"mels": 32}, {"mel_hop_s": 0.01}, {"mel_window_s": 0.03}, {"face_margin": 2.0}]
-KEEP_MEDIA = cache.keep_media
+CACHE_MEDIA = cache.cache_media
 
 
 def rows_of(*paths: Path) -> list[Row]:
@@ -292,9 +292,9 @@ def test_a_defect_of_ours_loses_one_clip_only(fill, make_media, monkeypatch):
     def defective(row, **options):
         if row.clip == "a.mp4":
             raise ZeroDivisionError("no frames")
-        return KEEP_MEDIA(row, **options)
+        return CACHE_MEDIA(row, **options)
 
-    monkeypatch.setattr(cache, "keep_media", defective)
+    monkeypatch.setattr(cache, "cache_media", defective)
     report = fill(make_media("a.mp4"), make_media("b.mp4"))
     assert list(report.entries) == ["b.mp4"]
     assert "unexpected ZeroDivisionError (no frames)" in report.failed["a.mp4"]
@@ -315,11 +315,11 @@ def deadly(row, **options):
     """Dies as a decoder does that crashes."""
     if row.clip == "killer.mp4":
         os.kill(os.getpid(), signal.SIGSEGV)
-    return KEEP_MEDIA(row, **options)
+    return CACHE_MEDIA(row, **options)
 
 
 def test_a_clip_that_kills_the_process_that_reads_it_fails_alone(make_media, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "keep_media", deadly)
+    monkeypatch.setattr(cache, "cache_media", deadly)
     good = [make_media(f"{index}.mp4", fps=5 + index) for index in range(3)]
     rows = rows_of(good[0], make_media("killer.mp4"), *good[1:])
     report = fill_cache(rows, CONFIG, Limits(), tmp_path / "cache", workers=2)

@@ -20,7 +20,7 @@ from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.corpus import Corpus
-from msma.data.features import KEPT, FeatureDataset, fill_features, read_features, windows_in
+from msma.data.features import TENSORS, FeatureDataset, fill_features, read_features, windows_in
 from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
@@ -72,7 +72,7 @@ def contents(files: dict[str, Path]) -> list[bytes]:
 
 
 def same(one: Features, other: Features) -> bool:
-    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in KEPT)
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in TENSORS)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
             with torch.inference_mode():
                 expected = network.eval().features(collate([inputs_of(window.inputs)]))
             found, quality = read_features(files[clip], place)
-            assert all(torch.equal(getattr(found, name), getattr(expected, name)[0]) for name in KEPT)
+            assert all(torch.equal(getattr(found, name), getattr(expected, name)[0]) for name in TENSORS)
             assert quality.tolist() == [1, 1]
 
 
@@ -270,7 +270,7 @@ def test_no_two_variants_clips_or_windows_are_corrupted_in_the_same_way(entries,
 def test_a_damaged_file_is_one_line_that_names_it_and_the_remedy(entries, tmp_path, content, read):
     path = filled(entries, tmp_path)["0.mp4"]
     path.write_bytes(path.read_bytes()[:-7] if content is None else content)
-    with pytest.raises(MsmaError, match="delete it, it will be made again") as caught:
+    with pytest.raises(MsmaError, match="delete it, it will be recreated") as caught:
         read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -345,7 +345,7 @@ def test_a_file_is_read_once(entries, tmp_path):
 
 def test_memory_for_what_is_held_is_bounded(entries, tmp_path, monkeypatch):
     files = filled(entries, tmp_path)
-    size = sum(getattr(read_features(files["0.mp4"])[0], name).nbytes for name in KEPT)
+    size = sum(getattr(read_features(files["0.mp4"])[0], name).nbytes for name in TENSORS)
     monkeypatch.setattr("msma.data.features.HELD_BYTES", 2 * size)
     clips = FeatureDataset(ROWS, files)
     expected = [clips[0, index][0] for index in range(CLIPS)]

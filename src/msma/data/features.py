@@ -1,8 +1,8 @@
-"""What frozen backbones give, computed once for each clip and kept on disk.
+"""Outputs of frozen backbones, computed once for each clip and cached on disk.
 
 A file holds every window of a clip in one or more variants: the first as it is, the others flipped and corrupted, with
-the quality that they have. What masks (frames and segments that drop out, a modality that is lost) is still drawn anew
-in every epoch.
+the quality that they have. Masks (frames and segments that drop out, a modality that is lost) are still drawn anew in
+every epoch.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MsmaError
 
-FORMAT = 3
+FORMAT = 4
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
-KEPT = tuple(field.name for field in fields(Features) if field.name != "linear")
+BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid", "fusion"}
+"""The fields of ModelConfig that decide what is computed."""
+TENSORS = tuple(field.name for field in fields(Features) if field.name != "linear")
 HELD_BYTES = 1024**3
-"""Of features that are held in memory: all of a small corpus, so that its files are read once."""
+"""Features that are held in memory, at most: all of a small corpus, so that its files are read once."""
 
 
 class InputVariants(Dataset):
@@ -55,7 +57,7 @@ class InputVariants(Dataset):
             clean = inputs_of(prepare(window, self.recipe.clip).inputs)
             variants = [(clean, torch.ones(2))]
             for variant in range(1, self.variants):
-                # Of the clip's content alone, so that a file serves every corpus and split that the clip is in.
+                # The clip's content alone decides, so that a file serves every corpus and split that the clip is in.
                 seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
                 inputs, _, quality = degraded_inputs(window, config, self.recipe.clip, generator)
@@ -83,26 +85,11 @@ def fill_features(
     config = recipe.train
     variants = variants or config.feature_variants
     random = [config.seed, config.corruption, config.room_noise, config.flip, CORRUPTED_BY] if variants > 1 else []
-    model = recipe.model
-    made_by = [
-        FORMAT,
-        backbones,
-        model.audio_backbone,
-        model.visual_backbone,
-        model.audio_architecture,
-        model.visual_architecture,
-        model.visual_grid,
-        model.fusion,
-        variants,
-        *random,
-    ]
-    settings = f"{made_by}|{recipe.clip.model_dump_json()}"
+    settings = recipe.model_dump_json(include={"clip": True, "model": BACKBONES})
+    made_by = f"{[FORMAT, backbones, variants, *random]}|{settings}"
     folder, entries = corpus.cache.folder / "features", corpus.cache.entries
-    files = {
-        row.clip: folder
-        / f"{hashlib.sha256(f'{entries[row.clip].name}|{settings}'.encode()).hexdigest()[:32]}.safetensors"
-        for row in rows
-    }
+    digests = {row.clip: hashlib.sha256(f"{entries[row.clip].name}|{made_by}".encode()).hexdigest() for row in rows}
+    files = {clip: folder / f"{digest[:32]}.safetensors" for clip, digest in digests.items()}
     missing = [clip for clip in sorted(files)[share[0] :: share[1]] if not files[clip].exists()]
     pieces = InputVariants([entries[clip] for clip in missing], recipe, variants)
     loader = DataLoader(pieces, batch_size=None, num_workers=config.workers, worker_init_fn=leave_interrupts)
@@ -115,7 +102,7 @@ def fill_features(
             for variant, (inputs, quality) in enumerate(window):
                 with torch.inference_mode():
                     features = network.features(collate([inputs]).to(device))
-                named = {name: getattr(features, name)[0].cpu().contiguous() for name in KEPT} | {"quality": quality}
+                named = {name: getattr(features, name)[0].cpu().contiguous() for name in TENSORS} | {"quality": quality}
                 tensors |= {f"{place}.{variant}.{name}": tensor for name, tensor in named.items()}
         with written_whole(files[clip]) as unfinished:
             unfinished.write_bytes(save(tensors))
@@ -124,14 +111,10 @@ def fill_features(
 
 
 def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
-    """One window of a clip, and its quality.
-
-    Raises:
-        MsmaError: the file is missing or damaged.
-    """
+    """One window of a clip, and its quality; MsmaError where the file is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*KEPT, "quality")}
+            tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*TENSORS, "quality")}
     except (OSError, SafetensorError) as error:
         raise damaged(path, error) from error
     quality = tensors.pop("quality")
@@ -139,7 +122,7 @@ def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Featur
 
 
 def windows_in(path: Path) -> int:
-    """How many windows a file of features holds."""
+    """Number of windows in a file of features."""
     try:
         with safe_open(path, framework="pt") as file:
             return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
@@ -148,13 +131,13 @@ def windows_in(path: Path) -> int:
 
 
 def damaged(path: Path, error: Exception) -> MsmaError:
-    return MsmaError(f"{path}: damaged features ({error}); delete it, it will be made again")
+    return MsmaError(f"{path}: damaged features ({error}); delete it, it will be recreated")
 
 
 class FeatureDataset(Dataset):
     """One window of a labelled clip as Features; items are named and random as those of ClipDataset.
 
-    `linear` holds, for the clips that the linear path was fitted to, what it answers `(3, 5)` when they are held out.
+    `linear` holds, for the clips that the linear path was fitted to, its predictions `(3, 5)` when they are held out.
     """
 
     def __init__(
@@ -187,7 +170,7 @@ class FeatureDataset(Dataset):
             generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
             if path not in self.windows:
                 self.windows[path] = windows_in(path)
-            # What the linear path answers when a clip is held out is of its first window.
+            # The linear path's prediction for a clip that is held out is for its first window.
             windows = 1 if row.clip in self.linear else self.windows[path]
             window = int(torch.randint(windows, (), generator=generator))
             variant = int(torch.randint(config.feature_variants, (), generator=generator))
@@ -203,7 +186,7 @@ class FeatureDataset(Dataset):
         if key in self.held:
             return self.held[key]
         features, quality = read_features(path, window, variant)
-        size = sum(getattr(features, name).nbytes for name in KEPT)
+        size = sum(getattr(features, name).nbytes for name in TENSORS)
         if self.held_bytes + size <= HELD_BYTES:
             self.held[key] = features, quality
             self.held_bytes += size
