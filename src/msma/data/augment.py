@@ -1,12 +1,13 @@
 """Random changes of a window in training: the data half of the modal enhancement strategy.
 
 The paper simulates modality loss and noise in training; families, chances and strengths here are ours. A corruption has
-a severity, and 1 - severity / 5 is what the quality head of the modality that it corrupts learns.
+a severity, and the quality head of the modality that it corrupts learns 1 - severity / 5.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip, RawWindow
 
 SEEN = tuple(row for row in CORRUPTIONS.values() if row.family not in HELD_OUT and row.severities == SEVERITIES)
-"""The corruptions of training. What is all or nothing is left to modality dropout."""
+"""The corruptions of training. Those that are all or nothing are left to modality dropout."""
 CORRUPTIONS_BY_MODALITY = {
     modality: {
         family: [row for row in SEEN if row.family == family and modality in row.modalities]
@@ -39,6 +40,7 @@ ROOM_SLOPE_DB = (-3.0, 0.0)
 """Per octave: from pink to white."""
 SEGMENT_STEPS = 25
 """Log-mel steps that drop out together."""
+MaskedT = TypeVar("MaskedT", Inputs, Features)
 
 
 def degraded_inputs(
@@ -49,9 +51,7 @@ def degraded_inputs(
         window = replace(window, clip=in_a_room(window.clip, generator))
     clean = inputs_of(prepare(window, clip_config).inputs)
     degraded, quality = corrupted(window, config.corruption, clip_config, generator)
-    inputs = clean
-    if degraded is not window:
-        inputs = inputs_of(prepare(degraded, clip_config).inputs)
+    inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config).inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality
@@ -78,8 +78,8 @@ def corrupted(
 
 
 def in_a_room(clip: Clip, generator: Generator) -> Clip:
-    """With faint noise, between white and pink, ROOM_DB below the sound. Rendered voices are cleaner than any real one,
-    and a quality head would take every microphone for damage."""
+    """The clip with faint noise, between white and pink, ROOM_DB below its audio. Rendered voices are cleaner than any
+    real one, and a quality head would take every microphone for damage."""
     if not len(clip.waveform):
         return clip
     rng = np.random.default_rng(draw(2**62, generator))
@@ -96,28 +96,28 @@ def draw(count: int, generator: Generator) -> int:
 
 
 def masked(inputs: Inputs, config: TrainConfig, generator: Generator) -> Inputs:
-    """Frames, segments of sound and a modality drop out.
+    """Drop frames, segments of audio and a modality.
 
-    What is masked is zero in the waveform, so that an encoder that reads it sees no more than log-mel shows.
+    The waveform is zero where it is masked, so that an encoder that reads it sees no more than log-mel shows.
     """
-    inputs = replace(
-        inputs,
-        frame_mask=drop(inputs.frame_mask, config.frame_dropout, 1, generator),
-        mel_mask=drop(inputs.mel_mask, config.frame_dropout, SEGMENT_STEPS, generator),
-    )
-    if bool(inputs.present.all()) and happens(config.modality_dropout, generator):
-        inputs = lose(inputs, draw(2, generator))
+    inputs = dropped_out(inputs, "mel_mask", SEGMENT_STEPS, config, generator)
     return replace(inputs, waveform=inputs.waveform * sample_mask(inputs.mel_mask, inputs.waveform))
 
 
 def masked_features(features: Features, config: TrainConfig, generator: Generator) -> Features:
-    """The same where the backbones' work is done."""
-    frame_mask = drop(features.frame_mask, config.frame_dropout, 1, generator)
-    audio_mask = drop(features.audio_mask, config.frame_dropout, 1, generator)
-    present = features.present.clone()
+    """Drop frames, steps of audio and a modality where the backbones' work is done."""
+    return dropped_out(features, "audio_mask", 1, config, generator)
+
+
+def dropped_out(inputs: MaskedT, audio: str, run: int, config: TrainConfig, generator: Generator) -> MaskedT:
+    """Drop frames and runs of the mask called `audio`, and one of two modalities."""
+    frame_mask = drop(inputs.frame_mask, config.frame_dropout, 1, generator)
+    audio_mask = drop(getattr(inputs, audio), config.frame_dropout, run, generator)
+    present = inputs.present.clone()
     if bool(present.all()) and happens(config.modality_dropout, generator):
         present[draw(2, generator)] = False
-    return replace(features, audio_mask=audio_mask & present[0], frame_mask=frame_mask & present[1], present=present)
+    masks = {audio: audio_mask & present[0], "frame_mask": frame_mask & present[1]}
+    return replace(inputs, present=present, **masks)
 
 
 def flip(inputs: Inputs) -> Inputs:
@@ -128,20 +128,11 @@ def flip(inputs: Inputs) -> Inputs:
 
 
 def drop(mask: Tensor, share: float, run: int, generator: Generator) -> Tensor:
-    """Mask about `share` of the places in runs of `run`; at least one kept place stays."""
+    """Mask about `share` of the places in runs of `run`; at least one that is not masked stays so."""
     runs = -(-mask.shape[-1] // run)
     dropped = (torch.rand(runs, generator=generator) < share).repeat_interleave(run)[: mask.shape[-1]]
-    kept = mask & ~dropped
-    return kept if bool(kept.any()) else mask
-
-
-def lose(inputs: Inputs, modality: int) -> Inputs:
-    """Take one modality away: 0 audio, 1 visual."""
-    present = inputs.present.clone()
-    present[modality] = False
-    if modality == 0:
-        return replace(inputs, present=present, mel_mask=torch.zeros_like(inputs.mel_mask))
-    return replace(inputs, present=present, frame_mask=torch.zeros_like(inputs.frame_mask))
+    left = mask & ~dropped
+    return left if bool(left.any()) else mask
 
 
 def at_progress(config: TrainConfig, epoch: int, clips: int) -> TrainConfig:

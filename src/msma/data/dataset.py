@@ -33,7 +33,7 @@ class ClipDataset(Dataset):
 
     An item is named by (epoch, index), so that what is random (window, augmentation) is a function of seed, epoch and
     clip alone: any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is
-    given as it is. Of modalities that are not named nothing is read.
+    given as it is. Modalities that are not named are not read.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ def collate_items(items: Sequence[Item]) -> Batch:
 
 
 def each_batch(loader: Iterable[T]) -> Iterator[T]:
-    """What a DataLoader gives; a failure in one of its processes is the one line that it would be without them."""
+    """The items of a DataLoader; a failure in one of its processes is the one line that it would be without them."""
     try:
         yield from loader
     except MsmaError as error:
