@@ -23,11 +23,7 @@ class Corpus:
         return tuple(row for row in self.manifest.rows if row.clip in self.cache.entries)
 
     def split(self, name: str) -> tuple[Row, ...]:
-        """The clips of a split (or of `all`) that can be read.
-
-        Raises:
-            MsmaError: there is none.
-        """
+        """The clips of a split (or of `all`) that can be read; MsmaError where there is none."""
         rows = tuple(row for row in self.manifest.split(name) if row.clip in self.cache.entries)
         if not rows:
             raise MsmaError(f"{self.manifest.corpus}: no clip of split {name!r} can be read; see the table above")

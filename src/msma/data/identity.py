@@ -1,4 +1,4 @@
-"""What a run or a cross-validation is of, so that none is gone on with on other clips, labels or weights."""
+"""The identity of a run or a cross-validation, so that none is resumed on other clips, labels or weights."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from msma.files import write_whole
 from msma.types import MsmaError
 
 FORMAT = 5
-"""Counts up where the same recipe on the same clips would train differently."""
+"""Raised where the same recipe on the same clips would train differently."""
 
 
 def training_identity(corpus: Corpus, pretrained: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """All that the weights depend on beside the recipe: the corpus, and the pretrained weights."""
+    """All that the weights depend on beside the recipe: the corpus and the pretrained weights."""
     return {"format": FORMAT, **corpus_identity(corpus, corpus.rows), "pretrained": pretrained}
 
 
@@ -35,13 +35,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def claim(path: Path, about: dict[str, Any], otherwise: str) -> None:
-    """Write down in a YAML file what its folder is of, or check that it is of the same.
+def record_identity(path: Path, identity: dict[str, Any], otherwise: str) -> None:
+    """Write the identity of a folder to a YAML file in it, or check that it is the same.
 
-    Raises:
-        MsmaError: it is not; `otherwise` says what it is then.
+    MsmaError where it is not; `otherwise` says what the folder is then.
     """
-    text = yaml.safe_dump(about, sort_keys=False)
+    text = yaml.safe_dump(identity, sort_keys=False)
     if not path.exists():
         write_whole(path, text)
     elif path.read_text(encoding="utf-8") != text:

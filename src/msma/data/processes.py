@@ -36,8 +36,7 @@ WrittenT = TypeVar("WrittenT", bound=Written)
 def each_done(work: Callable[[WrittenT], ResultT], jobs: Sequence[WrittenT], workers: int) -> Iterator[ResultT]:
     """Do every job, in so many processes, or in this one where `workers` is 0; gives the results as they come.
 
-    Raises:
-        MsmaError: the process of a job died twice; and whatever the work raises.
+    MsmaError where the process of a job died twice; and whatever the work raises.
     """
     if not workers:
         yield from map(work, jobs)
@@ -54,10 +53,7 @@ def in_processes(
     """Do `work` on every job in `workers` processes; gives each job with its result or exception, as they come.
 
     A job whose process dies (a crash, no memory) is tried once more at the end, alone. If it dies again, its exception
-    is BrokenProcessPool.
-
-    Raises:
-        MsmaError: no process can be started.
+    is BrokenProcessPool. MsmaError where no process can be started.
     """
     died: list[JobT] = []
     for job, done in spread(work, jobs, workers):

@@ -14,7 +14,7 @@ import numpy as np
 from msma.config import Recipe
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.corpus import Corpus
-from msma.data.identity import claim, training_identity
+from msma.data.identity import record_identity, training_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
 from msma.evaluation.comparison import Comparison, compare
@@ -80,7 +80,7 @@ def cross_validate(
     fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 0})})  # change no result
     about = {"folds": len(parted), "ridge": ridge, **training_identity(corpus, pretrained)}
     other = "a cross-validation of another recipe, corpus, weights, number of folds or baseline"
-    claim(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
+    record_identity(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
 
     accelerator = new_accelerator(recipe.train, cpu)
     learner = new_learner(

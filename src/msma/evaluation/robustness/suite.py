@@ -12,7 +12,7 @@ from pathlib import Path
 from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
-from msma.data.identity import claim, corpus_identity
+from msma.data.identity import corpus_identity, record_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
 from msma.evaluation.coverage import Coverage, coverage_of
@@ -59,7 +59,7 @@ def run_suite(
         "split": split,
         **corpus_identity(corpus, rows),
     }
-    claim(out / "robustness.yaml", about, "of another model, corpus or split")
+    record_identity(out / "robustness.yaml", about, "of another model, corpus or split")
     path, total = cell_path(out, CLEAN), 1 + len(cells)
     first = CellJob(CLEAN, rows, own, split_baselines(manifest, rows), weights.folder, sha256, model.device, path, None)
     clean = done_before(out, CLEAN, rows)
