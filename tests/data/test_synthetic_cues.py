@@ -1,6 +1,6 @@
 """The latent model of the synthetic corpus: its closed form, its people and its splits."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_cues_have_unit_variance_and_their_validity() -> None:
 
 
 def test_every_rendering_parameter_follows_its_cue_alone() -> None:
-    for parameter, (cue, *_) in model.RANGES.items():
+    for parameter, cue in [(each.name, each.metadata["cue"]) for each in fields(model.Behaviour)]:
         steps = []
         for value in np.linspace(-2.7, 2.7, 9):
             steps.append(asdict(model.behaviour(np.where(np.array(model.CUE_NAMES) == cue, value, 0.0)))[parameter])

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -65,68 +65,54 @@ CUE_NAMES = tuple(cue.name for cue in CUES)
 VALIDITY = np.array([cue.validity for cue in CUES])
 
 
+def driven_by(cue: str, low: float, high: float, scale: Literal["linear", "log"] = "linear") -> Any:
+    """A parameter that goes from `low` to `high` as its cue goes from -2.7 to +2.7 standard deviations."""
+    return field(metadata={"cue": cue, "low": low, "high": high, "scale": scale})
+
+
 @dataclass(frozen=True)
 class Behaviour:
-    """Parameters of rendering: a monotone function of the cues and of nothing else."""
+    """Parameters of rendering: each a monotone function of one cue and of nothing else."""
 
-    smile: float
+    smile: float = driven_by("smile", -1.0, 1.0)
     """-1 (corners down, narrow) to 1 (corners up, wide)."""
-    brow_height: float
+    brow_height: float = driven_by("brow_height", 0.075, 0.185)
     """Gap between eye and brow as a share of the head's height."""
-    eye_opening: float
+    eye_opening: float = driven_by("eye_opening", 0.018, 0.066)
     """Half the gap between the open lids as a share of the head's height."""
-    gaze_aversion: float
+    gaze_aversion: float = driven_by("gaze", 1.0, 0.0)
     """0 (into the camera) to 1 (far aside and down)."""
-    nod_px: float
-    """Fast vertical motion of the head, root mean square, in a picture 320 wide."""
-    head_px: float
-    """Height of the head in a picture 320 wide."""
-    blink_share: float
+    nod_px: float = driven_by("nod", 0.5, 8.0)
+    """Fast vertical motion of the head, root mean square, in a frame 320 wide."""
+    head_px: float = driven_by("closeness", 100.0, 165.0, "log")
+    """Height of the head in a frame 320 wide."""
+    blink_share: float = driven_by("blink", 0.04, 0.44)
     """Share of the time with closing or closed lids."""
-    sway_px: float
-    """Slow sideways motion of the head, root mean square, in a picture 320 wide."""
-    pitch_range_st: float
+    sway_px: float = driven_by("liveliness", 2.0, 22.0)
+    """Slow sideways motion of the head, root mean square, in a frame 320 wide."""
+    pitch_range_st: float = driven_by("liveliness", 0.2, 4.6)
     """Standard deviation of the pitch contour in semitones."""
-    pause_share: float
+    pause_share: float = driven_by("pauses", 0.05, 0.65)
     """Share of the time without speech, for the voice and the lips."""
-    pitch_hz: float
+    pitch_hz: float = driven_by("pitch", 95.0, 250.0, "log")
     """Geometric mean of the pitch contour."""
-    level_db: float
+    level_db: float = driven_by("loudness", -40.0, -20.0)
     """Root mean square while speaking, re full scale."""
-    syllables_per_s: float
-    tilt_db: float
+    syllables_per_s: float = driven_by("speech_rate", 2.4, 6.6)
+    tilt_db: float = driven_by("tilt", -4.0, -15.0)
     """Slope of the voice's spectrum in dB per octave."""
-    jitter: float
+    jitter: float = driven_by("jitter", 0.002, 0.05)
     """Standard deviation of the timing of a glottal pulse as a share of the period."""
-
-
-RANGES: dict[str, tuple[str, float, float, Literal["linear", "log"]]] = {
-    "smile": ("smile", -1.0, 1.0, "linear"),
-    "brow_height": ("brow_height", 0.075, 0.185, "linear"),
-    "eye_opening": ("eye_opening", 0.018, 0.066, "linear"),
-    "gaze_aversion": ("gaze", 1.0, 0.0, "linear"),
-    "nod_px": ("nod", 0.5, 8.0, "linear"),
-    "head_px": ("closeness", 100.0, 165.0, "log"),
-    "blink_share": ("blink", 0.04, 0.44, "linear"),
-    "sway_px": ("liveliness", 2.0, 22.0, "linear"),
-    "pitch_range_st": ("liveliness", 0.2, 4.6, "linear"),
-    "pause_share": ("pauses", 0.05, 0.65, "linear"),
-    "pitch_hz": ("pitch", 95.0, 250.0, "log"),
-    "level_db": ("loudness", -40.0, -20.0, "linear"),
-    "syllables_per_s": ("speech_rate", 2.4, 6.6, "linear"),
-    "tilt_db": ("tilt", -4.0, -15.0, "linear"),
-    "jitter": ("jitter", 0.002, 0.05, "linear"),
-}
-"""Rendering parameter: its cue, its value at -2.7 and at +2.7 standard deviations, the scale in between."""
 
 
 def behaviour(cues: Float64[np.ndarray, " q"]) -> Behaviour:
     """Rendering parameters of one clip's cues (standard deviations, order of CUES)."""
-    value = dict(zip(CUE_NAMES, (np.clip(cues, -LARGEST_CUE, LARGEST_CUE) / LARGEST_CUE + 1) / 2, strict=True))
+    shares = dict(zip(CUE_NAMES, (np.clip(cues, -LARGEST_CUE, LARGEST_CUE) / LARGEST_CUE + 1) / 2, strict=True))
     parameters = {}
-    for name, (cue, low, high, scale) in RANGES.items():
-        share = float(value[cue])
-        parameters[name] = low * (high / low) ** share if scale == "log" else low + (high - low) * share
+    for parameter in fields(Behaviour):
+        cue, low, high, scale = parameter.metadata.values()
+        share = float(shares[cue])
+        parameters[parameter.name] = low * (high / low) ** share if scale == "log" else low + (high - low) * share
     return Behaviour(**parameters)
 
 
@@ -175,7 +161,7 @@ def regression(available: Availability) -> tuple[Float64[np.ndarray, "q 5"], Flo
 
 
 def label_correlation(available: Availability, shift: Float64[np.ndarray, " 5"]) -> Float64[np.ndarray, " 5"]:
-    """Multiple correlation of the labels with all that is seen: the cues and, in the picture, the attribute."""
+    """Multiple correlation of the labels with all that is seen: the cues and, in the frames, the attribute."""
     of_attribute = (shift / 2 / SCORE_STD) ** 2  # half of the people have it
     rho = regression(available)[1]
     return np.sqrt((rho**2 + of_attribute * (available != "audio")) / (1 + of_attribute))

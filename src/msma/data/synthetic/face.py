@@ -1,4 +1,4 @@
-"""The picture: frame by frame, features on the head, the head on the shoulders, all before the wall."""
+"""The frames, one by one: features on the head, the head on the shoulders, all before the wall."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHIFT = 4
 EYE_X, EYE_Y, EYE_HALF_WIDTH, IRIS = 0.168, -0.03, 0.108, 0.048
 MOUTH_Y, MOUTH_HALF_WIDTH = 0.265, 0.115
 HEAD_Y = 0.47
-"""Height of the middle of the head in the picture, as a share of the picture."""
+"""Height of the middle of the head, as a share of the frame."""
 SENSOR_NOISE = 1.6
 """Standard deviation of the sensor noise in grey levels."""
 ARC = np.linspace(-1, 1, 13)
@@ -144,8 +144,7 @@ def draw_nose(face: np.ndarray, turn: np.ndarray, half_width: float, skin: Colou
 
 def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, mouth: float, source: Source) -> None:
     """Lips around a dark gap with teeth; a smile widens the mouth and lifts its corners."""
-    red = np.array(lit(source.skin, source)) * [0.80, 0.52, 0.52]
-    lips: Colour = (float(red[0]), float(red[1]), float(red[2]))
+    lips: Colour = tuple((np.array(lit(source.skin, source)) * [0.80, 0.52, 0.52]).tolist())
     x = MOUTH_HALF_WIDTH * (1 + 0.34 * smile) * ARC
     between = -0.052 * smile * (ARC**2 - 0.5)
     gap = 0.010 * BULGE + 0.085 * mouth * BULGE
@@ -178,7 +177,7 @@ def fixed(points: Points, corner: np.ndarray | None = None) -> np.ndarray:
 
 
 def polygon(image: np.ndarray, points: Points, colour: Colour, *, patch: bool = False) -> None:
-    """Fill; `points` are pixels of the picture, or head coordinates on a `patch`."""
+    """Fill; `points` are pixels of the frame, or head coordinates on a `patch`."""
     where = fixed(points) if patch else np.round(points * (1 << SHIFT)).astype(np.int32)
     cv2.fillPoly(image, [where], colour, cv2.LINE_AA, SHIFT)
 

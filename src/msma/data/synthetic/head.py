@@ -1,4 +1,4 @@
-"""What of the picture stays the same in a clip: the wall, the shaded head with its hair, the shoulders."""
+"""The part of the frames that stays the same in a clip: the wall, and the shaded head with its hair."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCALE = 150.0
 HALF_WIDTH, HALF_HEIGHT = 0.78, 0.86
 """The patch around the middle of the head, in head heights."""
 HEAD_A, HEAD_B = 0.385, 0.5
-"""Half axes of the head in head heights; the same for everyone, so that size in the picture means distance."""
+"""Half axes of the head in head heights; the same for everyone, so that size in the frame means distance."""
 
 HAT_A, HAT_B = 0.44, 0.50
 """Half axes of a hat."""
@@ -25,7 +25,7 @@ HAT_RIM, HAT_RIM_HEIGHT = -0.335, 0.12
 
 @dataclass(frozen=True)
 class Patch:
-    """A picture with transparency, colours already multiplied by the coverage."""
+    """An image with transparency, colours already multiplied by the coverage."""
 
     colour: UInt8[np.ndarray, "h w 3"]
     clear: UInt8[np.ndarray, "h w"]
@@ -34,13 +34,11 @@ class Patch:
 
 def lit(colour: Colour, source: Source) -> Colour:
     """The colour under the light of the source."""
-    red, green, blue = (min(255.0, float(a * b)) for a, b in zip(colour, source.light_colour, strict=True))
-    return red, green, blue
+    return tuple(min(255.0, float(a * b)) for a, b in zip(colour, source.light_colour, strict=True))
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (min(255.0, value * factor) for value in colour)
-    return red, green, blue
+    return tuple(min(255.0, value * factor) for value in colour)
 
 
 def draw_wall(source: Source, width: int, height: int, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -83,11 +81,11 @@ def draw_head(source: Source) -> Patch:
     narrow = 1 - source.jaw * np.clip(y / HEAD_B, 0, 1) ** 1.5
     u, v = x / (HEAD_A * narrow), y / HEAD_B
     radius = np.sqrt(u**2 + v**2)
-    face = edge(1 - radius, HEAD_A)
+    face = soft((1 - radius) * HEAD_A)
     depth = np.sqrt(np.clip(1 - 0.8 * radius**2, 0, 1))
     light = 0.45 + 0.55 * depth + 0.28 * (0.75 * u * source.light[0] + 0.6 * v * source.light[1])
     paint(face, skin, light + relief(x, y, source))
-    paint(hair_in_front(source.hair_style, x, y) * edge(1.09 - radius, HEAD_A), hair, strands * (0.7 + 0.4 * depth))
+    paint(hair_in_front(source.hair_style, x, y) * soft((1.09 - radius) * HEAD_A), hair, strands * (0.7 + 0.4 * depth))
     if source.hat is not None:
         paint(hat(x, y), np.array(lit(source.hat, source)), knitted(x, y, source))
     return Patch(
@@ -102,11 +100,7 @@ def relief(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, 
     def spot(x0: float, y0: float, wide: float, tall: float) -> np.ndarray:
         return np.exp(-(((np.abs(x) - x0) / wide) ** 2) - ((y - y0) / tall) ** 2)
 
-    sockets, cheekbones, chin = (
-        spot(0.15, -0.04, 0.09, 0.06),
-        spot(0.30, 0.16, 0.07, 0.12),
-        spot(0.0, 0.35, 0.10, 0.025),
-    )
+    sockets, cheekbones, chin = spot(0.15, -0.04, 0.09, 0.06), spot(0.3, 0.16, 0.07, 0.12), spot(0.0, 0.35, 0.1, 0.025)
     bridge, cheeks, forehead = spot(0.0, 0.02, 0.025, 0.12), spot(0.20, 0.13, 0.08, 0.06), spot(0.0, -0.3, 0.2, 0.08)
     nose = source.light[0] * spot(0.045, 0.08, 0.03, 0.09) * np.sign(x)
     return 0.07 * bridge + 0.05 * cheeks + 0.05 * forehead + 0.10 * nose - 0.13 * sockets - 0.07 * (cheekbones + chin)
@@ -139,21 +133,15 @@ def hat(x: np.ndarray, y: np.ndarray) -> Float32[np.ndarray, "h w"]:
 def knitted(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, "h w"]:
     """Light on the wool: round, ribbed, with a turned-up rim."""
     across = np.clip(x / HAT_A, -1, 1)
-    rim = soft(y - HAT_RIM - 0.25 * x**2 + HAT_RIM_HEIGHT)
+    below_fold = y - HAT_RIM - 0.25 * x**2 + HAT_RIM_HEIGHT
     ribs = 0.06 * np.sin(2 * np.pi * 9 * np.arcsin(across))
-    fold = 0.25 * np.exp(-(((y - HAT_RIM - 0.25 * x**2 + HAT_RIM_HEIGHT) / 0.012) ** 2))
-    return (0.55 + 0.4 * np.sqrt(1 - across**2) + 0.2 * across * source.light[0] + ribs + 0.1 * rim - fold).astype(
-        np.float32
-    )
+    fold = 0.25 * np.exp(-((below_fold / 0.012) ** 2))
+    light = 0.55 + 0.4 * np.sqrt(1 - across**2) + 0.2 * across * source.light[0] + ribs + 0.1 * soft(below_fold) - fold
+    return light.astype(np.float32)
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> Float32[np.ndarray, "h w"]:
-    return edge(1 - np.sqrt((x / a) ** 2 + (y / b) ** 2), min(a, b))
-
-
-def edge(inside: np.ndarray, size: float) -> Float32[np.ndarray, "h w"]:
-    """Coverage in [0, 1] of a shape of radius `size`; `inside` is 0 on the border and 1 in the middle."""
-    return soft(inside * size)
+    return soft((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2)) * min(a, b))
 
 
 def soft(distance: np.ndarray) -> Float32[np.ndarray, "h w"]:

@@ -19,8 +19,7 @@ SPLIT_OF_SOURCE = ("train", "val", "test", "train", "train")
 """Repeated over the sources: 60/20/20, and three sources already fill every split."""
 ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
-Level = float | int
-Colour = tuple[Level, Level, Level]
+Colour = tuple[float | int, ...]
 """Red, green, blue in [0, 255]."""
 
 SKINS: tuple[Colour, ...] = ((246, 214, 190), (232, 190, 160), (214, 164, 128), (178, 126, 94), (138, 94, 68))
@@ -58,7 +57,7 @@ class Source:
     reverb_s: float
     """Time in which the reverberation falls by 60 dB."""
     reverb_db: float
-    """Reverberation re direct sound."""
+    """Reverberation re direct speech."""
     noise_db: float
     """Background noise re full scale."""
     hat: Colour | None = None
@@ -98,25 +97,15 @@ def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, 
     generators = [np.random.default_rng([seed, 1, index]) for index in range(clips)]
     own = np.stack([rng.standard_normal(len(TRAITS) + len(CUES)) for rng in generators])
     source_of, take = np.divmod(np.arange(clips), per_source)
-    independent = (
-        np.sqrt(SOURCE_SHARE) * np.stack(common)[source_of] + np.sqrt(1 - SOURCE_SHARE) * own[:, : len(TRAITS)]
-    )
-    z = independent @ np.linalg.cholesky(trait_correlation()).T
+    shared, alone = np.stack(common)[source_of], own[:, : len(TRAITS)]
+    z = (np.sqrt(SOURCE_SHARE) * shared + np.sqrt(1 - SOURCE_SHARE) * alone) @ np.linalg.cholesky(trait_correlation()).T
     traits, cues = scores(z), show(z, own[:, len(TRAITS) :])
     hatted = np.array([source.hat is not None for source in sources])[source_of]
     labels = scores(z, hatted[:, None] * shift_of(label_bias or {}))
-    return [
-        ClipPlan(
-            index=index,
-            name=f"{sources[source_of[index]].name}.{take[index]:03d}.mp4",
-            split=SPLIT_OF_SOURCE[source_of[index] % len(SPLIT_OF_SOURCE)],
-            source=sources[source_of[index]],
-            traits=traits[index],
-            cues=cues[index],
-            labels=labels[index],
-        )
-        for index in range(clips)
-    ]
+    names = [f"{sources[number].name}.{take[index]:03d}.mp4" for index, number in enumerate(source_of)]
+    splits = [SPLIT_OF_SOURCE[number % len(SPLIT_OF_SOURCE)] for number in source_of]
+    of_clips = [sources[number] for number in source_of]
+    return list(map(ClipPlan, range(clips), names, splits, of_clips, traits, cues, labels))
 
 
 def draw_source(rng: np.random.Generator) -> Source:
@@ -162,5 +151,4 @@ def draw_hat(seed: int, number: int) -> Colour | None:
 
 
 def rgb(values: np.ndarray) -> Colour:
-    red, green, blue = (float(value) for value in np.clip(values, 0, 255))
-    return red, green, blue
+    return tuple(np.clip(values, 0, 255).tolist())
