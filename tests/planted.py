@@ -16,7 +16,7 @@ from msma.data.cache import CacheReport
 from msma.data.cache_entry import write_entry
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.corpus import Corpus
-from msma.media.audio import HIGHEST_HZ, LOWEST_HZ, hz_to_mel, mel_to_hz
+from msma.media.audio import mel_edges
 from msma.media.faces import WHOLE_FRAME
 from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo, RawWindow
 
@@ -24,7 +24,7 @@ CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)
 TRAIN = TrainConfig(steps=6, batch_size=4, validate_every=2, warmup_steps=2)
 RECIPE = Recipe(clip=CLIP, model=MODEL, train=TRAIN)
-BANDS_HZ = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), CLIP.mels + 2)[1:-1])
+BANDS_HZ = mel_edges(CLIP.mels)[1:-1]
 """The middle of each mel band."""
 
 

@@ -75,9 +75,14 @@ def log_mel(waveform: Float32[np.ndarray, " n"], config: ClipConfig) -> Float32[
 
 @functools.lru_cache(maxsize=8)
 def mel_filters(mels: int, fft_size: int) -> Float32[np.ndarray, "m bins"]:
-    """Triangular filters of height 1, evenly spaced in mel (HTK: 2595 log10(1 + f / 700)) from 20 Hz to 8 kHz."""
-    edges = mel_to_hz(np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(HIGHEST_HZ), mels + 2))
-    return triangles(edges, fft_size).astype(np.float32)
+    """Triangular filters of height 1 for the bands of `mel_edges`."""
+    return triangles(mel_edges(mels), fft_size).astype(np.float32)
+
+
+def mel_edges(mels: int) -> np.ndarray:
+    """Edges in Hz of bands that are evenly spaced in mel (HTK: 2595 log10(1 + f / 700)) from 20 Hz to 8 kHz."""
+    lowest, highest = (2595 * math.log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
+    return 700 * (10 ** (np.linspace(lowest, highest, mels + 2) / 2595) - 1)
 
 
 def triangles(edges: np.ndarray, fft_size: int) -> np.ndarray:
@@ -86,11 +91,3 @@ def triangles(edges: np.ndarray, fft_size: int) -> np.ndarray:
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     return np.maximum(0, np.minimum(rising, falling))
-
-
-def hz_to_mel(hz: float) -> float:
-    return 2595 * math.log10(1 + hz / 700)
-
-
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    return 700 * (10 ** (mel / 2595) - 1)

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,8 @@ from msma.media.container import Media, open_media
 from msma.media.decode import MIN_BREAK_S, Problems, VideoFrame, audio_samples, geometry, to_rgb, video_frames
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
-
-@dataclass(frozen=True)
-class FrameWindow:
-    frames: list[UInt8[np.ndarray, "h w 3"]]
-    times_s: list[float]
-    end_s: float
-    """Until when there is a frame, at most the end of the window."""
+FrameWindow = tuple[list[UInt8[np.ndarray, "h w 3"]], list[float], float]
+"""Frames, their times in seconds, and until when there is a frame, at most the end of the window."""
 
 
 def load_windows(
@@ -37,9 +32,7 @@ def load_windows(
 
     A remainder shorter than `config.min_window_s` is left out, unless it is all there is. A Clip that is one window
     already comes back as it is, another one is cut. `name` is the name of `bytes` (and may replace a file name).
-
-    Raises:
-        MsmaError: the file cannot be read, is refused by `limits`, or holds no video and no audio.
+    MsmaError where the file cannot be read, is refused by `limits`, or holds no video and no audio.
     """
     if isinstance(source, Clip):
         yield from [source] if is_window(source, config) else cut_windows(source, config)
@@ -61,11 +54,7 @@ def load_clip(
     *,
     name: str | None = None,
 ) -> Clip:
-    """The first window of `load_windows`; nothing behind it is decoded.
-
-    Raises:
-        MsmaError: as `load_windows`.
-    """
+    """The first window of `load_windows`, and its errors; nothing behind it is decoded."""
     if isinstance(source, Clip):
         return next(load_windows(source, config))
     with closing(read_windows(source, config, limits, name)) as windows:
@@ -80,42 +69,35 @@ def read_windows(
     source: str | Path | bytes, config: ClipConfig, limits: Limits, name: str | None
 ) -> Generator[tuple[Clip, Problems], None, None]:
     """The windows of a file, each with the problems of decoding, one value that grows as it continues."""
-    if isinstance(source, str):
-        if "://" in source:
-            raise MsmaError(f"{source}: addresses are not read; download the file and give its path")
+    if isinstance(source, str) and "://" in source:
+        raise MsmaError(f"{source}: addresses are not read; download the file and give its path")
+    if not isinstance(source, bytes):
         source = Path(source)
-    label = str(source) if isinstance(source, Path) else name or "bytes"
-    name = name or (source.name if isinstance(source, Path) else "bytes")
+        label, name = str(source), name or source.name
+    else:
+        label = name = name or "bytes"
     problems: Problems = {}
     # The file is opened twice, once for each stream. With one reader, a file that stores all frames before all
     # audio (or any bad interleaving) would force the frames of the whole file to be held until their audio comes.
     with (
         open_media(source, limits, label) as video,
         open_media(source, limits, label) as audio,
-        closing(frame_windows(video, config, problems)) as seen_windows,
-        closing(waveform_windows(audio, config, problems)) as heard_windows,
+        closing(frame_windows(video, config, problems)) as visual_windows,
+        closing(waveform_windows(audio, config, problems)) as audio_windows,
     ):
         nothing = True
-        for index, (seen, heard) in enumerate(itertools.zip_longest(seen_windows, heard_windows)):
+        for index, (visual, waveform) in enumerate(itertools.zip_longest(visual_windows, audio_windows)):
             start_s = index * config.window_s
-            seen = seen or FrameWindow([], [], start_s)
-            heard = np.zeros(0, np.float32) if heard is None else heard
-            end_s = min(max(seen.end_s, start_s + len(heard) / SAMPLE_RATE), start_s + config.window_s)
-            empty = not seen.frames and not len(heard)
+            frames, times_s, end_s = visual or ([], [], start_s)
+            waveform = np.zeros(0, np.float32) if waveform is None else waveform
+            end_s = min(max(end_s, start_s + len(waveform) / SAMPLE_RATE), start_s + config.window_s)
+            empty = not frames and not len(waveform)
             if empty or (not nothing and end_s - start_s < config.min_window_s):
                 continue
             nothing = False
-            clip = Clip(
-                name=name,
-                frames=np.stack(seen.frames) if seen.frames else np.zeros((0, 0, 0, 3), np.uint8),
-                frame_times_s=np.array(seen.times_s, np.float64),
-                waveform=heard,
-                start_s=start_s,
-                end_s=end_s,
-                media=video.info,
-                reasons=video.reasons,
-            )
-            yield clip, problems
+            stacked = np.stack(frames) if frames else np.zeros((0, 0, 0, 3), np.uint8)
+            times = np.array(times_s, np.float64)
+            yield Clip(name, stacked, times, waveform, start_s, end_s, video.info, video.reasons), problems
         if nothing:
             raise MsmaError(f"{label}: holds no video and no audio; record or download it again")
 
@@ -162,13 +144,13 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
             window_before = window
             window, time_s = next(samples)
             if window > window_before:
-                yield FrameWindow(frames, times_s, window * config.window_s if frames else 0.0)
+                yield frames, times_s, window * config.window_s if frames else 0.0
                 frames, times_s = [], []
     if last is None or shape is None:
         return
     if nothing:
         frames, times_s = [to_rgb(media, last, shape)], [max(0.0, end_s)]
-    yield FrameWindow(frames, times_s, min(end_s, (window + 1) * config.window_s))
+    yield frames, times_s, min(end_s, (window + 1) * config.window_s)
 
 
 def waveform_windows(
@@ -204,18 +186,16 @@ def clip_from_arrays(
         fps: frames per second, all evenly spaced; or else
         times_s: seconds of each frame, rising from 0.
 
-    Raises:
-        MsmaError: another shape or type, neither or both of `fps` and `times_s`, times that do not rise, a waveform
-            that is not finite or beyond [-1, 1], or nothing at all.
+    MsmaError for another shape or type, neither or both of `fps` and `times_s`, times that do not rise, a waveform that
+    is not finite or beyond [-1, 1], or nothing at all.
     """
     frames = np.zeros((0, 0, 0, 3), np.uint8) if frames is None or not len(frames) else frames
     waveform = np.zeros(0, np.float32) if waveform is None or not len(waveform) else waveform
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise MsmaError(f"{name}: frames are {frames.dtype} {frames.shape}; give RGB uint8 of shape (t, h, w, 3)")
     if waveform.ndim != 1 or not np.issubdtype(waveform.dtype, np.floating):
-        raise MsmaError(
-            f"{name}: the waveform is {waveform.dtype} {waveform.shape}; give mono float samples of shape (n,)"
-        )
+        form = f"{waveform.dtype} {waveform.shape}"
+        raise MsmaError(f"{name}: the waveform is {form}; give mono float samples of shape (n,)")
     waveform = waveform.astype(np.float32)
     if not len(frames) and not len(waveform):
         raise MsmaError(f"{name}: holds no video and no audio; give frames or a waveform")
@@ -223,17 +203,20 @@ def clip_from_arrays(
         raise MsmaError(f"{name}: the times of the frames are not clear; give either fps or times_s")
     if fps is not None and not fps > 0:
         raise MsmaError(f"{name}: fps is {fps}; give a number above 0")
-    times = np.zeros(0) if not len(frames) else times_s if fps is None else (np.arange(len(frames)) + 0.5) / fps
-    times = np.asarray(times, np.float64)
-    if len(times) != len(frames) or (len(times) and times[0] < 0) or np.any(np.diff(times) <= 0):
+    given = times_s if len(frames) and times_s is not None else (np.arange(len(frames)) + 0.5) / (fps or 1.0)
+    times = np.asarray(given, np.float64)
+    if len(times) != len(frames) or (times < 0).any() or (np.diff(times) <= 0).any():
         raise MsmaError(f"{name}: times_s must rise from 0 on, one for each of the {len(frames)} frames")
     if not np.isfinite(waveform).all() or np.abs(waveform).max(initial=0.0) > 1.0:
         raise MsmaError(f"{name}: the waveform leaves [-1, 1]; divide it by its largest sample")
-    step_s = 0.0 if not len(times) else 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
-    video_end_s = float(times[-1]) + step_s / 2 if len(times) else 0.0
-    end_s = max(video_end_s, len(waveform) / SAMPLE_RATE)
+    step_s = 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
+    ends_s = {
+        "video": float(times[-1]) + step_s / 2 if len(times) else 0.0,
+        "audio": len(waveform) / SAMPLE_RATE,
+    }
+    end_s = max(ends_s.values())
     reasons = []
-    for kind, kind_end_s in (("video", video_end_s), ("audio", len(waveform) / SAMPLE_RATE)):
+    for kind, kind_end_s in ends_s.items():
         if not kind_end_s:
             reasons.append(f"no {kind} track")
         elif end_s - kind_end_s > MIN_BREAK_S:
@@ -243,7 +226,7 @@ def clip_from_arrays(
 
 
 def is_window(clip: Clip, config: ClipConfig) -> bool:
-    """Is this Clip one window, with its frames at the middle of different steps of 1 / fps?"""
+    """Whether this Clip is one window, with its frames at the middle of different steps of 1 / fps."""
     steps = (clip.frame_times_s - clip.start_s) * config.fps
     on_grid = np.abs(steps - np.floor(steps) - 0.5) < 0.01
     return clip.duration_s <= config.window_s + 1e-6 and bool(on_grid.all()) and bool((np.diff(steps) > 0.5).all())

@@ -49,8 +49,7 @@ class Media:
 def open_media(source: Path | bytes, limits: Limits, name: str) -> Iterator[Media]:
     """Open a file by its content, never by its name, and choose its best video and audio stream.
 
-    Raises:
-        MsmaError: unreadable, empty, not media, without an index, damaged, or over one of `limits`.
+    MsmaError where it is unreadable, empty, not media, without an index, damaged, or over one of `limits`.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else open_file(source, name) as file:
         size = file.seek(0, 2)
@@ -119,17 +118,23 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
             f"{name}: {len(container.streams)} streams are over the limit of {limits.max_streams}; keep one video and "
             "one audio stream (ffmpeg -i IN -map 0:v:0 -map 0:a:0 OUT.mp4)"
         )
-    decodable = [s for s in container.streams if s.codec_context is not None]
+    decodable: list[Any] = [s for s in container.streams if s.codec_context is not None]
     # A cover is a video stream of one frame that never moves: not the person.
     videos = [s for s in decodable if s.type == "video" and not s.disposition & Disposition.attached_pic]
-    tracks: list[Any] = [s for s in decodable if s.type == "audio"]
+    tracks = [s for s in decodable if s.type == "audio"]
     audios = [s for s in tracks if s.codec_context.sample_rate in SAMPLE_RATES]
     usable: dict[Any, list[Any]] = {"video": videos, "audio": audios}
-    video, audio = (pick(container, kind, found) for kind, found in usable.items())
-    if video is None and audio is None:
+    # FFmpeg's own choice (default flag, then resolution and bit rate), if it is among the usable ones.
+    best: list[Any] = [container.streams.best(kind) for kind in usable]
+    video, audio = (
+        stream if stream in found else next(iter(found), None)
+        for stream, found in zip(best, usable.values(), strict=True)
+    )
+    used = [s for s in (video, audio) if s is not None]
+    if not used:
         raise MsmaError(f"{name}: holds no video and no audio that can be decoded; download or convert it again")
     for stream in container.streams:
-        if stream not in (video, audio):
+        if stream not in used:
             stream.discard = Discard.all
 
     width, height, fps = 0, 0, 0.0
@@ -140,7 +145,6 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
         rates = [float(rate) for rate in (video.average_rate, video.guessed_rate) if rate]
         fps = next((rate for rate in rates if 0 < rate <= limits.max_fps), 0.0)
 
-    used = [s for s in (video, audio) if s is not None]
     timed = [s for s in used if s.time_base]
     starts = [float(s.start_time * s.time_base) for s in timed if s.start_time is not None]
     ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in timed if s.duration is not None]
@@ -150,13 +154,12 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
         whole_s = max(0.0, whole_s - origin_s)
     stream_s = max(ends) - origin_s if len(ends) == len(used) else None
     claimed_s = whole_s if stream_s is None else stream_s
-    for seconds in (whole_s, stream_s):
-        if seconds is not None and seconds > limits.max_seconds:
-            raise MsmaError(
-                f"{name}: claims to last {seconds:.0f} s, over the limit of {limits.max_seconds:.0f} s; "
-                "cut it or raise max_seconds"
-            )
-
+    longest_s = max(whole_s or 0.0, stream_s or 0.0)
+    if longest_s > limits.max_seconds:
+        raise MsmaError(
+            f"{name}: claims to last {longest_s:.0f} s, over the limit of {limits.max_seconds:.0f} s; "
+            "cut it or raise max_seconds"
+        )
     reasons = [
         f"several {kind} tracks ({len(found)}); the best one is used"
         for kind, found in usable.items()
@@ -167,23 +170,10 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
     if audio is None:
         rates = ", ".join(f"{s.codec_context.sample_rate} Hz" for s in tracks)
         reasons.append(f"audio track has an impossible sample rate ({rates})" if rates else "no audio track")
-    info = MediaInfo(
-        container=demuxer,
-        video_codec=video.codec_context.name if video is not None else None,
-        audio_codec=audio.codec_context.name if audio is not None else None,
-        width=width,
-        height=height,
-        fps=fps,
-        duration_s=claimed_s,
-    )
+    video_codec, audio_codec = (None if stream is None else stream.codec_context.name for stream in (video, audio))
+    info = MediaInfo(demuxer, video_codec, audio_codec, width, height, fps, claimed_s)
     trusted_s = claimed_s if demuxer in DURATION_IN_HEADER else None
     return Media(name, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons))
-
-
-def pick(container: InputContainer, kind: Any, found: list[Any]) -> Any:
-    """FFmpeg's own choice (default flag, then resolution and bit rate), if it is among the usable ones."""
-    best = container.streams.best(kind)
-    return best if best in found else next(iter(found), None)
 
 
 def check_pixels(width: int, height: int, limits: Limits, name: str) -> None:

@@ -79,8 +79,7 @@ def clock_s(frame: VideoFrame | AudioFrame) -> float | None:
 def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
     """(time at which it appears, until when it stands by its own account, frame), in rising order of time.
 
-    Raises:
-        MsmaError: over the limits of length, frame size or frame rate.
+    MsmaError over the limits of length, frame size or frame rate.
     """
     video = media.video
     if video is None:
@@ -167,8 +166,7 @@ def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray
 def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarray, " n"]]:
     """Mono 16 kHz in [-1, 1], in pieces that follow one another from time 0; zeros where the file has no audio.
 
-    Raises:
-        MsmaError: over the limit of length.
+    MsmaError over the limit of length.
     """
     if media.audio is None:
         return

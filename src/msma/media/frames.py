@@ -19,11 +19,12 @@ def face_crops(
     A box is centre x, centre y, width, height over the width and height of the frame. Without a face, the whole
     frame is made square by repeating its edge, so that nothing is cut off.
     """
-    size, shares = config.crop_size, box_shares(face.boxes, frames.shape[1], frames.shape[2])
+    size = config.crop_size
+    shares = box_shares(face.boxes, *frames.shape[1:3])
     if face.detector == WHOLE_FRAME:
         return whole_frames(frames, size), shares
-    crops = [square_crop(frame, box, config.face_margin, size) for frame, box in zip(frames, face.boxes, strict=True)]
-    return stacked(crops, size), shares
+    pairs = zip(frames, face.boxes, strict=True)
+    return stacked([square_crop(frame, box, config.face_margin, size) for frame, box in pairs], size), shares
 
 
 def whole_frames(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:

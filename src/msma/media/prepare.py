@@ -33,8 +33,7 @@ def raw_windows(
 ) -> Iterator[RawWindow]:
     """Read a source and detect its face, window by window; memory does not grow with the length.
 
-    Raises:
-        MsmaError: the source cannot be read or is refused.
+    MsmaError where the source cannot be read or is refused.
     """
     for clip in load_windows(source, config, limits):
         yield RawWindow(clip, track_face(clip, config, detector))
@@ -43,19 +42,18 @@ def raw_windows(
 def prepare(window: RawWindow, config: ClipConfig) -> PreparedWindow:
     """A window as the network sees it, with what is to be reported of it.
 
-    Raises:
-        MsmaError: frames that come faster than `config.fps`.
+    MsmaError for frames that come faster than `config.fps`.
     """
     clip, face = window.clip, window.face
     inputs = input_arrays(clip, face, config)
     return PreparedWindow(
-        inputs=inputs,
-        start_s=clip.start_s,
-        end_s=clip.end_s,
-        reasons=degradations(clip, face),
-        used=used_shares(clip, inputs, config),
-        face_detector=face.detector,
-        media=clip.media,
+        inputs,
+        clip.start_s,
+        clip.end_s,
+        degradations(clip, face),
+        used_shares(clip, inputs, config),
+        face.detector,
+        clip.media,
     )
 
 
@@ -63,37 +61,31 @@ def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig) -> InputArrays
     """Face crops, log-mel and waveform of one window, as long as what it holds; the waveform is filled to whole hops.
 
     A modality that is missing or silent has length 1, is masked and not `present`.
-
-    Raises:
-        MsmaError: frames that come faster than `config.fps`.
     """
     crops, boxes = face_crops(clip.frames, face, config)
-    seen = len(crops) > 0
-    heard = level_db(clip.waveform) >= SILENT_DB
-    size = config.crop_size
+    has_frames, has_audio = len(crops) > 0, level_db(clip.waveform) >= SILENT_DB
     slots = frame_slots(clip, config)
-    steps = mel_steps(len(clip.waveform), config) if heard else 1
+    frames, boxes, frame_mask = (placed(values, slots) for values in (crops, boxes, face.valid))
+    steps = mel_steps(len(clip.waveform), config) if has_audio else 1
     waveform = np.zeros(steps * hop_samples(config), np.float32)
-    if heard:
+    if has_audio:
         waveform[: len(clip.waveform)] = clip.waveform
-    frames = placed(crops, slots) if seen else np.zeros((1, 3, size, size), np.uint8)
-    places = placed(boxes, slots) if seen else np.zeros((1, 4), np.float32)
-    frame_mask = placed(face.valid, slots) if seen else np.zeros(1, bool)
     mel = log_mel(waveform, config)
-    heard_share, seen_share = coverage(clip, len(clip.waveform) / SAMPLE_RATE), coverage(clip, len(frames) / config.fps)
-    heard_as = audio_statistics(mel, waveform, heard_share) if heard else np.zeros(AUDIO_STATISTICS, np.float32)
+    audio_share, visual_share = (
+        coverage(clip, seconds) for seconds in (len(clip.waveform) / SAMPLE_RATE, len(frames) / config.fps)
+    )
+    of_audio = audio_statistics(mel, waveform, audio_share) if has_audio else np.zeros(AUDIO_STATISTICS, np.float32)
+    scene = whole_frames(clip.frames, SCENE_SIDE)
     return InputArrays(
         frames=frames,
-        boxes=places,
+        boxes=boxes,
         frame_mask=frame_mask,
         log_mel=mel,
-        mel_mask=np.full(steps, heard),
+        mel_mask=np.full(steps, has_audio),
         waveform=waveform,
-        present=np.array([heard, seen]),
-        audio_statistics=heard_as,
-        visual_statistics=visual_statistics(
-            frames, places, frame_mask, whole_frames(clip.frames, SCENE_SIDE), seen_share
-        ),
+        present=np.array([has_audio, has_frames]),
+        audio_statistics=of_audio,
+        visual_statistics=visual_statistics(frames, boxes, frame_mask, scene, visual_share),
     )
 
 
@@ -103,11 +95,7 @@ def coverage(clip: Clip, seconds: float) -> float:
 
 
 def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:
-    """The step of 1 / fps that each frame is of, so that the place of a token is its time.
-
-    Raises:
-        MsmaError: two frames in one step.
-    """
+    """The step of 1 / fps that each frame is in, so that the place of a token is its time; MsmaError for two in one."""
     slots = np.floor((clip.frame_times_s - clip.start_s) * config.fps + 1e-6).astype(int)
     if (np.diff(slots) < 1).any():
         raise MsmaError(f"{clip.name}: more than {config.fps:g} frames a second; cut it with cut_windows first")
@@ -115,8 +103,8 @@ def frame_slots(clip: Clip, config: ClipConfig) -> np.ndarray:
 
 
 def placed(values: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """Values at their slots, zeros (masked) elsewhere."""
-    steps = np.zeros((int(slots[-1]) + 1, *values.shape[1:]), values.dtype)
+    """Values at their slots, zeros (masked) elsewhere; one zero without any."""
+    steps = np.zeros((max(slots, default=0) + 1, *values.shape[1:]), values.dtype)
     steps[slots] = values
     return steps
 
@@ -136,10 +124,6 @@ def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str
 
 
 def check_media(path: Path, limits: Limits) -> None:
-    """Open a file and read its headers.
-
-    Raises:
-        MsmaError: it cannot be read or is refused.
-    """
+    """Open a file and read its headers; MsmaError where it cannot be read or is refused."""
     with open_media(path, limits, str(path)):
         pass
