@@ -56,18 +56,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         env=os.environ | {"TMPDIR": str(temporary)},
     ) as process:
         assert process.stderr is not None
-        told = ""
+        output = ""
         for line in process.stderr:
-            told += line
+            output += line
             if line.startswith("open "):
                 ran = Served(line.split()[1], temporary, connections)
                 yield ran
                 break
         process.send_signal(signal.SIGINT)
-        told += process.stderr.read()
-    assert process.returncode == 0, told
-    assert "Traceback" not in told, told
-    assert ran is not None, told
+        output += process.stderr.read()
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output
+    assert ran is not None, output
     assert ran.left() == []
 
 

@@ -29,8 +29,8 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 def asked(served, path: Path) -> dict[str, Any]:
     client = Client(served.address, verbose=False)
-    (answer,) = json.loads(client.predict(handle_file(path), api_name="/predict"))
-    return answer
+    (prediction,) = json.loads(client.predict(handle_file(path), api_name="/predict"))
+    return prediction
 
 
 def examples(language: str) -> list[str]:
@@ -45,8 +45,8 @@ def two_gigabytes() -> Iterator[bytes]:
 
 
 def test_a_clip_gets_the_json_of_the_command_line(served, clips):
-    told = CliRunner().invoke(app, ["predict", str(clips[0]), "--format", "json"]).stdout
-    (expected,) = json.loads(told)
+    output = CliRunner().invoke(app, ["predict", str(clips[0]), "--format", "json"]).stdout
+    (expected,) = json.loads(output)
     assert expected["status"] == "ok"
     assert asked(served, clips[0]) == expected | {"path": clips[0].name}
 
@@ -63,29 +63,29 @@ def test_the_documented_curl_example_works(served, clips, tmp_path):
     (code,) = examples("sh")
     (tmp_path / "clip.mp4").write_bytes(clips[0].read_bytes())
     script = "set -euo pipefail\n" + code.replace("http://127.0.0.1:7860", served.address)
-    told = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    data = told.split("event: complete\ndata: ")[1].splitlines()[0]
-    (answer,) = json.loads(json.loads(data)[0])
-    assert answer["traits"] == msma.load().predict(clips[0]).traits
+    output = subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    data = output.split("event: complete\ndata: ")[1].splitlines()[0]
+    (prediction,) = json.loads(json.loads(data)[0])
+    assert prediction["traits"] == msma.load().predict(clips[0]).traits
 
 
-def test_ten_clips_at_once_all_get_their_own_answer(served, clips):
+def test_ten_clips_at_once_all_get_their_own_prediction(served, clips):
     model = msma.load()
     expected = [model.predict(path).traits for path in clips]
     assert len({tuple(traits.values()) for traits in expected}) == len(clips)
     with ThreadPoolExecutor(len(clips)) as pool:
-        answers = list(pool.map(lambda path: asked(served, path), clips))
-    assert [answer["path"] for answer in answers] == [path.name for path in clips]
-    assert [answer["traits"] for answer in answers] == expected
+        predictions = list(pool.map(lambda path: asked(served, path), clips))
+    assert [prediction["path"] for prediction in predictions] == [path.name for path in clips]
+    assert [prediction["traits"] for prediction in predictions] == expected
 
 
-def test_the_same_clip_from_several_people_at_once_is_answered_to_each(served, clips):
+def test_the_same_clip_from_several_people_at_once_is_predicted_for_each(served, clips):
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda path: asked(served, path), [clips[0]] * 6))
-    assert [answer["status"] for answer in answers] == ["ok"] * 6
+        predictions = list(pool.map(lambda path: asked(served, path), [clips[0]] * 6))
+    assert [prediction["status"] for prediction in predictions] == ["ok"] * 6
 
 
-def test_nothing_is_kept_after_an_answer_nor_after_a_failure(served, clips, tmp_path):
+def test_nothing_is_stored_after_a_prediction_nor_after_a_failure(served, clips, tmp_path):
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
     assert asked(served, clips[0])["status"] == "ok"
     assert asked(served, tmp_path / "fake.mp4")["status"] == "failed"
@@ -94,20 +94,20 @@ def test_nothing_is_kept_after_an_answer_nor_after_a_failure(served, clips, tmp_
 
 def test_a_text_that_is_called_mp4_fails_with_the_reason_and_without_the_servers_paths(served, tmp_path):
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
-    answer = asked(served, tmp_path / "fake.mp4")
-    assert (answer["status"], answer["traits"]) == ("failed", None)
-    assert answer["reasons"][0].startswith("fake.mp4: is not a known video or audio file")
-    assert str(served.temporary) not in json.dumps(answer)
+    prediction = asked(served, tmp_path / "fake.mp4")
+    assert (prediction["status"], prediction["traits"]) == ("failed", None)
+    assert prediction["reasons"][0].startswith("fake.mp4: is not a known video or audio file")
+    assert str(served.temporary) not in json.dumps(prediction)
 
 
 def test_a_clip_of_ten_hours_is_refused_by_its_length(served, make_media):
     path = make_media("long.mp4", times=[0, 18_000_000, 36_000_000], rate=None)
-    answer = asked(served, path)
-    assert answer["status"] == "failed"
-    assert "over the limit of 600 s" in answer["reasons"][0]
+    prediction = asked(served, path)
+    assert prediction["status"] == "failed"
+    assert "over the limit of 600 s" in prediction["reasons"][0]
 
 
-def test_an_empty_submission_is_told_what_is_missing(served):
+def test_an_empty_submission_says_what_is_missing(served):
     with pytest.raises(Exception, match="there is no clip; choose or record one first"):
         Client(served.address, verbose=False).predict(None, api_name="/predict")
 

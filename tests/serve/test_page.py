@@ -69,22 +69,22 @@ def fits(page: Page) -> bool:
 
 
 @at_both
-def test_a_clip_is_answered_with_five_traits_their_intervals_and_what_was_seen(opened, clips):
+def test_a_clip_is_predicted_with_five_traits_their_intervals_and_what_was_seen(opened, clips):
     expected = msma.load().predict(clips[0])
     predicted(opened, clips[0])
-    answer = opened.locator("#prediction")
+    prediction = opened.locator("#prediction")
     for trait, score in expected.traits.items():
         low, high = expected.intervals[trait]
-        row = answer.get_by_role("listitem").filter(has_text=trait)
+        row = prediction.get_by_role("listitem").filter(has_text=trait)
         expect(row).to_contain_text(f"{trait} {score:.2f}")
         expect(row).to_contain_text(f"{low:.2f} to {high:.2f}")
-    expect(answer.locator("h3")).to_contain_text("ok")
-    assert answer.locator("img[alt^='face at']").count() >= 3
+    expect(prediction.locator("h3")).to_contain_text("ok")
+    assert prediction.locator("img[alt^='face at']").count() >= 3
     assert fits(opened)
 
 
 @on_phone
-def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
+def test_the_severity_slider_moves_the_prediction_and_its_interval(opened, clips):
     predicted(opened, clips[0])
     severity = opened.get_by_label("range slider for Severity")
     severity.focus()
@@ -98,7 +98,7 @@ def test_the_severity_slider_moves_the_answer_and_its_interval(opened, clips):
     corrupted = model.predict(corrupt_window(raw, cell, model.clip, model.detector).clip)
     clean = model.predict(clip)
     for trait in clean.traits:
-        ends = [answer.intervals[trait] for answer in (clean, corrupted)]
+        ends = [prediction.intervals[trait] for prediction in (clean, corrupted)]
         before, after = clean.traits[trait], corrupted.traits[trait]
         expect(comparison).to_contain_text(f"{trait} {before:.2f} → {after:.2f} ({after - before:+.2f})")
         expect(comparison).to_contain_text(" → ".join(f"{high - low:.2f}" for low, high in ends) + " wide")
@@ -201,7 +201,7 @@ def test_a_new_clip_takes_what_was_said_of_the_old_one_away(opened, clips):
 
 
 @on_phone
-def test_what_cannot_be_read_is_told_and_the_page_goes_on(opened, clips, tmp_path):
+def test_what_cannot_be_read_is_reported_and_the_page_still_works(opened, clips, tmp_path):
     (tmp_path / "fake.mp4").write_text("not a video " * 1000)
     choose(opened, tmp_path / "fake.mp4")
     opened.get_by_role("button", name="Predict").click()
@@ -222,7 +222,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened, tmp_path)
     assert not sent
 
 
-def test_an_answer_to_nothing_says_what_is_missing(opened):
+def test_a_prediction_of_nothing_says_what_is_missing(opened):
     opened.get_by_role("button", name="Predict").click()
     expect(opened.locator("#prediction")).to_contain_text("there is no clip; choose or record one first")
 

@@ -10,8 +10,8 @@ from parsed_page import Page
 
 import msma
 from msma.corruptions.scenarios import CLEAN, Step
-from msma.serve import views
 from msma.serve.predictions import OFFERED, Predictor, chosen_cell
+from msma.serve.views import view
 from msma.types import MsmaError
 
 
@@ -45,18 +45,18 @@ def test_no_corruption_is_offered_that_needs_another_clip():
     assert all(row.needs != "donor" for row in OFFERED)
 
 
-def test_a_long_clip_is_compared_by_its_first_window_and_that_is_said(predictor, make_media):
+def test_a_long_clip_is_compared_by_its_first_window_and_the_view_says_so(predictor, make_media):
     compared = predictor.compare(
         make_media(seconds=34.0, fps=4), chosen_cell("no_visual", 5, mute=False, black_out=False)
     )
     assert (compared.clip.start_s, compared.clip.end_s) == (0.0, 15.0)
-    assert "The first 15 s with no_visual" in views.comparison(compared)
+    assert "The first 15 s with no_visual" in view("comparison", compared)
 
 
 def test_a_trait_without_a_prediction_is_shown_as_none(predictor, make_media):
     open_minded = Predictor(replace(predictor.model, min_quality=0.0), Lock())
     compared = open_minded.compare(make_media(), chosen_cell("white_noise", 1, mute=False, black_out=False))
-    page = views.comparison(replace(compared, corrupted=replace(compared.corrupted, traits=None, intervals=None)))
+    page = view("comparison", replace(compared, corrupted=replace(compared.corrupted, traits=None, intervals=None)))
     assert page.count("→ none") == 5
     assert page.count("no prediction</span>") == 5
 
@@ -74,9 +74,8 @@ def test_reasons_name_the_file_and_not_where_it_lies(predictor, tmp_path):
 
 def test_a_name_cannot_smuggle_anything_into_the_page(predictor, make_media):
     path = make_media("<img src=x onerror=alert(1)>.mp4")
-    shown = views.prediction(predictor.predict(path, media_preview=True), None)
-    shown += views.explanation(predictor.explain(path, lambda *_: None), None) + views.view(
-        "problem", f"{path.name}: no"
-    )
+    shown = view("prediction", predictor.predict(path, media_preview=True), None)
+    shown += view("explanation", predictor.explain(path, lambda *_: None), None)
+    shown += view("problem", f"{path.name}: no")
     assert not [attributes for _, attributes in Page(shown).tags if "onerror" in attributes]
     assert "&lt;img src=x" in shown

@@ -31,7 +31,7 @@ def test_a_clip_is_there_while_it_is_claimed_and_gone_after(uploads):
     assert list(uploads.root.iterdir()) == []
 
 
-def test_a_clip_is_gone_too_where_the_answer_fails(uploads):
+def test_a_clip_is_gone_too_where_the_prediction_fails(uploads):
     with pytest.raises(ZeroDivisionError), uploads.claimed(sent(uploads)):
         1 / 0  # noqa: B018
     assert list(uploads.root.iterdir()) == []
@@ -46,7 +46,7 @@ def test_only_what_was_sent_can_be_claimed(uploads, path):
         pass
 
 
-def test_nothing_sent_is_told_as_such(uploads):
+def test_nothing_sent_is_reported_as_such(uploads):
     with pytest.raises(MsmaError, match="choose or record one first"), uploads.claimed(None):
         pass
 

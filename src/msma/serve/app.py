@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ from gradio.events import api
 from gradio.themes import Default, colors
 
 from msma.prediction.model import Progress
-from msma.reports.page import stylesheet
-from msma.serve import views
+from msma.reports.page import render
 from msma.serve.predictions import OFFERED, Predictor, chosen_cell
 from msma.serve.uploads import Uploads
+from msma.serve.views import megabytes, view
 from msma.types import MsmaError
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
@@ -23,7 +25,7 @@ SESSIONS = 256
 """Open pages that gradio remembers the settings of."""
 HERE = Path(__file__).parent
 HEAD = (
-    f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {stylesheet('charts.css')} }}</style>\n"
+    f"<style>{(HERE / 'page.css').read_text(encoding='utf-8')}\n.msma {{ {render('charts.css')} }}</style>\n"
     f"<script>{(HERE / 'clip.js').read_text(encoding='utf-8')}</script>"
 )
 THEME = Default(primary_hue=colors.blue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
@@ -40,42 +42,38 @@ THEME = Default(primary_hue=colors.blue, font=["system-ui", "sans-serif"], font_
 )
 """Fonts that are there already, as none is fetched; and colours that stand out enough from white."""
 FIRST_CORRUPTION = "white_noise"
+html = partial(gr.HTML, apply_default_css=False)
 
 
 def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) -> gr.Blocks:
-    """The page, with the endpoint `/predict`.
-
-    Args:
-        waiting: how many requests may wait; one more is refused.
-        address: where the endpoint is, to be shown.
-    """
+    """The page, with the endpoint `/predict`, whose `address` it shows; of the requests, only `waiting` may wait."""
     calibration = predictor.model.weights.calibration
 
-    def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
+    def viewed(sent: Any, view_of: Callable[[Path], str]) -> str:
+        """A view of the clip that was sent, or of the problem with it."""
         try:
             with uploads.claimed(sent) as path:
-                found = predictor.predict(path, media_preview=True, progress=reported(progress, "reading", "windows"))
+                return view_of(path)
         except MsmaError as error:
-            return views.view("problem", str(error)), "", ""
-        return views.prediction(found, calibration), "", ""
+            return view("problem", str(error))
+
+    def ask(sent: Any, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008  as gradio has it
+        asked: dict[str, Any] = {"media_preview": True, "progress": reported(progress, "reading", "windows")}
+        return viewed(sent, lambda path: view("prediction", predictor.predict(path, **asked), calibration)), "", ""
 
     def why(sent: Any, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
-        try:
-            with uploads.claimed(sent) as path:
-                found = predictor.explain(path, reported(progress, "explaining", "seconds"))
-            return views.explanation(found, calibration)
-        except MsmaError as error:
-            return views.view("problem", str(error))
+        report = reported(progress, "explaining", "seconds")
+        return viewed(sent, lambda path: view("explanation", predictor.explain(path, report), calibration))
 
     def corrupt(sent: Any, corruption: str | None, severity: int, mute: bool, black_out: bool) -> Any:
         if corruption is None:
             return gr.skip()  # a later choice has overtaken this one
-        try:
+
+        def comparison_of(path: Path) -> str:
             cell = chosen_cell(corruption, int(severity), mute=mute, black_out=black_out)
-            with uploads.claimed(sent) as path:
-                return views.comparison(predictor.compare(path, cell)) if cell.steps else ""
-        except MsmaError as error:
-            return views.view("problem", str(error))
+            return view("comparison", predictor.compare(path, cell)) if cell.steps else ""
+
+        return viewed(sent, comparison_of)
 
     def predict(clip: dict[str, Any]) -> str:
         """The JSON text that `msma predict --format json` writes for a clip."""
@@ -88,20 +86,16 @@ def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) 
 
     with gr.Blocks(title="msma: apparent personality of a clip", analytics_enabled=False) as blocks:
         gr.Markdown("# Apparent personality of a clip")
-        gr.HTML(views.view("notice", predictor.model.weights.config.notice), apply_default_css=False)
+        html(view("notice", predictor.model.weights.config.notice))
         limits = predictor.model.limits
         gr.Markdown(
-            f"## Clip\nAt most {views.megabytes(limits)} and {limits.max_seconds / 60:.0f} minutes. Nothing is stored: "
+            f"## Clip\nAt most {megabytes(limits)} and {limits.max_seconds / 60:.0f} minutes. Nothing is stored: "
             "it is deleted with the prediction."
         )
         with gr.Tabs():
             with gr.Tab("Upload"):
-                chooser = gr.HTML(
-                    views.view("chooser", limits),
-                    js_on_load="msma.listen(element, trigger)",
-                    elem_id="chooser",
-                    apply_default_css=False,
-                )
+                listening = "msma.listen(element, trigger)"
+                chooser = html(view("chooser", limits), js_on_load=listening, elem_id="chooser")
             with gr.Tab("Record"):
                 record = gr.Video(
                     label="Record yourself",
@@ -113,13 +107,13 @@ def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) 
                     elem_id="record",
                 )
         button = gr.Button("Predict", variant="primary", elem_id="predict")
-        prediction = gr.HTML(elem_id="prediction", apply_default_css=False)
+        prediction = html(elem_id="prediction")
         gr.Markdown(
             "## Explanation\nWhich modality and which seconds carried the prediction. This takes longer: the network "
             "predicts once more for each second."
         )
         explain = gr.Button("Explain", elem_id="explain")
-        explanation = gr.HTML(elem_id="explanation", apply_default_css=False)
+        explanation = html(elem_id="explanation")
         gr.Markdown(
             "## Corrupt the clip\nSee how the prediction and its intervals change when something is wrong with it."
         )
@@ -131,22 +125,14 @@ def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) 
                 min_width=300,
                 elem_id="corruption",
             )
-            severity = gr.Slider(
-                0,
-                5,
-                0,
-                step=1,
-                label="Severity",
-                info="0: nothing, 5: nearly useless",
-                min_width=300,
-                elem_id="severity",
-            )
+            about: dict[str, Any] = {"label": "Severity", "info": "0: nothing, 5: nearly useless"}
+            severity = gr.Slider(0, 5, 0, step=1, min_width=300, elem_id="severity", **about)
         with gr.Row():
             mute = gr.Checkbox(label="Mute: no audio track", min_width=300, elem_id="mute")
             black_out = gr.Checkbox(label="Black out: every frame is black", min_width=300, elem_id="black_out")
-        comparison = gr.HTML(elem_id="comparison", apply_default_css=False)
+        comparison = html(elem_id="comparison")
         gr.Markdown("## For programs")
-        gr.HTML(views.view("programs", address), apply_default_css=False)
+        html(view("programs", address))
 
         # The clip of a request takes the place of what was recorded, whichever way it came to the browser.
         shown = [prediction, explanation, comparison, severity, mute, black_out]
@@ -156,15 +142,9 @@ def page(predictor: Predictor, uploads: Uploads, *, waiting: int, address: str) 
         chooser.upload(None, None, record, js="() => null", **alone)
         record.stop_recording(None, record, None, js="recorded => msma.take(recorded)", **alone)
         record.clear(None, None, None, js="() => msma.use(null)", **alone)
-        button.click(
-            ask,
-            record,
-            [prediction, explanation, comparison],
-            js="async () => [await msma.send()]",
-            show_progress_on=prediction,
-            **sent,
-        )
-        explain.click(why, record, explanation, js="async () => [await msma.send()]", **sent)
+        send = "async () => [await msma.send()]"
+        button.click(ask, record, [prediction, explanation, comparison], js=send, show_progress_on=prediction, **sent)
+        explain.click(why, record, explanation, js=send, **sent)
         gr.on(
             [corruption.input, severity.input, mute.input, black_out.input],
             corrupt,

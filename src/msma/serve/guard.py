@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from msma.serve.uploads import Uploads
+from msma.serve.uploads import TooLarge, Uploads, at_most
 
 UPLOAD, CLIP = "/gradio_api/upload", "/gradio_api/file="
 READ = re.compile(
@@ -26,18 +27,14 @@ ROUTES = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile(rf"{CLI
 """The routes that the page and its clients use. Others of gradio run without a place in the queue, keep what was sent,
 or ask other machines."""
 MAX_BODY_BYTES = 256 * 1024
-"""Of a body that is not a clip."""
+"""The longest body that is not a clip."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 """gradio's pages need inline scripts; no page may ask another machine for anything."""
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,20 @@ class Guard:
         if scope["type"] != "http":
             return
         path, method = scope["path"], scope["method"]
-        host = host_of(Headers(scope=scope))
+        host = re.sub(r":\d*$", "", Headers(scope=scope).get("host", "")).strip("[]").lower()
         clips: list[Path] = []
         respond = self.app
         try:
             if self.hosts is not None and host not in self.hosts:
-                raise Refused(421, f"this server is not {host}")
+                raise HTTPException(421, f"this server is not {host}")
             if method not in ROUTES or not ROUTES[method].fullmatch(path):
-                raise Refused(404, "there is nothing here")
+                raise HTTPException(404, "there is nothing here")
             if method == "POST" and path.rstrip("/") != UPLOAD:
-                body = await body_of(Request(scope, receive))
+                body = await body_of(Request(scope, at_most(MAX_BODY_BYTES, receive)))
                 clips = self.clips_in(body)
                 receive = replayed(body, receive)
-        except Refused as refused:
-            # What is still on its way is not waited for.
-            respond = PlainTextResponse(refused.why, refused.status, {"Connection": "close"})
+        except HTTPException as refused:  # the rest of the request is not waited for
+            respond = PlainTextResponse(refused.detail, refused.status_code, {"Connection": "close"})
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -84,43 +80,24 @@ class Guard:
         await respond(scope, receive, guarded)
 
     def clips_in(self, body: bytes) -> list[Path]:
-        """Clips that a request names; never other files, nor addresses, which gradio would fetch.
-
-        Refused where it names something else, or is not JSON.
-        """
+        """Clips that a request names; never other files, nor addresses, which gradio would fetch."""
         try:
             named = paths_in(json.loads(body or b"null"))
         except (ValueError, RecursionError) as error:
-            raise Refused(400, "the request is not JSON") from error
+            raise HTTPException(400, "the request is not JSON") from error
         if not all(isinstance(path, str) and self.uploads.holds(Path(path)) for path in named):
-            raise Refused(400, f"a clip is named by the path that {UPLOAD} gave for it")
+            raise HTTPException(400, f"a clip is named by the path that {UPLOAD} gave for it")
         return [Path(path) for path in named]
 
 
-class Refused(Exception):
-    """A request that does not get through, and why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status, self.why = status, why
-
-
-def host_of(headers: Headers) -> str:
-    """The host that is asked for, without the port."""
-    return re.sub(r":\d*$", "", headers.get("host", "")).strip("[]").lower()
-
-
 async def body_of(request: Request) -> bytes:
-    """The body of a request; Refused where it is too long, or was broken off."""
-    body = bytearray()
+    """The body of a request; HTTPException where it is too long, or was broken off."""
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise Refused(413, "the request is too long")
+        return await request.body()
+    except TooLarge as error:
+        raise HTTPException(413, "the request is too long") from error
     except ClientDisconnect as error:
-        raise Refused(400, "the request was broken off") from error
-    return bytes(body)
+        raise HTTPException(400, "the request was broken off") from error
 
 
 def paths_in(value: Any) -> list[Any]:

@@ -31,72 +31,47 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: Callable[[str], None]) -> None:
-    """Serve at `host` and `port` until the process is told to stop (Ctrl-C).
+    """Serve at `host` and `port` (0: any that is free) until Ctrl-C; MsmaError where nothing can be opened there.
 
-    Args:
-        port: 0 takes any that is free.
-        waiting: how many requests may wait; one more is refused.
-        ready: gets the address once it is open.
-
-    Raises:
-        MsmaError: nothing can be opened at `host` and `port`.
+    At most `waiting` requests may wait; `ready` gets the address once it is open.
     """
     with opened(host, port) as listener, TemporaryDirectory(prefix="msma-serve-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        hosts = LOOPBACK if is_loopback(host) else None
-        app = application(model, Path(folder).resolve(), address, hosts, waiting, lambda: ready(address))
+        uploads = Uploads(Path(folder).resolve() / "clips", model.limits.max_bytes)
+        uploads.root.mkdir()
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            forgetting = asyncio.create_task(forget(uploads))
+            ready(address)
+            yield
+            forgetting.cancel()
+            shutil.rmtree(folder, ignore_errors=True)  # here, as a signal may end the process right after
+
+        app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+        app.add_middleware(Guard, uploads=uploads, hosts=LOOPBACK if is_loopback(host) else None)
+        app.add_route(UPLOAD, uploads.receive, methods=["POST"])
+        app.add_route(f"{CLIP}{{path:path}}", uploads.give_back, methods=["GET", "DELETE"])
+        gr.mount_gradio_app(
+            app,
+            page(Predictor(model, Lock()), uploads, waiting=waiting, address=address),
+            "/",
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            max_file_size=uploads.max_bytes,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            theme=THEME,
+            head=HEAD,
+        )
         config = uvicorn.Config(
             app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=2, ws="none"
         )
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-
-
-def application(
-    model: Model[Weights],
-    folder: Path,
-    address: str,
-    hosts: frozenset[str] | None,
-    waiting: int,
-    ready: Callable[[], None],
-) -> FastAPI:
-    """The application behind the address; clips that are sent lie in `folder` until they are deleted.
-
-    Args:
-        address: of the server, to be shown.
-        hosts: names that it may be asked under; None: any.
-    """
-    uploads = Uploads(folder / "clips", model.limits.max_bytes)
-    uploads.root.mkdir()
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        forgetting = asyncio.create_task(forget(uploads))
-        ready()
-        yield
-        forgetting.cancel()
-        shutil.rmtree(folder, ignore_errors=True)  # here, as a signal may end the process right after
-
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, uploads=uploads, hosts=hosts)
-    app.add_route(UPLOAD, uploads.receive, methods=["POST"])
-    app.add_route(f"{CLIP}{{path:path}}", uploads.give_back, methods=["GET"])
-    app.add_route(f"{CLIP}{{path:path}}", uploads.delete, methods=["DELETE"])
-    return gr.mount_gradio_app(
-        app,
-        page(Predictor(model, Lock()), uploads, waiting=waiting, address=address),
-        "/",
-        footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        max_file_size=uploads.max_bytes,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        theme=THEME,
-        head=HEAD,
-    )
 
 
 async def forget(uploads: Uploads) -> None:

@@ -9,25 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, BinaryIO
+from typing import Any
 
 from gradio.route_utils import upload_fn
 from gradio.routes import file_upload_statuses
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive
 
 from msma.types import MsmaError
 
 FORM_BYTES = 64 * 1024
 """How much larger a request may be than the clip in it."""
-PART_BYTES = 256 * 1024
-"""How much of a clip is read at once."""
 FORGOTTEN_AFTER_S = 15 * 60.0
 """A clip that nobody asked about by then is deleted."""
-GONE = PlainTextResponse("there is no such clip, or not any more", 404)
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,7 @@ class Uploads:
     async def receive(self, request: Request) -> Response:
         """Take one clip, as a form with `files`, and return its path; what is too large is not read to its end.
 
-        It replaces gradio's own upload, which stores equal clips of two people in one file, and what came of a
-        transfer that broke off.
+        Unlike gradio's own upload, it stores equal clips of two people apart, and nothing of a broken transfer.
         """
         claimed = request.headers.get("content-length", "0")
         if not claimed.isdecimal() or int(claimed) > self.max_bytes + FORM_BYTES:
@@ -67,22 +63,14 @@ class Uploads:
         return JSONResponse(paths)
 
     async def give_back(self, request: Request) -> Response:
-        """A clip, for the page that recorded it."""
-        path = Path(request.path_params["path"])
-        try:
-            file = path.open("rb") if self.holds(path) else None
-        except OSError:
-            file = None
-        # An open file can be read to its end, also where it is deleted in between.
-        return GONE if file is None else StreamingResponse(parts(file), headers={"Cache-Control": "no-store"})
-
-    async def delete(self, request: Request) -> Response:
-        """Delete the same clip, which the page has now."""
+        """A clip, for the page that recorded it, which deletes it then; never as a page, whatever it is called."""
         path = Path(request.path_params["path"])
         if not self.holds(path) or not path.is_file():
-            return GONE
-        self.drop(path)
-        return Response(status_code=204)
+            return PlainTextResponse("there is no such clip, or not any more", 404)
+        if request.method == "DELETE":
+            self.drop(path)
+            return Response(status_code=204)
+        return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     def too_large(self) -> Response:
         problem = f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB"
@@ -91,10 +79,8 @@ class Uploads:
 
     @contextmanager
     def claimed(self, sent: Any) -> Iterator[Path]:
-        """The file of a clip that was sent (`{"path": ...}`, as gradio has it), deleted when the block ends.
-
-        MsmaError where nothing was sent, or what is named is not here any more.
-        """
+        """The file of a clip that was sent (`{"path": ...}`, as gradio has it), deleted when the block ends; MsmaError
+        where nothing was sent, or it is not here any more."""
         if sent is None:
             raise MsmaError("there is no clip; choose or record one first")
         path = Path(sent["path"] if isinstance(sent, dict) and isinstance(sent.get("path"), str) else str(sent))
@@ -118,12 +104,6 @@ class Uploads:
         for folder in self.root.iterdir():
             if time.time() - folder.stat().st_mtime > older_than_s:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def parts(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while part := file.read(PART_BYTES):
-            yield part
 
 
 class TooLarge(Exception):

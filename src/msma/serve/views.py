@@ -8,39 +8,19 @@ from typing import Any
 from msma.config import Limits
 from msma.corruptions.scenarios import Cell
 from msma.corruptions.table import find_corruption
-from msma.prediction.explain import Explanation
 from msma.reports.explanation import explanation_page
 from msma.reports.media import player
 from msma.reports.page import environment
-from msma.serve.predictions import Comparison
 from msma.types import Clip, Prediction
-from msma.weights.calibration import Calibration
 
 
 def view(macro: str, *values: Any) -> str:
-    """A macro of the template (`notice`, `programs`, `chooser`, `problem`), filled in with its values."""
-    helpers = (applied, change, extent, megabytes, player, widths)
+    """A macro of the template, filled in with its values."""
+    helpers = (applied, change, explanation_page, extent, megabytes, player, widths)
     charts = environment().get_template("charts.html.j2").module
     template = environment("msma.serve").get_template("views.html.j2")
     module = template.make_module({"charts": charts, **{helper.__name__: helper for helper in helpers}})
     return str(getattr(module, macro)(*values))
-
-
-def prediction(found: Prediction, calibration: Calibration | None) -> str:
-    return (
-        view("problem", "; ".join(found.reasons))
-        if found.status == "failed"
-        else view("prediction", found, calibration)
-    )
-
-
-def explanation(found: Explanation, calibration: Calibration | None) -> str:
-    """The page of `msma explain` within this one, as high as it is."""
-    return view("explanation", explanation_page(found, calibration))
-
-
-def comparison(compared: Comparison) -> str:
-    return view("comparison", compared)
 
 
 def megabytes(limits: Limits) -> str:
@@ -48,7 +28,7 @@ def megabytes(limits: Limits) -> str:
 
 
 def extent(clip: Clip) -> str:
-    """Part of a file that a window is."""
+    """The part of a file that a window is."""
     whole_s = clip.media.duration_s
     return "The clip" if whole_s is None or whole_s < clip.end_s + 1 else f"The first {clip.end_s:.0f} s"
 
