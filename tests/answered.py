@@ -1,4 +1,4 @@
-"""Made-up answers of every status, as `msma predict` writes them, and a run folder with all that can lie in it."""
+"""Made-up predictions of every status, as `msma predict` writes them, and a run folder with all that can lie in it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ CALIBRATION = Calibration(
 """Of the weights "made up"."""
 
 
-def picture(side: int = 16, *, level: int = 90) -> str:
+def jpeg_text(side: int = 16, *, level: int = 90) -> str:
     _, jpeg = cv2.imencode(".jpg", np.full((side, side, 3), level, np.uint8))
     return b64encode(jpeg.tobytes()).decode("ascii")
 
 
-def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 1, kept: bool = True) -> Prediction:
+def prediction(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 1, kept: bool = True) -> Prediction:
     """Of a clip of 15 s a window."""
     both, notice = {"audio": 0.9, "visual": 0.8}, "Made up."
     if status == "failed":
@@ -68,7 +68,7 @@ def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 
         media_preview=MediaPreview(
             0.0,
             15.0 * windows,
-            [PreviewFace(1.5, picture()), PreviewFace(9.0, picture())],
+            [PreviewFace(1.5, jpeg_text()), PreviewFace(9.0, jpeg_text())],
             [-0.25] * 200,
             [0.5] * 200,
         )
@@ -77,8 +77,8 @@ def answer(status: str = "ok", path: str = "folder/clip.mp4", *, windows: int = 
     )
 
 
-def written(path: Path, *answers: Prediction) -> Path:
-    path.write_text(json.dumps([asdict(one) for one in answers], allow_nan=False))
+def written(path: Path, *predictions: Prediction) -> Path:
+    path.write_text(json.dumps([asdict(one) for one in predictions], allow_nan=False))
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.cli.corruptions import table_of
+from msma.cli.robustness import table_of
 from msma.corruptions import visual
 from msma.corruptions.corruption import SEVERITIES, Corruption, corrupt, row
 from msma.corruptions.scenarios import SIX, read_suite

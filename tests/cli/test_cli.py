@@ -28,7 +28,7 @@ def run():
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_synth_tells_how_to_bring_hats_into_the_manifest(run, tmp_path):
+def test_synth_says_how_to_bring_hats_into_the_manifest(run, tmp_path):
     options = ("--clips", 6, "--seconds", 1, "--workers", 1)
     result = run(
         "synth", tmp_path / "a", *options, "--attribute", "hat", "--label-bias", "agreeableness=0.2,openness=-0.1"
@@ -52,14 +52,14 @@ def test_a_label_bias_needs_hats(run, tmp_path):
 
 def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
     result = run("predict", make_media("a.mp4"), make_media("b.mp4", rate=None), "--format", "json")
-    answers = json.loads(result.stdout)
+    predictions = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert [Path(answer["path"]).name for answer in answers] == ["a.mp4", "b.mp4"]
+    assert [Path(prediction["path"]).name for prediction in predictions] == ["a.mp4", "b.mp4"]
     wanted = {"path", "status", "reasons", "traits", "intervals", "coverage"}
     wanted |= {"quality", "used", "windows", "model", "notice"}
-    assert all(wanted <= answer.keys() for answer in answers)
-    assert {"start_s", "end_s", "traits"} <= answers[0]["windows"][0].keys()
-    assert "labels" not in answers[0]  # they are of the weights
+    assert all(wanted <= prediction.keys() for prediction in predictions)
+    assert {"start_s", "end_s", "traits"} <= predictions[0]["windows"][0].keys()
+    assert "labels" not in predictions[0]  # they are of the weights
 
 
 def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):
@@ -82,13 +82,13 @@ def test_messages_and_notice_go_to_stderr(run, make_media):
 
 
 def test_predict_writes_to_a_file(run, make_media, tmp_path):
-    out = tmp_path / "new" / "answers.json"
+    out = tmp_path / "new" / "predictions.json"
     result = run("predict", make_media(), "--format", "json", "--out", out)
     assert result.stdout == ""
     assert json.loads(out.read_text())[0]["status"] == "degraded"
 
 
-def test_a_batch_of_bad_inputs_goes_on_and_says_one_line_for_each(run, make_media, tmp_path):
+def test_a_batch_of_bad_inputs_continues_with_one_line_for_each(run, make_media, tmp_path):
     good = make_media("good 'clip' – ümläut.mp4")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "random.mp4").write_bytes(bytes(range(256)) * 40)
@@ -97,11 +97,11 @@ def test_a_batch_of_bad_inputs_goes_on_and_says_one_line_for_each(run, make_medi
     (tmp_path / "script.mp4").write_text(f"ffconcat version 1.0\nfile '{good.name}'\n")
     bad = [tmp_path / name for name in ("empty.mp4", "random.mp4", "half.mp4", "script.mp4", "missing.mp4")]
     result = run("predict", *bad, good, "--format", "json")
-    answers = json.loads(result.stdout)
+    predictions = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert [answer["status"] for answer in answers] == ["failed"] * 5 + ["degraded"]
-    for path, answer in zip(bad, answers, strict=False):
-        (reason,) = answer["reasons"]
+    assert [prediction["status"] for prediction in predictions] == ["failed"] * 5 + ["degraded"]
+    for path, prediction in zip(bad, predictions, strict=False):
+        (reason,) = prediction["reasons"]
         assert str(path) in reason
         assert "\n" not in reason
         assert f"failed: {reason}" in result.stderr
@@ -113,7 +113,7 @@ def test_the_exit_code_is_not_zero_where_nothing_worked(run, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["predict", "explain"])
-def test_a_clip_is_not_overwritten_by_its_answer(run, make_media, command):
+def test_a_clip_is_not_overwritten_by_its_prediction(run, make_media, command):
     clip = make_media()
     before = clip.read_bytes()
     result = run(command, clip, "--out", clip)
@@ -141,24 +141,24 @@ def test_a_name_with_brackets_is_shown_as_it_is(run, make_media):
     assert "Title [dQw4w9].mp4" in run("predict", make_media("Title [dQw4w9].mp4")).stdout
 
 
-def test_a_name_that_is_no_valid_text_is_answered(run, make_media, tmp_path):
+def test_a_file_whose_name_is_not_valid_text_is_predicted(run, make_media, tmp_path):
     path = os.fsdecode(os.fsencode(make_media()) + b"\xff.mp4")
     Path(make_media()).rename(path)
     for format in ("json", "csv", "table"):
-        out = tmp_path / f"answers.{format}"
+        out = tmp_path / f"predictions.{format}"
         assert run("predict", path, "--format", format, "--out", out).exit_code == 0
         assert out.read_text()
 
 
-def test_answers_that_were_made_before_the_end_are_kept(make_media, tmp_path):
+def test_predictions_made_before_an_early_end_are_written(make_media, tmp_path):
     def interrupted() -> None:
-        with writer_of("json", tmp_path / "answers.json") as write:
+        with writer_of("json", tmp_path / "predictions.json") as write:
             write(msma.load().predict(make_media()))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert len(json.loads((tmp_path / "answers.json").read_text())) == 1
+    assert len(json.loads((tmp_path / "predictions.json").read_text())) == 1
 
 
 def test_a_limit_can_be_changed(run, make_media):
@@ -167,7 +167,7 @@ def test_a_limit_can_be_changed(run, make_media):
     assert "limit of 1 s" in result.stderr
 
 
-def test_a_filled_cache_is_told_of_in_one_table_and_a_line_for_each_failed_clip(capsys, tmp_path):
+def test_a_filled_cache_is_reported_in_one_table_and_a_line_for_each_failed_clip(capsys, tmp_path):
     entries = {f"{index}.mp4": tmp_path / f"{index}.clip" for index in range(40)}
     failed = {f"bad{index}.mp4": f"bad{index}.mp4: no moov [atom]" for index in range(25)}
     show_cache_report(CacheReport(tmp_path, entries, {"1.mp4": ["no audio track"]}, failed, total_bytes=40 * 2048))
@@ -181,7 +181,7 @@ def test_a_filled_cache_is_told_of_in_one_table_and_a_line_for_each_failed_clip(
     assert out == ""
 
 
-def test_the_bar_tells_how_many_a_second():
+def test_the_bar_shows_how_many_are_done_in_a_second():
     column = RateColumn("clips")
     task = Task(TaskID(0), "preparing", total=10, completed=0, _get_time=lambda: 0.0)
     assert column.render(task).plain == "clips"

@@ -29,10 +29,10 @@ def corpus(tmp_path_factory) -> Path:
     for index, split in enumerate(SPLITS):
         path, scores = folder / f"{index:02d}.wav", rng.uniform(0.1, 0.9, 5)
         seconds = np.arange(16000) / 16000
-        sound = 0.05 * 10 ** scores[0] * np.sin(2 * np.pi * (200 + 1000 * scores[1]) * seconds)
+        waveform = 0.05 * 10 ** scores[0] * np.sin(2 * np.pi * (200 + 1000 * scores[1]) * seconds)
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes((32767 * sound).astype("<i2").tobytes())
+            file.writeframes((32767 * waveform).astype("<i2").tobytes())
         rows.append(Row(path.name, path, f"source{index // 2}", split, tuple(scores.tolist())))
     write_manifest(folder / "manifest.csv", "tones", rows, {})
     (folder / "recipe.yaml").write_text(yaml.safe_dump(TINY.model_dump(mode="json")))
@@ -69,7 +69,7 @@ def test_the_tables_show_every_ablation_beside_the_constant_and_its_difference(s
     assert "quality of audio with its noise: Spearman" in result.stdout
 
 
-def test_what_changes_nothing_is_left_out_and_told(study):
+def test_what_changes_nothing_is_left_out_and_reported(study):
     _, result = study
     assert "audio: left out, it changes nothing in this recipe" in result.stderr
 
@@ -102,14 +102,14 @@ def test_each_bar_is_shown_by_itself(study):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "problem"),
     [
         (("--only", "concat"), "--only concat: no such ablation"),
         (("--ablations", "nowhere"), "name their folder with --ablations"),
         (("--set", "train.stepz=3"), "train.stepz"),
     ],
 )
-def test_a_mistake_is_told_before_any_work(corpus, tmp_path, options, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_mistake_is_reported_before_any_work(corpus, tmp_path, options, problem):
+    with pytest.raises(ConfigError, match=problem):
         ablate(corpus, tmp_path / "out", *options)
     assert not (tmp_path / "out").exists()

@@ -40,7 +40,7 @@ def test_a_codec_that_does_not_exist_is_lacking():
     assert lacking((*DECODERS, "morse"), "r") == ["morse"]
 
 
-def test_a_missing_codec_is_told_with_what_needs_it(monkeypatch):
+def test_a_missing_codec_is_reported_with_what_needs_it(monkeypatch):
     monkeypatch.setattr(doctor, "lacking", lambda names, _: [name for name in names if name == "libx264"])
     finding = findings()["encoders"]
     assert finding.state == "missing"
@@ -49,7 +49,7 @@ def test_a_missing_codec_is_told_with_what_needs_it(monkeypatch):
 
 
 @pytest.mark.parametrize("module", list(doctor.EXTRAS))
-def test_a_missing_extra_is_told_with_its_command(monkeypatch, module):
+def test_a_missing_extra_is_reported_with_its_command(monkeypatch, module):
     there = doctor.importlib.util.find_spec
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == module else there(name))
     found = {finding.about: finding for finding in doctor.extras()}
@@ -58,7 +58,7 @@ def test_a_missing_extra_is_told_with_its_command(monkeypatch, module):
     assert [name for name, finding in found.items() if finding.state != "ok"] == [module]
 
 
-def test_a_missing_detector_is_told_with_both_remedies(monkeypatch):
+def test_a_missing_detector_is_reported_with_both_remedies(monkeypatch):
     monkeypatch.setattr(doctor, "default_detector", lambda: None)
     finding = doctor.detector()
     assert finding.state == "missing"
@@ -66,7 +66,7 @@ def test_a_missing_detector_is_told_with_both_remedies(monkeypatch):
     assert "--yunet" in finding.remedy
 
 
-def test_a_full_disk_is_told(monkeypatch, tmp_path):
+def test_a_full_disk_is_reported(monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10, 10, 0))
     (finding,) = doctor.disk({"here": tmp_path})

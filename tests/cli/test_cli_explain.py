@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from msma.cli import app, main
 
 
-def test_the_page_of_a_video_is_written_and_its_cost_told(make_media, tmp_path):
+def test_the_page_of_a_video_is_written_and_its_cost_reported(make_media, tmp_path):
     result = CliRunner().invoke(app, ["explain", str(make_media()), "--out", str(tmp_path / "explain.html")])
     assert result.exit_code == 0
     assert "Where a prediction comes from" in (tmp_path / "explain.html").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`msma prepare`: what is written, what is told, and that a key goes nowhere."""
+"""`msma prepare`: what is written, what is reported, and that a key goes nowhere."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_archives_become_a_manifest_and_the_key_is_written_nowhere(run, download
     assert not [path for path in files if KEY.encode() in path.read_bytes() or KEY in str(path)]
 
 
-def test_without_the_key_the_rest_is_prepared_and_the_remedy_is_told(run, downloads, tmp_path):
+def test_without_the_key_the_rest_is_prepared_and_the_remedy_is_reported(run, downloads, tmp_path):
     result = run("chalearn", downloads, "--out", tmp_path / "manifest.csv")
     assert result.exit_code == 0
     assert [row.clip for row in read_manifest(tmp_path / "manifest.csv").rows] == ["a.001.mp4"]
@@ -84,7 +84,7 @@ def test_archives_are_unpacked_to_another_folder_if_one_is_named(run, downloads,
     assert not (tmp_path / "extracted").exists()
 
 
-def test_a_wrong_name_for_the_manifest_is_told_before_anything_is_unpacked(run, downloads, tmp_path):
+def test_a_wrong_name_for_the_manifest_is_reported_before_anything_is_unpacked(run, downloads, tmp_path):
     result = run("chalearn", downloads, "--out", tmp_path / "manifest.json")
     assert result.exit_code == 1
     assert "a manifest ends in .csv" in str(result.exception)
@@ -184,7 +184,7 @@ def test_a_table_alone_is_enough_without_a_media_check(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "problem"),
     [
         (("--range", "1-7"), "--range takes 2 numbers"),
         (("--split", "60,40"), "--split takes 3 numbers"),
@@ -192,7 +192,7 @@ def test_a_table_alone_is_enough_without_a_media_check(run, tmp_path):
         (("--traits", "openness=a,openness=b"), "--traits names a trait twice"),
     ],
 )
-def test_an_option_that_cannot_be_understood_is_refused_before_any_work(run, tmp_path, options, told):
+def test_an_option_that_cannot_be_understood_is_refused_before_any_work(run, tmp_path, options, problem):
     result = run("table", tmp_path / "missing.csv", "--out", tmp_path / "m.csv", "--path-column", "file", *options)
     assert result.exit_code == 2
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert problem in " ".join(result.stderr.replace("│", " ").split())

@@ -11,8 +11,8 @@ import pytest
 from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
-from msma.cli import app, options
-from msma.cli.options import severities_in
+from msma.cli import app, steps
+from msma.cli.steps import severities_in
 from msma.data import cache
 from msma.data.corpora.manifest import write_manifest
 from msma.training.run import train
@@ -43,7 +43,7 @@ def run(corpus, monkeypatch):
     return invoke
 
 
-def test_the_six_are_told_as_a_table_and_written_with_figures(run, tmp_path):
+def test_the_six_are_reported_as_a_table_and_written_with_figures(run, tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 0, result.stderr
     for name in ("visual_missing", "audio_missing", "visual_noise", "audio_noise", "visual_missing_audio_noise"):
@@ -90,7 +90,7 @@ def test_all_splits_can_be_taken_together(run, tmp_path):
     assert (values["split"], values["clips"]) == ("all", 20)
 
 
-def test_groups_are_told_with_what_is_left_in_each(run, tmp_path):
+def test_groups_are_reported_with_what_is_left_in_each(run, tmp_path):
     result = run(tmp_path, "--slices", "group")
     assert "group: too few sources" in result.stdout
     group = json.loads((tmp_path / "summary.json").read_text())["slices"]["columns"]["group"]
@@ -99,7 +99,7 @@ def test_groups_are_told_with_what_is_left_in_each(run, tmp_path):
         assert (one["clips"], one["sources"], len(one["cells"])) == (2, 1, 6)
 
 
-def test_a_column_that_is_not_there_is_told_before_anything_is_run(run, tmp_path):
+def test_a_column_that_is_not_there_is_reported_before_anything_is_run(run, tmp_path):
     result = run(tmp_path / "out", "--slices", "hat")
     assert result.exit_code == 1
     assert "'hat' is no column of the manifest; it has: group" in str(result.exception)
@@ -116,7 +116,7 @@ def test_without_matplotlib_all_else_is_done(run, tmp_path, monkeypatch):
     assert not (tmp_path / "curves.svg").exists()
 
 
-def test_ctrl_c_says_how_to_go_on_and_keeps_what_is_done(run, tmp_path, monkeypatch):
+def test_ctrl_c_says_how_to_resume_and_keeps_finished_cells(run, tmp_path, monkeypatch):
     from msma.evaluation.robustness import suite
 
     plain = suite.run_cell
@@ -158,9 +158,9 @@ def test_a_split_that_is_not_there_is_one_line(run, tmp_path):
     assert "split 'dev' has no clips in this manifest" in str(result.exception)
 
 
-def test_processes_are_one_a_core_or_one_on_a_gpu(monkeypatch):
+def test_processes_are_one_per_core_or_one_on_a_gpu(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert (options.at_once("cpu", None), options.at_once("cuda:1", None), options.at_once("cpu", 3)) == (8, 1, 3)
+    assert (steps.at_once("cpu", None), steps.at_once("cuda:1", None), steps.at_once("cpu", 3)) == (8, 1, 3)
     for there, processes in ((True, 1), (False, 8)):
         monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
-        assert options.at_once(None, None) == processes
+        assert steps.at_once(None, None) == processes

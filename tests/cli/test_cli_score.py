@@ -58,15 +58,15 @@ def test_the_table_has_baselines_slices_intervals_and_counts(run, manifest, pred
     assert "gender: no clear gap" in text
 
 
-def test_a_planted_group_effect_is_told(run, manifest, tmp_path):
+def test_a_planted_group_effect_is_reported(run, manifest, tmp_path):
     shifted = write_predictions(tmp_path / "shifted.csv", predictions_for(CORPUS, shifts={"male": 0.12}))
     text = run("score", shifted, "--manifest", manifest, "--slices", "gender").stdout
     assert "gender: clear gaps: bias in openness of female -0." in text
     assert "age_group" not in text
 
 
-def test_labels_that_differ_between_groups_are_told_though_answers_that_repeat_them_have_no_gap(run, tmp_path):
-    """Observers give men 0.3 more openness, and the answers are what they say."""
+def test_labels_that_differ_between_groups_are_reported_though_predictions_that_repeat_them_have_no_gap(run, tmp_path):
+    """Observers give men 0.3 more openness, and the predictions are what they say."""
 
     def judged(row: Row) -> Row:
         more = 0.3 * (row.columns["gender"] == "male")
@@ -82,7 +82,7 @@ def test_labels_that_differ_between_groups_are_told_though_answers_that_repeat_t
     assert line.endswith("(amplification 1.00)")
 
 
-def test_what_is_not_scored_is_told_on_stderr(run, manifest, tmp_path):
+def test_what_is_not_scored_is_reported_on_stderr(run, manifest, tmp_path):
     rows = [[clip, *[0.5] * 5] for clip in predictions_for(CORPUS).clips[:100]]
     path = write_csv(tmp_path / "p.csv", ["clip", *TRAITS], [*rows, ["new.mp4", *[0.5] * 5]])
     result = run("score", path, "--manifest", manifest, "--format", "json")

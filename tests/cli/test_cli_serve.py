@@ -1,4 +1,4 @@
-"""`msma serve` before it serves: what it needs, where it answers, what it says."""
+"""`msma serve` before it serves: what it needs, where it predictions, what it says."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_help_does_not_load_gradio():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_it_answers_this_machine_alone_unless_it_is_told_otherwise(run, asked):
+def test_it_serves_this_machine_alone_unless_asked_otherwise(run, asked):
     result = run()
     assert asked[0][1:] == ("127.0.0.1", 7860)
     assert "password" not in result.stderr
@@ -60,7 +60,7 @@ def test_limits_are_smaller_than_for_files_of_ones_own_and_can_be_changed(run, a
     assert (second.limits.max_bytes, second.limits.max_seconds) == (256_000_000, 60)
 
 
-def test_a_port_that_is_taken_is_told_with_the_remedy(run):
+def test_a_port_that_is_taken_is_reported_with_the_remedy(run):
     with socket.create_server(("127.0.0.1", 0)) as other:
         result = run("--port", other.getsockname()[1])
     assert "cannot be opened" in str(result.exception)

@@ -1,4 +1,4 @@
-"""The command line from a corpus that labels two traits, in sound alone, to weights, scores and cross-validation."""
+"""The command line from a corpus that labels two traits, in audio alone, to weights, scores and cross-validation."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def corpus(tmp_path_factory) -> Path:
     for index, split in enumerate(SPLITS):
         path, (loud, high) = folder / f"{index:02d}.wav", rng.uniform(0.1, 0.9, 2)
         seconds = np.arange(16000) / 16000
-        sound = 0.05 * 10**loud * np.sin(2 * np.pi * (200 + 1000 * high) * seconds)
+        waveform = 0.05 * 10**loud * np.sin(2 * np.pi * (200 + 1000 * high) * seconds)
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes((32767 * sound).astype("<i2").tobytes())
+            file.writeframes((32767 * waveform).astype("<i2").tobytes())
         target = (loud, np.nan, np.nan, np.nan, high)
         rows.append(
             Row(path.name, path, f"source{index // 2}", split, target, {"side": "left" if index % 4 else "right"})
@@ -54,15 +54,15 @@ def run(corpus) -> Path:
     return out
 
 
-def test_a_model_is_trained_evaluated_and_answers_the_labelled_traits_only(corpus, run, tmp_path):
+def test_a_model_is_trained_evaluated_and_predicts_the_labelled_traits_only(corpus, run, tmp_path):
     result = msma(
         "evaluate", "--model", run, "--manifest", corpus / "manifest.csv", "--format", "json", "--out", tmp_path
     )
     values = json.loads(result.stdout)
     assert values["metrics"]["ccc"].keys() == {*SOME, "mean"}
     assert values["slices"]["columns"]["side"]["left"]["clips"] == 3
-    (answer,) = json.loads(msma("predict", corpus / "00.wav", "--model", run, "--format", "json").stdout)
-    assert tuple(answer["traits"]) == SOME
+    (prediction,) = json.loads(msma("predict", corpus / "00.wav", "--model", run, "--format", "json").stdout)
+    assert tuple(prediction["traits"]) == SOME
     (row,) = (
         line for line in msma("predict", corpus / "00.wav", "--model", run).stdout.splitlines() if "00.wav" in line
     )
@@ -108,12 +108,12 @@ def test_crossval_called_again_shows_the_same_table_without_doing_anything_again
 
 def test_each_bar_is_shown_by_itself_and_once(corpus, tmp_path):
     """Two at a time would write over each other."""
-    told = crossval(corpus, tmp_path, "--folds", 2, "--set", "clip.mels=21").stderr
-    bars = [line.split()[0] for line in told.splitlines() if "ETA" in line]
+    output = crossval(corpus, tmp_path, "--folds", 2, "--set", "clip.mels=21").stderr
+    bars = [line.split()[0] for line in output.splitlines() if "ETA" in line]
     assert bars == ["decoding", "features", "folds"]
     again = ("--set", "train.steps=2", "--set", "train.validate_every=2", "--out", tmp_path / "run", "--cpu")
-    told = msma("train", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", *again).stderr
-    bars = [line.split()[0] for line in told.splitlines() if "ETA" in line]
+    output = msma("train", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", *again).stderr
+    bars = [line.split()[0] for line in output.splitlines() if "ETA" in line]
     assert bars == ["decoding", "features", "training"]
 
 
@@ -123,17 +123,17 @@ def test_the_predictions_of_crossval_are_compared_as_others_are(corpus, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "problem"),
     [
         (("--folds", "many"), "--folds is a number or source"),
         (("--baseline", "lasso"), "'lasso' is not one of 'ridge'"),
         (("--format", "xml"), "'xml' is not one of 'table', 'json'"),
     ],
 )
-def test_a_mistake_in_an_option_is_told_before_any_work(corpus, tmp_path, arguments, told):
+def test_a_mistake_in_an_option_is_reported_before_any_work(corpus, tmp_path, arguments, problem):
     result = crossval(corpus, tmp_path, *arguments)
     assert result.exit_code == 2
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert problem in " ".join(result.stderr.replace("│", " ").split())
     assert not list(tmp_path.iterdir())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from answered import answer
+from answered import prediction
 from rich.console import Console
 
 from msma.cli.show.tables import show
@@ -21,7 +21,7 @@ def shown(width: int, *blocks: Block) -> list[str]:
 def wide(columns: int) -> Table:
     heads = [f"long head {column}" for column in range(columns)]
     cells = [f"0.{column:03d}\n[{column}, {column + 1}]" for column in range(columns)]
-    return Table("", ["", *heads], [Row(["first row", *cells]), Row(["second row", *cells])])
+    return Table("", ["", *heads], [Row("first row", *cells), Row("second row", *cells)])
 
 
 def test_a_table_that_is_wider_than_the_terminal_continues_below_with_the_names_of_its_rows():
@@ -36,13 +36,17 @@ def test_a_table_that_is_wider_than_the_terminal_continues_below_with_the_names_
 
 
 def test_a_row_that_is_empty_in_a_later_part_is_left_out_of_it():
-    rows = [Row(["first row", "1" * 60, "why it is so"]), Row(["second row", "2" * 60, ""])]
+    rows = [Row("first row", "1" * 60, "why it is so"), Row("second row", "2" * 60, "")]
     lines = shown(80, Table("", ["", "score", "why"], rows, prose=[2]))
     assert [sum(name in line for line in lines) for name in ("first row", "second row")] == [2, 1]
 
 
 def test_predictions_fit_80_columns_with_the_reasons_below():
-    predictions = [answer("ok", "a/clip.mp4"), answer("degraded", "b/clip.mp4"), answer("failed", "c/broken.mp4")]
+    predictions = [
+        prediction("ok", "a/clip.mp4"),
+        prediction("degraded", "b/clip.mp4"),
+        prediction("failed", "c/broken.mp4"),
+    ]
     lines = shown(80, predictions_table(predictions))
     assert max(map(len, lines)) <= 80
     assert [[name in line for line in lines].count(True) for name in ("a/clip.mp4", "b/clip.mp4")] == [1, 2]
@@ -51,7 +55,7 @@ def test_predictions_fit_80_columns_with_the_reasons_below():
 
 
 def test_predictions_at_140_columns_have_their_reasons_beside_them():
-    lines = shown(140, predictions_table([answer("degraded", "clip.mp4")]))
+    lines = shown(140, predictions_table([prediction("degraded", "clip.mp4")]))
     (row,) = [line for line in lines if "clip.mp4" in line]
     assert "no audio track" in row
 
@@ -62,20 +66,20 @@ def test_a_table_that_fits_is_in_one_piece():
 
 def test_the_name_of_a_row_is_folded_and_not_cut():
     name = "a_folder_with_a_very_long_name/" * 4
-    lines = shown(80, Table("", ["model", "CCC"], [Row([name, "0.5"])]))
+    lines = shown(80, Table("", ["model", "CCC"], [Row(name, "0.5")]))
     assert max(map(len, lines)) <= 80
     assert "".join(line[:76].split()[0] for line in lines[2:]).startswith(name[:60])
     assert name in "".join(line.split()[0] for line in lines[2:])
 
 
 def test_titles_notes_and_lines_stand_around_the_table():
-    lines = shown(80, Table("title", ["", "a"], [Row(["row", "1"])], notes=["a note"]), "a line")
+    lines = shown(80, Table("title", ["", "a"], [Row("row", "1")], notes=["a note"]), "a line")
     assert lines[0] == "title"
     assert lines[-2:] == ["a note", "a line"]
 
 
 def test_control_characters_do_not_reach_the_terminal():
     hostile = "\x1b[2Jx"
-    text = "\n".join(shown(80, Table(hostile, [hostile], [Row([hostile])], notes=[hostile]), hostile))
+    text = "\n".join(shown(80, Table(hostile, [hostile], [Row(hostile)], notes=[hostile]), hostile))
     assert "\x1b" not in text
     assert text.count("[2Jx") == 5

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jsonschema
 import pytest
-from answered import answer, evaluated, run_folder, written
+from answered import evaluated, prediction, run_folder, written
 from made_up import graded
 from typer.testing import CliRunner
 
 from msma.cli import app
-from msma.cli.schema import Kind
 from msma.evaluation.comparison import Comparison, compare
 from msma.evaluation.result_file import read_result, write_result
 from msma.evaluation.results import SCHEMAS, CrossValidation, FoldScores, FoldSpread
@@ -46,7 +45,9 @@ def files(tmp_path_factory) -> dict[str, Path]:
         "ablation": run / "ablation.json",
         "profile": run / "profile.json",
         "calibration": run / "calibration.json",
-        "predictions": written(folder / "predictions.json", answer(), answer("abstained"), answer("failed")),
+        "predictions": written(
+            folder / "predictions.json", prediction(), prediction("abstained"), prediction("failed")
+        ),
         **{name: folder / f"{name}.json" for name in values},
     }
 
@@ -110,5 +111,6 @@ def test_the_command_prints_the_schema(name):
 
 
 def test_the_command_knows_every_kind():
-    assert get_args(Kind) == tuple(SCHEMAS)
-    assert CliRunner().invoke(app, ["schema", "weights"]).exit_code == 2
+    refused = CliRunner().invoke(app, ["schema", "weights"])
+    assert refused.exit_code == 2
+    assert all(name in refused.stderr for name in SCHEMAS)

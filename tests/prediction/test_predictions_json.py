@@ -7,7 +7,9 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict
 
 import pytest
-from answered import answer, picture, written
+from answered import jpeg_text as picture
+from answered import prediction as answer
+from answered import written
 
 from msma.prediction.predictions_json import MAX_PREDICTIONS, load_predictions
 from msma.types import TRAITS, MsmaError

@@ -98,5 +98,5 @@ def test_a_status_has_a_sign_of_its_own():
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(7.25, "7.2 s"), (59.9, "59.9 s"), (125.0, "2:05"), (3725.0, "1:02:05")])
-def test_times_are_told_as_people_do(seconds, said):
+def test_times_are_written_as_people_do(seconds, said):
     assert clock(seconds) == said

@@ -15,7 +15,7 @@ from parsed_page import Page
 from msma.corruptions.table import CORRUPTIONS, find_corruption
 from msma.media.clip import clip_from_arrays, load_clip
 from msma.reports.contact_sheet import MOVING, contact_sheet
-from msma.reports.media import PICTURE_SIDE
+from msma.reports.media import STILL_SIDE
 from msma.types import SAMPLE_RATE, Clip
 
 
@@ -61,13 +61,13 @@ def test_what_is_all_or_nothing_is_shown_whatever_the_severity(clip):
     assert "no audio" in page
 
 
-def test_a_corruption_of_the_sound_is_heard_and_one_of_the_picture_is_seen(clip):
+def test_a_corruption_of_the_audio_is_heard_and_one_of_the_frames_is_seen(clip):
     heard, seen = Page(sheet(clip, "white_noise")), Page(sheet(clip, "gaussian_noise"))
     assert (len(heard.all("audio")), len(heard.all("svg")), len(heard.all("img"))) == (2, 2, 0)
     assert (len(seen.all("audio")), len(seen.all("svg")), len(seen.all("img"))) == (0, 0, 8)
 
 
-def test_where_nothing_is_spoilt_both_are_there(clip):
+def test_where_neither_modality_is_corrupted_both_are_there(clip):
     apart = replace(find_corruption("no_audio"), modalities=(), apply=lambda clip, *_: clip)
     page = Page(contact_sheet(clip, [apart], (5,), donor=clip))
     assert (len(page.all("audio")), len(page.all("img"))) == (2, 8)
@@ -77,7 +77,7 @@ def test_the_families_that_have_a_film_are_in_the_table():
     assert {row.family for row in CORRUPTIONS.values()} >= MOVING
 
 
-def test_what_only_shows_in_motion_has_a_film_with_its_sound(clip, tmp_path):
+def test_what_only_shows_in_motion_has_a_film_with_its_audio(clip, tmp_path):
     still = replace(find_corruption("no_visual"), family="timing", apply=lambda clip, *_: clip)
     _, film = Page(contact_sheet(clip, [still], (5,), donor=clip)).all("video")
     path = tmp_path / "film.mp4"
@@ -89,29 +89,29 @@ def test_what_only_shows_in_motion_has_a_film_with_its_sound(clip, tmp_path):
     assert np.argmin(off, axis=1).tolist() == list(range(len(clip.frames)))
 
 
-def test_the_sound_is_the_corrupted_one(clip, tmp_path):
+def test_the_audio_is_the_corrupted_one(clip, tmp_path):
     sources = [audio["src"] or "" for audio in Page(sheet(clip, "white_noise", severities=(5,))).all("audio")]
     levels = []
     for source in sources:
-        path = tmp_path / "sound.mp3"
+        path = tmp_path / "audio.mp3"
         path.write_bytes(base64.b64decode(source.removeprefix("data:audio/mpeg;base64,")))
-        sound = load_clip(path).waveform
-        assert abs(len(sound) - len(clip.waveform)) < 0.1 * SAMPLE_RATE
-        levels.append(np.square(sound).mean())
-    assert levels[1] / levels[0] == pytest.approx(2, rel=0.2)  # noise as loud as the sound
+        waveform = load_clip(path).waveform
+        assert abs(len(waveform) - len(clip.waveform)) < 0.1 * SAMPLE_RATE
+        levels.append(np.square(waveform).mean())
+    assert levels[1] / levels[0] == pytest.approx(2, rel=0.2)  # noise as loud as the audio
 
 
-def test_the_pictures_are_the_corrupted_ones(clip):
+def test_the_frames_are_the_corrupted_ones(clip):
     grey = replace(clip, frames=np.full((8, 480, 640, 3), 128, np.uint8))
     sources = [image["src"] or "" for image in Page(sheet(grey, "gaussian_noise", severities=(5,))).all("img")]
     jpegs = [base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) for source in sources]
     shown = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for jpeg in jpegs]
-    assert {max(picture.shape) for picture in shown if picture is not None} == {PICTURE_SIDE}
-    spread = [float(picture.std()) for picture in shown if picture is not None]
+    assert {max(frame.shape) for frame in shown if frame is not None} == {STILL_SIDE}
+    spread = [float(frame.std()) for frame in shown if frame is not None]
     assert max(spread[:4]) < 1 < 10 < min(spread[4:])
 
 
-def test_a_time_without_a_picture_says_so(clip):
+def test_a_time_without_a_frame_says_so(clip):
     def half(clip: Clip, rng: np.random.Generator, level: float) -> Clip:
         return replace(clip, frames=clip.frames[:4], frame_times_s=clip.frame_times_s[:4])
 
@@ -119,14 +119,14 @@ def test_a_time_without_a_picture_says_so(clip):
     assert page.count("no frame</div>") == 2
 
 
-def test_a_clip_without_sound_or_without_pictures_is_no_trouble(clip):
+def test_a_clip_without_audio_or_without_frames_is_no_trouble(clip):
     silent = replace(clip, waveform=clip.waveform[:0])
     dark = replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])
     assert Page(sheet(silent, "white_noise", "gaussian_noise")).all("audio") == []
     assert Page(sheet(dark, "white_noise", "gaussian_noise")).all("img") == []
 
 
-def test_every_picture_sound_and_drawing_has_a_name_for_those_who_cannot_see_it(clip):
+def test_every_frame_player_and_drawing_has_a_name_for_those_who_cannot_see_it(clip):
     page = Page(sheet(clip, "white_noise", "gaussian_noise"))
     assert all("severity 3" in (image["alt"] or "") or "clean" in (image["alt"] or "") for image in page.all("img"))
     assert all(part["aria-label"] for tag in ("audio", "svg", "nav") for part in page.all(tag))

@@ -15,7 +15,7 @@ from msma.media.clip import clip_from_arrays
 from msma.prediction.explain import Explanation, explain
 from msma.prediction.model import Model
 from msma.reports.explanation import explanation_page, faces, hundredths, shaded
-from msma.reports.media import picture
+from msma.reports.media import still
 from msma.training.loop import fresh_network
 from msma.types import SAMPLE_RATE
 from msma.weights.checkpoint import Weights
@@ -48,7 +48,7 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(found):
     assert all((attributes["src"] or "").startswith("data:") for _, attributes in tags if "src" in attributes)
 
 
-def test_what_carried_the_answer_is_told_trait_by_trait(found):
+def test_what_carried_the_prediction_is_shown_trait_by_trait(found):
     page = explanation_page(found, None)
     (window,) = found.windows
     for modality in ("audio", "visual"):
@@ -58,12 +58,12 @@ def test_what_carried_the_answer_is_told_trait_by_trait(found):
     assert f"audio {window.shares['audio']:.0%} and visual {window.shares['visual']:.0%}" in page
 
 
-def test_a_face_stands_in_its_second_though_the_picture_ends_early(model):
+def test_a_face_stands_in_its_second_though_the_frames_end_early(model):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
-    sound = rng.normal(0, 0.1, 4 * SAMPLE_RATE).astype(np.float32)
-    (window,) = explain(model, clip_from_arrays(frames, sound, fps=2.0)).windows
-    shown = [picture(window.crops[at].transpose(1, 2, 0), f"second {second}") for second, at in enumerate((0, 2))]
+    waveform = rng.normal(0, 0.1, 4 * SAMPLE_RATE).astype(np.float32)
+    (window,) = explain(model, clip_from_arrays(frames, waveform, fps=2.0)).windows
+    shown = [still(window.crops[at].transpose(1, 2, 0), f"second {second}") for second, at in enumerate((0, 2))]
     assert list(faces(window, 4)) == [*shown, "–", "–"]
 
 
@@ -73,7 +73,7 @@ def test_the_cost_and_the_notice_are_stated(found):
     assert "Not of people." in page
 
 
-def test_what_is_missing_is_said(model, clip):
+def test_what_is_missing_is_reported(model, clip):
     found = explain(model, replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0]))
     page = explanation_page(found, None)
     assert "There is no visual stream to mask." in page
@@ -81,7 +81,7 @@ def test_what_is_missing_is_said(model, clip):
     assert 'scope="row">face' not in page
 
 
-def test_an_answer_that_was_not_given_is_not_shown_as_one(model, clip):
+def test_an_abstained_prediction_is_not_shown_as_one(model, clip):
     page = explanation_page(explain(replace(model, min_quality=1.0), clip), None)
     assert "abstained" in page
     assert 'class="traits"' not in page
@@ -93,6 +93,6 @@ def test_a_name_cannot_smuggle_anything_in(model, clip):
     assert "&lt;img src=" in page
 
 
-def test_colour_tells_the_sign_and_the_size_and_the_number_tells_them_too():
+def test_colour_shows_the_sign_and_the_size_and_the_number_shows_them_too():
     assert shaded(0.1, 0.1, "+10") != shaded(0.05, 0.1, "+10") != shaded(-0.05, 0.1, "+10")
     assert (hundredths(0.034), hundredths(-0.034), hundredths(0.004)) == ("+3", "-3", "0")

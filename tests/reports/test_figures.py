@@ -48,9 +48,9 @@ def test_each_family_has_a_panel_with_a_line_for_each_scenario_from_the_clean_cl
 def test_the_map_has_a_row_for_each_scenario_and_says_which_are_held_out():
     panel = heat_map("made up", SCENARIOS).axes[0]
     assert [label.get_text() for label in panel.get_yticklabels()] == ["white_noise", "hum *", "no_audio", "no_visual"]
-    told = [text.get_text() for text in panel.texts]
-    assert len(told) == 5 + 5 + 1 + 1
-    assert told[-2:] == ["0.25", "-0.25"]
+    numbers = [text.get_text() for text in panel.texts]
+    assert len(numbers) == 5 + 5 + 1 + 1
+    assert numbers[-2:] == ["0.25", "-0.25"]
 
 
 def test_drawing_leaves_the_settings_of_the_caller_alone(tmp_path):

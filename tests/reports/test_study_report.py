@@ -52,7 +52,7 @@ def test_the_ablation_is_drawn_and_listed_beside_the_recipe(folder):
     assert f"msma report {folder / 'no_multiscale' / 'seed_1'}" in page
 
 
-def test_what_was_not_asked_for_is_said_with_the_command_that_makes_it(folder):
+def test_what_was_not_asked_for_is_reported_with_the_command_that_makes_it(folder):
     page = study_report(read_study(folder))
     assert re.findall(r'<p class="missing">.*?<code>(.*?)</code></p>', page) == [
         f"msma report {folder} --manifest CSV",
@@ -72,6 +72,15 @@ def test_the_corpus_is_described_by_split_with_frames_of_its_clips(folder, make_
 def test_without_a_log_of_the_recipe_there_are_no_curves(folder):
     (folder / "full" / "seed_1" / "metrics.jsonl").unlink()
     assert "No learning curves:" in study_report(read_study(folder))
+
+
+def test_without_matplotlib_there_are_the_tables_and_how_to_get_the_figures(folder, monkeypatch):
+    monkeypatch.setattr("msma.reports.figures.can_draw", lambda: False)
+    monkeypatch.setattr("msma.reports.study.can_draw", lambda: False)
+    page = study_report(read_study(folder))
+    assert "pip install &#39;msma[plots]&#39;" in page
+    assert "<img" not in page
+    assert "skill in each scenario" in page
 
 
 def test_whatever_the_files_say_is_text(folder):

@@ -13,7 +13,7 @@ from msma.reports.table import Block, Code, Facts, Heading, Missing, Row, Table
 SCORES = Table(
     "Scores",
     ["", "CCC", "why"],
-    [Row(["network", "0.512\n[0.401, 0.622]", "as\nit is"], strong=True), Row(["constant", "0.000", ""], rule=True)],
+    [Row("network", "0.512\n[0.401, 0.622]", "as\nit is", strong=True), Row("constant", "0.000", "", rule=True)],
     notes=["In brackets, intervals."],
     prose=[2],
 )
@@ -42,12 +42,12 @@ def test_the_title_and_the_notes_stand_above_the_table():
 
 
 def test_a_row_leads_to_its_place_on_the_page():
-    assert '<a href="#clip-1">a.mp4</a>' in html(Table("", ["clip"], [Row(["a.mp4"], anchor="clip-1")]))
+    assert '<a href="#clip-1">a.mp4</a>' in html(Table("", ["clip"], [Row("a.mp4", anchor="clip-1")]))
 
 
 def test_whatever_a_cell_holds_is_text():
     hostile = "<script>alert(1)</script>"
-    row = Row([hostile, f"{hostile}\n{hostile}", hostile], anchor=f'"{hostile}')
+    row = Row(hostile, f"{hostile}\n{hostile}", hostile, anchor=f'"{hostile}')
     page = html(
         Table(hostile, [hostile] * 3, [row], notes=[hostile], prose=[2]),
         Heading(hostile),
@@ -76,7 +76,7 @@ def test_in_markdown_a_detail_stands_behind_its_value_and_a_strong_row_is_bold()
 
 def test_in_markdown_nothing_in_a_cell_makes_another_cell_a_link_or_html():
     hostile = "a|b [x](https://evil.example) <img src=x> `c` *d* _e_\n| f"
-    lines = as_markdown(Table("", [hostile, "h"], [Row([hostile, hostile])])).splitlines()
+    lines = as_markdown(Table("", [hostile, "h"], [Row(hostile, hostile)])).splitlines()
     assert len(lines) == 3
     assert {line.count("|") for line in lines} == {3}
     cells = lines[2].split("|")[2]
@@ -85,5 +85,5 @@ def test_in_markdown_nothing_in_a_cell_makes_another_cell_a_link_or_html():
 
 
 def test_in_markdown_a_cell_that_is_one_identifier_stays_readable_and_all_else_is_escaped():
-    table = as_markdown(Table("", ["a", "b", "c", "d"], [Row(["x", "snr_db", "_snr_", "in snr_db"])]))
+    table = as_markdown(Table("", ["a", "b", "c", "d"], [Row("x", "snr_db", "_snr_", "in snr_db")]))
     assert table.splitlines()[2] == "| `x` | snr_db | &#95;snr&#95; | in snr&#95;db |"

@@ -1,6 +1,6 @@
-"""The command line. Answers go to stdout; progress, tables of what happened and errors go to stderr.
+"""The command line. Results go to stdout; progress, tables of what happened and errors go to stderr.
 
-Heavy imports stand inside the commands, so that `msma --help` answers at once.
+Heavy imports stand inside the commands, so that `msma --help` is there at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msma.types import MsmaError
 
 
 def main() -> None:
-    """Run the `msma` command: exit code 1 and one line for a failure that the user can mend."""
+    """Run the `msma` command: exit code 1 and one line for a failure that the user can fix."""
     # Threads of torch that wait must not spin: on a busy machine that makes it ten times slower. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):

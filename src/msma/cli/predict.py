@@ -1,4 +1,4 @@
-"""`msma predict`: apparent traits of the person in each video."""
+"""`msma predict`, `msma explain` and `msma serve`: apparent traits of the person in a video."""
 
 from __future__ import annotations
 
@@ -8,32 +8,24 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from msma.cli.options import (
-    AlphaOption,
-    DeviceOption,
-    FaceOption,
-    LimitOption,
-    MinQualityOption,
-    ModelOption,
-    YunetOption,
-    check_out,
-)
+from msma.cli import options
+from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import tell
+from msma.cli.steps import check_out
+from msma.types import MsmaError, Status
 
 
 def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Video files, folders or glob patterns.")],
-    model: ModelOption = None,
-    format: Annotated[
-        Literal["table", "json", "jsonl", "csv"], typer.Option("--format", help="How predictions are written.")
-    ] = "table",
-    out: Annotated[Path | None, typer.Option("--out", help="Write the predictions here instead of to stdout.")] = None,
-    face: FaceOption = None,
-    yunet: YunetOption = None,
-    limits: LimitOption = None,
-    alpha: AlphaOption = 0.1,
-    min_quality: MinQualityOption = 0.1,
-    device: DeviceOption = "cpu",
+    model: options.Model = None,
+    format: Annotated[Literal["table", "json", "jsonl", "csv"], typer.Option(help="Output format.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write the predictions here instead of to stdout.")] = None,
+    face: options.Face = None,
+    yunet: options.Yunet = None,
+    limits: options.Limit = None,
+    alpha: options.Alpha = 0.1,
+    min_quality: options.MinQuality = 0.1,
+    device: options.Device = "cpu",
     media_preview: Annotated[
         bool,
         typer.Option(
@@ -42,20 +34,16 @@ def predict(
             "the person. Needs json or jsonl.",
         ),
     ] = False,
-    runtime: Annotated[
-        Literal["torch", "onnx"], typer.Option("--runtime", help="onnx is for a folder written by `msma export onnx`.")
-    ] = "torch",
+    runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="onnx: a folder of `msma export onnx`.")] = "torch",
 ) -> None:
     """Predict the apparent Big Five of the person in each video.
 
     With each prediction: its status and reasons, prediction intervals, and how much of audio and visual could be used.
     """
     from msma.cli.show.predictions import writer_of
-    from msma.cli.show.progress import progress_bar
     from msma.config import Limits, with_overrides
     from msma.prediction.batch import media_files, predict_each
     from msma.prediction.model import load
-    from msma.types import Status
 
     if media_preview and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--media-preview needs --format json or jsonl, not {format!r}")
@@ -87,3 +75,76 @@ def predict(
     tell(loaded.weights.config.notice)
     if counts["failed"] == len(predictions):
         raise typer.Exit(1)
+
+
+def explain(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A video file.")],
+    out: Annotated[Path, typer.Option(help="The page (HTML).")],
+    model: options.Model = None,
+    windows: Annotated[int, typer.Option(min=1, help="How many windows of a long video, from its start.")] = 4,
+    device: options.Device = "cpu",
+) -> None:
+    """Show which modality, seconds and scales drove a prediction.
+
+    The page also shows where the network attended.
+    """
+    from msma.files import write_whole
+    from msma.prediction.explain import explain as explain_clip
+    from msma.prediction.model import load
+    from msma.reports.explanation import explanation_page
+
+    check_out(out, clip)
+    loaded = load(model, device=device)
+    with progress_bar("explaining", "seconds") as report:
+        found = explain_clip(loaded, clip, max_windows=windows, progress=report)
+    write_whole(out, explanation_page(found, loaded.weights.calibration))
+    status = found.prediction.status
+    tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")
+    tell(found.prediction.notice)
+
+
+SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
+"""Limits below those for files of one's own: a clip of somebody else should not keep others waiting."""
+
+
+def serve(
+    model: options.Model = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 opens it to the network, without a password.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: any that is free.")] = 7860,
+    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; more are refused.")] = 32,
+    face: options.Face = None,
+    yunet: options.Yunet = None,
+    limits: options.Limit = None,
+    alpha: options.Alpha = 0.1,
+    min_quality: options.MinQuality = 0.1,
+    device: options.Device = "cpu",
+) -> None:
+    """Serve a web page and an HTTP endpoint for predictions.
+
+    The page also corrupts clips and explains predictions. Limits for uploads start at max_bytes=256_000_000 and
+    max_seconds=600.
+    """
+    import importlib.util
+
+    from msma.config import Limits, with_overrides
+
+    if importlib.util.find_spec("gradio") is None:
+        raise MsmaError("the page needs gradio: pip install 'msma[serve]'")
+    from msma.prediction.model import load
+    from msma.serve.server import is_loopback
+    from msma.serve.server import serve as run
+
+    loaded = load(
+        model,
+        device=device,
+        face=face,
+        yunet=yunet,
+        limits=with_overrides(Limits, (*SMALLER, *(limits or ()))),
+        alpha=alpha,
+        min_quality=min_quality,
+    )
+    if not is_loopback(host):
+        tell(f"{host}: everybody who reaches this machine can send clips; there is no password and no encryption")
+    run(loaded, host, port, waiting=waiting, ready=lambda address: tell(f"open {address} (Ctrl-C ends it)"))

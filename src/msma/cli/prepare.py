@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import check_out
-from msma.cli.show.tables import tell
+from msma.cli.show.progress import progress_bar
+from msma.cli.show.tables import show_found, tell
+from msma.cli.steps import by_trait, check_out
+from msma.types import MsmaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from msma.data.corpora.manifest import Found
 
 KEYS_VARIABLE = "MSMA_KEYS"
@@ -22,18 +23,12 @@ KEYS_VARIABLE = "MSMA_KEYS"
 prepare_app = typer.Typer(name="prepare", help="Make a manifest of a labelled corpus.", no_args_is_help=True)
 
 OutOption = Annotated[Path, typer.Option("--out", help="The manifest to write (CSV).")]
-MediaCheckOption = Annotated[
-    bool,
-    typer.Option(help="Open every clip and leave out those that cannot be read, or use labels alone."),
-]
+MediaCheckOption = Annotated[bool, typer.Option(help="Open every clip, and leave out unreadable ones.")]
 
 
 @prepare_app.command("chalearn")
 def prepare_chalearn(
-    place: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="Folder with clips, label pickles and zips, anywhere below; or one zip."),
-    ],
+    place: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of clips, label pickles and zips; or one zip.")],
     out: OutOption,
     key: Annotated[
         list[str] | None,
@@ -53,7 +48,6 @@ def prepare_chalearn(
 
     The corpus may be archives, folders or both.
     """
-    from msma.cli.show.progress import progress_bar
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import check_manifest_path
 
@@ -62,14 +56,7 @@ def prepare_chalearn(
     extract = extract or out.parent / "extracted"
     check_out(extract, folder=True, option="--extract")
     keys = [*(key or ()), *os.environ.get(KEYS_VARIABLE, "").splitlines()]
-    with ExitStack() as bars:
-        bar: list[Callable[[int, int], None]] = []
-
-        def report(done: int, total: int) -> None:
-            if not bar:  # only where there are archives
-                bar.append(bars.enter_context(progress_bar("unpacking", "MiB")))
-            bar[0](done >> 20, total >> 20)
-
+    with progress_bar("unpacking", "MiB") as report:
         found = find_chalearn(
             place,
             media_checker(media_check),
@@ -77,7 +64,7 @@ def prepare_chalearn(
             keys=keys,
             columns=columns or (),
             clip_column=clip_column,
-            progress=report,
+            progress=lambda done, total: report(done >> 20, total >> 20),
         )
     finish(place, out, found)
 
@@ -95,16 +82,10 @@ def prepare_table(
         str | None, typer.Option(help="Column of the person or video, which no split may share; default: each clip.")
     ] = None,
     split_column: Annotated[str | None, typer.Option(help="Column of train, val and test.")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Shares of train, val and test, drawn by source; default: 60,20,20.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="Shares of train, val, test by source; default: 60,20,20.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn split.")] = 0,
-    range: Annotated[
-        str | None, typer.Option("--range", help="Lowest and highest score of the scale, such as 1,7; default: 0,1.")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that paths are relative to; default: that of the table.")
-    ] = None,
+    range: Annotated[str | None, typer.Option(help="Lowest and highest score, such as 1,7; default: 0,1.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of relative paths; default: that of the table.")] = None,
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of any corpus with a table of clips and scores."""
@@ -117,9 +98,10 @@ def prepare_table(
         raise typer.BadParameter("--split draws the splits, --split-column reads them: give one of the two")
     train, val, test = numbers("--split", split or "60,20,20", 3)
     low, high = numbers("--range", range or "0,1", 2)
+    named = by_trait("--traits", ",".join(traits)) if traits else {}
     layout = Layout(
         path=path_column,
-        traits=columns_of_traits(traits) if traits else None,
+        traits={trait: column or trait for trait, column in named.items()} or None,
         source=source_column,
         split=split_column,
         shares=(train, val, test),
@@ -131,23 +113,15 @@ def prepare_table(
 
 
 def media_checker(wanted: bool) -> Callable[[Path], None] | None:
-    if not wanted:
-        return None
     from msma.config import Limits
     from msma.media.prepare import check_media
 
-    return lambda path: check_media(path, Limits())
+    return partial(check_media, limits=Limits()) if wanted else None
 
 
 def finish(place: Path, out: Path, found: Found) -> None:
-    """Show what was found and write it.
-
-    Raises:
-        MsmaError: nothing was.
-    """
-    from msma.cli.show.tables import show_found
+    """Show what was found and write it; MsmaError where nothing was."""
     from msma.data.corpora.manifest import facts_path, write_manifest
-    from msma.types import MsmaError
 
     show_found(found)
     if not found.rows:
@@ -156,15 +130,6 @@ def finish(place: Path, out: Path, found: Found) -> None:
         )
     write_manifest(out, found.corpus, found.rows, {**found.facts, "problems": found.problems})
     tell(f"{len(found.rows)} clips are in {out}; notes and problems in {facts_path(out)}")
-
-
-def columns_of_traits(words: list[str]) -> dict[str, str]:
-    """`openness=O_col,extraversion` -> trait to column; a trait alone has a column of its own name."""
-    pairs = [pair.strip().partition("=") for word in words for pair in word.split(",") if pair.strip()]
-    columns = {trait.strip(): column.strip() if equals else trait.strip() for trait, equals, column in pairs}
-    if len(columns) < len(pairs):
-        raise typer.BadParameter("--traits names a trait twice")
-    return columns
 
 
 def numbers(option: str, text: str, count: int) -> list[float]:

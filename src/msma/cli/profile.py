@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from msma.cli.options import RunOption, check_out
-from msma.cli.show.tables import tell
-
-if TYPE_CHECKING:
-    pass
+from msma.cli import options
+from msma.cli.show.progress import progress_bar
+from msma.cli.show.tables import show, tell
+from msma.cli.steps import check_out
 
 
 def profile(
-    model: RunOption = None,
-    clip: Annotated[
-        Path | None, typer.Option("--clip", help="A video to predict; default: 15 s in 720p are rendered.")
-    ] = None,
+    model: options.Run = None,
+    clip: Annotated[Path | None, typer.Option(help="A video to predict; default: 15 s in 720p are rendered.")] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write all rows here, as JSON, with the configuration of network and clip."),
+        Path | None, typer.Option(help="Write all rows here, as JSON, with the configuration of network and clip.")
     ] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", help="One variant. Repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="One variant. Repeatable.")] = None,
     device: Annotated[
-        Literal["cpu", "cuda"] | None,
-        typer.Option("--device", help="Where to measure; default: on both, where there is a GPU."),
+        Literal["cpu", "cuda"] | None, typer.Option(help="Where to measure; default: on both, where there is a GPU.")
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="How often each stage is timed.")] = 20,
+    rounds: Annotated[int, typer.Option(min=2, help="How often each stage is timed.")] = 20,
 ) -> None:
     """Measure parameters, time and memory of each stage.
 
@@ -38,8 +33,6 @@ def profile(
     """
     import torch
 
-    from msma.cli.show.progress import progress_bar
-    from msma.cli.show.tables import show
     from msma.evaluation.complexity import profile as profile_variants
     from msma.evaluation.complexity import render_talking_head
     from msma.evaluation.result_file import write_result

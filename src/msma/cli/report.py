@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from msma.cli.options import check_out
+from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import tell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from msma.types import Prediction
-    from msma.weights.calibration import Calibration
+from msma.cli.steps import check_out
+from msma.types import MsmaError
 
 
 def report(
@@ -25,16 +21,12 @@ def report(
             help="A folder of `msma train` or `msma ablate`, or what `msma predict --format json` or jsonl wrote.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The page: one file of HTML that opens offline.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[Path, typer.Option(help="The page: one file of HTML that opens offline.")] = Path("report.html"),
     model: Annotated[
         str | None,
         typer.Option("--model", help="The weights that predicted, to show their labels; default: the bundled weights."),
     ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="For a study: show its corpus too, with frames of some clips.")
-    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="For a study: show its corpus too, with some frames.")] = None,
     clip: Annotated[
         Path | None, typer.Option("--explain", metavar="CLIP", help="For a study: explain a prediction of its recipe.")
     ] = None,
@@ -59,16 +51,19 @@ def report(
     else:
         from msma.prediction.predictions_json import load_predictions
         from msma.reports.predictions import predictions_report
+        from msma.weights.config import named_calibration
 
-        predictions = load_predictions(source)
-        page = predictions_report(predictions, source.name, calibrations(model, predictions))
+        predictions, (name, calibration) = load_predictions(source), named_calibration(model)
+        made_by = dict.fromkeys(prediction.model for prediction in predictions)
+        if model is not None and name not in made_by:
+            raise MsmaError(f"{model}: these weights ({name}) made none of the predictions; name {', '.join(made_by)}")
+        page = predictions_report(predictions, source.name, {} if calibration is None else {name: calibration})
     write_whole(out, page)
     tell(f"{out} is written ({out.stat().st_size / 1024:.0f} KiB)")
 
 
 def study_page(folder: Path, manifest: Path | None, clip: Path | None) -> str:
     """The page of a study; `clip` is explained by the first network of its recipe."""
-    from msma.cli.show.progress import progress_bar
     from msma.data.corpora.manifest import read_manifest
     from msma.prediction.explain import explain
     from msma.prediction.model import load
@@ -83,19 +78,3 @@ def study_page(folder: Path, manifest: Path | None, clip: Path | None) -> str:
     with progress_bar("explaining", "seconds") as bar:
         found = explain(model, clip, max_windows=1, progress=bar)
     return study_report(files, corpus, (found, model.weights.calibration))
-
-
-def calibrations(model: str | None, predictions: Sequence[Prediction]) -> dict[str, Calibration]:
-    """The calibration of the named weights (by default, the bundled ones) by their name.
-
-    Raises:
-        MsmaError: there are no such weights, or they made none of the predictions.
-    """
-    from msma.types import MsmaError
-    from msma.weights.config import named_calibration
-
-    name, calibration = named_calibration(model)
-    made_by = dict.fromkeys(prediction.model for prediction in predictions)
-    if model is not None and name not in made_by:
-        raise MsmaError(f"{model}: these weights ({name}) made none of the predictions; name {', '.join(made_by)}")
-    return {} if calibration is None else {name: calibration}

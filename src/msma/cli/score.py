@@ -1,4 +1,4 @@
-"""`msma evaluate`, `msma score` and `msma compare`: predictions, scored."""
+"""`msma evaluate`, `msma score`, `msma compare` and `msma schema`: predictions, scored."""
 
 from __future__ import annotations
 
@@ -7,46 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msma.cli.options import (
-    CacheOption,
-    DeviceOption,
-    FormatOption,
-    ManifestOption,
-    ModelOption,
-    SlicesOption,
-    SplitOption,
-    cached_corpus,
-    check_out,
-    names_in,
-)
-from msma.cli.show.tables import tell
+from msma.cli import options
+from msma.cli.show.progress import progress_bar
+from msma.cli.show.tables import show_json, show_result, show_table, tell
+from msma.cli.steps import cached_corpus, check_out, names_in
 
 if TYPE_CHECKING:
     from msma.evaluation.evaluation import Evaluation
     from msma.evaluation.predictions import Predictions
 
+
 ResultsOption = Annotated[Path | None, typer.Option("--out", help="Folder for evaluation.json and predictions.csv.")]
 
 
 def evaluate(
-    manifest: ManifestOption,
-    model: ModelOption = None,
-    split: SplitOption = "test",
-    slices: SlicesOption = None,
-    format: FormatOption = "table",
+    manifest: options.Manifest,
+    model: options.Model = None,
+    split: options.Split = "test",
+    slices: options.Slices = None,
+    format: options.Format = "table",
     out: ResultsOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips loaded at once; results do not depend on it.")] = 16,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that read clips; default: one per core for media.")
+        int | None, typer.Option(min=0, help="Processes that read clips; default: one per core for media.")
     ] = None,
-    cache: CacheOption = None,
-    device: DeviceOption = "cpu",
+    cache: options.Cache = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Score a model on a split, beside media-free baselines.
 
     By trait, by seen and unseen source and by group, with confidence intervals.
     """
-    from msma.cli.show.progress import progress_bar
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluate import evaluate as evaluate_model
     from msma.evaluation.evaluate import predict_split
@@ -65,27 +56,16 @@ def evaluate(
 
 
 def score(
-    file: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV with a clip column and a column for each trait.")
-    ],
-    manifest: ManifestOption,
-    split: SplitOption = "test",
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", help="Other predictions: show the paired difference on the common clips."),
-    ] = None,
-    slices: SlicesOption = None,
-    clip_column: Annotated[
-        str | None, typer.Option("--clip-column", help="The column that names the clips; default: clip, else path.")
-    ] = None,
-    trait_columns: Annotated[
-        str | None, typer.Option("--trait-columns", help="Other names of columns: openness=o,neuroticism=n.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV with clip and trait columns.")],
+    manifest: options.Manifest,
+    split: options.Split = "test",
+    against: Annotated[Path | None, typer.Option(help="Other predictions, for paired differences.")] = None,
+    slices: options.Slices = None,
+    clip_column: Annotated[str | None, typer.Option(help="The column of clip names; default: clip, else path.")] = None,
+    trait_columns: Annotated[str | None, typer.Option(help="Other names of columns: openness=o,neuroticism=n.")] = None,
     clamp: Annotated[bool, typer.Option("--clamp", help="Move scores outside [0, 1] to the nearer end.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Missing, unknown, duplicated or unusable clips are an error.")
-    ] = False,
-    format: FormatOption = "table",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse missing, unknown, duplicate or bad clips.")] = False,
+    format: options.Format = "table",
     out: ResultsOption = None,
 ) -> None:
     """Score the predictions of any tool, from a CSV.
@@ -126,39 +106,41 @@ def score(
 
 
 def compare(
-    folders: Annotated[
-        list[Path], typer.Argument(help="Folders with an evaluation; the first is compared with the others.")
-    ],
+    folders: Annotated[list[Path], typer.Argument(help="Evaluation folders; the first is compared with the others.")],
 ) -> None:
     """Compare evaluations of the same split, clip by clip.
 
     Side by side, with paired differences from the first.
     """
-    from msma.cli.show.tables import show_table
     from msma.evaluation.evaluation_folder import read_evaluation
+    from msma.files import distinct_names
     from msma.reports.scores import evaluations_table
 
-    show_table(evaluations_table({str(folder): read_evaluation(folder) for folder in folders}))
+    names = distinct_names([str(folder) for folder in folders])
+    show_table(evaluations_table({name: read_evaluation(folder) for name, folder in zip(names, folders, strict=True)}))
 
 
 def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder: Path | None) -> None:
     """Tell the warnings, write the files, and show the table or the JSON."""
-    from msma.cli.show.tables import show, show_result
     from msma.evaluation.evaluation_folder import write_evaluation
     from msma.reports.scores import evaluation_blocks
 
-    tell_warnings(evaluation)
-    if folder is not None:
-        write_evaluation(folder, evaluation, predictions)
-        tell(f"evaluation.json and predictions.csv are in {folder}")
-    if format == "json":
-        show_result(evaluation)
-    else:
-        show(evaluation_blocks(evaluation))
-
-
-def tell_warnings(evaluation: Evaluation) -> None:
     for warning in evaluation.warnings:
         tell(f"warning: {warning}")
     for column, reason in evaluation.slices.skipped.items():
         tell(f"no slices by {column}: it {reason}")
+    if folder is not None:
+        write_evaluation(folder, evaluation, predictions)
+        tell(f"evaluation.json and predictions.csv are in {folder}")
+    show_result(evaluation, format, evaluation_blocks)
+
+
+def schema(
+    name: Annotated[str, typer.Argument(help="The kind of file, such as evaluation.")],
+) -> None:
+    """Print the JSON Schema of a result file."""
+    from msma.evaluation.results import SCHEMAS
+
+    if name not in SCHEMAS:
+        raise typer.BadParameter(f"NAME is one of {', '.join(SCHEMAS)}, not {name!r}")
+    show_json(SCHEMAS[name].json_schema())

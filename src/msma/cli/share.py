@@ -1,4 +1,4 @@
-"""`msma card` and `msma share`: the card of a model, and the model on the Hugging Face hub."""
+"""`msma card`, `msma share` and `msma export`: a run for other people and programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.options import check_out
+from msma.cli import options
 from msma.cli.show.tables import tell
+from msma.cli.steps import check_out
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
 LicenceOption = Annotated[
@@ -23,7 +24,7 @@ OriginOption = Annotated[
 
 def card(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="The card (Markdown); default: README.md in RUN.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The card (Markdown); default: README.md in RUN.")] = None,
     repository: Annotated[str | None, typer.Option("--to", help="owner/name, where it will be shared.")] = None,
     licence: LicenceOption = None,
     origin: OriginOption = None,
@@ -48,7 +49,7 @@ def share(
     repository: Annotated[str, typer.Option("--to", help="owner/name on the Hugging Face hub.")],
     private: Annotated[bool, typer.Option("--private", help="Only you, or your organisation, can see it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the folder, and send nothing.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for what is shared; default: share in RUN.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is shared; default: share in RUN.")] = None,
     licence: LicenceOption = None,
     origin: OriginOption = None,
 ) -> None:
@@ -56,7 +57,7 @@ def share(
 
     Weights, configuration, calibration and card, and nothing else.
     """
-    from msma.reports.card.share import written_folder
+    from msma.reports.card.card import written_folder
     from msma.weights.checkpoint import load_weights
     from msma.weights.hub import MAX_BYTES, named_repository, push
 
@@ -71,3 +72,32 @@ def share(
     address = push(repository, folder, private=private)
     tell(f"shared: {address}")
     tell(f"next: msma predict your_video.mp4 --model {repository}")
+
+
+export_app = typer.Typer(name="export", help="Export weights for other runtimes (ONNX).", no_args_is_help=True)
+
+
+@export_app.callback()
+def export() -> None: ...
+
+
+@export_app.command("onnx")
+def export_to_onnx(
+    out: Annotated[Path, typer.Option(help="A folder for model.onnx and what goes with it.")],
+    model: options.Run = None,
+) -> None:
+    """Export the network as ONNX, and check it against torch.
+
+    The folder is for `msma predict --runtime onnx`.
+    """
+    from msma.weights.checkpoint import load_weights
+    from msma.weights.onnx_export import export_onnx
+
+    check_out(out, folder=True)
+    found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
+    tell(
+        f"largest difference from torch: {found.largest_difference:.1g}, over {found.clips} random clips "
+        "of several lengths, some without audio or visual"
+    )
+    tell(f"time for a window of {found.window_s:g} s: {found.time_ratio:.2f} of torch's")
+    tell(f"{found.bytes / 1e6:.1f} MB; next: msma predict CLIP --runtime onnx --model {out}")

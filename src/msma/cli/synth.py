@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from msma.cli.options import WorkersOption, check_out
+from msma.cli import options
+from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import tell
+from msma.cli.steps import by_trait, check_out
 
 
 def synth(
@@ -18,23 +20,26 @@ def synth(
     seconds: Annotated[float, typer.Option(min=1.0, max=60.0, help="Length of each clip.")] = 4.0,
     attribute: Annotated[
         Literal["hat"] | None,
-        typer.Option("--attribute", help="What half of the people wear, whatever their traits; a column for slices."),
+        typer.Option(help="What half of the people wear, whatever their traits; a column for slices."),
     ] = None,
     label_bias: Annotated[
         str | None,
         typer.Option(help="How much higher the labels of those people are: agreeableness=0.2. Needs --attribute."),
     ] = None,
-    workers: WorkersOption = None,
+    workers: options.Workers = None,
 ) -> None:
     """Render a synthetic corpus of talking heads with labels.
 
     The clips have voices; files and labels are in the layout of First Impressions V2.
     """
-    from msma.cli.show.progress import progress_bar
     from msma.data.synthetic.corpus import ATTRIBUTES, render_corpus
 
     check_out(out, folder=True, option="OUT")
-    bias = {} if label_bias is None else shifts_by_trait(label_bias)
+    shifts = {} if label_bias is None else by_trait("--label-bias", label_bias)
+    try:
+        bias = {trait: float(shift) for trait, shift in shifts.items()}
+    except ValueError as error:
+        raise typer.BadParameter(f"--label-bias is TRAIT=NUMBER, as agreeableness=0.2, not {label_bias!r}") from error
     hats = attribute == "hat"
     with progress_bar("rendering", "clips") as report:
         render_corpus(out, clips, seed, seconds=seconds, hats=hats, label_bias=bias, workers=workers, progress=report)
@@ -43,15 +48,3 @@ def synth(
         f"next: msma prepare chalearn {out} --out {out}/manifest.csv"
         + (f" --columns {out}/annotation/{ATTRIBUTES}" if hats else "")
     )
-
-
-def shifts_by_trait(text: str) -> dict[str, float]:
-    """`agreeableness=0.2,openness=-0.1` -> by trait."""
-    pairs = [pair.strip().partition("=") for pair in text.split(",")]
-    try:
-        shifts = {trait.strip(): float(shift) for trait, _, shift in pairs}
-    except ValueError as error:
-        raise typer.BadParameter(f"--label-bias is TRAIT=NUMBER, such as agreeableness=0.2, not {text!r}") from error
-    if len(shifts) < len(pairs):
-        raise typer.BadParameter("--label-bias names a trait twice")
-    return shifts

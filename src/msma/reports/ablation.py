@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msma.evaluation.results import AblationStudy, NetworkChecks, QuickChecks, Spread
-from msma.reports.numbers import difference, number, with_interval
-from msma.reports.scores import metric_name
+from msma.reports.numbers import difference, metric_name, number, with_interval
 from msma.reports.table import Block, Row, Table
 
 MEASURED = ("mean_accuracy", "ccc", "skill", "retention")
@@ -28,10 +27,10 @@ def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
 def scores_table(study: AblationStudy) -> Table:
     """Ablations down; means over seeds with their range."""
     rows = [
-        Row([row.name, f"{row.parameters:,}", *(ranged(row.statistics[name]) for name in MEASURED)])
+        Row(row.name, f"{row.parameters:,}", *(ranged(row.statistics[name]) for name in MEASURED))
         for row in study.rows.values()
     ]
-    rows.append(Row(["constant", "", number(study.constant_mean_accuracy), "0.000", "0.000", ""], rule=True))
+    rows.append(Row("constant", "", number(study.constant_mean_accuracy), "0.000", "0.000", "", rule=True))
     title = f"{study.recipe} on {study.corpus}, split {study.split}"
     ranges = ", in brackets their range" if study.seeds > 1 else ""
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
@@ -45,7 +44,7 @@ def scores_table(study: AblationStudy) -> Table:
 def scenarios_table(study: AblationStudy) -> Table:
     """Skill in each scenario, mean over seeds."""
     rows = [
-        Row([row.name, *(number(row.statistics[name].mean) for name in study.scenarios)]) for row in study.rows.values()
+        Row(row.name, *(number(row.statistics[name].mean) for name in study.scenarios)) for row in study.rows.values()
     ]
     title = f"skill in each scenario, noise of severity {study.severity}"
     return Table(title, ["", *(name.replace("_", " ") for name in study.scenarios)], rows)
@@ -54,7 +53,7 @@ def scenarios_table(study: AblationStudy) -> Table:
 def differences_table(study: AblationStudy) -> Table:
     """How far each ablation is from the recipe."""
     rows = [
-        Row([row.name, *(difference(row.differences[name]) for name in COMPARED)])
+        Row(row.name, *(difference(row.differences[name]) for name in COMPARED))
         for row in study.rows.values()
         if row.differences
     ]
@@ -65,14 +64,14 @@ def checks_table(checks: QuickChecks) -> Table:
     """The quick checks inside the networks: a row for each number, a column for each ablation."""
     columns = {name: dict(check_lines(found)) for name, found in checks.networks.items()}
     rows = [
-        Row([line, *(column.get(line, "") for column in columns.values())])
+        Row(line, *(column.get(line, "") for column in columns.values()))
         for line in dict.fromkeys(line for column in columns.values() for line in column)
     ]
     return Table("inside the networks (mean over seeds [range])", ["check", *columns], rows)
 
 
 def check_lines(found: NetworkChecks) -> Iterator[tuple[str, str]]:
-    """What is shown of one ablation's networks; the JSON has all."""
+    """The main numbers of one ablation's networks; the JSON has all."""
     for modality, check in found.noise.items():
         for measure, graded in (("weight", check.weight), ("quality", check.quality), ("evenness", check.evenness)):
             if graded is not None:
@@ -86,8 +85,7 @@ def check_lines(found: NetworkChecks) -> Iterator[tuple[str, str]]:
             yield f"share of audio in {trait}", ranged(share)
     for group, check in found.scales.items():
         yield f"CKA between {group} scales", ranged(check.between_scales)
-    worst = found.both_worst
-    if worst is not None:
+    if (worst := found.both_worst) is not None:
         yield "both at severity 5: skill", ranged(worst.skill)
         yield "both at severity 5: spread of the predictions to clean", ranged(worst.spread_to_clean)
         for modality, quality in worst.quality.items():

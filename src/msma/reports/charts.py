@@ -11,15 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from msma.reports.figures import COLOURS
 from msma.types import Window
 
-BLUE, ORANGE = COLOURS[:2]
+BLUE, ORANGE = "#0072B2", "#D55E00"
 WAVE_HEIGHT = 48
 """Units up and down together of a drawn waveform."""
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MAX_EDGES = 60
-"""More windows than this stand too close to be told apart, and their edges are not drawn."""
+"""More windows than this stand too close, and their edges are not drawn."""
 MARKS = {"ok": "\u2713", "degraded": "\u25b3", "abstained": "\u25cb", "failed": "\u2715"}
 
 
@@ -28,8 +27,7 @@ def wave_path(
 ) -> str:
     """The outline of a waveform, from the lowest to the highest sample of each step, as the path of a drawing.
 
-    Args:
-        peak: the loudest sample; one a little louder reaches the edge.
+    `peak` is the loudest sample; one a little louder reaches the edge.
     """
     half, full_scale = WAVE_HEIGHT / 2, min(1.0, 1.25 * peak) or 1.0
     top, bottom = (half - half * np.clip(np.asarray(edge) / full_scale, -1, 1) for edge in (high, low))
@@ -40,32 +38,20 @@ def wave_path(
 
 
 def box_ends(labels: Sequence[float]) -> list[float]:
-    """Where 5, 25, 50, 75 and 95 % of the labels are, from evenly spaced quantiles."""
+    """The labels that 5, 25, 50, 75 and 95 % are below, from evenly spaced quantiles."""
     return np.interp([0.05, 0.25, 0.5, 0.75, 0.95], np.linspace(0, 1, len(labels)), labels).tolist()
 
 
 def share_below(score: float, labels: Sequence[float]) -> float:
     """Share of labels below a score, between evenly spaced quantiles by a straight line."""
-    values = np.asarray(labels, dtype=np.float64)
-    if score <= values[0] or score > values[-1]:
-        return float(score > values[-1])
-    place = int(np.searchsorted(values, score))  # values[place - 1] < score <= values[place]
-    below = place - 1 + (score - values[place - 1]) / (values[place] - values[place - 1])
-    return float(below / (len(values) - 1))
+    above = np.interp(-score, -np.asarray(labels)[::-1], np.linspace(0, 1, len(labels)))  # equal labels are above
+    return 1 - float(above)
 
 
 def trait_range(windows: Sequence[Window], trait: str) -> str:
     """The lowest and the highest score of a trait."""
     scores = [window.traits[trait] for window in windows if trait in window.traits]
     return f"{min(scores):.2f} to {max(scores):.2f}" if scores else "not predicted"
-
-
-def whole_percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
 
 
 def clock(seconds: float) -> str:

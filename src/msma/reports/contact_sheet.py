@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,25 +15,15 @@ from msma.corruptions.corruption import WORST, Corruption, corrupt
 from msma.corruptions.table import HELD_OUT
 from msma.media.encode import shrunk, write_mp4
 from msma.media.faces import default_detector, track_face
-from msma.reports.media import PICTURE_SIDE, drawing, peak_of, picture, player
+from msma.reports.media import STILL_SIDE, drawing, player, still
 from msma.reports.page import data_uri, render, text
 from msma.types import MODALITIES, SAMPLE_RATE, Clip
 
-PICTURES = 4
-"""Of each version of the clip, evenly spread over its time."""
+STILLS = 4
+"""Frames of each version of the clip, evenly spread over its time."""
 MOVING = frozenset({"timing", "synchrony", "camera motion"})
-"""Families that still pictures do not show: a film of the clip is beside them."""
+"""Families that still frames do not show: a film of the clip is beside them."""
 FILM_FPS = 8
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Section:
-    """One corruption: by severity, from 0 (clean) on, what is seen and heard of the clip."""
-
-    corruption: Corruption
-    versions: dict[int, list[Markup]]
 
 
 def contact_sheet(
@@ -43,45 +32,37 @@ def contact_sheet(
     severities: Sequence[int],
     *,
     donor: Clip,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The page: a section for each corruption, with the clean clip and the clip at each severity side by side.
 
-    Args:
-        severities: 1 to 5. A corruption that is all or nothing is shown as it is, whichever they are.
-        donor: a clip of somebody else, for the corruptions that need one.
-        progress: called with (done, total) corruptions.
+    A corruption that is all or nothing is shown as it is, whichever severities (1 to 5) are wanted. Some need a
+    `donor`, a clip of somebody else. `progress` gets (done, total) corruptions.
     """
     face = track_face(clip, ClipConfig(), default_detector())
-    peak = peak_of(clip.waveform)
-    families: dict[str, list[Section]] = {}
+    peak = float(np.abs(clip.waveform).max(initial=0.0))
+    families: dict[str, list[tuple[Corruption, dict[int, list[Markup]]]]] = {}
     for done, corruption in enumerate(corruptions, start=1):
         versions = {0: list(version_parts(clip, clip, corruption, f"{corruption.name}, clean", peak))}
-        for severity in shown_severities(corruption, severities):
-            version = corrupt(clip, corruption, severity, face=face, donor=donor)
-            label = f"{corruption.name}, severity {severity}"
-            versions[severity] = list(version_parts(version, clip, corruption, label, peak))
-        families.setdefault(corruption.family, []).append(Section(corruption, versions))
+        for severity in corruption.severities:
+            if severity in severities or corruption.severities == (WORST,):
+                version = corrupt(clip, corruption, severity, face=face, donor=donor)
+                label = f"{corruption.name}, severity {severity}"
+                versions[severity] = list(version_parts(version, clip, corruption, label, peak))
+        families.setdefault(corruption.family, []).append((corruption, versions))
         if progress:
             progress(done, len(corruptions))
     borrowed = any(corruption.needs == "donor" for corruption in corruptions)
-    return render(
-        "corruptions.html.j2", clip=clip, donor=donor, borrowed=borrowed, families=families, held_out=HELD_OUT
-    )
-
-
-def shown_severities(corruption: Corruption, wanted: Sequence[int]) -> tuple[int, ...]:
-    return tuple(
-        severity for severity in corruption.severities if severity in wanted or corruption.severities == (WORST,)
-    )
+    shown = {"clip": clip, "donor": donor, "borrowed": borrowed, "families": families, "held_out": HELD_OUT}
+    return render("corruptions.html.j2", **shown)
 
 
 def version_parts(clip: Clip, clean: Clip, corruption: Corruption, label: str, peak: float) -> Iterator[Markup]:
-    """Still pictures, film, waveform and player of one version of the clip, as far as they show the corruption."""
+    """Still frames, film, waveform and player of one version of the clip, as far as they show the corruption."""
     # Where neither is corrupted by itself, frames and audio no longer belong together: both are needed to see that.
     modalities = corruption.modalities or MODALITIES
     if "visual" in modalities:
-        yield pictures(clip, clean, label)
+        yield stills(clip, clean, label)
     if corruption.family in MOVING and len(clip.frames):
         yield film(clip, label)
     if "audio" in modalities:
@@ -92,25 +73,25 @@ def version_parts(clip: Clip, clean: Clip, corruption: Corruption, label: str, p
             yield Markup('<div class="none">no audio</div>')
 
 
-def pictures(clip: Clip, clean: Clip, label: str) -> Markup:
+def stills(clip: Clip, clean: Clip, label: str) -> Markup:
     """The frames at the same times as in the clean clip; a time without a frame is marked."""
     none = Markup('<div class="none">no frame</div>')
     if not len(clip.frames):
         return none
-    step_s = clean.duration_s / PICTURES
+    step_s = clean.duration_s / STILLS
     shown = []
-    for time_s in clean.start_s + (np.arange(PICTURES) + 0.5) * step_s:
+    for time_s in clean.start_s + (np.arange(STILLS) + 0.5) * step_s:
         away_s = np.abs(clip.frame_times_s - time_s)
         near = away_s.min() <= step_s / 2
-        shown.append(picture(clip.frames[int(away_s.argmin())], f"{label}, at {time_s:.1f} s") if near else none)
-    return Markup(f'<div class="pictures">\n{"".join(shown)}</div>')
+        shown.append(still(clip.frames[int(away_s.argmin())], f"{label}, at {time_s:.1f} s") if near else none)
+    return Markup(f'<div class="stills">\n{"".join(shown)}</div>')
 
 
 def film(clip: Clip, label: str) -> Markup:
     """Frames and audio together, each frame until the next one is nearer."""
     times_s = clip.start_s + (np.arange(max(1, round(clip.duration_s * FILM_FPS))) + 0.5) / FILM_FPS
     nearest = np.abs(times_s[:, None] - clip.frame_times_s).argmin(axis=1)
-    small = shrunk(clip.frames[0], PICTURE_SIDE)
+    small = shrunk(clip.frames[0], STILL_SIDE)
     height, width = (max(2, side // 2 * 2) for side in small.shape[:2])  # as H.264 wants them
     frames = (cv2.resize(clip.frames[index], (width, height), interpolation=cv2.INTER_AREA) for index in nearest)
     with TemporaryDirectory() as folder:

@@ -18,9 +18,9 @@ NOTE = (
 def costs(rows: Sequence[StageCost]) -> Iterator[Table]:
     """Every stage of the first variant on each device, then what the network and all stages of every variant take."""
     first = rows[0].variant
-    stages = [Row([row.stage, *cost_cells(row)]) for row in rows if row.variant == first]
+    stages = [Row(row.stage, *cost_cells(row)) for row in rows if row.variant == first]
     yield Table(f"{first}, stage by stage", ["stage", *HEADS], stages, [NOTE])
-    variants = [Row([row.variant, row.stage, *cost_cells(row)]) for row in rows if row.stage in (NETWORK, WHOLE)]
+    variants = [Row(row.variant, row.stage, *cost_cells(row)) for row in rows if row.stage in (NETWORK, WHOLE)]
     if variants:
         yield Table("variants", ["variant", "stages", *HEADS], variants)
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from msma.prediction.explain import ExplainedWindow, Explanation, Scale, second_of_steps
 from msma.reports.charts import BLUE, ORANGE
-from msma.reports.media import drawing, peak_of, picture
+from msma.reports.media import drawing, still
 from msma.reports.page import render
 from msma.types import MODALITIES
 from msma.weights.calibration import Calibration
@@ -34,14 +34,7 @@ def explained(explanation: Explanation, calibration: Calibration | None, level: 
         calibration=calibration,
         outer=f"h{level}",
         inner=f"h{level + 1}",
-        shares=shares,
-        carried=carried,
-        strongest=strongest,
-        faces=faces,
-        waveform=waveform,
-        effects=effects,
-        looks=looks,
-        scale_reach=scale_reach,
+        **{part.__name__: part for part in (shares, carried, strongest, faces, waveform, effects, looks, scale_reach)},
     )
     return Markup(body)
 
@@ -55,7 +48,7 @@ def shares(found: ExplainedWindow) -> str:
 
 
 def carried(found: ExplainedWindow) -> dict[str, list[Markup]]:
-    """What each modality adds, by trait."""
+    """By trait, how much each modality adds."""
     reach = max([MIN_REACH, *(abs(shift) for m in MODALITIES for shift in found.carried[m].values())])
     return {
         trait: [shaded(found.carried[m][trait], reach, f"{found.carried[m][trait]:+.2f}") for m in MODALITIES]
@@ -78,12 +71,12 @@ def faces(found: ExplainedWindow, seconds: int) -> Iterator[str]:
     second_of = second_of_steps(len(found.seen), 1 / found.fps, seconds)
     for second in range(seconds):
         there = np.flatnonzero(found.seen & (second_of == second))
-        yield picture(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
+        yield still(found.crops[there[0]].transpose(1, 2, 0), f"second {second}") if len(there) else "–"
 
 
 def waveform(found: ExplainedWindow) -> Markup:
     length_s = found.window.end_s - found.window.start_s
-    return drawing(found.waveform, length_s, "audio", peak_of(found.waveform))
+    return drawing(found.waveform, length_s, "audio")
 
 
 def effects(found: ExplainedWindow) -> dict[str, list[Markup]]:
@@ -118,8 +111,8 @@ def scale_reach(scale: Scale) -> str:
     return f"{scale.size} {'step' if scale.size == 1 else 'steps'} apart"
 
 
-def shaded(value: float, reach: float, said: str) -> Markup:
-    """A cell whose colour tells the size of a value against `reach`, and which sign it has."""
+def shaded(value: float, reach: float, written: str) -> Markup:
+    """A cell whose colour shows the size of a value against `reach`, and its sign."""
     colour = BLUE if value >= 0 else ORANGE
     opacity = round(255 * STRONGEST * min(1.0, abs(value) / reach))
-    return Markup(f'<td style="background:{colour}{opacity:02x}">{said}</td>')
+    return Markup(f'<td style="background:{colour}{opacity:02x}">{written}</td>')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -10,9 +9,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from msma.evaluation.disparities import Difference
-from msma.metrics import Interval, mean_of_known
-from msma.reports.numbers import number
+from msma.metrics import mean_of_known
+from msma.reports.numbers import number, one_line
 from msma.reports.table import Table
 
 MAX_NAME = 300
@@ -38,7 +36,7 @@ def environment() -> Environment:
         "listed": listed,
         "mean": mean_of_known,
         "number": number,
-        "ranged": ranged,
+        "ranged": lambda *value, **style: Markup(one_line(*value, **style)),
         "severities": lambda groups: sorted({severity for group in groups.values() for severity in group.retention}),
     }
     return found
@@ -60,15 +58,6 @@ def prose(text: str) -> str:
     """A sentence with nothing in it that is markdown, HTML, a link or a mention."""
     escaped = re.sub(r"[&<>\[\]\\`*_|~@#$!]", lambda found: f"&#{ord(found[0])};", clean(text, MAX_PROSE))
     return re.sub(r"(?i)://|www\.", lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), escaped)
-
-
-def ranged(value: float, ends: Interval | Difference | None, digits: int = 3, sign: bool = False) -> Markup:
-    """A value with its interval, where it has one."""
-    if ends is None or math.isnan(ends.low):
-        return Markup(number(value, digits, sign))
-    return Markup(
-        f"{number(value, digits, sign)} [{number(ends.low, digits, sign)}, {number(ends.high, digits, sign)}]"
-    )
 
 
 def listed(names: Sequence[str]) -> Markup:

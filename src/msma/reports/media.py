@@ -11,7 +11,7 @@ from msma.media.encode import encode, shrunk, to_jpeg
 from msma.reports.page import data_uri, part, text
 from msma.types import SAMPLE_RATE
 
-PICTURE_SIDE = 240
+STILL_SIDE = 240
 """Longest side in pixels; the page shows them smaller unless it is zoomed."""
 AUDIO_KBIT_S = 64.0
 """As MP3, which every browser plays; of mono audio up to 8 kHz nothing is lost that one hears."""
@@ -19,8 +19,8 @@ WAVE_WIDTH = 240
 """Steps in time of the drawn waveform."""
 
 
-def picture(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> Markup:
-    small = shrunk(frame, PICTURE_SIDE)
+def still(frame: UInt8[np.ndarray, "h w 3"], alt: str) -> Markup:
+    small = shrunk(frame, STILL_SIDE)
     source = data_uri("image/jpeg", to_jpeg(small).tobytes())
     return Markup(f'<img src="{source}" alt="{text(alt)}" width="{small.shape[1]}" height="{small.shape[0]}">\n')
 
@@ -30,23 +30,14 @@ def player(waveform: Float32[np.ndarray, " n"], label: str) -> Markup:
     return Markup(f'<audio controls preload="metadata" src="{source}" aria-label="{text(label)}, audio"></audio>\n')
 
 
-def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, peak: float) -> Markup:
+def drawing(waveform: Float32[np.ndarray, " n"], seconds: float, label: str, peak: float | None = None) -> Markup:
     """The waveform over `seconds`, as the span from the lowest to the highest sample of each step.
 
-    Args:
-        peak: the loudest sample of all that is drawn on one scale.
+    `peak` is the loudest sample of all that is drawn on one scale, by default of this waveform.
     """
-    low, high = envelope(waveform, max(1, round(seconds * SAMPLE_RATE / WAVE_WIDTH)))
+    starts = np.arange(0, len(waveform), max(1, round(seconds * SAMPLE_RATE / WAVE_WIDTH)))
+    low, high = np.minimum.reduceat(waveform, starts), np.maximum.reduceat(waveform, starts)
     rms_db = max(level_db(waveform), FLOOR_DB)
     label = f"{label}, waveform: {rms_db:.0f} dB re full scale"
-    return part("charts.html.j2", "wave", low, high, label, peak, WAVE_WIDTH)
-
-
-def envelope(waveform: Float32[np.ndarray, " n"], step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest sample of every `step` samples."""
-    starts = np.arange(0, len(waveform), step)
-    return np.minimum.reduceat(waveform, starts), np.maximum.reduceat(waveform, starts)
-
-
-def peak_of(waveform: Float32[np.ndarray, " n"]) -> float:
-    return float(np.abs(waveform).max(initial=0.0))
+    own = float(np.abs(waveform).max(initial=0.0))
+    return part("charts.html.j2", "wave", low, high, label, own if peak is None else peak, WAVE_WIDTH)

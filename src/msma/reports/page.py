@@ -25,14 +25,9 @@ def part(template: str, macro: str, *values: Any) -> Markup:
     return Markup(getattr(environment().get_template(template).module, macro)(*values))
 
 
-def stylesheet(name: str) -> str:
-    """The source of one of the style sheets."""
-    return environment().get_template(name).render()
-
-
 @cache
 def environment(package: str = "msma.reports") -> Environment:
-    """Where the templates of a package are found."""
+    """The templates of a package, with their filters."""
     found = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -44,8 +39,8 @@ def environment(package: str = "msma.reports") -> Environment:
     found.filters |= {
         "grouped": grouped,
         "clock": charts.clock,
-        "percent": charts.percent,
-        "whole_percent": charts.whole_percent,
+        "percent": "{:.2%}".format,
+        "whole_percent": lambda share: f"{100 * share:.0f} %",
     }
     found.globals["drawn"] = charts
     return found

@@ -12,7 +12,7 @@ from msma.reports.charts import clock
 from msma.reports.numbers import number
 from msma.reports.page import render
 from msma.reports.table import Row, Table
-from msma.types import MODALITIES, TRAITS, MediaInfo, Prediction, Status, Window
+from msma.types import MODALITIES, TRAITS, Prediction, Status, Window
 from msma.weights.calibration import Calibration
 
 MAX_WINDOWS = 40
@@ -26,12 +26,8 @@ APPARENT = (
 def predictions_report(
     predictions: Sequence[Prediction], source: str, calibrations: Mapping[str, Calibration] = MappingProxyType({})
 ) -> str:
-    """The page; the same predictions give the same bytes.
-
-    Args:
-        source: the name of the file that they come from.
-        calibrations: by the name of weights, whose labels their predictions are set beside.
-    """
+    """The page; the same predictions give the same bytes. `source` is the name of their file; they are set beside the
+    labels of the calibration of their weights, by name."""
     return render(
         "predictions.html.j2",
         predictions=predictions,
@@ -53,12 +49,10 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
     names = distinct_names([prediction.path for prediction in predictions])
     rows = [
         Row(
-            [
-                f"{name}\n{prediction.status}",
-                *(score(prediction, trait) for trait in TRAITS),
-                f"{audio_visual(prediction.quality)}\n{audio_visual(prediction.used)}",
-                "; ".join(prediction.reasons).removeprefix(f"{prediction.path}: "),
-            ],
+            f"{name}\n{prediction.status}",
+            *(score(prediction, trait) for trait in TRAITS),
+            f"{audio_visual(prediction.quality)}\n{audio_visual(prediction.used)}",
+            "; ".join(prediction.reasons).removeprefix(f"{prediction.path}: "),
             anchor=f"clip-{place}",
         )
         for place, (name, prediction) in enumerate(zip(names, predictions, strict=True), start=1)
@@ -82,7 +76,7 @@ def audio_visual(share: Mapping[str, float]) -> str:
 
 
 def failure(prediction: Prediction) -> dict[str, str]:
-    """Why it failed, and what to do, which stands behind the last semicolon of the line."""
+    """Why a clip failed, and the remedy behind the last semicolon."""
     found, _, remedy = "; ".join(prediction.reasons).removeprefix(f"{prediction.path}: ").rpartition("; ")
     return {"file": prediction.path, "why": found or remedy, "what to do": remedy if found else ""}
 
@@ -92,12 +86,10 @@ def windows_table(windows: Sequence[Window]) -> Table:
     names = list(windows[0].traits)
     rows = [
         Row(
-            [
-                f"{clock(window.start_s)} to {clock(window.end_s)}",
-                *(number(window.traits.get(trait), 2) for trait in names),
-                *map(audio_visual, (window.quality, window.used)),
-                "; ".join(window.reasons),
-            ]
+            f"{clock(window.start_s)} to {clock(window.end_s)}",
+            *(number(window.traits.get(trait), 2) for trait in names),
+            *map(audio_visual, (window.quality, window.used)),
+            "; ".join(window.reasons),
         )
         for window in windows[:MAX_WINDOWS]
     ]
@@ -108,20 +100,11 @@ def windows_table(windows: Sequence[Window]) -> Table:
 
 def provenance(prediction: Prediction) -> dict[str, str]:
     """The file, its streams, and what made the prediction."""
-    return {
-        "file": prediction.path,
-        **({} if prediction.media is None else streams(prediction.media)),
-        "face found by": prediction.face_detector or "",
-        "weights": prediction.model,
-        "device": prediction.device or "",
-    }
-
-
-def streams(media: MediaInfo) -> dict[str, str]:
-    video = f"{media.video_codec}, {media.width} × {media.height}, {media.fps:.4g} frames a second"
-    return {
-        "container": media.container,
-        "video": video if media.video_codec else "none",
-        "audio": media.audio_codec or "none",
-        "length": "" if media.duration_s is None else clock(media.duration_s),
-    }
+    about = {"file": prediction.path}
+    if (media := prediction.media) is not None:
+        video = f"{media.video_codec}, {media.width} × {media.height}, {media.fps:.4g} frames a second"
+        length = "" if media.duration_s is None else clock(media.duration_s)
+        about |= {"container": media.container, "video": video if media.video_codec else "none"}
+        about |= {"audio": media.audio_codec or "none", "length": length}
+    made_by = {"face found by": prediction.face_detector, "weights": prediction.model, "device": prediction.device}
+    return about | {name: value or "" for name, value in made_by.items()}

@@ -1,15 +1,13 @@
-"""The tables of a robustness suite: what is left of the skill on corrupted clips, and in which groups."""
+"""The tables of a robustness suite: what is left of the skill on corrupted clips."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from msma.evaluation.robustness.slices import LeftByGroup
 from msma.evaluation.robustness.summary import Group, SuiteSummary, Summary
 from msma.metrics import ROUNDING
-from msma.reports.numbers import difference, number, signed, span
-from msma.reports.scores import MAX_GROUPS, named_value
+from msma.reports.numbers import number, signed, span
 from msma.reports.table import Block, Row, Table
 
 CHECKED = {
@@ -18,12 +16,17 @@ CHECKED = {
     "nothing": "with nothing there, the prediction is the mean-label baseline and quality is 0",
 }
 
+NOTES = (
+    "Retention is skill over clean skill; * held out of training; bold: the mean of a family.",
+    "area: under the retention curve, severities 0 to 5; vs late fusion: how much less skill is lost than by a static "
+    "late fusion of the same encoders; quality ρ: rank correlation of predicted quality with the one that the severity "
+    "leaves; coverage and width of the prediction intervals at the highest severity.",
+)
+
 
 def robustness_blocks(found: SuiteSummary) -> Iterator[Block]:
     """Retention by severity, then what the suite comes to as a whole, and its checks."""
-    title = suite_title(found)
-    yield retention_table(found, title)
-    yield detail_table(found, title)
+    yield suite_table(found)
     yield from findings(found)
     for name, check in found.checks.items():
         lines = f" ({'; '.join(check.found)})" if check.found else ""
@@ -34,60 +37,36 @@ def suite_title(found: SuiteSummary) -> str:
     return f"{found.model} on {found.corpus}, split {found.split}, suite {found.suite}"
 
 
-def retention_table(found: SuiteSummary, title: str) -> Table:
+def suite_table(found: SuiteSummary) -> Table:
+    """Retention by severity, and what goes beyond it: a row for each scenario and family."""
     groups = list(ordered(found))
     severities = sorted({severity for _, group, _ in groups for severity in group.retention})
     rows = [
         Row(
-            [
-                name,
-                *(number(group.retention.get(severity), 2) for severity in severities),
-                number(group.mean_retention, 2),
-            ],
+            name,
+            *(number(group.retention.get(severity), 2) for severity in severities),
+            number(group.mean_retention, 2),
+            number(group.area, 2),
+            signed(group.effective_robustness),
+            number(group.quality_spearman, 2),
+            number(last(group.coverage), 2),
+            number(last(group.width), 2),
             strong=family,
             rule=group is found.seen,
         )
         for name, group, family in groups
     ]
-    note = "Retention is skill over clean skill; * held out of training; bold: the mean of a family."
-    return Table(f"{title}: retention by severity", ["", *map(str, severities), "mean"], rows, [note])
-
-
-def detail_table(found: SuiteSummary, title: str) -> Table:
-    rows = [
-        Row(
-            [
-                name,
-                number(group.area, 2),
-                signed(group.effective_robustness),
-                number(group.quality_spearman, 2),
-                number(last(group.coverage), 2),
-                number(last(group.width), 2),
-            ],
-            strong=family,
-            rule=group is found.seen,
-        )
-        for name, group, family in ordered(found)
-    ]
-    note = (
-        "area: under the retention curve, severities 0 to 5; vs late fusion: how much less skill is lost than by a "
-        "static late fusion of the same encoders; quality ρ: rank correlation of predicted quality with the one that "
-        "the severity leaves; coverage and width of the prediction intervals at the highest severity."
-    )
-    heads = ["", "area", "vs late fusion", "quality ρ", "coverage", "width"]
-    return Table(f"{title}: beyond retention", heads, rows, [note])
+    heads = ["", *map(str, severities), "mean", "area", "vs late fusion", "quality ρ", "coverage", "width"]
+    return Table(f"{suite_title(found)}: retention by severity", heads, rows, NOTES)
 
 
 def ordered(found: SuiteSummary) -> Iterator[tuple[str, Group, bool]]:
-    """Name, group and whether it is several scenarios: scenarios under their family, then what was seen in training
+    """Name, group, and whether it is of several scenarios: scenarios under their family, then what was seen in training
     and what was not."""
     families = [group.family for group in found.scenarios.values()]
     for place, (name, group) in enumerate(found.scenarios.items()):
-        if (
-            families.index(group.family) == place
-            and families.count(group.family) > 1
-            and group.family in found.families
-        ):
+        first_of_several = families.index(group.family) == place and families.count(group.family) > 1
+        if first_of_several and group.family in found.families:
             yield starred(group.family, group), found.families[group.family], True
         yield starred(name, group), group, False
     for group in (found.seen, found.held_out):
@@ -100,7 +79,7 @@ def starred(name: str, group: Group) -> str:
 
 
 def last(by_severity: dict[int, float]) -> float:
-    """At the highest severity."""
+    """The value at the highest severity."""
     return by_severity[max(by_severity)] if by_severity else math.nan
 
 
@@ -113,45 +92,15 @@ def findings(found: Summary) -> Iterator[str]:
     )
     if clean.skill <= ROUNDING:
         yield "warning: without skill on clean clips there is no retention"
-    for severity, kept in found.six.retention.items():
-        left = "not known" if math.isnan(kept) else number(kept, 2)
+    for severity, retention in found.six.retention.items():
+        left = "not known" if math.isnan(retention) else number(retention, 2)
         yield f"mean retention over the six scenarios at severity {severity}: {left}"
     if not math.isnan(found.effective_robustness):
         yield f"effective robustness (mean over cells): {found.effective_robustness:+.4f} skill"
     if found.worst is not None:
         yield f"worst cell: {found.worst.cell}, skill {number(found.worst.skill)}"
-    for cells, which in (
-        (found.below_constant.up_to_severity_3, "of severity 3 or less"),
-        (found.below_constant.above, "of severity 4 and 5"),
-    ):
-        yield f"cells {which} below the constant: {', '.join(cells) or 'none'}"
+    low, high = (", ".join(cells) or "none" for cells in vars(found.below_constant).values())
+    yield f"cells of severity 3 or less below the constant: {low}"
+    yield f"cells of severity 4 and 5 below the constant: {high}"
     for name, reason in found.not_run.items():
         yield f"not run: {name}: {reason}"
-
-
-def group_retention_blocks(left: LeftByGroup) -> Iterator[Block]:
-    """What is left of the skill by group, a table for each column, largest groups first."""
-    for name, column in left.columns.items():
-        ordered_groups = sorted(column.groups.items(), key=lambda item: -item[1].clips)
-        rows = [
-            Row(
-                [
-                    named_value(value),
-                    f"{group.clips}\n{group.sources} sources",
-                    number(group.clean.skill),
-                    number(group.clean.mean_accuracy, 4),
-                    number(group.mean_retention, 2),
-                    "" if group.minus_rest is None else difference(group.minus_rest),
-                ]
-            )
-            for value, group in ordered_groups[:MAX_GROUPS]
-        ]
-        heads = [name, "clips", "clean skill", "clean accuracy", "mean retention", "minus the rest"]
-        note = f"Minus the rest: simultaneous 95 % confidence intervals of all {column.comparisons} comparisons."
-        yield Table(f"{name}: retention by group", heads, rows, [note] if column.comparisons else [])
-        if len(ordered_groups) > MAX_GROUPS:
-            yield f"{name}: and {len(ordered_groups) - MAX_GROUPS} smaller ones, in the JSON"
-        if column.largest is None:
-            yield f"{name}: too few sources or no clean skill: no gap in retention can be told"
-        else:
-            yield f"{name}: {'a clear gap' if column.clear else 'no clear gap'} in retention"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -19,12 +18,11 @@ from msma.media.clip import load_clip
 from msma.prediction.explain import Explanation
 from msma.reports.ablation import ablation_blocks
 from msma.reports.explanation import explained
-from msma.reports.figures import own_style
-from msma.reports.media import picture
+from msma.reports.figures import can_draw, from_to, image, line_chart, plots, scenario_chart
+from msma.reports.media import still
 from msma.reports.numbers import number
 from msma.reports.page import render, text
 from msma.reports.predictions import APPARENT
-from msma.reports.run.figures import image, large, learning_curve, plots, scenario_chart
 from msma.reports.table import Block, Facts, Missing, Row, Table
 from msma.training.ablation.plan import FULL
 from msma.training.run import Validation
@@ -32,7 +30,7 @@ from msma.types import TRAITS
 from msma.weights.calibration import Calibration
 
 FILE = "ablation.json"
-MAX_PICTURES = 8
+MAX_STILLS = 8
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,16 @@ class StudyFiles:
 
 
 def read_study(folder: Path) -> StudyFiles:
-    """What `msma ablate` wrote into a folder.
-
-    Raises:
-        MsmaError: a file that is damaged or foreign.
-    """
+    """The files that `msma ablate` wrote into a folder; MsmaError for one that is damaged or foreign."""
     study = read_result(folder / FILE, AblationStudy, "make it with `msma ablate`")
-    runs = {name: [folder / name / f"seed_{seed}" for seed in range(study.seeds)] for name in study.rows}
-    return StudyFiles(
-        folder,
-        study,
-        {
-            name: [read_lines(run / "metrics.jsonl", Validation, "train anew into another --out") for run in of_seeds]
-            for name, of_seeds in runs.items()
-        },
-    )
+    logs = {
+        name: [
+            read_lines(folder / name / f"seed_{seed}" / "metrics.jsonl", Validation, "train again into another --out")
+            for seed in range(study.seeds)
+        ]
+        for name in study.rows
+    }
+    return StudyFiles(folder, study, logs)
 
 
 def study_report(
@@ -66,30 +59,26 @@ def study_report(
     manifest: Manifest | None = None,
     explanation: tuple[Explanation, Calibration | None] | None = None,
 ) -> str:
-    """The page; the same files give the same bytes.
-
-    Args:
-        manifest: of the corpus, to describe it; some of its clips are decoded for their pictures.
-        explanation: of one prediction, and the calibration of the network that made it.
-
-    Raises:
-        MsmaError: matplotlib is not installed, or a clip of the manifest cannot be read.
-    """
-    with own_style():
-        sections = {
-            "Corpus": list(corpus(files, manifest)),
-            "Learning curves": list(learning(files)),
-            "Six scenarios": list(scenarios(files.study)),
+    """The page; the same files give the same bytes. It describes the corpus of a manifest, for which some clips are
+    decoded, and an explained prediction beside the calibration of its network."""
+    return render(
+        "study.html.j2",
+        title=f"{files.study.recipe} on {files.study.corpus}",
+        folder=str(files.folder),
+        notices=[APPARENT, *([manifest.facts["notice"]] if manifest and "notice" in manifest.facts else [])],
+        sections={
+            "Corpus": corpus(files, manifest),
+            "Learning curves": learning(files),
+            "Six scenarios": scenarios(files.study),
             "A prediction explained": [
                 Missing("No prediction is explained:", f"msma report {files.folder} --explain CLIP")
                 if explanation is None
                 else explained(*explanation, level=3)
             ],
-            "Networks": list(networks(files)),
-        }
-    title = f"{files.study.recipe} on {files.study.corpus}"
-    notices = [APPARENT, *([manifest.facts["notice"]] if manifest and "notice" in manifest.facts else [])]
-    return render("study.html.j2", title=title, folder=str(files.folder), notices=notices, sections=sections)
+            "Networks": networks(files),
+        },
+        can_draw=can_draw(),
+    )
 
 
 def corpus(files: StudyFiles, manifest: Manifest | None) -> Iterator[Block]:
@@ -105,13 +94,13 @@ def corpus(files: StudyFiles, manifest: Manifest | None) -> Iterator[Block]:
                 f"{number(mean, 2)}\n± {number(std, 2)}"
                 for mean, std in zip(labels.mean(axis=0), labels.std(axis=0), strict=True)
             ]
-            rows.append(Row([split, str(len(some)), str(len({row.source for row in some})), *spread]))
+            rows.append(Row(split, str(len(some)), str(len({row.source for row in some})), *spread))
     note = "Clips of one source are of one person. Labels: mean ± standard deviation over clips, in [0, 1]."
     yield Table(f"{manifest.corpus}: clips and labels by split", ["", "clips", "sources", *TRAITS], rows, [note])
     for available, best in manifest.facts.get("ceiling", {}).items():
         yield f"the best CCC that is possible from {available}: {number(best['ccc']['mean'], 2)}"
     by_source = {row.source: row for row in reversed(manifest.rows)}
-    yield gallery([row.path for row in list(by_source.values())[::-1][:MAX_PICTURES]])
+    yield gallery([row.path for row in list(by_source.values())[::-1][:MAX_STILLS]])
 
 
 def gallery(paths: Sequence[Path]) -> Markup:
@@ -120,7 +109,7 @@ def gallery(paths: Sequence[Path]) -> Markup:
     for path in paths:
         frames = load_clip(path, ClipConfig(window_s=1.0)).frames
         if len(frames):
-            shown = picture(frames[len(frames) // 2], f"a frame of {path.name}")
+            shown = still(frames[len(frames) // 2], f"a frame of {path.name}")
             figures += f"<figure>\n{shown}<figcaption>{text(path.name)}</figcaption>\n</figure>\n"
     return Markup(f'<div class="gallery">\n{figures}</div>\n')
 
@@ -136,8 +125,7 @@ def learning(files: StudyFiles) -> Iterator[Block]:
         for measure in ("train_loss", "ccc"):
             lines = {one: mean_curve(logs[one], measure) for one in dict.fromkeys((FULL, name))}
             title = "training loss" if measure == "train_loss" else "validation CCC (a constant has 0)"
-            ends = ", ".join(f"{one} from {values[0]:.3f} to {values[-1]:.3f}" for one, (_, values) in lines.items())
-            images.append(image(learning_curve(lines, title), f"{title}: {ends}"))
+            images.append(image(f"{title}: {from_to(lines)}", line_chart, lines, title, "step"))
     yield plots(images)
 
 
@@ -150,12 +138,14 @@ def mean_curve(logs: Sequence[Sequence[Validation]], measure: str) -> tuple[list
 
 def scenarios(study: AblationStudy) -> Iterator[Block]:
     about = "Skill on clean clips and in each scenario; the numbers are in the tables"
-    yield large(scenario_chart(study), about)
+    yield image(about, scenario_chart, study, large=True)
     yield from ablation_blocks(study)
 
 
 def networks(files: StudyFiles) -> Iterator[Block]:
-    yield from (f"{name} changes {changes(row.changes)}" for name, row in files.study.rows.items() if row.changes)
+    for name, row in files.study.rows.items():
+        if row.changes:
+            yield f"{name} changes " + ", ".join(f"{key}: {json.dumps(value)}" for key, value in row.changes.items())
     yield from (f"{name} is left out: it {why}" for name, why in files.study.left_out.items())
     yield "Each network has its own report, with its scores, its training and how it was made:"
     yield Facts(
@@ -165,8 +155,3 @@ def networks(files: StudyFiles) -> Iterator[Block]:
             for seed in range(files.study.seeds)
         }
     )
-
-
-def changes(values: Mapping[str, Any]) -> str:
-    """What an ablation has in place of the values of the recipe."""
-    return ", ".join(f"{key}: {json.dumps(value)}" for key, value in values.items())

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 
-@dataclass(frozen=True)
 class Row:
-    """Plain text in cells, of which the first names the row; what is behind a line break in a cell is a detail."""
+    """Plain text in cells, of which the first names the row; what is behind a line break in a cell is a detail.
 
-    cells: Sequence[str]
-    strong: bool = False
-    rule: bool = False
-    """A line above it."""
-    anchor: str = ""
-    """The place on the page that its name leads to."""
+    A `rule` is a line above it; `anchor` is the place on the page that its name leads to.
+    """
+
+    def __init__(self, *cells: str, strong: bool = False, rule: bool = False, anchor: str = "") -> None:
+        self.cells, self.strong, self.rule, self.anchor = cells, strong, rule, anchor
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with what they are; empty ones are left out."""
+    """Names and their values; empty ones are left out."""
 
     pairs: Mapping[str, str]
 
@@ -53,7 +51,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Missing:
-    """What is not there, and the command that makes it."""
+    """Something missing, and the command that makes it."""
 
     what: str
     command: str

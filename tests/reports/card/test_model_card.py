@@ -157,7 +157,7 @@ def test_intervals_stand_with_what_they_hold_by_availability(card, finished):
         )
 
 
-def test_the_six_scenarios_and_the_worst_cell_are_told(card, finished):
+def test_the_six_scenarios_and_the_worst_cell_are_reported(card, finished):
     summary = read(finished / "six" / "summary.json")
     text = section(card, "Without or with poor audio and visual")
     for name, group in summary["scenarios"].items():
@@ -176,7 +176,7 @@ def test_what_a_check_of_the_suite_found_is_a_known_failure(run):
     assert "openness is off the prior by 0.2" in section(model_card(load_weights(run), run), "Known failures")
 
 
-def test_groups_stand_with_counts_and_gaps(card, finished):
+def test_groups_stand_with_counts_and_disparities(card, finished):
     evaluation = read(finished / "test" / "evaluation.json")
     (column,) = evaluation["slices"]["columns"]
     text = section(card, "Groups")
@@ -186,7 +186,7 @@ def test_groups_stand_with_counts_and_gaps(card, finished):
     assert "Too few sources for an interval of the disparities" in text
 
 
-def test_gaps_are_told_with_their_intervals(run):
+def test_disparities_are_shown_with_their_intervals(run):
     evaluation = read(run / "test" / "evaluation.json")
     (column,) = evaluation["disparities"]
     ends = {"difference": -0.02, "low": -0.03, "high": -0.01, "value": "dim"}
@@ -232,7 +232,7 @@ def test_the_hub_can_read_its_top(card, finished):
     assert {result.dataset_split for result in data.eval_results or ()} == {"test"}
 
 
-def test_size_and_making_are_told(card, finished):
+def test_size_and_making_are_reported(card, finished):
     weights = load_weights(finished)
     count = sum(tensor.numel() for tensor in weights.network.state_dict().values())
     assert f"{count:,} numbers" in section(card, "Size and cost")
@@ -290,7 +290,7 @@ def test_all_that_is_missing_is_named_in_one_line(run):
 
 @pytest.mark.parametrize("name", ["test/evaluation.json", "six/summary.json"])
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "problem"),
     [
         ({"weights_sha256": "0" * 64}, "is of other weights"),
         ({"weights_sha256": None}, "does not say of which weights it is"),
@@ -300,11 +300,11 @@ def test_all_that_is_missing_is_named_in_one_line(run):
     ],
     ids=["other weights", "no digest", "other calibration", "other split", "damaged"],
 )
-def test_a_result_of_something_else_is_refused(run, name, changes, told):
+def test_a_result_of_something_else_is_refused(run, name, changes, problem):
     rewrite(run / name, **changes)
     line = refusal(run)
     assert line.startswith(f"{run / name}")
-    assert told in line
+    assert problem in line
     assert "make it again: msma " in line
 
 
@@ -329,7 +329,7 @@ def test_the_recipe_of_another_run_is_refused(run):
     assert "is not the recipe of these weights" in refusal(run)
 
 
-def test_clips_of_people_are_worded_as_such_and_their_terms_are_told(run):
+def test_clips_of_people_are_worded_as_such_and_their_terms_are_reported(run):
     card = model_card(load_weights(of_corpus(run, "first-impressions-v2")), run, NAME)
     assert "rendered" not in section(card, "Scores") + section(card, "Groups") + section(card, "Clips and labels")
     assert "crowd workers" in section(card, "Clips and labels")
@@ -354,7 +354,7 @@ def test_a_licence_that_is_none_is_refused(run, licence):
     assert "--licence" in refusal(run, origin="Filmed by us.", licence=licence)
 
 
-def test_a_score_on_another_corpus_is_told_as_such(run):
+def test_a_score_on_another_corpus_is_reported_as_such(run):
     rewrite(run / "test" / "evaluation.json", corpus="ratings", ceiling=None)
     card = model_card(load_weights(run), run)
     assert "**Scored on another corpus**, `ratings`" in card
@@ -414,7 +414,7 @@ def test_names_of_failed_clips_and_folders_stay_at_home(run):
 
 @pytest.mark.slow
 def test_an_ablation_that_was_calibrated_and_evaluated_has_a_card(tmp_path):
-    """Its suite was run before it was calibrated, so that intervals are told of when it is summarized again."""
+    """Its suite was run before it was calibrated, so that intervals are reported when it is summarized again."""
     planted = planted_corpus(tmp_path / "clips", train=8, held_out=40)
     corpus = replace(planted, manifest=replace(planted.manifest, corpus="synthetic"))
     recipe = changed(CACHED, train={"steps": 4, "batch_size": 4})

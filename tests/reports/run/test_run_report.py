@@ -32,7 +32,7 @@ def page(folder) -> str:
 @pytest.fixture
 def plain(monkeypatch) -> None:
     """Without drawing: half a second a figure."""
-    monkeypatch.setattr("msma.reports.run.figures.as_svg", lambda _: b"<svg/>")
+    monkeypatch.setattr("msma.reports.figures.as_svg", lambda _: b"<svg/>")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_tables_have_traits_baselines_coverage_groups_retention_ablations_and_co
         assert said in page
 
 
-def test_the_command_the_versions_the_seed_and_the_recipe_are_told(page):
+def test_the_command_the_versions_the_seed_and_the_recipe_are_reported(page):
     assert f"<pre>{html.escape(Path(sys.argv[0]).name)}" in page
     assert re.search(r"versions</dt><dd>python 3\.\d+\.\d+, msma \d", page)
     assert "<dt>seed</dt><dd>0</dd>" in page
@@ -112,7 +112,7 @@ def test_every_figure_says_in_words_what_it_shows(page):
     ],
 )
 @pytest.mark.usefixtures("plain")
-def test_what_is_missing_is_said_with_the_command_that_makes_it(copied, gone, command):
+def test_what_is_missing_is_reported_with_the_command_that_makes_it(copied, gone, command):
     for name in gone:
         path = copied / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -122,7 +122,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(copied, gone, co
 
 
 @pytest.mark.usefixtures("plain")
-def test_a_suite_without_its_summary_is_told(copied):
+def test_a_suite_without_its_summary_is_reported(copied):
     (copied / "six" / "cells").mkdir(parents=True)
     page = run_report(read_run(copied))
     assert "six: cells of a suite without its summary" in page
@@ -166,7 +166,7 @@ def test_a_damaged_or_foreign_file_is_one_line_with_its_name(folder, tmp_path, n
         assert "\n" not in str(refused.value)
 
 
-def test_a_damaged_recipe_is_told(copied):
+def test_a_damaged_recipe_is_reported(copied):
     (copied / "recipe.yaml").write_text("- a list")
     with pytest.raises(MsmaError, match=r"recipe\.yaml"):
         read_run(copied)

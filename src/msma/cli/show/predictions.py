@@ -6,38 +6,31 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from rich.console import Console
 
 from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
 from msma.reports.predictions import predictions_table
-from msma.types import MODALITIES, TRAITS
+from msma.types import MODALITIES, TRAITS, Prediction
 
-if TYPE_CHECKING:
-    from msma.types import Prediction
-
-Write = Callable[["Prediction"], None]
+Write = Callable[[Prediction], None]
 
 
 @contextmanager
 def writer_of(format: str, out: Path | None) -> Iterator[Write]:
-    """A function that takes one prediction after the other, in `table`, `json`, `jsonl` or `csv`, for a file or stdout.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """A function that writes one prediction after the other as `table`, `json`, `jsonl` or `csv` to a file or stdout;
+    OSError where the file cannot be written."""
     writer = {"table": table_writer, "json": json_writer, "jsonl": jsonl_writer, "csv": csv_writer}[format]
-    if out is None:
-        with writer(sys.stdout) as write:
-            yield write
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file, writer(file) as write:
-        yield write
+    with ExitStack() as opened:
+        file = sys.stdout
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            file = opened.enter_context(out.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+        yield opened.enter_context(writer(file))
 
 
 @contextmanager

@@ -6,18 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich import progress
 from rich.text import Text
+
+from msma.cli.show.tables import stderr
 
 if TYPE_CHECKING:
     from msma.training.run import Validation
@@ -25,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(doing: str, of_what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is told (done, total); shows how many a second. It is there from the first word to the last clip."""
+    """A bar for reports of (done, total), with how many are done in a second; shown from the first one to the last."""
     with _progress(RateColumn(of_what)) as bar:
         task = bar.add_task(doing, total=None, start=False)
 
@@ -42,7 +34,7 @@ def progress_bar(doing: str, of_what: str) -> Iterator[Callable[[int, int], None
 @contextmanager
 def training_bar(steps: int) -> Iterator[Callable[[int, float, Validation | None], None]]:
     """A bar over steps, with the loss and the last validation."""
-    with _progress(TextColumn("{task.fields[note]}")) as bar:
+    with _progress(progress.TextColumn("{task.fields[note]}")) as bar:
         task = bar.add_task("training", total=steps, start=False, note="")
         validation = ""
 
@@ -62,31 +54,24 @@ def training_bar(steps: int) -> Iterator[Callable[[int, float, Validation | None
         yield report
 
 
-class RateColumn(ProgressColumn):
+class RateColumn(progress.ProgressColumn):
     """How many are done in a second, of late."""
 
     def __init__(self, of_what: str) -> None:
         super().__init__()
         self.of_what = of_what
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(self.of_what if speed is None else f"{speed:.1f} {self.of_what}/s")
 
 
 @contextmanager
-def _progress(middle: ProgressColumn) -> Iterator[Progress]:
+def _progress(middle: progress.ProgressColumn) -> Iterator[progress.Progress]:
     """Not shown before it is started: two at once would write over each other."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        middle,
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True, markup=False, highlight=False))
+    counts = (progress.BarColumn(bar_width=20), progress.MofNCompleteColumn())
+    times = (progress.TimeElapsedColumn(), "ETA", progress.TimeRemainingColumn())
+    bar = progress.Progress("{task.description}", *counts, middle, *times, console=stderr())
     try:
         yield bar
     finally:

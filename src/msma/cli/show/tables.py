@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from msma.reports.table import Row, Table
+from msma.reports.table import Block, Row, Table
 
 if TYPE_CHECKING:
     from msma.data.cache import CacheReport
@@ -33,7 +33,7 @@ GAP = 2
 """Columns between two columns of a table."""
 
 
-def show(blocks: Iterable[object], console: Console | None = None) -> None:
+def show(blocks: Iterable[Block], console: Console | None = None) -> None:
     """Show tables and lines of text below one another, by default on stdout."""
     console = console or stdout()
     for place, block in enumerate(blocks):
@@ -113,18 +113,21 @@ def show_json(values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
-def show_result(value: Result) -> None:
-    """A result, as its file holds it."""
+def show_result(result: Result, format: str, blocks: Callable[[Any], Iterable[Block]]) -> None:
+    """Show a result on stdout: as its file holds it for the format `json`, else as tables and lines."""
+    if format != "json":
+        show(blocks(result))
+        return
     from msma.evaluation.result_file import as_json
 
-    sys.stdout.write(as_json(value))
+    sys.stdout.write(as_json(result))
 
 
 def show_found(found: Found) -> None:
     """What `msma prepare` found, on stderr: rows by split, then every kind of problem."""
     counts = {split: sum(row.split == split for row in found.rows) for split in ("train", "val", "test")}
     counts |= {kind: len(lines) for kind, lines in found.problems.items()}
-    rows = [Row([name, str(count)]) for name, count in counts.items()]
+    rows = [Row(name, str(count)) for name, count in counts.items()]
     console = stderr()
     show_table(Table(found.corpus, ["", "clips"], rows), console)
     for kind, lines in found.problems.items():
@@ -134,10 +137,10 @@ def show_found(found: Found) -> None:
 
 def show_cache_report(report: CacheReport) -> None:
     """How many clips are ok, degraded and failed, how many bytes one takes, and why clips failed; on stderr."""
-    kept = len(report.entries)
-    kib = f"{report.total_bytes / kept / 1024:.0f}" if kept else ""
-    counts = kept + len(report.failed), kept - len(report.degraded), len(report.degraded), len(report.failed)
-    table = Table("", ["clips", "ok", "degraded", "failed", "KiB a clip"], [Row([*map(str, counts), kib])])
+    cached, degraded, failed = len(report.entries), len(report.degraded), len(report.failed)
+    kib = f"{report.total_bytes / cached / 1024:.0f}" if cached else ""
+    counts = cached + failed, cached - degraded, degraded, failed
+    table = Table("", ["clips", "ok", "degraded", "failed", "KiB a clip"], [Row(*map(str, counts), kib)])
     show([table, *some("failed", list(report.failed.values()))], stderr())
 
 
@@ -150,8 +153,8 @@ def some(name: str, lines: Sequence[str]) -> Iterator[str]:
 
 def stdout() -> Console:
     """As wide as the terminal or as COLUMNS asks, else PIPED_WIDTH. File names are not markup."""
-    told = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
-    return Console(markup=False, highlight=False, width=None if told else PIPED_WIDTH)
+    known = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    return Console(markup=False, highlight=False, width=None if known else PIPED_WIDTH)
 
 
 def stderr() -> Console:

@@ -1,4 +1,4 @@
-"""What a model card is made of: the result files in a run's folder, all of them there and all of the same weights."""
+"""The result files in a run's folder that a model card is made of: all of them there and all of the same weights."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from msma.weights.checkpoint import Weights, calibration_sha256, weights_sha256
 EVALUATION = "test/evaluation.json"
 SUITES = ("six/summary.json", "full/summary.json")
 """The second is taken where it is there."""
+COMMANDS = {
+    "calibration.json": "msma calibrate --model {run} --manifest MANIFEST.csv",
+    EVALUATION: "msma evaluate --model {run} --manifest MANIFEST.csv",
+    SUITES[0]: "msma robustness --model {run} --manifest MANIFEST.csv --suite six --out {run}/six",
+    SUITES[1]: "msma robustness --model {run} --manifest MANIFEST.csv --suite full --out {run}/full",
+}
+"""The command that makes each file."""
 TestedT = TypeVar("TestedT", bound=Tested)
 
 
 @dataclass(frozen=True)
 class Results:
-    weights: Weights
     sha256: str
+    """Digest of the weights."""
     calibration: Calibration
     evaluation: Evaluation
     intervals: CoverageReport
@@ -39,27 +46,22 @@ class Results:
 
 
 def read_results(weights: Weights, run: Path) -> Results:
-    """The results of a run, of these very weights.
-
-    Raises:
-        MsmaError: a result is missing (one line names them all, and the commands that make them), of other weights, of
-            another split than test, or damaged.
-    """
-    make, calibration = commands(run), weights.calibration
+    """The results of a run, of these very weights; MsmaError where one is missing (it names them all, and the commands
+    that make them), of other weights, of another split than test, or damaged."""
+    make, calibration = {name: command.format(run=run) for name, command in COMMANDS.items()}, weights.calibration
     missing = [name for name in (EVALUATION, SUITES[0]) if not (run / name).is_file()]
-    if calibration is None:
-        missing.insert(0, "calibration.json")
     if missing or calibration is None:
-        told = "; ".join(f"{name} ({make[name]})" for name in missing)
-        raise MsmaError(f"{run}: a model card is made of results, and these are missing: {told}")
+        names = [*(["calibration.json"] if calibration is None else []), *missing]
+        remedies = "; ".join(f"{name} ({make[name]})" for name in names)
+        raise MsmaError(f"{run}: a model card is made of results, and these are missing: {remedies}")
     sha256, calibrated = weights_sha256(weights), calibration_sha256(weights)
 
     def result(name: str, kind: type[TestedT], calibrations: tuple[str | None, ...]) -> TestedT:
         path, again = run / name, f"make it again: {make[name]}"
         found = read_result(path, kind, again)
         if found.weights_sha256 != sha256:
-            told = "is of other weights" if found.weights_sha256 else "does not say of which weights it is"
-            raise MsmaError(f"{path}: {told}; delete {path.parent} and {again}")
+            problem = "is of other weights" if found.weights_sha256 else "does not say of which weights it is"
+            raise MsmaError(f"{path}: {problem}; delete {path.parent} and {again}")
         if found.calibration_sha256 not in calibrations:
             raise MsmaError(f"{path}: is of another calibration; {again}")
         if found.split != "test":
@@ -71,25 +73,8 @@ def read_results(weights: Weights, run: Path) -> Results:
         raise MsmaError(f"{run / EVALUATION}: has no prediction intervals; make it again: {make[EVALUATION]}")
     # A suite that was run before the weights were calibrated says nothing of intervals, and all else is the same.
     suites = [result(name, SuiteSummary, (calibrated, None)) for name in SUITES if (run / name).is_file()]
-    return Results(
-        weights,
-        sha256,
-        calibration,
-        evaluation,
-        evaluation.prediction_intervals,
-        tuple(suites),
-        profile_rows(weights, run),
-        recipe_of(weights, run),
-    )
-
-
-def commands(run: Path) -> dict[str, str]:
-    """The command that makes each file."""
-    asked = f"--model {run} --manifest MANIFEST.csv"
-    suites = {
-        name: f"msma robustness {asked} --suite {Path(name).parent} --out {run / Path(name).parent}" for name in SUITES
-    }
-    return {"calibration.json": f"msma calibrate {asked}", EVALUATION: f"msma evaluate {asked}", **suites}
+    intervals, profile, recipe = evaluation.prediction_intervals, profile_rows(weights, run), recipe_of(weights, run)
+    return Results(sha256, calibration, evaluation, intervals, tuple(suites), profile, recipe)
 
 
 def profile_rows(weights: Weights, run: Path) -> list[StageCost]:

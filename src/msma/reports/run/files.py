@@ -45,13 +45,10 @@ class RunFiles:
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Everything that msma writes into a run folder, and the ablation study that it is of.
-
-    Raises:
-        MsmaError: a file that is damaged or foreign, or nothing to report at all.
-    """
+    """Everything that msma writes into a run folder, and the ablation study that it is of; MsmaError for a file that is
+    damaged or foreign, or nothing to report at all."""
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    recipe, train = folder / "recipe.yaml", "train anew into another --out"
+    recipe, train = folder / "recipe.yaml", "train again into another --out"
     studies = (at / "ablation.json" for at in (folder, *folder.resolve().parents[:2]))
     study = next((path for path in studies if path.exists()), folder / "ablation.json")
     suites = (read(at / "summary.json", SuiteSummary, f"make it with `msma robustness --out {at}`") for at in places)

@@ -8,50 +8,43 @@ from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
 from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.predictions import Predictions
-from msma.reports.ablation import differences_table, scenarios_table, scores_table
+from msma.reports.ablation import ablation_blocks
 from msma.reports.costs import costs
-from msma.reports.figures import curves, heat_map, own_style
+from msma.reports.figures import can_draw, curves, from_to, heat_map, image, line_chart, plots, scatter
+from msma.reports.groups import gap_table, group_blocks
 from msma.reports.numbers import number, span
 from msma.reports.page import render
 from msma.reports.predictions import APPARENT
 from msma.reports.robustness import robustness_blocks, suite_title
-from msma.reports.run.figures import half_width_curves, image, large, learning_curve, plots, scatter
 from msma.reports.run.files import RunFiles
-from msma.reports.scores import (
-    QUALITIES,
-    USED,
-    coverage_table,
-    gap_table,
-    group_blocks,
-    half_widths_table,
-    score_blocks,
-)
+from msma.reports.scores import QUALITIES, USED, coverage_table, half_widths_table, score_blocks
 from msma.reports.table import Block, Code, Facts, Heading, Missing
-from msma.training.run import Validation
 from msma.types import TRAITS
-from msma.weights.calibration import COVERAGES, Bin, Calibration
+from msma.weights.calibration import COVERAGES, Calibration
 
-EVALUATE = "msma evaluate --model {folder} --manifest CSV --split test"
+TRAIN = "msma train RECIPE --manifest CSV --out RUN"
+EVALUATE = "msma evaluate --model {run} --manifest CSV --split test"
+PROFILE = "msma profile --model {run} --out {run}/profile.json"
+ROBUSTNESS = "msma robustness --model {run} --manifest CSV --suite"
 
 
 def run_report(run: RunFiles) -> str:
-    """The page; the same files give the same bytes.
-
-    Raises:
-        MsmaError: matplotlib is not installed.
-    """
-    with own_style():
-        sections = {title: list(blocks(run)) for title, blocks in SECTIONS.items()}
+    """The page; the same files give the same bytes."""
     return render(
         "run.html.j2",
         title=f"Run {run.folder.resolve().name}",
         folder=str(run.folder),
         notices=[APPARENT, *([] if run.config is None else [run.config.notice])],
         evaluations=[found for found, _ in run.evaluations],
-        sections=sections,
+        sections={
+            title: list(blocks(run)) or [Missing(what, command.format(run=run.folder))]
+            for title, (blocks, what, command) in SECTIONS.items()
+        },
+        can_draw=can_draw(),
         number=number,
         span=span,
     )
@@ -59,54 +52,43 @@ def run_report(run: RunFiles) -> str:
 
 def learning(run: RunFiles) -> Iterator[Block]:
     if not run.log:
-        yield Missing("No learning curve:", "msma train RECIPE --manifest CSV --out RUN")
         return
-    best = best_of(run.log)
+    best = max(run.log, key=lambda line: (line.ccc, -line.step))  # whose weights are the run's
     yield (
-        f"{len(run.log)} validations. The weights of step {best.step} are kept, whose validation CCC {best.ccc:.3f} is "
-        "the best; a constant has 0."
+        f"{len(run.log)} validations. The weights are those of step {best.step}, whose validation CCC {best.ccc:.3f} "
+        "is the best; a constant has 0."
     )
     panels = {
-        "training loss": {"loss": [line.train_loss for line in run.log]},
-        "validation CCC and skill": {"CCC": [line.ccc for line in run.log], "skill": [line.skill for line in run.log]},
-        "validation mean accuracy": {
-            "network": [line.mean_accuracy for line in run.log],
-            "constant": [line.constant_mean_accuracy for line in run.log],
-        },
+        "training loss": {"loss": "train_loss"},
+        "validation CCC and skill": {"CCC": "ccc", "skill": "skill"},
+        "validation mean accuracy": {"network": "mean_accuracy", "constant": "constant_mean_accuracy"},
     }
     steps, images = [line.step for line in run.log], []
-    for title, lines in panels.items():
-        ends = ", ".join(f"{name} from {values[0]:.3f} to {values[-1]:.3f}" for name, values in lines.items())
-        figure = learning_curve({name: (steps, values) for name, values in lines.items()}, title, best.step)
-        images.append(image(figure, f"{title} over {steps[-1]} steps: {ends}"))
+    for title, measures in panels.items():
+        lines = {name: (steps, [getattr(line, key) for line in run.log]) for name, key in measures.items()}
+        about = f"{title} over {steps[-1]} steps: {from_to(lines)}"
+        images.append(image(about, line_chart, lines, title, "step (dotted: that of the weights)", best.step))
     yield plots(images)
 
 
-def best_of(log: list[Validation]) -> Validation:
-    """The validation whose weights are kept."""
-    return max(log, key=lambda line: (line.ccc, -line.step))
-
-
 def evaluated(run: RunFiles) -> Iterator[Block]:
-    if not run.evaluations:
-        yield Missing("Not evaluated:", EVALUATE.format(folder=run.folder))
     for found, predictions in run.evaluations:
         yield Heading(f"Split {found.split}")
         yield from (f"warning: {warning}" for warning in found.warnings)
         yield from score_blocks(found)
         yield "Prediction over label; the diagonal is perfect, the dashed line is the constant."
-        yield plots(list(scatters(found, predictions)))
+        yield plots(scatters(found, predictions))
 
 
-def scatters(found: Evaluation, predictions: Predictions) -> Iterator[str]:
+def scatters(found: Evaluation, predictions: Predictions) -> Iterator[Markup]:
     for column, trait in enumerate(TRAITS):
         predicted, label = predictions.predicted[:, column], predictions.target[:, column]
         known = np.isfinite(predicted) & np.isfinite(label)
         if known.any() and trait in found.metrics["ccc"]:
             constant = float(label[known].mean() + found.baselines["constant"]["bias"][trait])
             ccc = number(found.metrics["ccc"][trait])
-            figure = scatter(predicted[known], label[known], f"{trait} (CCC {ccc})", constant)
-            yield image(figure, f"{trait}: prediction over label of {known.sum()} clips, CCC {ccc}")
+            about = f"{trait}: prediction over label of {known.sum()} clips, CCC {ccc}"
+            yield image(about, scatter, predicted[known], label[known], f"{trait} (CCC {ccc})", constant)
 
 
 def intervals(run: RunFiles) -> Iterator[Block]:
@@ -117,33 +99,27 @@ def intervals(run: RunFiles) -> Iterator[Block]:
         yield Missing("No prediction intervals:", f"msma calibrate --model {run.folder} --manifest CSV")
         return
     yield half_widths_table(run.calibration)
-    yield plots(list(half_widths(run.calibration)))
+    yield plots(half_widths(run.calibration))
     if not held:
-        yield Missing("How well they hold is not known:", EVALUATE.format(folder=run.folder))
+        yield Missing("How well they hold is not known:", EVALUATE.format(run=run.folder))
 
 
-def half_widths(calibration: Calibration) -> Iterator[str]:
+def half_widths(calibration: Calibration) -> Iterator[Markup]:
     for available, bins in calibration.bins.items():
-        by_quality = {quality: mean_half_widths(one) for quality, one in zip(QUALITIES, bins, strict=True)}
-        figure = half_width_curves(COVERAGES, by_quality, f"{USED[available]}: mean over traits")
-        yield image(figure, f"half-width of intervals over nominal coverage, by quality: {USED[available]}")
-
-
-def mean_half_widths(one: Bin) -> list[float]:
-    """By coverage; NaN, which is not drawn, where one is not known."""
-    rows = [[np.nan if width is None else width for width in row] for row in one.half_widths.values()]
-    return np.mean(np.array(rows, dtype=np.float64), axis=0).tolist()
+        lines = {}
+        for quality, one in zip(QUALITIES, bins, strict=True):
+            by_trait = np.array(list(one.half_widths.values()), dtype=np.float64)  # NaN, which is not drawn, for None
+            lines[quality] = COVERAGES, by_trait.mean(axis=0).tolist()
+        about = f"half-width of intervals over nominal coverage, by quality: {USED[available]}"
+        title = f"half-width, mean over traits: {USED[available]}"
+        yield image(about, line_chart, lines, title, "nominal coverage")
 
 
 def by_group(run: RunFiles) -> Iterator[Block]:
-    if not run.evaluations:
-        yield Missing("No groups looked at:", EVALUATE.format(folder=run.folder) + " --slices gender")
     for found, _ in run.evaluations:
         if not found.slices.columns:
-            yield Missing(
-                f"Split {found.split}: the manifest has no column that groups clips; with one:",
-                EVALUATE.format(folder=run.folder) + " --slices COLUMN",
-            )
+            what = f"Split {found.split}: the manifest has no column that groups clips; with one:"
+            yield Missing(what, EVALUATE.format(run=run.folder) + " --slices COLUMN")
         for column in found.slices.columns:
             yield from group_blocks(found, column)
             if found.disparities[column].groups:
@@ -155,38 +131,24 @@ def corrupted(run: RunFiles) -> Iterator[Block]:
         title = suite_title(found)
         yield Heading(title)
         if found.scenarios:
-            skill = curves(title, found.clean.skill, found.scenarios)
-            yield large(skill, f"Skill by severity, {title}; the numbers are in the table")
-            kept = heat_map(title, found.scenarios)
-            yield large(kept, f"Retention by severity, {title}; the numbers are in the table")
+            about = f"by severity, {title}; the numbers are in the table"
+            yield image(f"Skill {about}", curves, title, found.clean.skill, found.scenarios, large=True)
+            yield image(f"Retention {about}", heat_map, title, found.scenarios, large=True)
         yield from robustness_blocks(found)
-    command = f"msma robustness --model {run.folder} --manifest CSV --suite"
     for folder in run.cells_only:
         suite = folder.name if folder.name in ("six", "full") else "SUITE"
         what = f"{folder.name}: cells of a suite without its summary; to have one:"
-        yield Missing(what, f"{command} {suite} --out {folder}")
-    if not run.suites and not run.cells_only:
-        yield Missing("Not tried on corrupted clips:", f"{command} six --out {run.folder / 'six'}")
+        yield Missing(what, f"{ROBUSTNESS.format(run=run.folder)} {suite} --out {folder}")
 
 
 def ablations(run: RunFiles) -> Iterator[Block]:
-    if run.ablation is None:
-        yield Missing("Not part of an ablation study:", "msma ablate RECIPE --manifest CSV --out STUDY")
-        return
-    yield scores_table(run.ablation)
-    yield scenarios_table(run.ablation)
-    if len(run.ablation.rows) > 1:
-        yield differences_table(run.ablation)
+    if run.ablation is not None:
+        yield from ablation_blocks(run.ablation)
 
 
 def complexity(run: RunFiles) -> Iterator[Block]:
     if run.profile is not None:
         yield from costs(run.profile.rows)
-        return
-    yield Missing(
-        "No parameters, operations, latency or memory:",
-        f"msma profile --model {run.folder} --out {run.folder / 'profile.json'}",
-    )
 
 
 def provenance(run: RunFiles) -> Iterator[Block]:
@@ -194,9 +156,7 @@ def provenance(run: RunFiles) -> Iterator[Block]:
     if run.sessions:
         yield Heading("Command" if len(run.sessions) == 1 else "Commands, in the order of time")
     else:
-        yield Missing(
-            "No command and no versions on record (trained elsewhere):", "msma train RECIPE --manifest CSV --out RUN"
-        )
+        yield Missing("No command and no versions on record (trained elsewhere):", TRAIN)
     for session in run.sessions:
         yield Code(session.command)
         versions = ", ".join(f"{name} {version}" for name, version in session.versions.items())
@@ -224,13 +184,13 @@ def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
 
 
 SECTIONS = {
-    "Learning": learning,
-    "Scores": evaluated,
-    "Intervals": intervals,
-    "Groups": by_group,
-    "Robustness": corrupted,
-    "Ablations": ablations,
-    "Complexity": complexity,
-    "How it was made": provenance,
+    "Learning": (learning, "No learning curve:", TRAIN),
+    "Scores": (evaluated, "Not evaluated:", EVALUATE),
+    "Intervals": (intervals, "", ""),
+    "Groups": (by_group, "No groups looked at:", EVALUATE + " --slices gender"),
+    "Robustness": (corrupted, "Not tried on corrupted clips:", ROBUSTNESS + " six --out {run}/six"),
+    "Ablations": (ablations, "Not part of an ablation study:", "msma ablate RECIPE --manifest CSV --out STUDY"),
+    "Complexity": (complexity, "No parameters, operations, latency or memory:", PROFILE),
+    "How it was made": (provenance, "", ""),
 }
-"""By title, what makes the parts of a section."""
+"""By title, the blocks of a section, and where there are none, what is missing and the command that makes it."""
