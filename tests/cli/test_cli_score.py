@@ -55,13 +55,13 @@ def test_the_table_has_baselines_slices_intervals_and_counts(run, manifest, pred
     (gender,) = [i for i, line in enumerate(lines) if "gender" in line and "clips" in line]
     counts = [int(lines[gender + place].split()[1]) for place in (2, 4)]
     assert sum(counts) == 160
-    assert "gender: no clear gap" in text
+    assert "gender: no clear disparity" in text
 
 
 def test_a_planted_group_effect_is_reported(run, manifest, tmp_path):
     shifted = write_predictions(tmp_path / "shifted.csv", predictions_for(CORPUS, shifts={"male": 0.12}))
     text = run("score", shifted, "--manifest", manifest, "--slices", "gender").stdout
-    assert "gender: clear gaps: bias in openness of female -0." in text
+    assert "gender: clear disparities: bias in openness of female -0." in text
     assert "age_group" not in text
 
 
@@ -76,7 +76,7 @@ def test_labels_that_differ_between_groups_are_reported_though_predictions_that_
     write_manifest(tmp_path / "manifest.csv", "judged", biased.rows, {})
     repeated = write_csv(tmp_path / "p.csv", ["clip", *TRAITS], [[r.clip, *r.target] for r in biased.split("test")])
     text = run("score", repeated, "--manifest", tmp_path / "manifest.csv", "--slices", "gender").stdout
-    assert "gender: no clear gap" in text
+    assert "gender: no clear disparity" in text
     (line,) = [line for line in text.splitlines() if "the labels themselves differ" in line]
     assert line.startswith("gender: the labels themselves differ: openness of female -0.")
     assert line.endswith("(amplification 1.00)")

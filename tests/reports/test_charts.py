@@ -76,14 +76,14 @@ def test_a_share_is_exact_at_the_quantiles_and_at_the_ends():
 
 def test_windows_that_meet_are_marked_where_they_do():
     windows = [window(0.0, 10.0), window(10.0, 30.0), window(30.0, 40.0)]
-    strip = drawn("sound_strip", [-0.5] * 10, [0.5] * 10, 0.0, 40.0, windows)
+    strip = drawn("audio_strip", [-0.5] * 10, [0.5] * 10, 0.0, 40.0, windows)
     dashed = [row["x1"] for row in Page(strip).all("line") if "stroke-dasharray" in row]
     assert dashed == ["25.00%", "75.00%"]
     assert "peak 0.50 of full scale" in strip
 
 
 def test_a_silent_outline_is_no_trouble():
-    assert 'class="waveform"' in drawn("sound_strip", [0.0], [0.0], 0.0, 0.01, [])
+    assert 'class="waveform"' in drawn("audio_strip", [0.0], [0.0], 0.0, 0.01, [])
 
 
 def test_quality_is_a_filled_bar_and_use_an_empty_one_each_with_its_number():

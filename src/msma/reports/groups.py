@@ -21,9 +21,9 @@ SIMULTANEOUS = "simultaneous 95 % confidence intervals of all {} comparisons"
 
 def group_blocks(found: Evaluation, column: str) -> Iterator[Block]:
     """The scores by value of a column, largest groups first, and which group disparities are clear."""
-    by_value, gap = found.slices.columns[column], found.disparities[column]
+    by_value, between = found.slices.columns[column], found.disparities[column]
     # Each against the rest: of two values each is the rest of the other, so that one says it all.
-    compared = list(gap.groups.items())[: 1 if len(by_value) == 2 else None]
+    compared = list(between.groups.items())[: 1 if len(by_value) == 2 else None]
     rows = [
         Row(*head, *metric_cells(part, "mean", RESAMPLED), *map(signed, part.metrics["bias"].values()))
         for head, part in largest(by_value)
@@ -31,7 +31,7 @@ def group_blocks(found: Evaluation, column: str) -> Iterator[Block]:
     heads = [column, "clips", *map(metric_name, RESAMPLED), *(f"bias {trait}" for trait in found.metrics["bias"])]
     yield Table(f"{column}, split {found.split}, with 95 % intervals", heads, rows)
     yield from left_out(column, by_value)
-    yield f"{column}: {disparities(gap.largest, compared)}"
+    yield f"{column}: {clear_or_largest(between.largest, compared)}"
     effects = [
         f"{trait} of {named_value(value)} {signed_line(effect.labels)}, in the predictions "
         f"{signed(effect.predictions)} (amplification {number(effect.amplification, 2)})"
@@ -54,7 +54,7 @@ def left_out(column: str, groups: Mapping[str, object]) -> Iterator[str]:
         yield f"{column}: and {len(groups) - MAX_GROUPS} smaller ones, in the JSON"
 
 
-def disparities(most: Largest, compared: Sequence[tuple[str, GroupDisparity]]) -> str:
+def clear_or_largest(most: Largest, compared: Sequence[tuple[str, GroupDisparity]]) -> str:
     """Which group disparities are clear, or else the largest ones."""
     clear = [
         f"{what} of {named_value(value)} {signed_line(found)}"
@@ -66,25 +66,24 @@ def disparities(most: Largest, compared: Sequence[tuple[str, GroupDisparity]]) -
         if found.clear
     ]
     if clear:
-        return f"clear gaps: {'; '.join(clear)}"
+        return f"clear disparities: {'; '.join(clear)}"
     bias, accuracy = most.bias, most.mean_accuracy
     if bias is None or accuracy is None:
-        return "too few sources in each value to look for gaps"
-    return (
-        f"no clear gap; the largest are bias in {bias.trait} of {named_value(bias.value)} {signed_line(bias)} and mean "
-        f"accuracy of {named_value(accuracy.value)} {signed_line(accuracy)}"
-    )
+        return "too few sources in each value to look for disparities"
+    of_bias = f"bias in {bias.trait} of {named_value(bias.value)} {signed_line(bias)}"
+    of_accuracy = f"mean accuracy of {named_value(accuracy.value)} {signed_line(accuracy)}"
+    return f"no clear disparity; the largest are {of_bias} and {of_accuracy}"
 
 
-def gap_table(column: str, gap: Disparities) -> Table:
-    """Each value minus the rest; a clear gap has a star."""
-    traits = list(next(iter(gap.groups.values())).bias)
+def disparities_table(column: str, between: Disparities) -> Table:
+    """Each value minus the rest; a clear one has a star."""
+    traits = list(next(iter(between.groups.values())).bias)
     rows = [
         Row(named_value(value), *map(starred, (*group.bias.values(), group.mean_accuracy)))
-        for value, group in gap.groups.items()
+        for value, group in between.groups.items()
     ]
     heads = [column, *(f"bias {trait}" for trait in traits), "mean accuracy"]
-    note = f"{SIMULTANEOUS.format(gap.comparisons).capitalize()}; * excludes 0."
+    note = f"{SIMULTANEOUS.format(between.comparisons).capitalize()}; * excludes 0."
     return Table(f"{column}: each value minus the rest", heads, rows, [note])
 
 
@@ -119,6 +118,6 @@ def group_retention_blocks(left: LeftByGroup) -> Iterator[Block]:
         yield Table(f"{name}: retention by group", heads, rows, notes)
         yield from left_out(name, column.groups)
         if column.largest is None:
-            yield f"{name}: too few sources or no clean skill to look for a gap in retention"
+            yield f"{name}: too few sources or no clean skill to look for a disparity in retention"
         else:
-            yield f"{name}: {'a clear gap' if column.clear else 'no clear gap'} in retention"
+            yield f"{name}: {'a clear' if column.clear else 'no clear'} disparity in retention"

@@ -76,8 +76,8 @@ def scores_table(found: Evaluation) -> Table:
         rows.append(mean_row("seen: same source", seen.clips, seen.baselines["same_source"]))
         rows.append(mean_row("unseen sources", unseen.clips, unseen.metrics))
         rows.append(mean_row("unseen: constant", unseen.clips, unseen.baselines["constant"]))
-    if found.abstention is not None and (answered := found.abstention.without) is not None:
-        rows.append(mean_row("without abstained", answered.clips, answered.metrics))
+    if found.abstention is not None and (without := found.abstention.without) is not None:
+        rows.append(mean_row("without abstained", without.clips, without.metrics))
     if found.ceiling is not None:
         rows.append(mean_row("ceiling", found.clips, found.ceiling))
     note = (

@@ -15,7 +15,7 @@ from msma.evaluation.predictions import Predictions
 from msma.reports.ablation import ablation_blocks
 from msma.reports.costs import costs
 from msma.reports.figures import can_draw, curves, from_to, heat_map, image, line_chart, plots, scatter
-from msma.reports.groups import gap_table, group_blocks
+from msma.reports.groups import disparities_table, group_blocks
 from msma.reports.numbers import number, span
 from msma.reports.page import render
 from msma.reports.predictions import APPARENT
@@ -123,7 +123,7 @@ def by_group(run: RunFiles) -> Iterator[Block]:
         for column in found.slices.columns:
             yield from group_blocks(found, column)
             if found.disparities[column].groups:
-                yield gap_table(column, found.disparities[column])
+                yield disparities_table(column, found.disparities[column])
 
 
 def corrupted(run: RunFiles) -> Iterator[Block]:
