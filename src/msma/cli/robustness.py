@@ -56,15 +56,7 @@ def robustness(
     corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
     try:
         with progress_bar("corrupting", "cells") as report:
-            result = run_suite(
-                loaded,
-                corpus,
-                split,
-                cells,
-                out,
-                workers=at_once(device, workers),
-                progress=report,
-            )
+            result = run_suite(loaded, corpus, split, cells, out, workers=at_once(device, workers), progress=report)
     except KeyboardInterrupt:
         tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command resumes")
         raise typer.Exit(130) from None

@@ -135,9 +135,7 @@ def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder
     show_result(evaluation, format, evaluation_blocks)
 
 
-def schema(
-    name: Annotated[str, typer.Argument(help="The kind of file, such as evaluation.")],
-) -> None:
+def schema(name: Annotated[str, typer.Argument(help="The kind of file, such as evaluation.")]) -> None:
     """Print the JSON Schema of a result file."""
     from msma.evaluation.results import SCHEMAS
 

@@ -83,8 +83,7 @@ def export() -> None: ...
 
 @export_app.command("onnx")
 def export_to_onnx(
-    out: Annotated[Path, typer.Option(help="A folder for model.onnx and what goes with it.")],
-    model: options.Run = None,
+    out: Annotated[Path, typer.Option(help="A folder for model.onnx and what goes with it.")], model: options.Run = None
 ) -> None:
     """Export the network as ONNX, and check it against torch.
 

@@ -31,12 +31,7 @@ LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 
 
 def model_card(
-    weights: Weights,
-    run: Path,
-    repository: str | None = None,
-    *,
-    licence: str | None = None,
-    origin: str | None = None,
+    weights: Weights, run: Path, repository: str | None = None, *, licence: str | None = None, origin: str | None = None
 ) -> str:
     """A card in the Markdown of the Hugging Face hub, with its YAML on top; MsmaError where a result is missing or of
     other weights, or licence or origin are not known.
