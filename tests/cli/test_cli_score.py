@@ -87,7 +87,7 @@ def test_what_is_not_scored_is_reported_on_stderr(run, manifest, tmp_path):
     path = write_csv(tmp_path / "p.csv", ["clip", *TRAITS], [*rows, ["new.mp4", *[0.5] * 5]])
     result = run("score", path, "--manifest", manifest, "--format", "json")
     assert "60 of 160 clips of split 'test' have no prediction" in result.stderr
-    assert "1 lines are for clips that are not in the manifest" in result.stderr
+    assert "1 rows are for clips that are not in the manifest" in result.stderr
     assert "no slices by transcript: it has 100 values on 100 clips" in result.stderr
     values = json.loads(result.stdout)
     assert (values["clips"], values["coverage"], len(values["failed"])) == (100, 100 / 160, 60)
