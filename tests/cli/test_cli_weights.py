@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from msma.cli import app, main
-from msma.weights.pretrained.wheels import PACKAGED
+from msma.weights.wheels import PACKAGED
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_a_clip_is_answered_from_its_features_as_from_its_inputs_bit_for_bit(fus
 def test_a_modality_that_is_not_read_has_no_channels(batch):
     sound, pictures = network("audio"), network("visual")
     assert (sound.features(batch).visual.shape[2], pictures.features(batch).audio.shape[1]) == (0, 0)
-    assert (sound.channels, pictures.channels) == ((80, 0), (0, 16))
+    assert (sound.groups, pictures.groups) == (((80,), ()), ((), (16, 4)))
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "audio", "visual"])

@@ -46,7 +46,7 @@ def all_present(clips: int = CLIPS) -> np.ndarray:
 
 
 def fitted(pooled: Pooled, rows: list[Row]) -> tuple[LinearPath, dict[str, torch.Tensor]]:
-    path = LinearPath(sum(pooled.groups[0]), sum(pooled.groups[1][:1]))
+    path = LinearPath(*map(sum, pooled.groups))
     return path, fit_linear_path(path, rows, pooled, PRIOR, seed=0)
 
 

@@ -24,7 +24,7 @@ from msma.media.encode import write_mp4
 from msma.media.faces import default_detector
 from msma.prediction.model import load
 from msma.types import SAMPLE_RATE, MsmaError
-from msma.weights.pretrained.wheels import PACKAGED, weights_file, weights_folder
+from msma.weights.wheels import PACKAGED, weights_file, weights_folder
 
 PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn", "safetensors", "accelerate")
 EXTRAS = {

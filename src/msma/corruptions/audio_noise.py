@@ -1,4 +1,4 @@
-"""Noise and other sounds on top of the voice: waveform `(n,)` → waveform of the same length, in [-1, 1].
+"""Noise and interference on top of the voice: waveform `(n,)` → waveform of the same length, in [-1, 1].
 
 `snr_db` is the ratio of the mean powers of the whole waveform, pauses included, and of what is added. Where the sum
 would go beyond [-1, 1] it is turned down as a whole, which leaves the ratio as it is. Digital silence stays silent.
@@ -13,9 +13,9 @@ from msma.corruptions.corruption import row
 from msma.types import SAMPLE_RATE
 
 VOICES = 8
-"""Of a babble."""
+"""Voices in a babble."""
 HARMONICS = np.arange(1, 13)
-"""Of mains hum."""
+"""Multiples of the frequency of mains hum."""
 CHORDS = np.array([[0, 16, 19, 24], [-5, 14, 19, 23], [-3, 12, 16, 21], [-7, 12, 17, 21]])
 """I V vi IV: semitones above the tonic of bass and three upper voices."""
 OVERTONES = (1, 2, 3, 4)
@@ -67,7 +67,7 @@ def mains_hum(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Wa
 def babble(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
     """Several other voices.
 
-    They are made of the clip's own sound, so that no other clip is needed: each is higher or lower by 1 to 5 semitones
+    They are made of the clip's own audio, so that no other clip is needed: each is higher or lower by 1 to 5 semitones
     (played faster or slower, round and round), begins elsewhere, and every second one runs backwards.
     """
     samples = len(waveform)
@@ -98,6 +98,6 @@ ROWS = (
     row(white_noise, "noise", (20, 15, 10, 5, 0), "white noise"),
     row(environment_noise, "noise", (20, 14, 8, 2, -4), "a street or a busy room"),
     row(mains_hum, "noise", (15, 8, 1, -6, -13), "hum of 50 or 60 Hz mains and its harmonics"),
-    row(babble, "interference", (15, 10, 5, 0, -5), "other voices, made of the clip's own sound"),
+    row(babble, "interference", (15, 10, 5, 0, -5), "other voices, made of the clip's own audio"),
     row(music, "interference", (15, 10, 5, 0, -5), "chords and a beat"),
 )

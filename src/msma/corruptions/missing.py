@@ -14,7 +14,7 @@ from msma.corruptions.visual import Frames
 from msma.types import SAMPLE_RATE, Clip, FaceTrack
 
 HEAD_WIDTHS, HEAD_ABOVE, HEAD_BELOW = 2.0, 0.6, 0.4
-"""Of the box of a face: what the head covers, in widths; how far it goes beyond the top and the bottom, in heights."""
+"""Size of the head: its width over that of the face box; how far it reaches above and below the box, in heights."""
 
 
 def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:

@@ -20,9 +20,9 @@ from msma.media.frames import resize
 from msma.types import SAMPLE_RATE, Clip, MsmaError
 
 COLLAPSED_STEPS = 100
-"""Of equal length, into which the time of a clip is cut; each is collapsed as a whole."""
+"""Steps of equal length into which the time of a clip is cut; each is collapsed as a whole."""
 COLLAPSED_SIDE, COLLAPSED_CRF = 1 / 3, 40.0
-"""What is left of the sides of a frame while the bandwidth is collapsed, and how coarsely it is coded."""
+"""Share of the sides of a frame that is left while the bandwidth is collapsed, and how coarsely it is coded."""
 COLLAPSED_HZ, COLLAPSED_LOSS = 1500.0, 0.3
 """Upper end of the audio band, and the share of its packets that are lost."""
 SECONDS_A_FREEZE = 5.0
@@ -40,7 +40,7 @@ def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:
 
 
 def bandwidth_collapse(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
-    """In random stretches the frame is small and coarsely coded, and the sound is tinny and full of holes."""
+    """In random stretches frames are small and coarsely coded, and audio is tinny and full of holes."""
     collapsed = in_stretches(rng, COLLAPSED_STEPS, share)
     streams = clip.frame_times_s - clip.start_s, np.arange(len(clip.waveform)) / SAMPLE_RATE
     steps = (times_s / max(clip.duration_s, 1e-9) * COLLAPSED_STEPS for times_s in streams)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,8 +14,9 @@ from msma.config import ClipConfig, ModelConfig
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
 from msma.model.layers import ChannelNorm, time_embedding
+from msma.model.linear_path import BOX
 from msma.model.multiscale import SpatialScales, TemporalScales
-from msma.model.tensors import Features
+from msma.model.tensors import Features, Inputs
 
 Stage = TypeVar("Stage", SpatialScales, TemporalScales)
 BANDS = 8
@@ -29,20 +30,20 @@ class VisualEncoder(nn.Module):
         super().__init__()
         self.fps = clip.fps
         self.backbone: VisualBackbone | None = visual_backbone(config.visual_backbone, config.visual_architecture)
-        self.channels = self.backbone.channels
+        self.groups = self.backbone.channels, BOX
         self.grid = min(config.visual_grid, -(-clip.crop_size // self.backbone.stride))
-        self.narrow, channels = narrowing(self.channels, config.visual_backbone, config)
+        self.narrow, channels = narrowing(self.backbone.channels, config.visual_backbone, config)
         self.spatial = scales(SpatialScales, channels, config.spatial_scales, config)
         self.to_cells = nn.Conv2d(channels, config.cell_channels, 1)
         self.to_token = nn.Linear(config.cell_channels * self.grid * self.grid, config.width)
         self.place = nn.Sequential(nn.Linear(4, config.width), nn.GELU(), nn.Linear(config.width, config.width))
         self.temporal = scales(TemporalScales, config.width, config.temporal_scales, config)
 
-    def maps(self, frames: UInt8[Tensor, "b t 3 s s"]) -> Float[Tensor, "b t c g g"]:
+    def maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
         assert self.backbone is not None
-        every_frame = rearrange(frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
-        maps = F.adaptive_avg_pool2d(self.backbone(every_frame), (self.grid, self.grid))
-        return rearrange(maps, "(b t) c h w -> b t c h w", b=frames.shape[0])
+        frames = rearrange(inputs.frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
+        maps = F.adaptive_avg_pool2d(self.backbone(frames), (self.grid, self.grid))
+        return rearrange(maps, "(b t) c h w -> b t c h w", b=inputs.frames.shape[0])
 
     def forward(self, features: Features) -> tuple[Float[Tensor, "b t d"], dict[str, Tensor]]:
         """Tokens, zero where there is no frame, and every scale and gate by name."""
@@ -61,19 +62,16 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
         self.backbone: AudioBackbone | None = audio_backbone(config.audio_backbone, config.audio_architecture, clip)
-        self.channels, self.token_s = self.backbone.channels, self.backbone.token_s
-        self.groups = self.backbone.groups
+        self.groups, self.token_s = self.backbone.groups, self.backbone.token_s
         self.bands = min(BANDS, self.backbone.bands)
-        self.narrow, channels = narrowing(self.channels, config.audio_backbone, config)
+        self.narrow, channels = narrowing(self.backbone.channels, config.audio_backbone, config)
         self.spatial = scales(SpatialScales, channels, config.spatial_scales, config)
         self.to_token = nn.Linear(channels * self.bands, config.width)
         self.temporal = scales(TemporalScales, config.width, config.temporal_scales, config)
 
-    def maps(
-        self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+    def maps(self, inputs: Inputs) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
         assert self.backbone is not None
-        return self.backbone(log_mel, waveform, mask)
+        return self.backbone(inputs.log_mel, inputs.waveform, inputs.mel_mask)
 
     def forward(self, features: Features) -> tuple[Float[Tensor, "b l d"], dict[str, Tensor]]:
         """Tokens, zero where there is no audio, and every scale and gate by name."""

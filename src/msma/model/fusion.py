@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from msma.model.layers import FeedForward
 
 ATTENTION_TO = {"audio": "attention_visual_to_audio", "visual": "attention_audio_to_visual"}
-"""By modality, the cross-attention whose keys are its tokens."""
+"""Name of the cross-attention whose keys are the tokens of a modality."""
 
 
 class CrossAttention(nn.Module):

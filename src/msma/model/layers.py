@@ -92,6 +92,13 @@ def masked_mean(tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Fl
     return (tokens * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
 
+def masked_statistics(tokens: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]) -> Float[Tensor, "b d2"]:
+    """Mean and standard deviation over the valid tokens, one after the other; zeros where none is valid."""
+    mean = masked_mean(tokens, mask)
+    variance = masked_mean((tokens - mean[:, None]) ** 2, mask)
+    return torch.cat([mean, variance.sqrt()], dim=1)
+
+
 def time_embedding(times_s: Float[Tensor, " l"], width: int) -> Float[Tensor, "l d"]:
     """Sinusoids over seconds (periods from 0.5 s to 60 s), so that audio and visual share one clock."""
     periods_s = torch.logspace(math.log10(0.5), math.log10(60.0), width // 2, device=times_s.device)

@@ -10,19 +10,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from msma.model.layers import masked_mean
+from msma.model.layers import masked_statistics
 from msma.model.tensors import Features
 from msma.types import TRAITS
 
 AVAILABLE = {"both": (0, 1), "audio": (0,), "visual": (1,)}
-"""What is available → the modalities that are read (indices into MODALITIES)."""
+"""Available modalities → those that are read (indices into MODALITIES)."""
 UNBOUNDED = 1e30
 BOX = 4
 """Numbers of a face's box, which count as channels."""
 
 
 class LinearPath(nn.Module):
-    """A bimodal and two unimodal linear maps, fitted in closed form (`msma.training.ridge`), not by gradient."""
+    """A bimodal and two unimodal linear maps, fitted in closed form (`msma.training.ridge`), not by gradient.
+
+    The channels are those of the backbones' maps and, in the visual ones, of the face's box.
+    """
 
     both_weights: Tensor
     lowest: Tensor
@@ -30,7 +33,7 @@ class LinearPath(nn.Module):
 
     def __init__(self, audio_channels: int, visual_channels: int) -> None:
         super().__init__()
-        widths = (2 * audio_channels, 2 * (visual_channels + BOX) if visual_channels else 0)
+        widths = 2 * audio_channels, 2 * visual_channels
         for available, modalities in AVAILABLE.items():
             width = sum(widths[m] for m in modalities)
             self.register_buffer(f"{available}_weights", torch.zeros(width, len(TRAITS)))
@@ -65,21 +68,15 @@ def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv
     audio, visual = features.audio.mean(dim=2).transpose(1, 2), features.visual.mean(dim=(3, 4))
     if visual.shape[2]:
         visual = torch.cat([visual, features.boxes], dim=2)
-    return statistics(audio, features.audio_mask), statistics(visual, features.frame_mask)
+    return masked_statistics(audio, features.audio_mask), masked_statistics(visual, features.frame_mask)
 
 
 def pooled_blocks(channels: tuple[int, ...]) -> list[np.ndarray]:
-    """Places of each of several groups of channels in what `statistics` makes of all of them."""
+    """Places of each of several groups of channels in what `masked_statistics` makes of all of them."""
     ends, total = np.cumsum(channels), sum(channels)
     return [
         np.r_[end - count : end, total + end - count : total + end] for end, count in zip(ends, channels, strict=True)
     ]
-
-
-def statistics(tokens: Float[Tensor, "b l c"], mask: Tensor) -> Float[Tensor, "b c2"]:
-    mean = masked_mean(tokens, mask)
-    variance = masked_mean((tokens - mean[:, None]) ** 2, mask)
-    return torch.cat([mean, variance.sqrt()], dim=1)
 
 
 def linear_prediction(present: Tensor, predictions: Float[Tensor, "b 3 5"]) -> Float[Tensor, "b 5"]:

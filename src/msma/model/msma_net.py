@@ -14,7 +14,7 @@ from msma.model.encoders import AudioEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion
 from msma.model.head import TraitHead
 from msma.model.layers import AttentiveStatistics
-from msma.model.linear_path import BOX, LinearPath, linear_prediction
+from msma.model.linear_path import LinearPath, linear_prediction
 from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
 from msma.model.tensors import Features, Inputs, ModelOutput, Shared
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
@@ -55,7 +55,7 @@ class MsMANet(nn.Module):
         self.fusion = CrossAttentionFusion(width, config.heads, config.dropout) if crosses else None
         self.pool = per_modality(lambda: AttentiveStatistics(width), self.reads)
         self.imputer = per_modality(lambda: Imputer(width)) if config.imputation and bimodal else None
-        self.linear_path = LinearPath(*self.channels) if config.linear_path else None
+        self.linear_path = LinearPath(*map(sum, self.groups)) if config.linear_path else None
         self.head = TraitHead(2 * width, config.dropout)
 
     @property
@@ -65,16 +65,10 @@ class MsMANet(nn.Module):
         return {modality: encoder for modality, encoder in both.items() if encoder is not None}
 
     @property
-    def channels(self) -> tuple[int, int]:
-        """Channels of the maps of the audio and the visual backbone; 0 where one is not read."""
-        audio, visual = self.audio_encoder, self.visual_encoder
-        return (0 if audio is None else audio.channels, 0 if visual is None else visual.channels)
-
-    @property
     def groups(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Channels of each kind of pooled feature: audio, visual (its maps, the place of the face)."""
+        """Channels of each kind of pooled feature, audio and visual; none where it is not read."""
         audio, visual = self.audio_encoder, self.visual_encoder
-        return (() if audio is None else audio.groups, () if visual is None else (visual.channels, BOX))
+        return (() if audio is None else audio.groups, () if visual is None else visual.groups)
 
     def take_backbones(self) -> dict[str, Tensor]:
         """Take the backbones out, to train on Features without dragging them along; returns their tensors by name."""
@@ -108,13 +102,13 @@ class MsMANet(nn.Module):
         """Maps of the audio backbone, and which of their steps are valid; without channels where it is not read."""
         if self.audio_encoder is None:
             return torch.zeros(inputs.present.shape[0], 0, 1, 1, device=inputs.present.device), inputs.mel_mask[:, :1]
-        return self.audio_encoder.maps(inputs.log_mel, inputs.waveform, inputs.mel_mask)
+        return self.audio_encoder.maps(inputs)
 
     def visual_maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
         """Maps of the visual backbone; without channels where it is not read."""
         if self.visual_encoder is None:
             return torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device)
-        return self.visual_encoder.maps(inputs.frames)
+        return self.visual_encoder.maps(inputs)
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
         """Predictions of the linear path, bimodal and unimodal; None without one."""
@@ -143,13 +137,12 @@ class MsMANet(nn.Module):
 
     def encode(self, modality: str, features: Features) -> tuple[Branch, dict[str, Tensor]]:
         """Tokens of one modality and the intermediates of its encoder by name; one empty token where it is not read."""
-        encoder = self.audio_encoder if modality == "audio" else self.visual_encoder
-        if encoder is None:
+        if modality not in self.encoders:
             nothing = torch.zeros_like(features.present[:, :1])
             tokens = features.boxes.new_zeros(features.boxes.shape[0], 1, self.width)
             return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0]), {}
         mask = features.audio_mask if modality == "audio" else features.frame_mask
-        tokens, scales = encoder(features)
+        tokens, scales = self.encoders[modality](features)
         present = features.present[:, MODALITIES.index(modality)] & mask.any(dim=1)
         quality = self.quality_head[modality](getattr(features, f"{modality}_statistics"))
         return Branch(tokens, mask, present, quality), {f"{modality}_{name}": scale for name, scale in scales.items()}

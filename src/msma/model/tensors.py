@@ -1,4 +1,4 @@
-"""What the network is given and what it gives, as tensors; the shape letters are those of `msma.types`."""
+"""Inputs and outputs of the network as tensors; the shape letters are those of `msma.types`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from msma.model.msma_net import MsMANet
 from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features
 from msma.training.loop import LabelledClips
 from msma.types import MODALITIES
-from msma.weights.pretrained.transformers import architecture
+from msma.weights.pretrained import architecture
 
 HeldOut = dict[str, Float[Tensor, "3 5"]]
 """By clip, what a linear path predicts when the clip's source is held out."""
@@ -59,7 +59,7 @@ class Learner:
         """A linear path fitted to the clips at `places` in `rows`, where the recipe has one."""
         if self.pooled is None or not self.recipe.model.linear_path:
             return None, None
-        path = LinearPath(sum(self.pooled.groups[0]), sum(self.pooled.groups[1][:1]))
+        path = LinearPath(*map(sum, self.pooled.groups))
         rows = [self.rows[int(place)] for place in places]
         return path, fit_linear_path(path, rows, self.pooled.rows(places), mean, self.recipe.train.seed)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Annotated, Literal
 
 import numpy as np
@@ -141,16 +142,12 @@ def calibration_of(
     where = [(available, bin_of(mean)) for available, mean in map(used_quality, quality)]
     bins: dict[Availability, tuple[Bin, ...]] = {}
     for available in AVAILABILITIES:
-        inside = [[index for index, at in enumerate(where) if at == (available, place)] for place in range(BINS)]
-        if not any(inside):
+        inside = [[at == (available, place) for at in where] for place in range(BINS)]
+        if not np.any(inside):
             continue
-        names = [[sources[index] for index in indices] for indices in inside]
-        widths = np.array(
-            [
-                [conformal_quantiles(errors[indices, column], of, COVERAGES) for column in range(len(traits))]
-                for indices, of in zip(inside, names, strict=True)
-            ]
-        )
+        names = [list(compress(sources, chosen)) for chosen in inside]
+        of_bins = [(errors[chosen].T, of) for chosen, of in zip(inside, names, strict=True)]
+        widths = np.array([[conformal_quantiles(one, of, COVERAGES) for one in columns] for columns, of in of_bins])
         for place in range(1, BINS):
             widths[place] = np.where(np.isinf(widths[place]), widths[place - 1], widths[place])
         widths = np.maximum.accumulate(widths[::-1])[::-1]

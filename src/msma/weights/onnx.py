@@ -25,7 +25,7 @@ from msma.weights.config import WeightsConfig, read_calibration, read_config, re
 NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
 INPUTS = tuple(field.name for field in fields(InputArrays))
 OUTPUTS = {"traits": 5, "quality": 2, "weights": 2}
-"""By name, numbers per clip."""
+"""Numbers per clip of each output."""
 MAX_BYTES = 1024**3
 EXTERNAL = b"location"
 """The key without which no tensor can be kept in another file (or, in onnxruntime, anywhere in memory)."""
@@ -127,7 +127,9 @@ def open_session(network: bytes, path: Path, remedy: str) -> Any:
     except ImportError as error:
         raise MsmaError("onnxruntime is not installed: pip install 'msma[onnx]'") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = session_threads(), 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")  # as for torch
+    threads = int(wanted) if wanted.isdecimal() and int(wanted) else min(MAX_THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors; a warning is not for the user
     options.add_session_config_entry("session.load_model_format", "ONNX")  # and not what looks like another one
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # on a busy machine it costs the others
@@ -139,9 +141,3 @@ def open_session(network: bytes, path: Path, remedy: str) -> Any:
     if not read <= set(INPUTS) or given != set(OUTPUTS):
         raise MsmaError(f"{path}: is another kind of network; {remedy}")
     return session
-
-
-def session_threads() -> int:
-    """OMP_NUM_THREADS, as for torch; else one per core, up to MAX_THREADS."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) else min(MAX_THREADS, os.cpu_count() or 1)

@@ -46,14 +46,14 @@ BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))
 ROUNDS = 7
 """Runs of the two in turn, whose medians make the ratio."""
 LENGTHS = {"t": "frames", "f": "steps", "n": "samples"}
-"""By shape letter, the names of the axes that may have any length."""
+"""Names of the axes that may have any length, by shape letter."""
 AXES = {
     name: ("clips", *map(LENGTHS.get, annotation.dim_str.split()))
     for name, annotation in get_type_hints(InputArrays).items()
 }
-"""By input, the names of its axes; None where its length is fixed."""
+"""Names of the axes of each input; None where the length is fixed."""
 Batch = dict[str, np.ndarray]
-"""By the names of InputArrays, arrays with a leading axis of clips."""
+"""Arrays by the names of InputArrays, with a leading axis of clips."""
 
 
 @dataclass(frozen=True)
@@ -146,25 +146,20 @@ def onnx_bytes(weights: Weights) -> bytes:
             program: Any = torch.onnx.export(
                 found, dynamo=True, verbose=False, input_names=list(INPUTS), output_names=list(OUTPUTS)
             )
-            return plain(program.model_proto).SerializeToString()
+            return plain(program).SerializeToString()
     except Exception as error:
         backbones = " and ".join(getattr(model, f"{modality}_backbone") for modality in reads)
         raise MsmaError(f"{weights.config.name}: {backbones} cannot be exported ({first_line(error)})") from error
 
 
-def plain(proto: Any) -> Any:
-    """The model without traces of the machine that it was made on (paths of source files), its axes named."""
-    del proto.metadata_props[:]
-    graphs = [proto.graph, *proto.functions]
-    for graph in graphs:
-        graph.doc_string = ""
-        del graph.metadata_props[:], graph.value_info[:]
-        for node in graph.node:
-            node.doc_string = ""
-            del node.metadata_props[:]
-            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+def plain(program: Any) -> Any:
+    """The exported model without traces of the machine that it was made on (paths of source files), its axes named."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    ClearMetadataAndDocStringPass()(program.model)
+    proto = program.model_proto
+    del proto.metadata_props[:], proto.graph.value_info[:]
     for value in [*proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
-        value.doc_string = ""
         del value.metadata_props[:]
     for value in [*proto.graph.input, *proto.graph.output]:
         for length, called in zip(value.type.tensor_type.shape.dim, AXES.get(value.name, ("clips",)), strict=False):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.weights.pretrained import load_backbone
-from msma.weights.pretrained.wheels import PACKAGED
+from msma.weights.wheels import PACKAGED
 
 TABBY, TIGER_CAT, EGYPTIAN_CAT, ESPRESSO = 281, 282, 285, 967
 """Numbers of ImageNet classes."""

@@ -15,7 +15,7 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from msma.media.clip import load_clip
 from msma.model.backbones.ge2e import EMBEDDING_SCALE, TARGET_DBFS, Ge2e, mel_power, normalise_volume
 from msma.weights.pretrained import load_backbone
-from msma.weights.pretrained.wheels import PACKAGED
+from msma.weights.wheels import PACKAGED
 
 CLIPS = Path(__file__).parents[4] / "shared" / "data" / "clips"
 HOP, RATE = 256, 16000

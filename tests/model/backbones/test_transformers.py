@@ -20,8 +20,7 @@ from msma.config import ClipConfig, ConfigError
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
 from msma.model.backbones.transformers import MODEL_TYPES, HfAudio, HfVisual, build
 from msma.types import MsmaError
-from msma.weights.pretrained import load_backbone
-from msma.weights.pretrained.transformers import architecture
+from msma.weights.pretrained import architecture, load_backbone
 
 SIDE, CLIP, HOP = 64, ClipConfig(), 256
 PATCHES = TINY | {"image_size": SIDE, "patch_size": 16}

@@ -17,7 +17,7 @@ from msma.model.backbones.small import SmallAudioBackbone, SmallVisualBackbone
 from msma.model.backbones.transformers import HfAudio, HfVisual
 
 HF = "hf:"
-"""What the names of models of the transformers library begin with; a repository or a folder follows."""
+"""Prefix of the names of models of the transformers library; a repository or a folder follows."""
 
 
 class Stacked(AudioBackbone):

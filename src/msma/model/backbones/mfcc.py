@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from msma.config import ClipConfig, ConfigError
 from msma.model.backbones.backbone import AudioBackbone
 from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, sample_mask, valid_windows
+from msma.model.layers import masked_statistics
 from msma.types import SAMPLE_RATE
 
 COEFFICIENTS = 20
@@ -21,7 +23,7 @@ REACH = 2
 SPREAD = (0.1, *(0.025 / k**0.75 for k in range(1, COEFFICIENTS)))
 """How much the mean of each coefficient differs between windows of speech, roughly; the first is how loud it is."""
 CENTRE_AND_SCALE = ((0.0, 1.0), (3.0, 0.7), (0.0, 3.0), (45.0, 12.0))
-"""What brings mean, deviation, mean slope and deviation of slopes (per second) to about unit variance, in units of
+"""They bring mean, deviation, mean slope and deviation of slopes (per second) to about unit variance, in units of
 SPREAD. Rough values for speech, fixed so that one clip's features do not depend on others."""
 
 
@@ -40,7 +42,10 @@ class Mfcc(AudioBackbone):
         super().__init__()
         if clip.mels < COEFFICIENTS:
             raise ConfigError(f"clip.mels: mfcc needs at least {COEFFICIENTS}, not {clip.mels}")
-        self.register_buffer("cosines", cosines(clip.mels), persistent=False)
+        # DCT-II, scaled so that coefficients do not depend on how many mel bands there are.
+        angles = (torch.arange(clip.mels, device="cpu") + 0.5) * math.pi / clip.mels
+        cosines = torch.cos(torch.arange(COEFFICIENTS, device="cpu")[:, None] * angles) / clip.mels
+        self.register_buffer("cosines", cosines, persistent=False)
         spread = torch.tensor(SPREAD, device="cpu")
         self.register_buffer("centre", torch.cat([c * spread for c, _ in CENTRE_AND_SCALE]), persistent=False)
         self.register_buffer("scale", torch.cat([s * spread for _, s in CENTRE_AND_SCALE]), persistent=False)
@@ -54,16 +59,10 @@ class Mfcc(AudioBackbone):
             mfcc = self.cosines @ torch.where(mask[:, None], log_mel.float(), 0.0)
             slopes, slope_mask = slopes_per_s(mfcc, mask, hop / SAMPLE_RATE)
         places, inside = steps_of_windows(hop, mask.shape[1], windows.shape[1], mask.device)
-        level = statistics(mfcc[:, :, places], mask[:, places] & inside)
-        motion = statistics(slopes[:, :, places], slope_mask[:, places] & inside)
-        values = (torch.cat([*level, *motion], dim=1) - self.centre[:, None]) / self.scale[:, None]
+        parts = ((mfcc, mask), (slopes, slope_mask))
+        values = torch.cat([of_windows(part[:, :, places], valid[:, places] & inside) for part, valid in parts], dim=1)
+        values = (values - self.centre[:, None]) / self.scale[:, None]
         return (values * windows[:, None].to(values.dtype))[:, :, None], windows
-
-
-def cosines(mels: int) -> Float[Tensor, "k m"]:
-    """DCT-II, scaled so that coefficients do not depend on how many mel bands there are."""
-    bands = (torch.arange(mels, device="cpu") + 0.5) * math.pi / mels
-    return torch.cos(torch.arange(COEFFICIENTS, device="cpu")[:, None] * bands) / mels
 
 
 def slopes_per_s(
@@ -90,12 +89,7 @@ def steps_of_windows(
     return places.clamp(max=steps - 1), inside
 
 
-def statistics(
-    x: Float[Tensor, "b k l w"], mask: Bool[Tensor, "b l w"]
-) -> tuple[Float[Tensor, "b k l"], Float[Tensor, "b k l"]]:
-    """Mean and standard deviation over the valid steps of each window; zeros where none is valid."""
-    valid = mask[:, None].to(x.dtype)
-    count = valid.sum(dim=3).clamp(min=1)
-    mean = (x * valid).sum(dim=3) / count
-    variance = ((x - mean[..., None]).square() * valid).sum(dim=3) / count
-    return mean, variance.sqrt()
+def of_windows(x: Float[Tensor, "b k l w"], mask: Bool[Tensor, "b l w"]) -> Float[Tensor, "b k2 l"]:
+    """Mean and standard deviation over the valid steps of each window."""
+    steps, valid = rearrange(x, "b k l w -> (b l) w k"), rearrange(mask, "b l w -> (b l) w")
+    return rearrange(masked_statistics(steps, valid), "(b l) k -> b k l", b=mask.shape[0])

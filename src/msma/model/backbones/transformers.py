@@ -29,7 +29,7 @@ Names = frozenset[str]
 # An architecture may come with weights from elsewhere: what decides sizes has a ceiling.
 MAX_SIZE, MAX_LAYERS = 2**20, 512
 LAYER_WORDS = ("layer", "block", "depth", "level")
-"""What the keys that count layers have in them."""
+"""Words in the keys that count layers."""
 MODEL_TYPES = (
     *("beit", "bit", "chinese_clip_vision_model", "clip_vision_model", "convnext", "convnextv2", "cvt"),
     *("data2vec-vision", "deit", "dinov2", "dinov2_with_registers", "dinov3_convnext", "dinov3_vit", "donut-swin"),
@@ -134,8 +134,8 @@ class HfAudio(AudioBackbone):
             if not end:
                 continue
             clips = ends == end
-            heard = F.pad(waveform[clips, :end], (0, max(0, self.receptive - end)))
-            hidden = self.network(heard).last_hidden_state
+            padded = F.pad(waveform[clips, :end], (0, max(0, self.receptive - end)))
+            hidden = self.network(padded).last_hidden_state
             maps[clips, :, : hidden.shape[1]] = rearrange(hidden, "b l c -> b c l").to(maps.dtype)
         starts = torch.arange(tokens, device=valid.device) * self.hop
         middles = (starts + self.receptive // 2).clamp(max=valid.shape[1] - 1)

