@@ -94,7 +94,7 @@ def round_trip() -> Finding:
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.mp4"
-            write_mp4(path, frames, PROBE_FPS, waveform, SAMPLE_RATE)
+            write_mp4(path, frames, PROBE_FPS, waveform)
             clip = load_clip(path, ClipConfig())
     except (MsmaError, OSError, ValueError) as error:
         return Finding("video", "broken", str(error), "no video can be read: pip install --force-reinstall av")

@@ -210,10 +210,7 @@ def clip_from_arrays(
     if not np.isfinite(waveform).all() or np.abs(waveform).max(initial=0.0) > 1.0:
         raise MsmaError(f"{name}: the waveform leaves [-1, 1]; divide it by its largest sample")
     step_s = 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
-    ends_s = {
-        "video": float(times[-1]) + step_s / 2 if len(times) else 0.0,
-        "audio": len(waveform) / SAMPLE_RATE,
-    }
+    ends_s = {"video": float(times[-1]) + step_s / 2 if len(times) else 0.0, "audio": len(waveform) / SAMPLE_RATE}
     end_s = max(ends_s.values())
     reasons = []
     for kind, kind_end_s in ends_s.items():

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av import AudioFrame, AudioResampler, VideoFrame
@@ -32,7 +31,7 @@ FILL_SAMPLES = 10 * SAMPLE_RATE
 """Longest piece of the zeros that fill a gap."""
 
 Problems = dict[str, str]
-"""What went wrong while decoding, by topic; entries come and grow as decoding goes on."""
+"""Problems of decoding, by topic; more come as decoding continues."""
 
 
 def decoded(media: Media, stream: Any, kind: str, problems: Problems) -> Iterator[Any]:
@@ -48,12 +47,10 @@ def decoded(media: Media, stream: Any, kind: str, problems: Problems) -> Iterato
         if packet is None:
             return
         try:
-            frames = packet.decode()
+            yield from packet.decode()
         except FFmpegError:
             broken += 1
             problems[f"{kind} packets"] = f"{broken} {kind} packet{'s' * (broken > 1)} could not be decoded"
-            continue
-        yield from frames
 
 
 def check_time(time_s: float, media: Media) -> None:
@@ -114,53 +111,42 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
     note_end(media, "video", end_s, problems)
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """The way in which every frame of a track is brought upright to one size."""
 
     width: int
     """Before the turn, in square pixels."""
     height: int
     transposed: bool
-    """Rows are shown as columns, before the flips."""
-    flipped: tuple[bool, bool]
-    """Top to bottom, left to right."""
+    """Whether rows are shown as columns, before the flips."""
+    flipped: tuple[int, ...]
+    """Axes: 0 top to bottom, 1 left to right."""
 
 
 def geometry(media: Media, frame: VideoFrame, longest_side: int) -> Geometry:
-    """Scale to `longest_side` (never up), make pixels square, turn and mirror as the file's display matrix asks."""
+    """Scale to `longest_side` (never up), make pixels square, turn and mirror as the file's display matrix asks.
+
+    FFmpeg's players show (x, y) at (a x + c y, b x + d y). A turn that is not by quarters is taken as the nearest.
+    """
     ratio = media.video.sample_aspect_ratio if media.video is not None else None
     pixel = float(ratio) if isinstance(ratio, Fraction) and ratio > 0 else 1.0
     width, height = frame.width * min(pixel, 1.0), frame.height / max(pixel, 1.0)
     scale = min(1.0, longest_side / max(width, height))
-    return Geometry(max(1, round(width * scale)), max(1, round(height * scale)), *display(frame))
-
-
-def display(frame: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
-    """Turn and flips of the display matrix, as FFmpeg's players do them: (x, y) is shown at (a x + c y, b x + d y).
-
-    A turn by another angle than a quarter is taken as the nearest.
-    """
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return False, (False, False)
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return False, (d < 0, a < 0)
-    return True, (b < 0, c < 0)
+    a, b, _, c, d = (1, 0, 0, 0, 1) if matrix is None else np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    transposed = abs(a) + abs(d) < abs(b) + abs(c)
+    down, right = (b, c) if transposed else (d, a)
+    flipped = tuple(axis for axis, direction in enumerate((down, right)) if direction < 0)
+    return Geometry(max(1, round(width * scale)), max(1, round(height * scale)), transposed, flipped)
 
 
 def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray, "h w 3"]:
+    width, height, transposed, flipped = shape
     try:
-        pixels = frame.to_ndarray(
-            format="rgb24", width=shape.width, height=shape.height, interpolation="AREA", threads=1
-        )
+        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
     except (FFmpegError, ValueError) as error:
         raise MsmaError(f"{media.name}: pixel format {frame.format.name} cannot be read; convert it to mp4") from error
-    if shape.transposed:
-        pixels = pixels.swapaxes(0, 1)
-    axes = tuple(axis for axis, flipped in enumerate(shape.flipped) if flipped)
-    return np.ascontiguousarray(np.flip(pixels, axes))
+    return np.ascontiguousarray(np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped))
 
 
 def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarray, " n"]]:
@@ -200,11 +186,11 @@ def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarr
                 skip = written - start  # audio that was there already
         frame.pts = None  # the resampler counts for itself
         for piece in resampled(problems, resampler, frame):
-            kept = piece[skip:]
+            new = piece[skip:]
             skip = max(0, skip - len(piece))
-            written += len(kept)
+            written += len(new)
             found = True
-            yield kept
+            yield new
         check_time(written / SAMPLE_RATE, media)
     for piece in resampled(problems, resampler, None):
         written += len(piece)

@@ -21,31 +21,22 @@ from msma.types import SAMPLE_RATE, MsmaError
 
 
 def write_mp4(
-    path: Path,
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
-    fps: int,
-    waveform: Float32[np.ndarray, " n"] | None,
-    sample_rate: int,
-    *,
-    crf: int = 20,
-    preset: str = "veryfast",
+    path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: int, waveform: Float32[np.ndarray, " n"] | None
 ) -> None:
-    """Encode RGB `frames` (even height and width) at `fps` and mono `waveform` in [-1, 1].
+    """Encode RGB `frames` (even height and width) at `fps` and mono 16 kHz `waveform` in [-1, 1].
 
     One encoder thread and no clock: the same input gives the same bytes. `waveform` None: no audio track.
     """
     frames = iter(frames)
     first = next(frames)
-    height, width = first.shape[:2]
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         video = container.add_stream("libx264", rate=fps)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        (video.height, video.width), video.pix_fmt = first.shape[:2], "yuv420p"
         video.codec_context.thread_count = 1
         # Without the last option x264 (AVX-512, macroblock tree) gives other bytes from one call to the next.
-        video.options = {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
-        audio = None
-        if waveform is not None:
-            audio = container.add_stream("aac", rate=sample_rate, layout="mono")
+        video.options = {"crf": "20", "preset": "veryfast", "x264-params": "cpu-independent=1"}
+        audio = None if waveform is None else container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        if audio is not None:
             audio.codec_context.flags |= int(Flags.bitexact)
         for index, pixels in enumerate(itertools.chain([first], frames)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
@@ -53,13 +44,13 @@ def write_mp4(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         if audio is not None and waveform is not None:
-            container.mux(audio.encode(audio_frame(waveform, "fltp", sample_rate)))
+            container.mux(audio.encode(audio_frame(waveform, "fltp")))
             container.mux(audio.encode(None))
 
 
-def audio_frame(waveform: Float32[np.ndarray, " n"], sample_format: str, sample_rate: int) -> av.AudioFrame:
+def audio_frame(waveform: Float32[np.ndarray, " n"], sample_format: str) -> av.AudioFrame:
     frame = av.AudioFrame.from_ndarray(waveform[None].astype(np.float32), format=sample_format, layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
     return frame
 
 
@@ -97,9 +88,8 @@ def recode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> UInt8[np.
     """
     if not len(frames):
         return frames
-    height, width = frames.shape[1:3]
     recoded = np.stack(decode_frames(encode_frames(frames, crf)))
-    return np.ascontiguousarray(recoded[:, :height, :width])
+    return np.ascontiguousarray(recoded[:, : frames.shape[1], : frames.shape[2]])
 
 
 def encode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.Packet]:
@@ -111,9 +101,9 @@ def encode_frames(frames: UInt8[np.ndarray, "t h w 3"], crf: float) -> list[av.P
     encoder.thread_count = 1
     encoder.options = {"crf": f"{crf:g}", "preset": "fast", "x264-params": X264_PARAMETERS}
     packets: list[av.Packet] = []
-    for index, pixels in enumerate(frames):
-        even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
+    for index, pixels in enumerate(even):
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts = index
         packets += encoder.encode(frame)
     return packets + encoder.encode(None)
@@ -169,9 +159,9 @@ def encode(waveform: Float32[np.ndarray, " n"], codec: AudioCodec, kbit_s: float
         stream.codec_context.flags |= int(Flags.bitexact)
         container.start_encoding()
         resampler = AudioResampler(format=stream.codec_context.format, layout="mono", rate=SAMPLE_RATE)
-        frame = audio_frame(waveform, "flt", SAMPLE_RATE)
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(piece))
+        for frame in (audio_frame(waveform, "flt"), None):
+            for piece in resampler.resample(frame):
+                container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     return file.getvalue()
 

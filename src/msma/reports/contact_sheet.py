@@ -17,7 +17,7 @@ from msma.media.encode import shrunk, write_mp4
 from msma.media.faces import default_detector, track_face
 from msma.reports.media import STILL_SIDE, drawing, player, still
 from msma.reports.page import data_uri, render, text
-from msma.types import MODALITIES, SAMPLE_RATE, Clip
+from msma.types import MODALITIES, Clip
 
 STILLS = 4
 """Frames of each version of the clip, evenly spread over its time."""
@@ -96,7 +96,7 @@ def film(clip: Clip, label: str) -> Markup:
     frames = (cv2.resize(clip.frames[index], (width, height), interpolation=cv2.INTER_AREA) for index in nearest)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        write_mp4(path, frames, FILM_FPS, clip.waveform if len(clip.waveform) else None, SAMPLE_RATE)
+        write_mp4(path, frames, FILM_FPS, clip.waveform if len(clip.waveform) else None)
         source = data_uri("video/mp4", path.read_bytes())
     return Markup(
         f'<video controls preload="metadata" src="{source}" width="{width}" height="{height}" '

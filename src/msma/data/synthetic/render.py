@@ -12,7 +12,7 @@ from msma.data.synthetic.cues import behaviour
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import ClipPlan
-from msma.data.synthetic.voice import SAMPLE_RATE, speak
+from msma.data.synthetic.voice import speak
 from msma.files import written_whole
 from msma.media.encode import write_mp4
 
@@ -36,7 +36,7 @@ def render_clip(folder: Path, plan: ClipPlan, form: Format) -> None:
     motion = move(act, len(speech.mouth), form.fps, rng)
     frames = film(act, plan.source, motion, speech.mouth, form.size, rng)
     with written_whole(folder / plan.name) as unfinished:
-        write_mp4(unfinished, frames, form.fps, speech.waveform, SAMPLE_RATE)
+        write_mp4(unfinished, frames, form.fps, speech.waveform)
 
 
 def use_one_thread() -> None:
