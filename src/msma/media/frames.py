@@ -48,7 +48,7 @@ def square_crop(
 ) -> UInt8[np.ndarray, "s s 3"]:
     """A square around the centre of `box`, `margin` times its longer side, resized to `size`.
 
-    What lies outside the frame repeats its edge. A centre outside the frame is moved to its edge.
+    Outside the frame its edge is repeated. A centre outside the frame is moved to its edge.
     """
     height, width = frame.shape[:2]
     side = max(2, round(min(margin * float(box[2:].max()), 2.0 * max(height, width))))

@@ -1,7 +1,7 @@
 """Statistics of a signal that reveal its quality, whoever is in it: detail, noise floor, exposure, level, repetition.
 
 In the manner of blind quality assessment (natural scene statistics, Mittal et al. 2012); the choice is ours. Logarithms
-are scaled to about [-1, 1]. What is masked plays no part.
+are scaled to about [-1, 1]. Masked frames play no part.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def visual_statistics(
     scene: UInt8[np.ndarray, "t2 3 h w"],
     coverage: float,
 ) -> Float32[np.ndarray, " k"]:
-    """VISUAL_STATISTICS numbers of face crops, places of the face and whole frames; zeros where no frame is kept.
+    """VISUAL_STATISTICS numbers of face crops, places of the face and whole frames; zeros where all are masked.
 
     `scene` holds the whole frames, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
     """
@@ -84,9 +84,8 @@ def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.nda
         size = np.abs(band)
         found.append(logarithm(frame_mean(size)))
         if level < 2:
-            blocks = np.sort(block_means(size, BLOCK // 2**level).reshape(*size.shape[:2], -1), axis=-1)
-            found += [logarithm(blocks[..., int(q * (blocks.shape[-1] - 1))]) for q in BLOCK_QUANTILES]
-            found.append(logarithm(np.sqrt(frame_mean(np.square(band[:, :1])))))
+            blocks = quantiles(block_means(size, BLOCK // 2**level).reshape(*size.shape[:2], -1), BLOCK_QUANTILES)
+            found += [*np.moveaxis(logarithm(blocks), -1, 0), logarithm(np.sqrt(frame_mean(np.square(band[:, :1]))))]
     return found
 
 
@@ -106,18 +105,17 @@ def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, 
     moved, steep = (
         block_means(values[:, None, :rows, :columns], BLOCK) for values in (change, (slope[1:] + slope[:-1]) / 2)
     )
-    ordered = np.sort((moved / (steep + MIN_SLOPE)).reshape(len(moved), -1), axis=1)
-    last = ordered.shape[1] - 1
-    return np.stack([logarithm(ordered[:, int(q * last)].mean(), MIN_MOTION) for q in MOTION_QUANTILES])
+    motion = quantiles((moved / (steep + MIN_SLOPE)).reshape(len(moved), -1), MOTION_QUANTILES)
+    return np.stack([logarithm(of_frames.mean(), MIN_MOTION) for of_frames in motion.T])
 
 
 def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]:
     """Quantiles of the luma, and the shares that are black or white."""
     side = min(LUMA_SIDE, gray.shape[-1])
-    luma = np.sort(span_means(span_means(gray, side, 2), side, 3).reshape(len(gray), -1), axis=1)
-    places = [int(q * (luma.shape[1] - 1)) for q in LUMA_QUANTILES]
-    shares = [frame_mean((gray < 0.02).astype(np.float32)), frame_mean((gray > 0.98).astype(np.float32))]
-    return np.concatenate([luma[:, places], *shares], axis=1)
+    luma = quantiles(span_means(span_means(gray, side, 2), side, 3).reshape(len(gray), -1), LUMA_QUANTILES)
+    return np.concatenate(
+        [luma, *(frame_mean(extreme.astype(np.float32)) for extreme in (gray < 0.02, gray > 0.98))], 1
+    )
 
 
 def audio_statistics(
@@ -143,6 +141,11 @@ def audio_statistics(
             np.array(of_samples, np.float32),
         ]
     )
+
+
+def quantiles(values: Float32[np.ndarray, "*b n"], shares: tuple[float, ...]) -> Float32[np.ndarray, "*b q"]:
+    """Values below which about these shares lie, along the last axis."""
+    return np.sort(values, axis=-1)[..., [int(share * (values.shape[-1] - 1)) for share in shares]]
 
 
 def mean_change(bands: Float32[np.ndarray, "c f"], lag: int) -> Float32[np.ndarray, " c"]:
@@ -186,10 +189,9 @@ def block_means(frames: Float32[np.ndarray, "n c h w"], side: int) -> Float32[np
 
 def enlarged(frames: Float32[np.ndarray, "n c h w"], size: tuple[int, ...]) -> Float32[np.ndarray, "n c h2 w2"]:
     """Frames resized to rows and columns, bilinear."""
-    found = np.empty((*frames.shape[:2], *size), np.float32)
-    for place in np.ndindex(frames.shape[:2]):
-        found[place] = cv2.resize(frames[place], size[::-1], interpolation=cv2.INTER_LINEAR)
-    return found
+    planes = frames.reshape(-1, *frames.shape[2:])
+    resized = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in planes]
+    return np.stack(resized).reshape(*frames.shape[:2], *size)
 
 
 def span_means(values: Float32[np.ndarray, "..."], count: int, axis: int) -> Float32[np.ndarray, "..."]:

@@ -5,23 +5,24 @@ FFmpeg's own guess also takes the name and text into account: a script named .mp
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 
 HEAD_BYTES = 8192
-"""How much of the file is looked at."""
+"""Bytes of the file that are looked at."""
 
-PREFIXES: tuple[tuple[bytes, str], ...] = (
-    (b"\x1aE\xdf\xa3", "matroska"),
-    (b"\x00\x00\x01\xba", "mpeg"),
-    (b"\x00\x00\x01\xb3", "mpegvideo"),
-    (b"FLV\x01", "flv"),
-    (b"OggS", "ogg"),
-    (b"fLaC", "flac"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
-    (b"#!AMR", "amr"),
-    (b"caff", "caf"),
-)
+PREFIXES = {
+    b"\x1aE\xdf\xa3": "matroska",
+    b"\x00\x00\x01\xba": "mpeg",
+    b"\x00\x00\x01\xb3": "mpegvideo",
+    b"FLV\x01": "flv",
+    b"OggS": "ogg",
+    b"fLaC": "flac",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "asf",
+    b"#!AMR": "amr",
+    b"caff": "caf",
+}
 """First bytes → FFmpeg demuxer."""
 
 MAX_ATOMS = 10_000
@@ -35,15 +36,12 @@ SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"<?xml", b"<MPD", b"[Reference]", b
 
 def refusal(head: bytes) -> str:
     """Reason and remedy for refusing a file that begins with `head`, for which `demuxer_for` knows nothing."""
-    if not head:
-        return "is empty; record or download it again"
     if is_image(head):
         return "is a still image; give a video or an audio file"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(SCRIPTS):
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(SCRIPTS):
         return "is a text that points to other files, not a video; give the media file itself"
     if not any(head):
-        return "holds only zeros; record or download it again"
+        return f"{'holds only zeros' if head else 'is empty'}; record or download it again"
     return "is not a known video or audio file; convert it to mp4 (ffmpeg -i IN OUT.mp4)"
 
 
@@ -53,9 +51,8 @@ def demuxer_for(head: bytes) -> str | None:
         return None
     if head[4:8] in MOV_ATOMS:
         return "mov"
-    for prefix, demuxer in PREFIXES:
-        if head.startswith(prefix):
-            return demuxer
+    if known := [demuxer for prefix, demuxer in PREFIXES.items() if head.startswith(prefix)]:
+        return known[0]
     if head[:4] in (b"RIFF", b"RF64"):
         return {b"AVI ": "avi", b"WAVE": "wav"}.get(head[8:12])
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
@@ -76,13 +73,9 @@ def is_image(head: bytes) -> bool:
 
 def demuxer_after_id3(head: bytes) -> str:
     """ID3 tags stand before MP3, sometimes before AAC or FLAC; a tag longer than `head` is taken for MP3's."""
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte & 0x7F
+    size = functools.reduce(lambda size, byte: size << 7 | byte & 0x7F, head[6:10], 0)
     rest = head[10 + size :]
-    if rest.startswith(b"fLaC"):
-        return "flac"
-    return elementary_audio(rest) or "mp3"
+    return "flac" if rest.startswith(b"fLaC") else elementary_audio(rest) or "mp3"
 
 
 def elementary_audio(head: bytes) -> str | None:
