@@ -277,12 +277,12 @@ def test_a_damaged_file_is_one_line_that_names_it_and_the_remedy(entries, tmp_pa
 
 
 def test_a_file_that_lacks_a_variant_is_damaged(entries, tmp_path):
-    with pytest.raises(MsmaError, match="damaged features"):
+    with pytest.raises(MsmaError, match="damaged cache entry"):
         read_features(filled(entries, tmp_path)["0.mp4"], variant=1)
 
 
 def test_a_file_that_is_missing_is_told(tmp_path):
-    with pytest.raises(MsmaError, match=r"none\.safetensors: damaged features"):
+    with pytest.raises(MsmaError, match=r"none\.safetensors: damaged cache entry"):
         read_features(tmp_path / "none.safetensors")
 
 

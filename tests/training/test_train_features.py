@@ -107,7 +107,7 @@ def test_a_damaged_file_of_features_ends_the_run_with_one_line(corpus, tmp_path)
     train(recipe, corpus, tmp_path / "run", cpu=True)
     newest = max(features_of(corpus).iterdir(), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(b"")
-    with pytest.raises(MsmaError, match=f"{newest}: damaged features") as caught:
+    with pytest.raises(MsmaError, match=f"{newest}: damaged cache entry") as caught:
         train(recipe, corpus, tmp_path / "again", cpu=True)
     assert "\n" not in str(caught.value)
     newest.unlink()

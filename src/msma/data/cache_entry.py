@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -27,10 +28,7 @@ from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow
 
 FORMAT = "msma clip 3"
-JPEG = (
-    *(cv2.IMWRITE_JPEG_QUALITY, 95),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-)
+JPEG = (*(cv2.IMWRITE_JPEG_QUALITY, 95), *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444))
 DECODED_STEP = 1 / 32768
 """Step of the samples that decoding gives (16 bits), which are stored exactly."""
 TENSORS_OF = {"audio": ("waveform",), "visual": ("jpeg", "jpeg_bytes", "frame_times_s", "boxes", "valid")}
@@ -95,10 +93,9 @@ def cached_windows(
 
     MsmaError where the entry is missing or damaged.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            entry = entry_in(file)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    with opened(path, "numpy") as file:
+        entry = entry_in(file)
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         notes = entry["windows"]
         if entry["sha256"] != digest(notes, tensors):
             raise ValueError("its digest does not fit its content")
@@ -109,8 +106,6 @@ def cached_windows(
                 for key in keys
             }
             yield window_from(notes[index], window, name)
-    except READ_ERRORS as error:
-        raise damaged(path, error) from error
 
 
 def read_notes(path: Path) -> list[dict[str, Any]]:
@@ -118,15 +113,20 @@ def read_notes(path: Path) -> list[dict[str, Any]]:
 
     MsmaError where the entry is missing, foreign or cut off.
     """
+    with opened(path, "numpy") as file:
+        return entry_in(file)["windows"]
+
+
+@contextmanager
+def opened(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
+    """A safetensors file of the cache; MsmaError where it, or what the block reads of it, is missing or damaged."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            return entry_in(file)["windows"]
+        with safe_open(path, framework=framework) as file:
+            yield file
     except READ_ERRORS as error:
-        raise damaged(path, error) from error
-
-
-def damaged(path: Path, error: Exception) -> MsmaError:
-    return MsmaError(f"{path}: damaged cache entry ({first_line(error)}); delete it, it will be recreated")
+        raise MsmaError(
+            f"{path}: damaged cache entry ({first_line(error)}); delete it, it will be recreated"
+        ) from error
 
 
 def entry_in(file: Any) -> dict[str, Any]:

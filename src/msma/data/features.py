@@ -14,14 +14,13 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from msma.config import Recipe, TrainConfig
 from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
-from msma.data.cache_entry import cached_windows
+from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
@@ -30,7 +29,6 @@ from msma.files import written_whole
 from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
-from msma.types import MsmaError
 
 FORMAT = 4
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
@@ -112,26 +110,16 @@ def fill_features(
 
 def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
     """One window of a clip, and its quality; MsmaError where the file is missing or damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*TENSORS, "quality")}
-    except (OSError, SafetensorError) as error:
-        raise damaged(path, error) from error
+    with opened(path, "pt") as file:
+        tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*TENSORS, "quality")}
     quality = tensors.pop("quality")
     return Features(**tensors), quality
 
 
 def windows_in(path: Path) -> int:
     """Number of windows in a file of features."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise damaged(path, error) from error
-
-
-def damaged(path: Path, error: Exception) -> MsmaError:
-    return MsmaError(f"{path}: damaged features ({error}); delete it, it will be recreated")
+    with opened(path, "pt") as file:
+        return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
 
 
 class FeatureDataset(Dataset):
