@@ -7,7 +7,6 @@ everything else.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +16,15 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create
 from msma.data.corpora.archives import gather
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
-from msma.data.corpora.manifest import Found, Row
+from msma.data.corpora.manifest import Found, Row, readable
 from msma.data.corpora.unpacking import Progress
 from msma.types import TRAITS, MsmaError
+from msma.weights.config import read_json
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 TRANSCRIPTIONS = ("transcription_training.pkl", "transcription_validation.pkl", "transcription_test.pkl")
 ORACLE = "oracle.json"
-"""What `msma synth` knows of its corpus."""
+"""The file in which `msma synth` describes its corpus."""
 MAX_LABEL_BYTES = 16 * 1024**2
 MAX_TRANSCRIPT = 50_000
 """Characters; people speak twenty a second."""
@@ -73,19 +73,14 @@ def find_chalearn(
     # Before any media is opened, which takes long.
     further, table_notes = read_columns(columns, clip_column, labels, ["transcript"])
     names = list(dict.fromkeys(name for values in further.values() for name in values))
-    rows, unreadable = [], []
+    rows: list[Row] = []
     for clip, (split, target) in sorted(labels.items()):
-        if clip not in clips and check is not None:
-            continue
-        try:
-            if check is not None:
-                check(clips[clip])
-        except MsmaError as error:
-            unreadable.append(str(error))
-            continue
         transcript = {} if transcripts is None else {"transcript": transcripts.get(clip, "")}
         own = transcript | {name: further.get(clip, {}).get(name, "") for name in names}
         rows.append(Row(clip, clips.get(clip, home / split / clip), clip.rsplit(".", 2)[0], split, target, own))
+    unreadable: list[str] = []
+    if check is not None:
+        rows = readable((row for row in rows if row.clip in clips), check, unreadable)
     problems = {
         "clips without labels": sorted(clips.keys() - labels.keys()),
         "labels without clips": sorted(labels.keys() - clips.keys()),
@@ -192,16 +187,17 @@ def all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
 
 def oracle_facts(oracle: Path) -> dict[str, Any]:
     """The corpus's `ceiling`, and the planted `attribute` where there is one."""
+    remedy = "remove it, or render the corpus again"
     try:
-        known = json.loads(oracle.read_text(encoding="utf-8"))
+        known = read_json(oracle, remedy)
         facts: dict[str, Any] = {"ceiling": known["ceilings"]}
         planted = known.get("parameters", {}).get("attribute")
         if planted is not None:
             bias = {trait: shift for trait in TRAITS if (shift := float(planted["label_bias"].get(trait, 0.0)))}
             facts["attribute"] = {"column": str(planted["column"]), "label_bias": bias}
         return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise MsmaError(f"{oracle}: not what `msma synth` writes; remove it or render the corpus again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MsmaError(f"{oracle}: not as `msma synth` writes it; {remedy}") from error
 
 
 def notes_on_planted(attribute: dict[str, Any] | None, columns: Sequence[str]) -> list[str]:

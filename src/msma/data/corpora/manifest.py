@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from jaxtyping import Float
 from msma.data.corpora.table_file import first_duplicate, read_table
 from msma.files import write_whole, written_whole
 from msma.types import TRAITS, MsmaError
+from msma.weights.config import read_json
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("clip", "path", "source", "split")
@@ -76,6 +77,18 @@ class Found:
     """As in Manifest."""
     problems: dict[str, list[str]]
     """Kind of problem to its clips, or to one line each; empty for a kind that was looked for and not found."""
+
+
+def readable(rows: Iterable[Row], check: Callable[[Path], None], problems: list[str]) -> list[Row]:
+    """The rows whose files pass `check`; the errors of the others are added to `problems`."""
+    passed = []
+    for row in rows:
+        try:
+            check(row.path)
+            passed.append(row)
+        except MsmaError as error:
+            problems.append(str(error))
+    return passed
 
 
 def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:
@@ -136,7 +149,7 @@ def read_manifest(path: Path) -> Manifest:
             raise MsmaError(f"{path}: clip {rows[int(has.argmin())].clip} has no {trait}; label all clips or none")
     if not labelled.any():
         raise MsmaError(f"{path}: no clip has a score; label at least one trait")
-    facts = _facts(facts_path(path))
+    facts = _facts(facts_path(path), "recreate it with `msma prepare`")
     return Manifest(str(facts.pop("corpus", path.stem)), rows, facts)
 
 
@@ -146,30 +159,23 @@ def facts_path(path: Path) -> Path:
 
 def _row(where: str, folder: Path, cells: dict[str, str]) -> Row:
     """One row of a manifest in `folder`; MsmaError, which begins with `where`, for a bad score or split."""
-    texts = [cells.pop(trait, "") for trait in TRAITS]
-    for trait, text in zip(TRAITS, texts, strict=True):
-        if text and not is_score(text):
-            raise MsmaError(f"{where}: {trait} is {text!r}, not a number in [0, 1]")
+    scores = []
+    for trait in TRAITS:
+        text = cells.pop(trait, "")
+        try:
+            scores.append(float(text or "nan"))
+            if text and not 0 <= scores[-1] <= 1:
+                raise ValueError
+        except ValueError as error:
+            raise MsmaError(f"{where}: {trait} is {text!r}, not a number in [0, 1]") from error
     clip, path, source, split = (cells.pop(column) for column in COLUMNS)
     if split not in SPLITS:
         raise MsmaError(f"{where}: split is {split!r}; use {', '.join(SPLITS)}")
-    return Row(clip, folder / path, source, split, tuple(float(text or "nan") for text in texts), cells)
+    return Row(clip, folder / path, source, split, tuple(scores), cells)
 
 
-def is_score(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= 1
-    except ValueError:
-        return False
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MsmaError(f"{path}: cannot be read as JSON ({error}); recreate it with `msma prepare`") from error
+def _facts(path: Path, remedy: str) -> dict[str, Any]:
+    facts = read_json(path, remedy) if path.exists() else {}
     if not isinstance(facts, dict):
-        raise MsmaError(f"{path}: must hold a JSON object; recreate it with `msma prepare`")
+        raise MsmaError(f"{path}: must hold a JSON object; {remedy}")
     return facts

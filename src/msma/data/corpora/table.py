@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from msma.data.corpora.manifest import COLUMNS, SPLITS, Found, Row
+from msma.data.corpora.manifest import COLUMNS, SPLITS, Found, Row, readable
 from msma.data.corpora.table_file import Table, first_duplicate, read_table
 from msma.types import TRAITS, MsmaError
 
@@ -68,7 +68,9 @@ def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None)
         rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
     # Names and splits are given before files are looked at: a broken file changes them for no other clip.
     if check is not None:
-        rows = [row for line, row in zip(usable, rows, strict=True) if is_readable(line, row.path, check, problems)]
+        lines = {row.path: line for line, row in zip(usable, rows, strict=True) if not row.path.exists()}
+        problems["no such file"] = [f"{line}: {file}" for file, line in lines.items()]
+        rows = readable((row for row in rows if row.path not in lines), check, problems["unreadable"])
     facts = {
         "notes": notes_on(table, layout, columns, rows),
         "range": list(layout.range or (0.0, 1.0)),
@@ -179,18 +181,6 @@ def other_columns(table: Table, used: set[int | None]) -> dict[str, int]:
     return others
 
 
-def is_readable(line: str, path: Path, check: Callable[[Path], None], problems: dict[str, list[str]]) -> bool:
-    if not path.exists():
-        problems["no such file"].append(f"{line}: {path}")
-        return False
-    try:
-        check(path)
-    except MsmaError as error:
-        problems["unreadable"].append(str(error))
-        return False
-    return True
-
-
 def clip_names(paths: Sequence[str]) -> list[str]:
     """The name of the file where no other clip has it, else the path as written."""
     names = [PurePosixPath(path).name or path for path in paths]
@@ -234,7 +224,6 @@ def notes_on(table: Table, layout: Layout, columns: Mapping[str, str], rows: Seq
         notes.append(f"splits were drawn by source with seed {layout.seed}")
         if any(column.casefold() == "split" for column in table.columns):
             notes.append("the table has a column split, which was not used; name it with --split-column")
-    missing = sum(not row.path.exists() for row in rows)
-    if missing:
+    if missing := sum(not row.path.exists() for row in rows):
         notes.append(f"{missing} of {len(rows)} clips have no file")
     return notes
