@@ -13,7 +13,8 @@ from msma.data.synthetic.cues import CUE_NAMES, CUES, Behaviour, behaviour
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import cast
-from msma.data.synthetic.voice import SAMPLE_RATE, Speech, speak
+from msma.data.synthetic.voice import Speech, speak
+from msma.types import SAMPLE_RATE
 
 PARTS = cast(40, seed=11)
 MIDDLE = behaviour(np.zeros(len(CUES)))

@@ -219,7 +219,7 @@ def test_a_corpus_of_another_bias_is_left_alone(corpora: tuple[RenderedCorpus, R
     ("wrong", "told"),
     [
         ({"label_bias": BIAS}, "add --attribute hat"),
-        ({"hats": True, "label_bias": {"charm": 0.1}}, "'charm', which is no trait"),
+        ({"hats": True, "label_bias": {"charm": 0.1}}, "'charm', which is not a trait"),
         ({"hats": True, "label_bias": {"openness": 0.6}}, "at most 0.5"),
         ({"hats": True, "label_bias": {"openness": float("nan")}}, "at most 0.5"),
     ],

@@ -10,14 +10,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from msma.data.corpora.chalearn import ANNOTATIONS
+from msma.data.corpora.chalearn import ANNOTATIONS, ORACLE
 from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import ClipPlan, cast
@@ -30,17 +30,13 @@ GENERATOR_VERSION = 1
 
 STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")
 """Order of First Impressions V2; `interview` is there because the real files have it."""
-MANIFEST = "oracle.json"
 ATTRIBUTES = "attributes.csv"
 """In the folder of the annotation, where people wear hats: one row per clip, with the column HAT."""
 HAT = "hat"
 MAX_BIAS = 0.5
 
-Progress = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class RenderedCorpus:
+class RenderedCorpus(NamedTuple):
     """A finished corpus."""
 
     root: Path
@@ -60,7 +56,7 @@ def render_corpus(
     hats: bool = False,
     label_bias: Mapping[str, float] | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> RenderedCorpus:
     """Render `clips` talking heads into `out`/{train,val,test}, with `annotation/`, `cues.csv` and `oracle.json`.
 
@@ -68,23 +64,20 @@ def render_corpus(
     the labels of those are, though they behave as the others.
 
     The same seed gives the same bytes, whatever the number of `workers` (default: one per core; 1 renders in this
-    process). A call that was interrupted goes on where it stopped. Worker processes are spawned, so a script that
-    calls this needs the usual `if __name__ == "__main__"`.
+    process). A call that was interrupted resumes. Worker processes are spawned, so a script that calls this needs the
+    usual `if __name__ == "__main__"`.
 
-    Raises:
-        MsmaError: impossible parameters, or `out` holds something else than a corpus of the same parameters.
+    MsmaError for impossible parameters, or where `out` holds something else than a corpus of the same parameters.
     """
-    form = checked(clips, Format(seed, float(seconds), int(fps), (int(size[0]), int(size[1]))))
+    check_format(clips, form := Format(seed, float(seconds), fps, size))
     bias = checked_bias(hats, label_bias or {})
     plans = cast(clips, seed, hats=hats, label_bias=bias)
     oracle = describe(plans, form, hats, bias)
     open_corpus(out, oracle)
     wanted = [plan for plan in plans if not (out / plan.split / plan.name).exists()]
-    if progress:
-        progress(clips - len(wanted), clips)
+    progress(clips - len(wanted), clips)
     for done, _ in enumerate(render_all(out, wanted, form, workers), start=clips - len(wanted) + 1):
-        if progress:
-            progress(done, clips)
+        progress(done, clips)
     write_labels(out / "annotation", plans)
     write_cues(out / "cues.csv", plans, hats)
     if hats:
@@ -92,20 +85,18 @@ def render_corpus(
     return RenderedCorpus(out, plans, oracle)
 
 
-def checked(clips: int, form: Format) -> Format:
+def check_format(clips: int, form: Format) -> None:
     width, height = form.size
     if clips < 1 or form.seed < 0 or not 1 <= form.seconds <= 600 or not 4 <= form.fps <= 60:
         raise MsmaError("a corpus needs 1 or more clips, a seed of 0 or more, 1 to 600 seconds and 4 to 60 fps")
     if width % 2 or height % 2 or min(width, height) < 64 or max(width, height) > 4096:
         raise MsmaError(f"size {width}x{height}: width and height must be even, from 64 to 4096 pixels")
-    return form
 
 
 def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float]:
     """In OCEAN order, without what is 0."""
-    unknown = sorted(label_bias.keys() - set(TRAITS))
-    if unknown:
-        raise MsmaError(f"a label bias of {unknown[0]!r}, which is no trait; use {', '.join(TRAITS)}")
+    if unknown := sorted(label_bias.keys() - set(TRAITS)):
+        raise MsmaError(f"a label bias of {unknown[0]!r}, which is not a trait; use {', '.join(TRAITS)}")
     if not all(math.isfinite(shift) and abs(shift) <= MAX_BIAS for shift in label_bias.values()):
         raise MsmaError(f"a label bias is at most {MAX_BIAS:g}, upwards or downwards; scores are in [0, 1]")
     if label_bias and not hats:
@@ -113,12 +104,10 @@ def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float
     return {trait: float(label_bias[trait]) for trait in TRAITS if label_bias.get(trait)}
 
 
-def describe(
-    plans: list[ClipPlan], form: Format, hats: bool = False, bias: Mapping[str, float] | None = None
-) -> dict[str, Any]:
-    """Content of oracle.json: parameters, cues, the ceilings, and what the best predictor scores on the test split."""
-    shift = shift_of(bias or {})
-    attribute = {"attribute": {"column": HAT, "label_bias": dict(bias or {})}} if hats else {}
+def describe(plans: list[ClipPlan], form: Format, hats: bool, bias: dict[str, float]) -> dict[str, Any]:
+    """Content of oracle.json: parameters, cues, the ceilings, and the best predictor's scores on the test split."""
+    shift = shift_of(bias)
+    attribute = {"attribute": {"column": HAT, "label_bias": bias}} if hats else {}
     oracle: dict[str, Any] = {
         "generator_version": GENERATOR_VERSION,
         "parameters": {"clips": len(plans), **asdict(form), "size": list(form.size), **attribute},
@@ -135,26 +124,24 @@ def describe(
 
 def open_corpus(out: Path, oracle: dict[str, Any]) -> None:
     """Begin a corpus in a new folder, or resume the same one; MsmaError where the folder holds something else."""
-    manifest = out / MANIFEST
     if out.exists() and not out.is_dir():
         raise MsmaError(f"{out}: is a file; name a folder to render into")
-    if out.is_dir() and any(out.iterdir()) and not (manifest.is_file() and same_corpus(manifest, oracle)):
+    if out.is_dir() and any(out.iterdir()) and not same_corpus(out / ORACLE, oracle):
         raise MsmaError(f"{out}: not empty and not a corpus of these parameters; name a new folder or remove it")
     for split in SPLITS:
         (out / split).mkdir(parents=True, exist_ok=True)
         for leftover in (out / split).glob(".*.part"):
             leftover.unlink()
-    if not manifest.exists():
-        write_whole(manifest, json.dumps(oracle, indent=2) + "\n")
+    if not (out / ORACLE).exists():
+        write_whole(out / ORACLE, json.dumps(oracle, indent=2) + "\n")
 
 
-def same_corpus(manifest: Path, oracle: dict[str, Any]) -> bool:
+def same_corpus(path: Path, oracle: dict[str, Any]) -> bool:
     try:
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return all(found[key] == oracle[key] for key in ("generator_version", "parameters"))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    keys = ("generator_version", "parameters")
-    return isinstance(found, dict) and all(found.get(key) == oracle[key] for key in keys)
 
 
 def render_all(out: Path, plans: list[ClipPlan], form: Format, workers: int | None) -> Iterator[None]:
@@ -175,12 +162,12 @@ def write_labels(folder: Path, plans: list[ClipPlan]) -> None:
     for split, name in ANNOTATIONS.items():
         # The original training file holds numpy scalars, the other two plain floats: whoever reads ours can read it.
         stored = np.float64 if split == "train" else float
-        labels: dict[str, dict[str, Any]] = {trait: {} for trait in STORED_TRAITS}
-        for plan in plans:
-            if plan.split == split:
-                values = {**dict(zip(TRAITS, plan.labels, strict=True)), "interview": plan.labels.mean()}
-                for trait in STORED_TRAITS:
-                    labels[trait][plan.name] = stored(values[trait])
+        values = {
+            plan.name: dict(zip((*TRAITS, "interview"), (*plan.labels, plan.labels.mean()), strict=True))
+            for plan in plans
+            if plan.split == split
+        }
+        labels = {trait: {clip: stored(of[trait]) for clip, of in values.items()} for trait in STORED_TRAITS}
         write_whole(folder / name, pickle.dumps(labels, protocol=2))
 
 

@@ -109,8 +109,7 @@ def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray,
     if opening > 0.004:
         left, top = np.floor(beside(at, HALF_WIDTH - 0.14, HALF_HEIGHT - 0.12) * SCALE).astype(int)
         region = face[top : top + round(0.24 * SCALE), left : left + round(0.28 * SCALE)]
-        ball = np.empty_like(region)
-        ball[:] = np.round(lit((236, 234, 230), source)).astype(np.uint8)
+        ball = np.full_like(region, np.round(lit((236, 234, 230), source)))
         corner = np.array([left, top]) / SCALE - [HALF_WIDTH, HALF_HEIGHT]
         look = at + gaze * [0.062, 0.4 * opening + 0.006]
         disc(ball, look, IRIS, lit(source.iris, source), corner)
@@ -118,15 +117,14 @@ def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray,
         disc(ball, beside(look, -0.014, -0.014), 0.010, (250, 250, 250), corner)
         hole = np.zeros(region.shape[:2], dtype=np.uint8)
         cv2.fillPoly(hole, [fixed(np.concatenate([upper, lower[::-1]]), corner)], 255, cv2.LINE_AA, SHIFT)
-        hole = cv2.merge([hole, hole, hole])
+        hole = cv2.merge([hole] * 3)
         region[:] = cv2.add(cv2.multiply(ball, hole, scale=1 / 255), cv2.multiply(region, 255 - hole, scale=1 / 255))
     line(face, lower, shade(skin, 0.70), 1)
     line(face, upper, shade(lit(source.hair, source), 0.35), 3)
 
 
 def draw_brow(face: np.ndarray, at: np.ndarray, side: int, source: Source) -> None:
-    arch = -0.030 * BULGE + 0.012 * side * ARC
-    spine = at + np.stack([0.115 * ARC, arch], axis=1)
+    spine = at + np.stack([0.115 * ARC, -0.030 * BULGE + 0.012 * side * ARC], axis=1)
     thick = (0.017 * (1 - 0.5 * (side * ARC + 1) / 2))[:, None] * [0, 1]
     dark = shade(lit(source.hair, source), 0.55)
     polygon(face, np.concatenate([spine - thick, (spine + thick)[::-1]]), dark, patch=True)

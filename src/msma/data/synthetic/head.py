@@ -43,8 +43,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 def draw_wall(source: Source, width: int, height: int, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     """A softly lit wall with a few blurred things on it."""
-    small = np.empty((30, 40, 3), dtype=np.float32)
-    small[:] = lit(source.wall, source)
+    small = np.full((30, 40, 3), lit(source.wall, source), dtype=np.float32)
     for _ in range(4):
         left, top = int(rng.integers(0, 36)), int(rng.integers(0, 24))
         wide, tall = int(rng.integers(4, 14)), int(rng.integers(4, 16))
@@ -76,8 +75,7 @@ def draw_head(source: Source) -> Patch:
         back = back * soft(y + 0.30)  # what is above the ears is under the hat
     paint(back, hair, 0.75 * strands)
     for side in (-1, 1):
-        ear = ellipse(x - side * (HEAD_A + 0.015), y - 0.03, 0.05, 0.10)
-        paint(ear, skin, np.full_like(x, 0.78))
+        paint(ellipse(x - side * (HEAD_A + 0.015), y - 0.03, 0.05, 0.10), skin, np.full_like(x, 0.78))
     narrow = 1 - source.jaw * np.clip(y / HEAD_B, 0, 1) ** 1.5
     u, v = x / (HEAD_A * narrow), y / HEAD_B
     radius = np.sqrt(u**2 + v**2)
@@ -88,10 +86,7 @@ def draw_head(source: Source) -> Patch:
     paint(hair_in_front(source.hair_style, x, y) * soft((1.09 - radius) * HEAD_A), hair, strands * (0.7 + 0.4 * depth))
     if source.hat is not None:
         paint(hat(x, y), np.array(lit(source.hat, source)), knitted(x, y, source))
-    return Patch(
-        colour=np.clip(canvas, 0, 255).astype(np.uint8),
-        clear=np.round(255 * (1 - cover)).astype(np.uint8),
-    )
+    return Patch(colour=np.clip(canvas, 0, 255).astype(np.uint8), clear=np.round(255 * (1 - cover)).astype(np.uint8))
 
 
 def relief(x: np.ndarray, y: np.ndarray, source: Source) -> Float32[np.ndarray, "h w"]:

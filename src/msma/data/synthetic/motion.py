@@ -1,4 +1,4 @@
-"""How the head moves: one value per frame for everything that changes in the picture."""
+"""Motion of the head: one value per frame for everything that changes in the frames."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ROLL_PER_PX = 0.30
 
 @dataclass(frozen=True)
 class Motion:
-    """One row per frame; pixels are those of a picture 320 wide."""
+    """One row per frame; pixels are those of a frame 320 wide."""
 
     centre_px: Float[np.ndarray, "t 2"]
-    """Middle of the head, relative to the middle of the picture: rightwards, downwards."""
+    """Middle of the head, relative to the middle of the frame: rightwards, downwards."""
     roll_deg: Float[np.ndarray, " t"]
     turn: Float[np.ndarray, "t 2"]
     """How far the features slide over the head as it turns: rightwards, downwards, shares of the head's height."""
@@ -48,13 +48,8 @@ def move(act: Behaviour, frames: int, fps: int, rng: np.random.Generator) -> Mot
     side = np.tanh(4 * np.sin(2 * np.pi * (time_s / GLANCE_PERIOD_S + rng.uniform())))
     averted = act.gaze_aversion * side
     turn = np.stack([LOOK_TURN * averted + 0.0008 * act.sway_px * sway, 0.004 * act.nod_px * nod], axis=1)
-    return Motion(
-        centre_px=centre,
-        roll_deg=ROLL_PER_PX * act.sway_px * sway,
-        turn=turn,
-        lids=1 - closed,
-        gaze=np.stack([averted, np.full(frames, 0.6 * act.gaze_aversion)], axis=1),
-    )
+    gaze = np.stack([averted, np.full(frames, 0.6 * act.gaze_aversion)], axis=1)
+    return Motion(centre, roll_deg=ROLL_PER_PX * act.sway_px * sway, turn=turn, lids=1 - closed, gaze=gaze)
 
 
 def unit_wave(time_s: np.ndarray, hz: tuple[float, float], rng: np.random.Generator) -> Float[np.ndarray, " t"]:

@@ -90,8 +90,7 @@ def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, 
     sources, common = [], []
     for index in range(-(-clips // per_source)):
         rng = np.random.default_rng([seed, 0, index])
-        source = draw_source(rng)
-        sources.append(replace(source, hat=draw_hat(seed, index)) if hats else source)
+        sources.append(replace(draw_source(rng), hat=draw_hat(seed, index) if hats else None))
         common.append(rng.standard_normal(len(TRAITS)))
     # Each clip has a generator of its own, so that it depends on seed and index alone.
     generators = [np.random.default_rng([seed, 1, index]) for index in range(clips)]
@@ -144,10 +143,8 @@ def draw_hat(seed: int, number: int) -> Colour | None:
     cycle, at = divmod(number, len(SPLIT_OF_SOURCE))
     split = SPLIT_OF_SOURCE[at]
     place = cycle * SPLIT_OF_SOURCE.count(split) + SPLIT_OF_SOURCE[:at].count(split)
-    coin = np.random.default_rng([seed, 3, SPLITS.index(split), place // 2])
-    if coin.integers(2) != place % 2:
-        return None
-    return rgb(np.random.default_rng([seed, 4, number]).uniform(40, 210, 3))
+    coin = np.random.default_rng([seed, 3, SPLITS.index(split), place // 2]).integers(2)
+    return rgb(np.random.default_rng([seed, 4, number]).uniform(40, 210, 3)) if coin == place % 2 else None
 
 
 def rgb(values: np.ndarray) -> Colour:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from msma.data.synthetic.cues import Behaviour
 from msma.data.synthetic.people import Source
+from msma.types import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 FRAME, HOP = 512, 128
+WINDOW = np.sin(np.pi * (np.arange(FRAME) + 0.5) / FRAME).astype(np.float32)
+"""Root of a Hann window; squared and overlapped four times it is constant."""
 PHRASE_S = 1.7
 """Time from one pause to the next, about."""
 EDGE_S = 0.03
@@ -25,14 +27,13 @@ VOWELS_HZ = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [
 FORMANT_WIDTH_HZ = np.array([90.0, 110.0, 170.0, 250.0])
 
 
-@dataclass(frozen=True)
-class Speech:
-    """Sound, and the mouth that goes with it."""
+class Speech(NamedTuple):
+    """A waveform, and the mouth that goes with it."""
 
     waveform: Float32[np.ndarray, " n"]
     """Mono, 16 kHz, in [-1, 1]."""
     mouth: Float[np.ndarray, " t"]
-    """How far the lips are apart at each frame, in [0, 1]."""
+    """Distance between the lips at each frame, in [0, 1]."""
 
 
 def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.random.Generator) -> Speech:
@@ -43,12 +44,11 @@ def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.rand
     mouth = move_lips(np.arange(round(seconds * fps)) / fps, pauses, rng)
     syllables = act.syllables_per_s * time_s + rng.uniform()
     pulses, breath = excite(act, source, time_s, talking, syllables, rng)
-    sound = filter_frames(pulses, breath, act, source, syllables, rng)
-    sound = add_room(sound, source, rng)
-    level = np.sqrt(np.mean(np.square(sound[talking > 0.5])))
-    sound *= 10 ** (act.level_db / 20) / level
-    sound += 10 ** (source.noise_db / 20) * rng.standard_normal(len(sound), dtype=np.float32)
-    return Speech(np.clip(sound, -1, 1).astype(np.float32), mouth)
+    waveform = add_room(filter_frames(pulses, breath, act, source, syllables, rng), source, rng)
+    level = np.sqrt(np.mean(np.square(waveform[talking > 0.5])))
+    waveform *= 10 ** (act.level_db / 20) / level
+    waveform += 10 ** (source.noise_db / 20) * rng.standard_normal(len(waveform), dtype=np.float32)
+    return Speech(np.clip(waveform, -1, 1).astype(np.float32), mouth)
 
 
 def place_pauses(seconds: float, share: float, rng: np.random.Generator) -> Float[np.ndarray, "p 2"]:
@@ -132,25 +132,20 @@ def filter_frames(
     hiss = (10 ** (hiss_db / 20)).astype(np.float32)
     spectrum = to_frames(pulses, frames) * (np.power(10.0, shape_db / 20, dtype=np.float32) * chirp)
     spectrum += to_frames(breath, frames) * (hiss * 0.5)
-    pieces = np.fft.irfft(spectrum, FRAME, axis=1) * window()
+    pieces = np.fft.irfft(spectrum, FRAME, axis=1) * WINDOW
     steps = FRAME // HOP
-    sound = np.zeros(((frames + steps) * HOP), dtype=np.float32)
+    waveform = np.zeros(((frames + steps) * HOP), dtype=np.float32)
     for step in range(steps):
-        sound[step * HOP : (step + frames) * HOP] += pieces[:, step * HOP : (step + 1) * HOP].ravel()
-    return sound[FRAME : FRAME + samples]
+        waveform[step * HOP : (step + frames) * HOP] += pieces[:, step * HOP : (step + 1) * HOP].ravel()
+    return waveform[FRAME : FRAME + samples]
 
 
 def vowel_tables_db(hz: np.ndarray, scale: float) -> Float32[np.ndarray, "v f"]:
     """Spectral envelope of each vowel in dB for a vocal tract with formants `scale` times the average."""
     formants = np.concatenate([VOWELS_HZ, np.full((len(VOWELS_HZ), 1), 3500.0)], axis=1) * scale
-    distance = (hz[None, None, :] - formants[:, :, None]) / FORMANT_WIDTH_HZ[None, :, None]
-    gains = np.array([1.0, 0.8, 0.6, 0.5])[None, :, None] / (1 + distance**2)
+    distance = (hz - formants[:, :, None]) / FORMANT_WIDTH_HZ[:, None]
+    gains = np.array([1.0, 0.8, 0.6, 0.5])[:, None] / (1 + distance**2)
     return (10 * np.log10(gains.sum(axis=1) + 0.01)).astype(np.float32)
-
-
-def window() -> Float32[np.ndarray, " 512"]:
-    """Root of a Hann window; squared and overlapped four times it is constant."""
-    return np.sin(np.pi * (np.arange(FRAME) + 0.5) / FRAME).astype(np.float32)
 
 
 def to_frames(signal: Float32[np.ndarray, " n"], frames: int) -> np.ndarray:
@@ -158,16 +153,16 @@ def to_frames(signal: Float32[np.ndarray, " n"], frames: int) -> np.ndarray:
     padded = np.zeros((frames - 1) * HOP + FRAME, dtype=np.float32)
     padded[FRAME : FRAME + len(signal)] = signal[: len(padded) - FRAME]
     pieces = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
-    return np.fft.rfft(pieces * window(), axis=1).astype(np.complex64)
+    return np.fft.rfft(pieces * WINDOW, axis=1).astype(np.complex64)
 
 
-def add_room(sound: Float32[np.ndarray, " n"], source: Source, rng: np.random.Generator) -> Float32[np.ndarray, " n"]:
+def add_room(dry: Float32[np.ndarray, " n"], source: Source, rng: np.random.Generator) -> Float32[np.ndarray, " n"]:
     """Add a diffuse tail that falls by 60 dB in `reverb_s`."""
     time_s = np.arange(round(source.reverb_s * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time_s), dtype=np.float32) * 10 ** (-3 * time_s / source.reverb_s)
     tail[: SAMPLE_RATE // 200] = 0
     tail *= 10 ** (source.reverb_db / 20) / np.sqrt(np.sum(tail**2))
     tail[0] = 1
-    size = 1 << (len(sound) + len(tail) - 1).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail.astype(np.float32), size), size)
-    return wet[: len(sound)].astype(np.float32)
+    size = 1 << (len(dry) + len(tail) - 1).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(tail.astype(np.float32), size), size)
+    return wet[: len(dry)].astype(np.float32)
