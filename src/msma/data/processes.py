@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import cv2
 
@@ -22,26 +21,14 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 
-@runtime_checkable
-class Written(Protocol):
-    """A job whose result is a file."""
-
-    @property
-    def path(self) -> Path: ...
-
-
-WrittenT = TypeVar("WrittenT", bound=Written)
-
-
-def each_done(work: Callable[[WrittenT], ResultT], jobs: Sequence[WrittenT], workers: int) -> Iterator[ResultT]:
+def each_done(work: Callable[[Any], ResultT], jobs: Sequence[Any], workers: int) -> Iterator[ResultT]:
     """Do every job, in so many processes, or in this one where `workers` is 0; gives the results as they come.
 
-    MsmaError where the process of a job died twice; and whatever the work raises.
+    MsmaError, which names the `path` of a job, where its process died twice; and whatever the work raises.
     """
     if not workers:
         yield from map(work, jobs)
-        return
-    for job, done in in_processes(work, jobs, workers):
+    for job, done in in_processes(work, jobs, workers) if workers else ():
         if isinstance(done.exception(), BrokenProcessPool):
             raise MsmaError(f"{job.path}: the process died twice, crashed or out of memory; run again with --workers 1")
         yield done.result()
@@ -75,9 +62,8 @@ def spread(
         for alive in [process.submit(os.getpid) for process in idle]:
             alive.result()
     except BrokenProcessPool as error:
-        raise MsmaError(
-            "no process can be started; in a script, call this below `if __name__ == '__main__':`"
-        ) from error
+        remedy = "in a script, call this below `if __name__ == '__main__':`"
+        raise MsmaError(f"no process can be started; {remedy}") from error
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:

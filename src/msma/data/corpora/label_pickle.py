@@ -19,11 +19,11 @@ MAX_STACK = 10_000
 """Values that wait to be put into a dictionary; a pickler writes them in thousands."""
 MARK = object()
 OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT")
-BYTES = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8")
-TEXTS = (
+LITERALS = (
+    *("INT", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING"),  # bytes of Python 2, read as latin1
     *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
 )
 
 
@@ -52,7 +52,7 @@ def act(instruction: str, argument: Any, stack: list[Any], memo: dict[int, Any])
             stack.append(MARK)
         case "NONE" | "NEWTRUE" | "NEWFALSE":
             stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[instruction])
-        case _ if instruction in (*NUMBERS, *TEXTS, *BYTES):
+        case _ if instruction in LITERALS:
             stack.append(argument)
         case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
             memo[len(memo) if argument is None else argument] = stack[-1]
@@ -61,23 +61,16 @@ def act(instruction: str, argument: Any, stack: list[Any], memo: dict[int, Any])
         case "EMPTY_DICT":
             stack.append({})
         case "DICT":
-            items = since_mark(stack)
-            stack.append({})
-            put_items(stack[-1], items)
-        case "SETITEM":
-            items = popped(stack, 2)
-            put_items(stack[-1], items)
-        case "SETITEMS":
-            items = since_mark(stack)
-            put_items(stack[-1], items)
+            stack.append(with_items({}, since_mark(stack)))
+        case "SETITEM" | "SETITEMS":
+            items = popped(stack, 2) if instruction == "SETITEM" else since_mark(stack)
+            with_items(stack[-1], items)
         case "TUPLE":
             stack.append(tuple(since_mark(stack)))
         case "TUPLE1" | "TUPLE2" | "TUPLE3":
             stack.append(tuple(popped(stack, int(instruction[-1]))))
-        case "GLOBAL":
-            stack.append(known_global(*argument.split(" ", 1)))
-        case "STACK_GLOBAL":
-            stack.append(known_global(*popped(stack, 2)))
+        case "GLOBAL" | "STACK_GLOBAL":
+            stack.append(known_global(*(popped(stack, 2) if argument is None else argument.split(" ", 1))))
         case "REDUCE":
             function, arguments = popped(stack, 2)
             if not isinstance(arguments, tuple) or not any(function is known for known in GLOBALS.values()):
@@ -106,22 +99,22 @@ def popped(stack: list[Any], count: int) -> list[Any]:
 
 
 def since_mark(stack: list[Any]) -> list[Any]:
-    """Take what was pushed after the last mark, and the mark."""
+    """Take the values that were pushed after the last mark, and the mark."""
     for place in reversed(range(len(stack))):
         if stack[place] is MARK:
-            taken = stack[place + 1 :]
-            del stack[place:]
-            return taken
+            _, *values = popped(stack, len(stack) - place)
+            return values
     raise ValueError("lacks a mark")
 
 
-def put_items(target: Any, items: list[Any]) -> None:
+def with_items(target: Any, items: list[Any]) -> dict[str, Any]:
+    """The dictionary `target` with further keys and values."""
     if not isinstance(target, dict) or len(items) % 2:
         raise ValueError("refused to change anything but a dictionary")
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str):
-            raise ValueError("refused a key that is not text")
-        target[key] = value
+    if not all(isinstance(key, str) for key in items[::2]):
+        raise ValueError("refused a key that is not text")
+    target.update(zip(items[::2], items[1::2], strict=True))
+    return target
 
 
 def known_global(module: Any, name: Any) -> Callable[..., Any]:

@@ -112,10 +112,7 @@ class Unpacking:
                     "keys fits; give the key with --key"
                 )
             if problems == len(damaged) + len(unused):
-                ours = {path: path.is_relative_to(self.root) for path in files}
-                sizes = {
-                    str(path.relative_to(self.root) if ours[path] else path): path.stat().st_size for path in files
-                }
+                sizes = {str(path): path.stat().st_size for path in files}
                 write_whole(folder / MARK, json.dumps({"archive": identity, "files": sizes}))
         except OSError as error:
             raise MsmaError(
@@ -182,7 +179,7 @@ class Unpacking:
         sizes = mark.get("files")
         if mark.get("archive") != identity or not isinstance(sizes, dict):
             return None
-        files = {Path(os.path.normpath(self.root / name)): size for name, size in sizes.items()}
+        files = {Path(os.path.normpath(name)): size for name, size in sizes.items()}
         ours = [path.is_relative_to(self.root) or path in self.loose[path.name] for path in files]
         return list(files) if all(ours) and all(map(has_size, files, files.values())) else None
 
