@@ -15,11 +15,17 @@ COMPARED = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
 def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
     """Scores on clean clips and in each scenario, the differences from the recipe, and the quick checks."""
     yield scores_table(study)
-    yield scenarios_table(study)
+    rows = [
+        Row(row.name, *(number(row.statistics[name].mean) for name in study.scenarios)) for row in study.rows.values()
+    ]
+    title = f"skill in each scenario, noise of severity {study.severity}"
+    yield Table(title, ["", *(name.replace("_", " ") for name in study.scenarios)], rows)
     if study.unpredicted:
         yield f"{study.unpredicted} clips are left out: some network has no prediction for them"
-    if len(study.rows) > 1:
-        yield differences_table(study)
+    others = [row for row in study.rows.values() if row.differences]
+    if others:
+        rows = [Row(row.name, *(difference(row.differences[name]) for name in COMPARED)) for row in others]
+        yield Table("minus full [95 %, paired by seed and source]", ["", *map(metric_name, COMPARED)], rows)
     if study.checks.networks:
         yield checks_table(study.checks)
 
@@ -34,30 +40,11 @@ def scores_table(study: AblationStudy) -> Table:
     title = f"{study.recipe} on {study.corpus}, split {study.split}"
     ranges = ", in brackets their range" if study.seeds > 1 else ""
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    notes = [
+    note = (
         f"{seeds}, {study.clips} clips of {study.sources} sources: means over seeds{ranges}; retention is the mean "
         "skill in the six scenarios over the clean skill"
-    ]
-    return Table(title, ["", "parameters", *map(metric_name, MEASURED)], rows, notes)
-
-
-def scenarios_table(study: AblationStudy) -> Table:
-    """Skill in each scenario, mean over seeds."""
-    rows = [
-        Row(row.name, *(number(row.statistics[name].mean) for name in study.scenarios)) for row in study.rows.values()
-    ]
-    title = f"skill in each scenario, noise of severity {study.severity}"
-    return Table(title, ["", *(name.replace("_", " ") for name in study.scenarios)], rows)
-
-
-def differences_table(study: AblationStudy) -> Table:
-    """How far each ablation is from the recipe."""
-    rows = [
-        Row(row.name, *(difference(row.differences[name]) for name in COMPARED))
-        for row in study.rows.values()
-        if row.differences
-    ]
-    return Table("minus full [95 %, paired by seed and source]", ["", *map(metric_name, COMPARED)], rows)
+    )
+    return Table(title, ["", "parameters", *map(metric_name, MEASURED)], rows, [note])
 
 
 def checks_table(checks: QuickChecks) -> Table:

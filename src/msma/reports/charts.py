@@ -39,7 +39,7 @@ def wave_path(
 
 def box_ends(labels: Sequence[float]) -> list[float]:
     """The labels that 5, 25, 50, 75 and 95 % are below, from evenly spaced quantiles."""
-    return np.interp([0.05, 0.25, 0.5, 0.75, 0.95], np.linspace(0, 1, len(labels)), labels).tolist()
+    return np.quantile(labels, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
 
 
 def share_below(score: float, labels: Sequence[float]) -> float:

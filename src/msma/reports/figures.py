@@ -113,9 +113,9 @@ Lines = Mapping[str, tuple[Sequence[float | int], Sequence[float]]]
 """By name, where the points of a line are along x and along y."""
 
 
-def line_chart(lines: Lines, title: str, x_label: str, dotted_at: int | None = None) -> Figure:
-    """Lines, and a dotted one across them."""
-    figure, panel = one_panel(3.4, 2.6, x_label, title)
+def line_chart(lines: Lines, title: str, x: str, dotted_at: int | None = None, lowest: int | None = None) -> Figure:
+    """Lines over `x`, from the lowest value on, and a dotted one across them."""
+    figure, panel = one_panel(3.4, 2.6, x, title)
     for place, (name, (places, values)) in enumerate(lines.items()):
         every = math.ceil(len(places) / 10)
         panel.plot(places, values, label=name, markersize=4, linewidth=1.4, markevery=every, **marked(place))
@@ -123,6 +123,7 @@ def line_chart(lines: Lines, title: str, x_label: str, dotted_at: int | None = N
         panel.axvline(dotted_at, color="0.4", linewidth=1, linestyle=":")
     if len(lines) > 1:
         panel.legend(fontsize=7, frameon=False)
+    panel.set_ylim(bottom=lowest)
     return figure
 
 

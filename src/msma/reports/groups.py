@@ -24,11 +24,12 @@ def group_blocks(found: Evaluation, column: str) -> Iterator[Block]:
     by_value, between = found.slices.columns[column], found.disparities[column]
     # Each against the rest: of two values each is the rest of the other, so that one says it all.
     compared = list(between.groups.items())[: 1 if len(by_value) == 2 else None]
-    rows = [
-        Row(*head, *metric_cells(part, "mean", RESAMPLED), *map(signed, part.metrics["bias"].values()))
-        for head, part in largest(by_value)
-    ]
-    heads = [column, "clips", *map(metric_name, RESAMPLED), *(f"bias {trait}" for trait in found.metrics["bias"])]
+    traits = found.metrics["bias"]
+    rows = []
+    for head, part in largest(by_value):
+        bias = (signed(part.metrics["bias"][trait]) for trait in traits)
+        rows.append(Row(*head, *metric_cells(part, "mean", RESAMPLED), *bias))
+    heads = [column, "clips", *map(metric_name, RESAMPLED), *(f"bias {trait}" for trait in traits)]
     yield Table(f"{column}, split {found.split}, with 95 % intervals", heads, rows)
     yield from left_out(column, by_value)
     yield f"{column}: {clear_or_largest(between.largest, compared)}"

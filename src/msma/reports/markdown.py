@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from msma.metrics import mean_of_known
+from msma.reports import page
 from msma.reports.numbers import number, one_line
 from msma.reports.table import Table
 
@@ -20,16 +21,14 @@ MAX_NAMES = 12
 
 @cache
 def environment() -> Environment:
-    """Where the templates in Markdown are found; what they fill in is prose unless a filter made it Markdown."""
-    found = Environment(
-        loader=PackageLoader("msma.reports"),
-        undefined=StrictUndefined,
+    """The templates, for Markdown: what they fill in is prose unless a filter made it Markdown."""
+    found = page.environment().overlay(
+        autoescape=False,
         finalize=lambda value: value if isinstance(value, Markup) else prose(str(value)),
-        trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {
+    found.filters = {
+        **found.filters,
         "as_markdown": as_markdown,
         "code": lambda name: Markup(quoted(name)),
         "count": "{:,}".format,

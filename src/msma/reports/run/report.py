@@ -112,7 +112,7 @@ def half_widths(calibration: Calibration) -> Iterator[Markup]:
             lines[quality] = COVERAGES, by_trait.mean(axis=0).tolist()
         about = f"half-width of intervals over nominal coverage, by quality: {USED[available]}"
         title = f"half-width, mean over traits: {USED[available]}"
-        yield image(about, line_chart, lines, title, "nominal coverage")
+        yield image(about, line_chart, lines, title, "nominal coverage", None, 0)
 
 
 def by_group(run: RunFiles) -> Iterator[Block]:
