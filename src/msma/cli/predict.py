@@ -14,6 +14,9 @@ from msma.cli.show.tables import tell
 from msma.cli.steps import check_out
 from msma.types import MsmaError, Status
 
+SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
+"""Limits below those for files of one's own: a clip of somebody else should not keep others waiting."""
+
 
 def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Video files, folders or glob patterns.")],
@@ -101,10 +104,6 @@ def explain(
     status = found.prediction.status
     tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")
     tell(found.prediction.notice)
-
-
-SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
-"""Limits below those for files of one's own: a clip of somebody else should not keep others waiting."""
 
 
 def serve(

@@ -135,8 +135,11 @@ def finish(evaluation: Evaluation, predictions: Predictions, format: str, folder
     show_result(evaluation, format, evaluation_blocks)
 
 
-def schema(name: Annotated[str, typer.Argument(help="The kind of file, such as evaluation.")]) -> None:
-    """Print the JSON Schema of a result file."""
+def schema(name: Annotated[str, typer.Argument(help="The kind of file.")]) -> None:
+    """Print the JSON Schema of a result file.
+
+    evaluation, comparison, cross-validation, robustness, cell, ablation, profile, calibration or predictions.
+    """
     from msma.evaluation.results import SCHEMAS
 
     if name not in SCHEMAS:
