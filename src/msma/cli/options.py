@@ -16,10 +16,7 @@ Model = Annotated[
 ]
 Run = Annotated[Path | None, typer.Option("--model", help="A run folder; default: the bundled weights.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of decoded clips; default: beside the manifest.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes for media; default: one per core.")]
-Jobs = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes for media or networks; default: one per core.")
-]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes at once; default: one per core.")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test.")]
 Slices = Annotated[
     str | None,

@@ -33,7 +33,7 @@ def robustness(
     severity: Annotated[str | None, typer.Option(help="3, 1-5 or 1,3,5; default: 3 for six, else 1-5.")] = None,
     slices: options.Slices = None,
     format: options.Format = "table",
-    workers: options.Jobs = None,
+    workers: options.Workers = None,
     cache: options.Cache = None,
     device: options.Device = "cpu",
 ) -> None:

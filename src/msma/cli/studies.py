@@ -25,7 +25,7 @@ def crossval(
     overrides: options.Set = None,
     format: options.Format = "table",
     cache: options.Cache = None,
-    workers: options.Jobs = None,
+    workers: options.Workers = None,
     cpu: options.Cpu = False,
 ) -> None:
     """Cross-validate a recipe by source over a whole corpus.
@@ -82,7 +82,7 @@ def ablate(
     overrides: options.Set = None,
     format: options.Format = "table",
     cache: options.Cache = None,
-    workers: options.Jobs = None,
+    workers: options.Workers = None,
     cpu: options.Cpu = False,
 ) -> None:
     """Train a recipe and its ablations, and compare them.

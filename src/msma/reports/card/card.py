@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 from markupsafe import Markup
@@ -49,31 +50,28 @@ def model_card(
     worst = [suite.worst for suite in found.suites if suite.worst is not None]
     tensors = weights.network.state_dict().values()
     pretrained = weights.config.pretrained.values()
-    return (
-        environment()
-        .get_template("card.md.j2")
-        .render(
-            RENDERED=RENDERED,
-            FIRST_IMPRESSIONS=FIRST_IMPRESSIONS,
-            name=name,
-            address=Markup(clean(repository or HERE)),
-            front_matter=Markup(front_matter(name, licence, weights.config, found)),
-            licence=licence,
-            origin=origin,
-            config=weights.config,
-            found=found,
-            evaluation=evaluation,
-            traits=list(ccc),
-            shares=[found.intervals.whole.coverage[trait] for trait in ccc],
-            lowest=min((trait for trait in ccc if not math.isnan(ccc[trait])), key=ccc.__getitem__, default=None),
-            worst=min(worst, key=lambda cell: cell.skill, default=None),
-            groups_of=groups_of,
-            numbers=sum(tensor.numel() for tensor in tensors),
-            bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-            costs=list(costs(found.profile)) if found.profile else [],
-            encoders=sorted({record["licence"] for record in pretrained if "licence" in record}),
-            version=version("msma"),
-        )
+    template = environment().get_template("card.md.j2")
+    return template.render(
+        RENDERED=RENDERED,
+        FIRST_IMPRESSIONS=FIRST_IMPRESSIONS,
+        name=name,
+        address=Markup(clean(repository or HERE)),
+        front_matter=Markup(front_matter(name, licence, weights.config, found)),
+        licence=licence,
+        origin=origin,
+        config=weights.config,
+        found=found,
+        evaluation=evaluation,
+        traits=list(ccc),
+        shares=[found.intervals.whole.coverage[trait] for trait in ccc],
+        lowest=min((trait for trait in ccc if not math.isnan(ccc[trait])), key=ccc.__getitem__, default=None),
+        worst=min(worst, key=lambda cell: cell.skill, default=None),
+        groups_of=groups_of,
+        numbers=sum(tensor.numel() for tensor in tensors),
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        costs=list(costs(found.profile)) if found.profile else [],
+        encoders=sorted({record["licence"] for record in pretrained if "licence" in record}),
+        version=version("msma"),
     )
 
 
@@ -109,17 +107,10 @@ def front_matter(name: str, licence: str, config: WeightsConfig, found: Results)
         ("ccc", "CCC, mean of the traits", metrics["ccc"]["mean"]),
         ("interval_coverage", f"coverage of {held.nominal:.0%} intervals", held.whole.coverage["mean"]),
     )
+    task: dict[str, Any] = {"task_type": "other", "task_name": "apparent personality recognition"}
+    dataset: dict[str, Any] = {"dataset_type": corpus, "dataset_name": corpus, "dataset_split": found.evaluation.split}
     results = [
-        EvalResult(
-            task_type="other",
-            task_name="apparent personality recognition",
-            dataset_type=corpus,
-            dataset_name=corpus,
-            dataset_split=found.evaluation.split,
-            metric_type=kind,
-            metric_name=shown,
-            metric_value=round(value, 4),
-        )
+        EvalResult(metric_type=kind, metric_name=shown, metric_value=round(value, 4), **task, **dataset)
         for kind, shown, value in measured
         if not math.isnan(value)
     ]
