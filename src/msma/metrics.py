@@ -109,10 +109,7 @@ def spread_ratio(predicted: Scores, target: Scores) -> PerTrait:
 
 
 def skill(predicted: Scores, target: Scores, constant: PerTrait | Scores) -> PerTrait:
-    """1 - MAE / MAE of the constant prediction (the mean of the training labels; clip by clip in cross-validation).
-
-    0 where the constant makes no error, so that there is nothing to gain.
-    """
+    """1 - MAE / MAE of the constant (the mean training label; clip by clip in cross-validation); 0 where that is 0."""
     return relative_gain(mae(predicted, target), mae(np.broadcast_to(constant, target.shape), target))
 
 
@@ -140,19 +137,9 @@ def all_metrics(predicted: Scores, target: Scores, constant: PerTrait | Scores) 
     predicted, target = predicted[:, labelled].astype(np.float64), target[:, labelled].astype(np.float64)
     if not (np.isfinite(predicted).all() and np.isfinite(target).all()):
         raise ValueError("predictions and targets must be finite")
-    error = mae(predicted, target)
-    values = {
-        "mean_accuracy": 1 - error,
-        "mae": error,
-        "skill": skill(predicted, target, constant[..., labelled]),
-        "ccc": ccc(predicted, target),
-        "pcc": pcc(predicted, target),
-        "r2": r2(predicted, target),
-        "spread_ratio": spread_ratio(predicted, target),
-        "bias": bias(predicted, target),
-    }
-    names = names_of(labelled)
-    return {name: by_trait(per_trait, names) for name, per_trait in values.items()}
+    values = {metric.__name__: metric(predicted, target) for metric in (mae, ccc, pcc, r2, spread_ratio, bias)}
+    values |= {"mean_accuracy": 1 - values["mae"], "skill": skill(predicted, target, constant[..., labelled])}
+    return {name: by_trait(values[name], names_of(labelled)) for name in METRICS}
 
 
 def labelled_traits(target: Float[np.ndarray, "clips 5"]) -> Bool[np.ndarray, "5"]:

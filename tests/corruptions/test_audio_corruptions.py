@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from scipy.signal import correlate, correlation_lags
 from specimens import specimen
 
-from msma.corruptions import audio, audio_noise
+from msma.corruptions import audio
 from msma.corruptions.audio import rms
 from msma.types import SAMPLE_RATE
 
 NOISES = (
-    audio_noise.white_noise,
-    audio_noise.environment_noise,
-    audio_noise.mains_hum,
-    audio_noise.babble,
-    audio_noise.music,
+    audio.white_noise,
+    audio.environment_noise,
+    audio.mains_hum,
+    audio.babble,
+    audio.music,
 )
 every_noise = pytest.mark.parametrize("add", NOISES, ids=lambda add: add.__name__)
 seeds = st.integers(0, 2**32 - 1)
@@ -72,7 +72,7 @@ def test_loud_sound_is_turned_down_and_not_clipped_so_that_the_ratio_stays(add, 
 
 
 def test_white_noise_is_as_strong_at_all_frequencies_and_times():
-    noise = added(audio_noise.white_noise, speech_like(1), 1, 0.0)
+    noise = added(audio.white_noise, speech_like(1), 1, 0.0)
     power = np.abs(np.fft.rfft(noise)) ** 2
     assert np.mean(power[: len(power) // 2]) == pytest.approx(np.mean(power[len(power) // 2 :]), rel=0.05)
     assert loudness_db(noise).std() < 0.5
@@ -80,7 +80,7 @@ def test_white_noise_is_as_strong_at_all_frequencies_and_times():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_environment_noise_is_a_rumble_whose_loudness_changes(seed):
-    noise = added(audio_noise.environment_noise, speech_like(1), seed, 0.0)
+    noise = added(audio.environment_noise, speech_like(1), seed, 0.0)
     power = np.abs(np.fft.rfft(noise)) ** 2
     assert power[: len(power) // 8].sum() > 0.4 * power.sum(), "an eighth of the frequencies"
     assert loudness_db(noise).std() > 1.5
@@ -88,7 +88,7 @@ def test_environment_noise_is_a_rumble_whose_loudness_changes(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_mains_hum_is_50_or_60_hz_and_harmonics(seed):
-    power = np.abs(np.fft.rfft(added(audio_noise.mains_hum, speech_like(1), seed, 0.0))) ** 2
+    power = np.abs(np.fft.rfft(added(audio.mains_hum, speech_like(1), seed, 0.0))) ** 2
     hz = np.fft.rfftfreq(4 * SAMPLE_RATE, 1 / SAMPLE_RATE)
     shares = [power[hz % mains == 0].sum() / power.sum() for mains in (50, 60)]
     assert max(shares) == pytest.approx(1, abs=1e-3)
@@ -98,7 +98,7 @@ def test_mains_hum_is_50_or_60_hz_and_harmonics(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_babble_has_the_spectrum_of_voices_but_does_not_repeat_the_clip(seed):
     waveform = speech_like(seed)
-    noise = added(audio_noise.babble, waveform, seed, 0.0)
+    noise = added(audio.babble, waveform, seed, 0.0)
     for others in (noise, noise[::-1]):
         likeness = correlate(others, waveform.astype(np.float64), method="fft")
         assert np.abs(likeness).max() < 0.5 * len(waveform) * rms(waveform) * rms(noise)
@@ -110,13 +110,13 @@ def test_babble_talks_on_in_the_pauses_of_the_clip():
     waveform = speech_like(2)
     pauses = loudness_db(waveform) < loudness_db(waveform).max() - 40
     assert pauses.any()
-    noise_db = loudness_db(added(audio_noise.babble, waveform, 2, 0.0))
+    noise_db = loudness_db(added(audio.babble, waveform, 2, 0.0))
     assert np.median(noise_db[pauses]) > np.median(noise_db[~pauses]) - 10
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_music_has_notes_and_a_beat(seed):
-    noise = added(audio_noise.music, speech_like(1, 8.0), seed, 0.0)
+    noise = added(audio.music, speech_like(1, 8.0), seed, 0.0)
     power = np.sort(np.abs(np.fft.rfft(noise)) ** 2)[::-1]
     assert power[: len(power) // 50].sum() > 0.6 * power.sum(), "a fiftieth of the frequencies has most of the power"
     beats = loudness_db(noise, 0.02) - loudness_db(noise, 0.02).mean()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from specimens import specimen
 
-from msma.corruptions import light, occlusion, visual
+from msma.corruptions import occlusion, visual
 from msma.corruptions.table import CORRUPTIONS
 from msma.media.faces import WHOLE_FRAME
 from msma.types import FaceTrack
@@ -130,33 +130,33 @@ def light_of(frames: np.ndarray) -> float:
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.1])
 def test_low_light_leaves_its_share_of_the_light(share):
     frames = plain(200, 160, 120)
-    assert light_of(light.low_light(frames, rng(), share)) == pytest.approx(share * light_of(frames), rel=0.05)
+    assert light_of(visual.low_light(frames, rng(), share)) == pytest.approx(share * light_of(frames), rel=0.05)
 
 
 def test_the_less_light_the_more_noise_in_what_is_left():
-    dark = [light.low_light(plain(180, 180, 180), rng(), share).astype(float) for share in (1.0, 0.3, 0.1, 0.03)]
+    dark = [visual.low_light(plain(180, 180, 180), rng(), share).astype(float) for share in (1.0, 0.3, 0.1, 0.03)]
     relative = [pictures.std() / pictures.mean() for pictures in dark]
     assert relative == sorted(relative)
     assert relative[-1] > 4 * relative[0]
 
 
 def test_low_light_stays_dark():
-    assert light.low_light(plain(128, 128, 128), rng(), CORRUPTIONS["low_light"].levels[-1]).mean() < 30
+    assert visual.low_light(plain(128, 128, 128), rng(), CORRUPTIONS["low_light"].levels[-1]).mean() < 30
 
 
 @pytest.mark.parametrize("stops", [1.0, 2.0])
 def test_over_exposure_doubles_the_light_at_every_stop(stops):
     frames = plain(60, 80, 100)
-    assert light_of(light.over_exposure(frames, rng(), stops)) == pytest.approx(2**stops * light_of(frames), rel=0.01)
+    assert light_of(visual.over_exposure(frames, rng(), stops)) == pytest.approx(2**stops * light_of(frames), rel=0.01)
 
 
 def test_over_exposure_clips_at_white():
-    assert light.over_exposure(plain(190, 220, 255), rng(), 1.0).min() == 255
+    assert visual.over_exposure(plain(190, 220, 255), rng(), 1.0).min() == 255
 
 
 def test_low_contrast_keeps_the_mean_and_a_share_of_the_deviation():
     frames = texture()
-    flat = light.low_contrast(frames, rng(), 0.3)
+    flat = visual.low_contrast(frames, rng(), 0.3)
     assert flat.mean() == pytest.approx(frames.mean(), abs=0.5)
     assert flat.std() == pytest.approx(0.3 * frames.std(), rel=0.01)
 
@@ -165,7 +165,7 @@ def test_low_contrast_keeps_the_mean_and_a_share_of_the_deviation():
 def test_white_balance_gains_red_over_blue_or_blue_over_red_and_keeps_the_luminance(ratio):
     seen = set()
     for seed in range(8):
-        cast = light.white_balance(plain(90, 90, 90), rng(seed), ratio)[0, 0, 0].astype(float)
+        cast = visual.white_balance(plain(90, 90, 90), rng(seed), ratio)[0, 0, 0].astype(float)
         assert max(cast[0] / cast[2], cast[2] / cast[0]) == pytest.approx(ratio, rel=0.03)
         assert cast @ [0.299, 0.587, 0.114] == pytest.approx(90, abs=1)
         seen.add(cast[0] > cast[2])
@@ -174,7 +174,7 @@ def test_white_balance_gains_red_over_blue_or_blue_over_red_and_keeps_the_lumina
 
 def test_backlight_darkens_the_face_by_its_stops_and_whitens_what_is_far_from_it():
     frames = plain(120, 120, 120)
-    lit = light.backlight(frames, rng(), 2.0, face=tracked(left=80))
+    lit = visual.backlight(frames, rng(), 2.0, face=tracked(left=80))
     face = lit[:, TOP + 10 : TOP + 40, 90:110]
     assert light_of(face) == pytest.approx(light_of(frames) / 4, rel=0.03)
     assert lit[:, :20, :20].mean() == pytest.approx(255 - (255 - 120) / 4, abs=1)
@@ -183,7 +183,7 @@ def test_backlight_darkens_the_face_by_its_stops_and_whitens_what_is_far_from_it
 def test_backlight_follows_the_face():
     boxes = np.array([[10, 30, 30, 40], [120, 30, 30, 40]], np.float32)
     face = FaceTrack(boxes, np.ones(2, bool), "known")
-    lit = light.backlight(plain(120, 120, 120, count=2), rng(), 2.0, face=face)
+    lit = visual.backlight(plain(120, 120, 120, count=2), rng(), 2.0, face=face)
     assert lit[0, 50, 25, 0] < lit[0, 50, 135, 0]
     assert lit[1, 50, 135, 0] < lit[1, 50, 25, 0]
 
@@ -287,7 +287,7 @@ def test_where_the_picture_has_been_moved_from_its_edge_is_repeated():
     np.testing.assert_array_equal(moved[:, :, -21:], np.repeat(frames[:, :, -1:], 21, axis=2))
 
 
-@pytest.mark.parametrize("hide", [*HIDING, light.backlight], ids=lambda hide: hide.__name__)
+@pytest.mark.parametrize("hide", [*HIDING, visual.backlight], ids=lambda hide: hide.__name__)
 @pytest.mark.parametrize("left", [-60.0, -20.0, 140.0, 200.0])
 def test_a_face_may_reach_out_of_the_picture(hide, left):
     corrupted = hide(texture(), rng(), 0.5, face=tracked(left=left, top=-10.0))

@@ -1,6 +1,7 @@
 """Corruptions of the audio: waveform `(n,)` → waveform of the same length, in [-1, 1]; a truncation alone shortens it.
 
-Noise and other sources on top of the voice are in `audio_noise`.
+`snr_db` is the ratio of the mean powers of the whole waveform, pauses included, and of what is added. Where the sum
+would go beyond [-1, 1] it is turned down as a whole, which leaves the ratio as it is. Digital silence stays silent.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from msma.types import SAMPLE_RATE
 
 Waveform = Float32[np.ndarray, " n"]
 
+VOICES = 8
+"""Voices in a babble."""
+HARMONICS = np.arange(1, 13)
+"""Multiples of the frequency of mains hum."""
+CHORDS = np.array([[0, 16, 19, 24], [-5, 14, 19, 23], [-3, 12, 16, 21], [-7, 12, 17, 21]])
+"""I V vi IV: semitones above the tonic of bass and three upper voices."""
+OVERTONES = (1, 2, 3, 4)
 DIRECT_S = 0.003
 """Time between the direct sound and the first reflection."""
 LOWEST_HZ = 80.0
@@ -26,10 +34,81 @@ TINNY_CENTRE_HZ = 1000.0
 PACKET_S = 0.02
 BURST_PACKETS = 3.0
 """Mean number of packets that are lost in a row."""
-GAP_S = 0.6
-"""Middle length of a muted gap; they last 0.2 to 1 s."""
 FADE_S = 0.004
 """Length of the fades before a muted part and after it."""
+
+
+def with_noise(waveform: Waveform, noise: np.ndarray, snr_db: float) -> Waveform:
+    """Add `noise`, scaled to the ratio."""
+    scale = rms(waveform) / max(rms(noise), 1e-20) * 10 ** (-snr_db / 20)
+    return fitted(waveform + scale * noise)
+
+
+def white_noise(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
+    """White noise."""
+    return with_noise(waveform, rng.standard_normal(len(waveform)), snr_db)
+
+
+def environment_noise(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
+    """A street or a busy room: a rumble that swells and ebbs, and now and then something that knocks or rustles."""
+    samples = len(waveform)
+    time_s = np.arange(samples) / SAMPLE_RATE
+    rumble = coloured(samples, rng, slope_db=rng.uniform(-6.0, -3.0))
+    knots_s = np.arange(0.0, time_s[-1] + 4.0, 2.0)
+    swell_db = np.interp(time_s, knots_s - rng.uniform(0, 2), rng.uniform(-8, 8, len(knots_s)))
+    loudness = np.zeros(samples)
+    for start_s in rng.uniform(0, time_s[-1], 1 + rng.poisson(0.7 * time_s[-1])):
+        since_s = time_s[round(start_s * SAMPLE_RATE) :] - start_s
+        burst = np.minimum(since_s / 0.01, 1) * np.exp(-since_s / rng.uniform(0.05, 0.3))
+        loudness[samples - len(since_s) :] += np.maximum(burst, 0) * 10 ** (rng.uniform(3, 12) / 20)
+    return with_noise(waveform, rumble * 10 ** (swell_db / 20) + loudness * coloured(samples, rng, -1.5), snr_db)
+
+
+def coloured(samples: int, rng: np.random.Generator, slope_db: float) -> np.ndarray:
+    """Noise of RMS 1 whose spectrum goes by `slope_db` per octave from 50 Hz on."""
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / SAMPLE_RATE), 50.0) / 50.0)
+    shape = 10 ** (slope_db * octaves / 20)
+    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * shape, samples)
+    return noise / max(rms(noise), 1e-20)
+
+
+def mains_hum(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
+    """The hum of 50 or 60 Hz mains with its harmonics."""
+    turns = np.arange(len(waveform)) / SAMPLE_RATE * rng.choice((50.0, 60.0))
+    heights = rng.uniform(0.3, 1.0, len(HARMONICS)) / np.sqrt(HARMONICS)
+    phases = rng.uniform(0, 2 * np.pi, len(HARMONICS))
+    waves = (h * np.sin(2 * np.pi * k * turns + p) for k, h, p in zip(HARMONICS, heights, phases, strict=True))
+    return with_noise(waveform, sum(waves, np.zeros(len(waveform))), snr_db)
+
+
+def babble(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
+    """Several other voices.
+
+    They are made of the clip's own audio, so that no other clip is needed: each is higher or lower by 1 to 5 semitones
+    (played faster or slower, round and round), begins elsewhere, and every second one runs backwards.
+    """
+    samples = len(waveform)
+    voices = np.zeros(samples)
+    for voice in range(VOICES):
+        pace = rng.uniform(1.06, 1.33) ** rng.choice((-1, 1)) * (-1) ** voice
+        at = rng.uniform(0, samples) + pace * np.arange(samples)
+        voices += np.interp(at % samples, np.arange(samples), waveform)
+    return with_noise(waveform, voices, snr_db)
+
+
+def music(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
+    """A band that plays four chords over and over, with a beat."""
+    time_s = np.arange(len(waveform)) / SAMPLE_RATE
+    beats = time_s * rng.uniform(80, 140) / 60 + rng.uniform(0, 8)
+    tonic_hz = 110 * 2 ** (rng.integers(-5, 7) / 12)
+    beat_s = time_s[-1] / max(beats[-1] - beats[0], 1e-9)
+    notes_hz = (tonic_hz * 2 ** (CHORDS / 12))[(beats // 2).astype(int) % len(CHORDS)]
+    chords = np.zeros(len(waveform))
+    for note in notes_hz.T:
+        for overtone in OVERTONES:
+            chords += np.sin(2 * np.pi * overtone * note * time_s) / overtone
+    drum = rng.standard_normal(len(waveform)) * np.exp(-(2 * beats % 1) / 2 * beat_s / 0.02)
+    return with_noise(waveform, chords * np.exp(-(beats % 1) * beat_s / 0.35) + 2 * drum, snr_db)
 
 
 def reverberation(waveform: Waveform, rng: np.random.Generator, rt60_s: float) -> Waveform:
@@ -86,7 +165,7 @@ def lost_packets(count: int, rng: np.random.Generator, loss_share: float) -> Boo
 def muted_gaps(waveform: Waveform, rng: np.random.Generator, muted_share: float) -> Waveform:
     """Silent gaps of 0.2 to 1 s, anywhere, that together take `muted_share` of the time."""
     total = muted_share * len(waveform)
-    count = max(1, round(total / SAMPLE_RATE / GAP_S))
+    count = max(1, round(total / SAMPLE_RATE / 0.6))  # of 0.6 s on the average
     lengths = rng.uniform(0.75, 1.25, count)
     lengths *= total / lengths.sum()
     # What is left of the time is cut at random, never right beside another cut; a gap follows on each of them.
@@ -114,10 +193,7 @@ def audio_truncation(waveform: Waveform, rng: np.random.Generator, missing_share
 
 
 def clipping(waveform: Waveform, rng: np.random.Generator, threshold_db: float) -> Waveform:
-    """Overdriven: all beyond a threshold is cut off, and the rest turned up to the RMS level of before.
-
-    `threshold_db` is relative to the RMS level of the whole waveform: quiet speech is clipped just as loud speech is.
-    """
+    """Overdriven: cut off at a threshold relative to the RMS level of the whole, and turned up to that level again."""
     threshold = rms(waveform) * 10 ** (threshold_db / 20)
     return fitted(at_level(np.clip(waveform.astype(np.float64), -threshold, threshold), waveform))
 
@@ -142,6 +218,11 @@ def fitted(samples: np.ndarray) -> Waveform:
 
 
 ROWS = (
+    row(white_noise, "noise", (20, 15, 10, 5, 0), "white noise"),
+    row(environment_noise, "noise", (20, 14, 8, 2, -4), "a street or a busy room"),
+    row(mains_hum, "noise", (15, 8, 1, -6, -13), "hum of 50 or 60 Hz mains and its harmonics"),
+    row(babble, "interference", (15, 10, 5, 0, -5), "other voices, made of the clip's own audio"),
+    row(music, "interference", (15, 10, 5, 0, -5), "chords and a beat"),
     row(reverberation, "reverberation", (0.3, 0.6, 1.0, 1.7, 3.0), "a room with a long reverberation"),
     row(band_limit, "bandwidth", (6000, 4000, 3000, 2000, 1300), "tinny: only a band around 1 kHz passes"),
     row(opus, "audio codec", (16.0, 10.0, 7.0, 5.0, 3.5), "Opus at a low rate"),

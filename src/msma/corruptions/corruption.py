@@ -109,10 +109,7 @@ def seeded(clip: Clip, corruption: Corruption, severity: int) -> np.random.Gener
 
 
 def in_stretches(rng: np.random.Generator, count: int, share: float, most: int = 3) -> Bool[np.ndarray, " count"]:
-    """True in `share` of `count` places (rounded, at least one), which lie together in 1 to `most` stretches.
-
-    Stretches do not touch each other; how long each is and where it lies is random.
-    """
+    """True in `share` of `count` places (rounded, at least one), which are 1 to `most` random stretches apart."""
     covered = min(count, max(1, round(share * count)))
     free = count - covered
     if not free:

@@ -1,4 +1,4 @@
-"""Corruptions of both streams and of their time: transmission, recording, and what does not belong together.
+"""Corruptions of both streams and of their time: transmission, recording, and what is missing or does not belong.
 
 Frames are RGB `(t, h, w, 3)`, uint8; whole clips keep their window, the times of their frames and the length of their
 waveform. What a clip does not hold cannot be corrupted.
@@ -10,14 +10,15 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 
-from msma.corruptions.audio import band_limit, packet_loss
-from msma.corruptions.corruption import BOTH, NEITHER, VISUAL, in_stretches, row
+from msma.corruptions.audio import Waveform, band_limit, packet_loss
+from msma.corruptions.corruption import AUDIO, BOTH, NEITHER, VISUAL, in_stretches, row
 from msma.corruptions.visual import Frames
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.encode import recode_frames
 from msma.media.frames import resize
-from msma.types import SAMPLE_RATE, Clip, MsmaError
+from msma.types import SAMPLE_RATE, Clip, FaceTrack, MsmaError
 
 COLLAPSED_STEPS = 100
 """Steps of equal length into which the time of a clip is cut; each is collapsed as a whole."""
@@ -32,6 +33,8 @@ SWAYS_HZ = 0.3, 3.0
 SWAYS = 4
 DEGREES_AT_WHOLE_HEIGHT = 60.0
 """A camera that moves by a tenth of the height also turns by up to 6 degrees."""
+HEAD_WIDTHS, HEAD_ABOVE, HEAD_BELOW = 2.0, 0.6, 0.4
+"""Size of the head: its width over that of the face box; how far it reaches above and below the box, in heights."""
 
 
 def h264(frames: Frames, rng: np.random.Generator, crf: float) -> Frames:
@@ -106,12 +109,8 @@ def desync(clip: Clip, rng: np.random.Generator, shift_ms: float) -> Clip:
     """The audio comes too late or too early by `shift_ms`, at most by half of its length."""
     count = len(clip.waveform)
     shift = min(round(shift_ms / 1000 * SAMPLE_RATE), count // 2)
-    waveform = np.zeros_like(clip.waveform)
-    if rng.random() < 0.5:
-        waveform[shift:] = clip.waveform[: count - shift]
-    else:
-        waveform[: count - shift] = clip.waveform[shift:]
-    return replace(clip, waveform=waveform)
+    start = 0 if rng.random() < 0.5 else 2 * shift
+    return replace(clip, waveform=np.pad(clip.waveform, shift)[start : start + count])
 
 
 def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor: Clip) -> Clip:
@@ -127,6 +126,74 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
     return replace(clip, waveform=np.where(replaced, other, clip.waveform))
 
 
+def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
+    """No audio track."""
+    return replace(clip, waveform=clip.waveform[:0], reasons=with_reason(clip, "no audio track"))
+
+
+def no_visual(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
+    """No video track."""
+    reasons = with_reason(clip, "no video track")
+    return replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0], reasons=reasons)
+
+
+def with_reason(clip: Clip, reason: str) -> tuple[str, ...]:
+    """The reasons of the clip, and one more as the reader of a file gives it."""
+    return tuple(dict.fromkeys((*clip.reasons, reason)))
+
+
+def silent_audio(waveform: Waveform, rng: np.random.Generator, share: float) -> Waveform:
+    """An audio track that holds digital silence only."""
+    return np.zeros_like(waveform)
+
+
+def black_frames(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
+    """A share of the frames, in random stretches, is black."""
+    black = in_stretches(rng, len(frames), share)
+    return np.where(black[:, None, None, None], np.uint8(0), frames)
+
+
+def no_face(frames: Frames, rng: np.random.Generator, share: float, face: FaceTrack) -> Frames:
+    """In a share of the frames, in random stretches, the head is gone: what is beside it continues where it was.
+
+    Only the face that is followed goes; where none is, the whole frame becomes one colour.
+    """
+    empty = frames.copy()
+    for index in np.flatnonzero(in_stretches(rng, len(frames), share)):
+        remove_head(empty[index], face.boxes[index])
+    return empty
+
+
+def remove_head(frame: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"]) -> None:
+    """Each row of the head, in place, fades from the colour on its left to that on its right."""
+    height, width = frame.shape[:2]
+    left, top, box_width, box_height = (float(side) for side in box)
+    spread = (HEAD_WIDTHS - 1) / 2 * box_width
+    first, last = max(0, round(left - spread)), min(width, round(left + box_width + spread))
+    above, below = max(0, round(top - HEAD_ABOVE * box_height)), min(height, round(top + (1 + HEAD_BELOW) * box_height))
+    if first >= last or above >= below:
+        return
+    rows = frame[above:below]
+    # Beyond the edge of the frame there is no colour to be had: then that of the other side, or the mean.
+    beside = [rows[:, place : place + 1] for place in (first - 1, last) if 0 <= place < width]
+    colours = beside or [np.broadcast_to(rows.mean(axis=(0, 1)), (len(rows), 1, 3))]
+    start, end = (cv2.blur(colours[place].astype(np.float32), (1, 9)) for place in (0, -1))
+    fade = np.linspace(0.0, 1.0, last - first, dtype=np.float32)[None, :, None]
+    rows[:, first:last] = np.rint(start * (1 - fade) + end * fade).astype(np.uint8)
+
+
+def truncated_file(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
+    """The end of the file is lost, while its header still claims the whole length."""
+    left_s = (1 - share) * clip.duration_s
+    shown = clip.frame_times_s - clip.start_s < left_s
+    return replace(
+        clip,
+        frames=clip.frames[shown],
+        frame_times_s=clip.frame_times_s[shown],
+        waveform=clip.waveform[: round(left_s * SAMPLE_RATE)],
+    )
+
+
 ROWS = (
     row(h264, "video codec", (35, 39, 43, 47, 51), "H.264 at a low rate"),
     row(bandwidth_collapse, "video codec", (0.1, 0.25, 0.5, 0.75, 1.0), "stretches with little of either stream", BOTH),
@@ -135,4 +202,10 @@ ROWS = (
     row(camera_shake, "camera motion", (0.02, 0.04, 0.08, 0.14, 0.22), "a camera in an unsteady hand", VISUAL),
     row(desync, "synchrony", (80, 200, 500, 1000, 2000), "audio too late or too early", NEITHER),
     row(wrong_person_audio, "synchrony", (0.1, 0.25, 0.5, 0.75, 1.0), "another person is heard in stretches", NEITHER),
+    row(no_audio, "missing", (1.0,), "no audio track", AUDIO),
+    row(silent_audio, "missing", (1.0,), "an audio track of digital silence"),
+    row(no_visual, "missing", (1.0,), "no video track", VISUAL),
+    row(black_frames, "missing", (0.1, 0.3, 0.5, 0.75, 1.0), "a share of the frames is black"),
+    row(no_face, "missing", (0.1, 0.3, 0.5, 0.75, 1.0), "the head is gone from a share of the frames"),
+    row(truncated_file, "missing", (0.1, 0.3, 0.5, 0.7, 0.9), "the end of both streams is lost", BOTH),
 )

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
-from msma.corruptions.audio_noise import coloured, with_noise
+from msma.corruptions.audio import coloured, with_noise
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import face_after, same_frames
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT

@@ -22,10 +22,7 @@ BOX = 4
 
 
 class LinearPath(nn.Module):
-    """A bimodal and two unimodal linear maps, fitted in closed form (`msma.training.ridge`), not by gradient.
-
-    The channels are those of the backbones' maps and, in the visual ones, of the face's box.
-    """
+    """A bimodal and two unimodal linear maps of channels (the face's box is among them), fitted by ridge regression."""
 
     both_weights: Tensor
     lowest: Tensor

@@ -15,10 +15,7 @@ from msma.model.layers import ChannelAttention, keep, masked_mean
 
 
 class SpatialScales(nn.Module):
-    """Over space: depthwise convolutions of several kernel sizes on a feature map.
-
-    For audio the map is mel x time, and `mask` keeps padding out; frames need none.
-    """
+    """Over space: depthwise convolutions of several kernel sizes on a map; `mask` keeps the padding of audio out."""
 
     def __init__(self, channels: int, kernels: tuple[int, ...], channel_attention: bool) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""The files beside the tensors in a folder of weights: `config.json` and `calibration.json`. No torch here.
-
-Reading is strict: every key must be there and known, and a calibration must be of these weights.
-"""
+"""`config.json` and `calibration.json` beside the tensors of weights; every key must be there. No torch here."""
 
 from __future__ import annotations
 
@@ -112,13 +109,8 @@ def read_config(path: Path) -> WeightsConfig:
     if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
         raise MsmaError(f"{path}: format {values['format']!r} is not {FORMAT!r}; use the msma version that wrote it")
     config = parse(WeightsConfig, values, str(path))
-    lacking = _leaves(config.model_dump()) - _leaves(values)
-    if lacking:  # a default could differ from what the weights were trained with
-        raise MsmaError(f"{path}: lacks {min(lacking)}; {remedy}")
+    for section, part in (("", config), ("clip.", config.clip), ("model.", config.model)):
+        # A default could differ from what the weights were trained with.
+        if lacking := set(type(part).model_fields) - part.model_fields_set:
+            raise MsmaError(f"{path}: lacks {section}{min(lacking)}; {remedy}")
     return config
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> set[str]:
-    """Dotted names of everything that is not a section itself."""
-    named = ((f"{prefix}{key}", value) for key, value in values.items())
-    return set().union(*(_leaves(value, f"{name}.") if isinstance(value, dict) else {name} for name, value in named))

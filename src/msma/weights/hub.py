@@ -1,7 +1,4 @@
-"""Weights on the Hugging Face hub: the files of a model at one commit, fetched into the library's cache or put there.
-
-The library huggingface_hub is imported when a name of the hub is used, and never for a folder.
-"""
+"""Weights on the Hugging Face hub: the files of a model at one commit, fetched into its cache or put there."""
 
 from __future__ import annotations
 
@@ -106,7 +103,7 @@ def push(repository: str, folder: Path, *, private: bool = False) -> str:
 
 @contextmanager
 def talking_to_hub(repository: str, revision: str | None = None) -> Iterator[ModuleType]:
-    """A block with the library, which takes a while to import; what it raises becomes a MsmaError with a remedy."""
+    """A block with the library, imported for names of the hub alone; what it raises becomes a MsmaError."""
     import huggingface_hub
     import huggingface_hub.constants
     import huggingface_hub.errors

@@ -1,7 +1,4 @@
-"""Export a network to ONNX, for any number of clips, frames and log-mel steps, and check it against torch.
-
-What cannot be exported is reported in one line; an export whose outputs differ is not written.
-"""
+"""Export a network to ONNX, for any number of clips, frames and log-mel steps, and check it against torch."""
 
 from __future__ import annotations
 

@@ -205,10 +205,7 @@ def too_large(value: Any, key: str = "") -> bool:
 
 
 def layout(config: Any, architecture: Architecture, name: str, options: dict[str, bool]) -> tuple[int, int, int, Names]:
-    """Channels, stride, tokens that are not of patches, and parameters that are not read: from frames of two sides.
-
-    ConfigError where it is not a vision model that gives a map or a token for each patch.
-    """
+    """Channels, stride, tokens that are not of patches, and unread parameters; ConfigError for other models."""
     patch = getattr(config, "patch_size", 8)
     try:
         side = 64 * (patch if isinstance(patch, int) else max(patch))

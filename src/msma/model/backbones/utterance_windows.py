@@ -29,10 +29,7 @@ def sample_mask(mask: Bool[Tensor, "*b f"], waveform: Float[Tensor, "*b n"]) -> 
 
 
 def valid_windows(valid: Bool[Tensor, "b n"]) -> Bool[Tensor, "b l"]:
-    """Windows that count: those of which enough is valid; where there is none, the one with most, if it has any.
-
-    A clip has the same windows whatever padding follows it.
-    """
+    """Windows of which enough is valid, whatever padding follows; where there is none, the one with most, if any."""
     windows = window_count(valid.shape[1])
     # Half windows: each is one step, and a window is two of them.
     filled = torch.nn.functional.pad(valid.long(), (0, (windows + 1) * STEP - valid.shape[1]))
