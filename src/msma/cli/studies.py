@@ -110,7 +110,7 @@ def ablate(
     labels.split("test")  # raises at once where there is none
     corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
     with progress_bar("networks", "done") as report:
-        studied = study(
+        networks = study(
             plan.ablations,
             seeds,
             corpus,
@@ -123,7 +123,7 @@ def ablate(
         )
     rows = corpus.split("test")
     constant = split_baselines(labels, rows).constant
-    table = ablation_table(plan.ablations, studied.parameters, studied.predictions, rows, constant)
+    table = ablation_table(plan.ablations, networks, rows, constant)
     found = AblationStudy(
         **dict(table),
         recipe=recipe.stem,
@@ -131,7 +131,7 @@ def ablate(
         split="test",
         severity=severity,
         left_out=plan.left_out,
-        checks=quick_checks(studied.probed, rows, constant, table),
+        checks=quick_checks(networks, rows, constant, table),
     )
     write_result(out / "ablation.json", found)
     with written_whole(out / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:

@@ -19,9 +19,9 @@ from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import as_json
 from msma.evaluation.results import AblationStudy, AblationTable, Graded, NetworkChecks, NoiseCheck, QuickChecks
 from msma.metrics import all_metrics, draw_sources
-from msma.training.ablation.intervals import estimate, over_seeds, spread
 from msma.training.ablation.plan import Ablation
-from msma.training.ablation.table import CLEAN, ablation_table, write_csv
+from msma.training.ablation.statistics import estimate, over_seeds, spread
+from msma.training.ablation.table import CLEAN, StudiedNetwork, ablation_table, write_csv
 from msma.types import MsmaError
 
 SCENARIOS = tuple(SIX)
@@ -48,8 +48,11 @@ def run(clean: float, noisy: float, seed: int) -> dict[str, Predictions]:
 
 
 def table(full: list, other: list) -> AblationTable:
-    answers = {"full": full, "concat": other}
-    return ablation_table([FULL, OTHER], {"full": 9, "concat": 7}, answers, ROWS, CONSTANT)
+    networks = {
+        name: [StudiedNetwork(Path(name), cells, parameters) for cells in of_seeds]
+        for name, of_seeds, parameters in (("full", full, 9), ("concat", other, 7))
+    }
+    return ablation_table([FULL, OTHER], networks, ROWS, CONSTANT)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +159,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     weights = draws.counts / draws.counts.sum(axis=1, keepdims=True)
     for _ in range(300):
         values = rng.normal(0, 0.3, (6, 1)) + rng.normal(0, 1, (1, 40))
-        gap = estimate(values.mean(axis=1).tolist(), values @ weights.T)
+        gap = estimate(np.column_stack([values.mean(axis=1), values @ weights.T]))
         held += gap.low <= 0 <= gap.high
     assert 0.9 < held / 300 < 0.98
 

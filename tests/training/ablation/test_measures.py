@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from msma.metrics import mean_of_known
-from msma.training.ablation.measures import evenness, linear_cka, mass_on, slope, spearman
+from msma.training.ablation.statistics import evenness, linear_cka, mass_on, slope, spearman
 
 ALL = np.ones(4, dtype=bool)
 

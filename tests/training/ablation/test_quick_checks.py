@@ -12,6 +12,7 @@ from msma.data.corpora.manifest import Row
 from msma.evaluation.disparities import Difference
 from msma.evaluation.results import AblationRow, AblationTable, Spread
 from msma.training.ablation.checks import checks_of, quick_checks
+from msma.training.ablation.table import StudiedNetwork
 from msma.types import TRAITS
 
 CLIPS = 30
@@ -147,6 +148,10 @@ def test_clips_that_were_not_looked_at_do_not_count():
     assert found.severity["white_noise"].skill[0] == pytest.approx(1)
 
 
+def probed_network(probed: dict[str, np.ndarray]) -> StudiedNetwork:
+    return StudiedNetwork(Path("run"), {}, 1, probed)
+
+
 def test_the_gain_of_the_scales_is_that_of_the_table():
     gap = Difference(-0.1, -0.2, -0.05)
     names = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
@@ -159,6 +164,8 @@ def test_the_gain_of_the_scales_is_that_of_the_table():
     }
     counts = {"seeds": 1, "clips": CLIPS, "unpredicted": 0, "sources": 15}
     table = AblationTable(rows=rows, scenarios=(), constant_mean_accuracy=0.8, **counts)
-    found = quick_checks({"full": [planted()], "nothing_to_look_at": [{}]}, ROWS, CONSTANT, table)
+    found = quick_checks(
+        {"full": [probed_network(planted())], "nothing_to_look_at": [probed_network({})]}, ROWS, CONSTANT, table
+    )
     assert found.scales == {"no_multiscale": {"skill": gap, "scenarios": gap}}
     assert list(found.networks) == ["full"]

@@ -13,8 +13,8 @@ from planted import RECIPE, StopAfter, changed, planted_corpus, with_rows
 from msma.corruptions.scenarios import SIX
 from msma.data.corpus import Corpus
 from msma.training.ablation.plan import Ablation
-from msma.training.ablation.runs import Studied, study
-from msma.training.ablation.table import CLEAN
+from msma.training.ablation.runs import study
+from msma.training.ablation.table import CLEAN, StudiedNetwork
 from msma.training.run import train
 from msma.types import MsmaError
 from msma.weights.checkpoint import load_weights
@@ -31,12 +31,12 @@ def corpus(tmp_path_factory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def unbroken(corpus, tmp_path_factory) -> tuple[Path, Studied]:
+def unbroken(corpus, tmp_path_factory) -> tuple[Path, dict[str, list[StudiedNetwork]]]:
     out = tmp_path_factory.mktemp("unbroken")
     return out, run(corpus, out)
 
 
-def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> Studied:
+def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> dict[str, list[StudiedNetwork]]:
     return study(ablations or (FULL, AUDIO), seeds, corpus, out, cpu=True, **more)
 
 
@@ -67,9 +67,9 @@ def test_every_network_has_the_summary_of_its_scenarios(unbroken):
 def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(corpus, unbroken):
     _, studied = unbroken
     tested = [row.clip for row in corpus.split("test")]
-    for networks in studied.predictions.values():
+    for networks in studied.values():
         assert len(networks) == 2
-        for answers in networks:
+        for answers in (network.predictions for network in networks):
             assert list(answers) == [CLEAN, *SCENARIOS]
             assert all(given.clips == tested for given in answers.values())
             assert all(np.isfinite(given.predicted).all() for given in answers.values())
@@ -77,16 +77,16 @@ def test_every_network_answers_the_test_split_clean_and_in_the_six_scenarios(cor
 
 def test_a_network_of_the_sound_says_the_prior_without_it_and_does_not_miss_the_picture(unbroken):
     _, studied = unbroken
-    answers = studied.predictions["audio"][0]
+    answers = studied["audio"][0].predictions
     assert np.ptp(answers["audio_missing"].predicted, axis=0).max() == 0
     np.testing.assert_array_equal(answers["visual_missing"].predicted, answers[CLEAN].predicted)
 
 
 def test_the_parameters_are_counted_and_the_full_networks_looked_into(unbroken):
     _, studied = unbroken
-    assert studied.parameters["full"] > studied.parameters["audio"] > 0
-    assert studied.probed.keys() == {"full"}
-    assert [network["rows"].tolist() for network in studied.probed["full"]] == [[0, 1], [0, 1]]
+    assert studied["full"][0].parameters > studied["audio"][0].parameters > 0
+    assert [network.probed for network in studied["audio"]] == [None, None]
+    assert [network.probed["rows"].tolist() for network in studied["full"]] == [[0, 1], [0, 1]]
 
 
 @pytest.mark.slow
@@ -120,18 +120,18 @@ def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monk
     again = run(corpus, out, progress=lambda *event: told.append(event))
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert contents(out) == before
-    one, other = (studied.predictions["full"][1][CLEAN].predicted for studied in (again, expected))
+    one, other = (studied["full"][1].predictions[CLEAN].predicted for studied in (again, expected))
     np.testing.assert_array_equal(one, other)
 
 
 def test_without_probes_the_same_networks_are_tested_and_not_looked_into(corpus, unbroken, tmp_path):
     out, expected = unbroken
     studied = run(corpus, tmp_path, probes=False)
-    assert studied.probed == {}
+    assert all(network.probed is None for networks in studied.values() for network in networks)
     assert set(contents(out)) - set(contents(tmp_path)) == {
         f"full/seed_{seed}/six/probes.safetensors" for seed in (0, 1)
     }
-    one, other = (found.predictions["full"][1][CLEAN].predicted for found in (studied, expected))
+    one, other = (found["full"][1].predictions[CLEAN].predicted for found in (studied, expected))
     np.testing.assert_array_equal(one, other)
 
 
@@ -144,8 +144,8 @@ def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unb
     after = {name: data for name, data in contents(tmp_path).items() if name in before}
     assert after.pop("full/seed_0/six/summary.json") != before.pop("full/seed_0/six/summary.json")  # of the last one
     assert after == before
-    noisy = other.predictions["full"][0]["audio_noise"].predicted
-    assert (noisy != unbroken[1].predictions["full"][0]["audio_noise"].predicted).any()
+    noisy = other["full"][0].predictions["audio_noise"].predicted
+    assert (noisy != unbroken[1]["full"][0].predictions["audio_noise"].predicted).any()
 
 
 @pytest.mark.parametrize("change", ["recipe", "labels"])
@@ -184,7 +184,7 @@ def test_choice_is_made_on_validation_alone(corpus, unbroken, tmp_path):
     other = run(with_rows(corpus, turned), tmp_path, FULL, seeds=1)
     for cell in (CLEAN, *SCENARIOS):
         np.testing.assert_array_equal(
-            one.predictions["full"][0][cell].predicted, other.predictions["full"][0][cell].predicted
+            one["full"][0].predictions[cell].predicted, other["full"][0].predictions[cell].predicted
         )
 
 

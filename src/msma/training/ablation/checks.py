@@ -24,10 +24,9 @@ from msma.evaluation.results import (
     WorstCheck,
 )
 from msma.metrics import all_metrics, draw_sources, labelled_traits, mean_of_known, names_of
-from msma.training.ablation.intervals import estimate, spread
-from msma.training.ablation.measures import slope, spearman
 from msma.training.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
-from msma.training.ablation.table import cell_statistics
+from msma.training.ablation.statistics import estimate, slope, spearman, spread
+from msma.training.ablation.table import StudiedNetwork, cell_statistics
 from msma.types import MODALITIES
 
 SEVERITY = np.arange(len(SEVERITIES) + 1, dtype=np.float64)
@@ -35,26 +34,19 @@ BY_CONSTRUCTION = (
     "Attention, quality and weights come before the one head of all traits: they are the same for every trait by "
     "construction. What can differ is how far each trait's prediction depends on a modality."
 )
-SCALE_ABLATIONS = (
-    "no_multiscale",
-    "no_spatial_scales",
-    "no_temporal_scales",
-    "one_spatial_scale",
-    "one_temporal_scale",
-    "wide_temporal_scales",
-)
 
 
 def quick_checks(
-    probed: Mapping[str, Sequence[Probed]],
+    networks: Mapping[str, Sequence[StudiedNetwork]],
     rows: Sequence[Row],
     constant: Float[np.ndarray, "clips 5"],
     table: AblationTable,
 ) -> QuickChecks:
-    """By ablation, whose networks (one a seed) are `probed` with clips of `rows`; and what scales give, by `table`."""
-    gains = {name: row.differences for name, row in table.rows.items() if name in SCALE_ABLATIONS}
+    """The checks by ablation, from the probes of its networks with clips of `rows`; and the gain of the scales."""
+    probed = {name: [one.probed for one in of_seeds if one.probed] for name, of_seeds in networks.items()}
+    gains = {name: row.differences for name, row in table.rows.items() if "scale" in name}
     return QuickChecks(
-        networks={name: checks_of(networks, rows, constant) for name, networks in probed.items() if networks[0]},
+        networks={name: checks_of(of_seeds, rows, constant) for name, of_seeds in probed.items() if of_seeds},
         scales={name: {key: differences[key] for key in ("skill", "scenarios")} for name, differences in gains.items()},
     )
 
@@ -103,9 +95,10 @@ def falls(
         ]
         for one in networks
     ]
-    values = np.array([[skill.value for skill in of_seed] for of_seed in skills])
-    drawn = [slope(np.array([skill.drawn for skill in of_seed])) for of_seed in skills]
-    return SeverityCheck(skill=values.mean(axis=0).tolist(), slope=estimate(slope(values.T).tolist(), np.stack(drawn)))
+    return SeverityCheck(
+        skill=np.array(skills)[..., 0].mean(axis=0).tolist(),
+        slope=estimate(np.stack([slope(np.array(of_severities)) for of_severities in skills])),
+    )
 
 
 def alike(networks: Sequence[Probed], group: str) -> ScaleCheck:
@@ -118,7 +111,7 @@ def alike(networks: Sequence[Probed], group: str) -> ScaleCheck:
 
 
 def leans(networks: Sequence[Probed], target: Float[np.ndarray, "clips 5"]) -> TraitCheck:
-    """By trait, how far the prediction moves when a modality is removed; and the share of audio in that."""
+    """How far the prediction of each trait moves when a modality is removed, and the share of audio in that."""
     labelled = labelled_traits(target)
 
     def moved(without: str) -> Float[np.ndarray, "seeds traits"]:

@@ -21,22 +21,21 @@ class Ablation:
     name: str
     recipe: Recipe
     changes: dict[str, Any]
-    """By dotted key, the values that differ from the recipe."""
+    """The values that differ from the recipe, by dotted key."""
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The recipe itself and its ablations."""
+
     ablations: tuple[Ablation, ...]
-    """The recipe itself first."""
     left_out: dict[str, str]
-    """By name, why a file of the folder is no ablation of this recipe."""
+    """Why a file of the folder is no ablation of this recipe, by name."""
 
 
 def plan_ablations(recipe: Recipe, folder: Path, only: Sequence[str] = ()) -> Plan:
-    """The recipe and its ablations, of which `folder` has a YAML each; or the `only` ones that are named.
-
-    ConfigError where there is no such folder or name, or a file does not fit the recipe.
-    """
+    """The recipe and its ablations, of which `folder` has a YAML each; or the `only` ones that are named. ConfigError
+    where there is no such folder or name, or a file does not fit the recipe."""
     files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if not files:
         raise ConfigError(

@@ -27,19 +27,19 @@ from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model
-from msma.training.ablation.measures import evenness, linear_cka, mass_on
+from msma.training.ablation.statistics import evenness, linear_cka, mass_on
 from msma.types import MODALITIES, Clip, InputArrays, MsmaError, RawWindow
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""
 SCALES = tuple(f"{modality}_{axis}" for modality in MODALITIES for axis in ("spatial", "temporal"))
 PROBED_CLIPS = 100
-"""Of a split, the first so many."""
+"""Clips of a split, from its start."""
 PLACES = 16
-"""Of a clip, at which the outputs of the scales are compared."""
+"""Places of a clip at which the outputs of the scales are compared."""
 
 Probed = dict[str, np.ndarray]
-"""By name, the measures of one network. m: audio or visual.
+"""The measures of one network by name. m: audio or visual.
 
     rows                (clips,)        which clips of the split
     clean               (clips, 5)      predictions for clean clips
@@ -93,7 +93,10 @@ def probe(model: Model, corpus: Corpus, split: str) -> Probed:
         if len(measured["rows"]) == PROBED_CLIPS:
             break
     found = {name: np.stack(values) for name, values in measured.items()}
-    return found | {f"cka_{group}": cka_matrix(outputs) for group, outputs in scales.items()}
+    for group, outputs in scales.items():
+        of_scales = [np.concatenate(of_clips) for of_clips in zip(*outputs, strict=True)]
+        found[f"cka_{group}"] = np.array([[linear_cka(one, other) for other in of_scales] for one in of_scales])
+    return found
 
 
 def look(model: Model, window: RawWindow) -> Seen:
@@ -128,10 +131,8 @@ def measures(model: Model, window: RawWindow, clean: Seen) -> Probed:
 
 
 def half_masses(model: Model, window: RawWindow, clean: Seen, modality: str) -> Probed:
-    """The attention to each half of a modality, as it is and where that half alone is noise.
-
-    The face is where it is in the clean clip: a frame whose face is lost would be masked, which is no attention.
-    """
+    """The attention to each half of a modality, as it is and where that half alone is noise. The face is where it is in
+    the clean clip: a frame whose face is lost would be masked, which is no attention."""
     attention, queries = clean.attention_to(modality), clean.queries(modality)
     kept, first = (attention > 0).any(axis=(0, 1)), np.arange(attention.shape[-1]) < attention.shape[-1] // 2
     masses: dict[str, list[float]] = {"clean": [], "noisy": [], "share": []}
@@ -160,7 +161,7 @@ def with_noise_in(clip: Clip, modality: str, tokens: Bool[np.ndarray, " l"], con
 
 
 def scale_outputs(named: Mapping[str, Tensor]) -> dict[str, list[np.ndarray]]:
-    """By group, the outputs `(places, channels)` of its scales at the same PLACES of the clip, where it has several."""
+    """The outputs `(places, channels)` of the scales of each group that has several, at the same PLACES of the clip."""
     found = {}
     for group in SCALES:
         outputs = [named[name] for name in named if name.startswith(f"{group}_scale_")]
@@ -170,12 +171,6 @@ def scale_outputs(named: Mapping[str, Tensor]) -> dict[str, list[np.ndarray]]:
             places = np.unique(np.linspace(0, len(flat[0]) - 1, PLACES).round().astype(int))
             found[group] = [output[places] for output in flat]
     return found
-
-
-def cka_matrix(outputs: list[list[np.ndarray]]) -> Float[np.ndarray, "scales scales"]:
-    """CKA between the outputs of the scales over all clips; `outputs` has a list for each clip."""
-    scales = [np.concatenate(of_clips) for of_clips in zip(*outputs, strict=True)]
-    return np.array([[linear_cka(one, other) for other in scales] for one in scales])
 
 
 def array(tensor: Tensor) -> np.ndarray:

@@ -20,8 +20,8 @@ from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
-from msma.training.ablation.probes import Probed, probe, read_probed, write_probed
-from msma.training.ablation.table import ByCell
+from msma.training.ablation.probes import probe, read_probed, write_probed
+from msma.training.ablation.table import StudiedNetwork
 from msma.training.learner import with_seed
 from msma.training.run import train
 from msma.types import MsmaError
@@ -41,28 +41,7 @@ class RunJob:
     """Its run folder."""
     severity: int
     probes: bool
-    """Whether the network is probed."""
     cpu: bool
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One network that was trained and tested."""
-
-    path: Path
-    predictions: ByCell
-    parameters: int
-    probed: Probed | None
-
-
-@dataclass(frozen=True)
-class Studied:
-    """The networks of every ablation, seed by seed."""
-
-    predictions: dict[str, list[ByCell]]
-    probed: dict[str, list[Probed]]
-    """Measures from inside; of some ablations."""
-    parameters: dict[str, int]
 
 
 def study(
@@ -76,13 +55,12 @@ def study(
     cpu: bool = False,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Studied:
+) -> dict[str, list[StudiedNetwork]]:
     """Train every ablation with seeds 0 to `seeds` - 1, choose each network's weights on `val`, test it on `test`.
 
-    A network is in `out`/name/seed_n. With `workers`, networks are trained side by side in so many processes of one
-    thread each; without, in this one.
-
-    MsmaError as `train`, or where no test clip can be read, or a run folder is of another recipe or corpus or damaged.
+    Returns the networks of every ablation, seed by seed; each is in `out`/name/seed_n. With `workers`, networks are
+    trained side by side in so many processes of one thread each; without, in this one. MsmaError as `train`, or where
+    no test clip can be read, or a run folder is of another recipe or corpus or damaged.
     """
     jobs = [
         RunJob(
@@ -97,25 +75,16 @@ def study(
         for seed in range(seeds)  # all with one seed, then all with the next: interrupted, it is of use
         for one in ablations
     ]
-    found: dict[Path, Ran] = {}
+    found: dict[Path, StudiedNetwork] = {}
     progress(0, len(jobs))
-    for ran in each_done(run_job, jobs, workers):
-        found[ran.path] = ran
+    for one in each_done(run_job, jobs, workers):
+        found[one.path] = one
         progress(len(found), len(jobs))
-    by_name = {one.name: [found[job.path] for job in jobs if job.name == one.name] for one in ablations}
-    probed = {name: [ran.probed for ran in own if ran.probed is not None] for name, own in by_name.items()}
-    return Studied(
-        {name: [ran.predictions for ran in own] for name, own in by_name.items()},
-        {name: of_seeds for name, of_seeds in probed.items() if of_seeds},
-        {name: own[0].parameters for name, own in by_name.items()},
-    )
+    return {one.name: [found[job.path] for job in jobs if job.name == one.name] for one in ablations}
 
 
-def run_job(job: RunJob) -> Ran:
-    """Train the network unless it is there, test it in the six scenarios and probe it.
-
-    MsmaError in a line that names the ablation and the seed.
-    """
+def run_job(job: RunJob) -> StudiedNetwork:
+    """Train the network unless it is there, test it in the six scenarios and probe it; its MsmaError names it."""
     out = job.path / "six"
     path, probed = out / "probes.safetensors", None
     try:
@@ -136,4 +105,4 @@ def run_job(job: RunJob) -> Ran:
     tested, cells = job.corpus.split("test"), (suite.clean, *suite.cells)
     predictions = {cell.cell.scenario: predictions_of(model, tested, cell.predictions) for cell in cells}
     parameters = sum(parameter.numel() for parameter in model.weights.network.parameters())
-    return Ran(job.path, predictions, parameters, probed)
+    return StudiedNetwork(job.path, predictions, parameters, probed)

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from msma.evaluation.disparities import Difference
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.results import AblationRow, AblationTable
 from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
-from msma.training.ablation.intervals import estimate, spread
 from msma.training.ablation.plan import FULL, Ablation
+from msma.training.ablation.probes import Probed
+from msma.training.ablation.statistics import estimate, spread
 from msma.types import MsmaError
 
 CLEAN = "clean"
@@ -27,25 +29,29 @@ ByCell = Mapping[str, Predictions]
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A statistic of one network, and in samples of the sources."""
+class StudiedNetwork:
+    """One network of a study: trained, tested, and probed where that was wanted."""
 
-    value: float
-    drawn: Float[np.ndarray, " draws"]
+    path: Path
+    """Its run folder."""
+    predictions: ByCell
+    parameters: int
+    probed: Probed | None = None
+
+
+Sampled = Float[np.ndarray, " samples"]
+"""A statistic of one network: on the clips, then in every bootstrap sample of their sources."""
 
 
 def ablation_table(
     ablations: Sequence[Ablation],
-    parameters: Mapping[str, int],
-    predictions: Mapping[str, Sequence[ByCell]],
+    networks: Mapping[str, Sequence[StudiedNetwork]],
     rows: Sequence[Row],
     constant: Float[np.ndarray, "clips 5"],
 ) -> AblationTable:
-    """The table of `predictions`, by ablation those of each seed's network for clips of `rows`; the same seeds in all.
-
-    MsmaError where there is no clip that all have predictions for.
-    """
-    cells = [cell for runs in predictions.values() for run in runs for cell in run.values()]
+    """The table of `networks`, by ablation those of each seed, tested on clips of `rows`; the same seeds in all.
+    MsmaError where there is no clip that all have predictions for."""
+    cells = [cell for of_seeds in networks.values() for one in of_seeds for cell in one.predictions.values()]
     common = set[str].intersection(*(set(cell.clips) for cell in cells))
     places = [place for place, row in enumerate(rows) if row.clip in common]
     if not places:
@@ -56,24 +62,30 @@ def ablation_table(
         return one.at([place for place, clip in enumerate(one.clips) if clip in common])
 
     sampled = {
-        name: [statistics({cell: on_common_clips(one) for cell, one in run.items()}, base, draws) for run in runs]
-        for name, runs in predictions.items()
+        name: [
+            statistics({cell: on_common_clips(given) for cell, given in one.predictions.items()}, base, draws)
+            for one in of_seeds
+        ]
+        for name, of_seeds in networks.items()
     }
     found = {}
     for ablation in ablations:
-        own, full = sampled[ablation.name], sampled[FULL]
+        own, full = (
+            {key: np.stack([one[key] for one in sampled[of]]) for key in sampled[of][0]} for of in (ablation.name, FULL)
+        )
         found[ablation.name] = AblationRow(
             name=ablation.name,
             changes=ablation.changes,
-            parameters=parameters[ablation.name],
-            statistics={key: spread([run[key].value for run in own]) for key in own[0]},
-            differences={} if ablation.name == FULL else {key: paired(own, full, key) for key in own[0]},
+            parameters=networks[ablation.name][0].parameters,
+            statistics={key: spread(values[:, 0].tolist()) for key, values in own.items()},
+            # Paired: seed by seed, on the same samples of sources.
+            differences={} if ablation.name == FULL else {key: estimate(own[key] - full[key]) for key in own},
         )
     target = np.array([rows[place].target for place in places])
     return AblationTable(
         rows=found,
-        scenarios=tuple(name for name in predictions[FULL][0] if name != CLEAN),
-        seeds=len(predictions[FULL]),
+        scenarios=tuple(name for name in networks[FULL][0].predictions if name != CLEAN),
+        seeds=len(networks[FULL]),
         clips=len(places),
         unpredicted=len(rows) - len(places),
         sources=draws.sources,
@@ -85,10 +97,8 @@ def statistics(run: ByCell, constant: Float[np.ndarray, "clips 5"], draws: Draws
     """Everything of one network that has a column."""
     of_cell = {cell: cell_statistics(predictions, constant, draws) for cell, predictions in run.items()}
     clean, skills = of_cell[CLEAN], {cell: of["skill"] for cell, of in of_cell.items() if cell != CLEAN}
-    value = float(np.mean([one.value for one in skills.values()]))
-    drawn = np.mean([one.drawn for one in skills.values()], axis=0)
-    retention = Sampled(float(retained(value, clean["skill"].value)), retained(drawn, clean["skill"].drawn))
-    return {**clean, **skills, "scenarios": Sampled(value, drawn), "retention": retention}
+    scenarios = np.mean(list(skills.values()), axis=0)
+    return {**clean, **skills, "scenarios": scenarios, "retention": retained(scenarios, clean["skill"])}
 
 
 def cell_statistics(
@@ -98,7 +108,7 @@ def cell_statistics(
     values = all_metrics(predictions.predicted, predictions.target, constant)
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws)
     unknown = 0.0 if draws.sources > 1 else math.nan
-    return {name: Sampled(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
+    return {name: np.append(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
 
 
 def write_csv(file: Any, table: AblationTable) -> None:
@@ -112,10 +122,3 @@ def write_csv(file: Any, table: AblationTable) -> None:
             numbers = (value.mean, value.low, value.high, apart.difference, apart.low, apart.high)
             cells = ("" if math.isnan(number) else f"{number:.6f}" for number in numbers)
             writer.writerow([row.name, row.parameters, name, *cells])
-
-
-def paired(own: Sequence[Mapping[str, Sampled]], full: Sequence[Mapping[str, Sampled]], key: str) -> Difference:
-    """This minus the recipe, seed by seed, on the same samples of sources."""
-    pairs = list(zip(own, full, strict=True))
-    values = [one[key].value - other[key].value for one, other in pairs]
-    return estimate(values, np.stack([one[key].drawn - other[key].drawn for one, other in pairs]))
