@@ -22,8 +22,7 @@ from msma.evaluation.result_file import write_result
 from msma.evaluation.results import AblationRow, AblationStudy, Profile, QuickChecks, Spread, StageCost
 from msma.evaluation.robustness.slices import LeftByGroup
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
-from msma.training import provenance
-from msma.training.run import Validation
+from msma.training.run import Validation, note_session
 from msma.types import TRAITS, MediaInfo, MediaPreview, Prediction, PreviewFace, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration
@@ -92,7 +91,7 @@ def run_folder(folder: Path) -> Path:
     identity = {"corpus": "labelled", "format": 4, "labels_sha256": "0ab1", "pretrained": {}}
     (folder / "corpus.json").write_text(json.dumps(identity))
     (folder / "metrics.jsonl").write_text("".join(f"{logged(step).model_dump_json()}\n" for step in (2, 4, 6)))
-    provenance.note(folder, "cpu")
+    note_session(folder, "cpu")
     write_evaluation(folder / "test", *evaluated())
     rng = np.random.default_rng(1)
     about = CalibratedOn(weights_sha256="0", corpus="labelled", split="val", clips=60, sources=60)

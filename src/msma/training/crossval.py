@@ -30,7 +30,7 @@ from msma.training.ridge import Fold, source_folds
 from msma.types import MsmaError
 
 CCC_CLIPS = 10
-"""Clips of a fold that has a CCC of its own."""
+"""A fold of fewer clips has no CCC of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,10 @@ class OutOfFold:
     folds: list[Fold]
     """Indices into the clips of `msma`."""
     shrinkage: list[dict[str, float] | None]
-    """By fold."""
     msma: Predictions
     ridge: Predictions | None
     baselines: Baselines
-    """From the labels that each clip's fold was trained on."""
+    """Baselines from the labels that each clip's fold was trained on."""
 
 
 def cross_validate(
@@ -62,10 +61,9 @@ def cross_validate(
     """Cross-validate a recipe over all clips of a corpus, whatever their split; `folds` None leaves one source out.
 
     `out` gets `crossval.yaml`, which says what it is of, and one JSON a fold; what is there is not done again. With
-    `workers`, folds are trained side by side in so many processes of one thread each; without, in this one.
-
-    MsmaError for too few sources, a folder of another cross-validation or with a damaged fold, a ridge without frozen
-    backbones, or where training diverged.
+    `workers`, folds are trained side by side in so many processes of one thread each; without, in this one. MsmaError
+    for too few sources, a folder of another cross-validation or with a damaged fold, a ridge without frozen backbones,
+    or where training diverged.
     """
     recipe = with_architectures(recipe)
     rows = list(corpus.rows)
@@ -131,10 +129,8 @@ def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> 
 def cross_validation(
     predictions: Predictions, result: OutOfFold, corpus: Corpus, model: str, recipe: Recipe
 ) -> CrossValidation:
-    """The pooled out-of-fold predictions of the networks or of the ridge, scored as one split.
-
-    Where there is a ridge, it is among the baselines, and what is not the ridge has the paired difference from it.
-    """
+    """The pooled out-of-fold predictions of the networks or of the ridge, scored as one split. A ridge is among the
+    baselines, and the networks have the paired difference from it."""
     folds, base, ridge, against = fold_scores(result), result.baselines, result.ridge, None
     if ridge is not None and predictions is not ridge:
         against = Comparison(**dict(compare(predictions, ridge, base.constant)), file="ridge")

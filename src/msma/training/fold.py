@@ -36,7 +36,7 @@ from msma.training.ridge import Fold, Shrinkage, choose_shrinkage, ridge_baselin
 from msma.types import TRAITS
 
 INNER_FOLDS = 5
-"""Into which the sources of a fold are parted, or more where there are more members."""
+"""The sources of a fold are split into so many, or more where there are more members."""
 Scores = Annotated[list[float], Field(min_length=len(TRAITS), max_length=len(TRAITS))]
 
 
@@ -51,13 +51,13 @@ class FoldResult(Result):
 
 @dataclass(frozen=True)
 class FoldJob:
+    """The learner's clips of `fold[0]` to train on, those of `fold[1]` to predict, and the file of the result."""
+
     learner: Learner
     fold: Fold
-    """The learner's clips to train on, and those to predict."""
     ridge: bool
     cpu: bool
     path: Path
-    """Where the result goes."""
 
 
 def run_fold(job: FoldJob) -> None:

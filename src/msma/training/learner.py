@@ -29,7 +29,7 @@ from msma.types import MODALITIES
 from msma.weights.pretrained import architecture
 
 HeldOut = dict[str, Float[Tensor, "3 5"]]
-"""By clip, what a linear path predicts when the clip's source is held out."""
+"""The predictions of a linear path for each clip with its source held out."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,10 @@ class Learner:
     rows: Sequence[Row]
     """The clips that networks may be trained on."""
     files: dict[str, Path]
-    """By clip: features where the recipe caches them, else cache entries."""
+    """The file of each clip: features where the recipe caches them, else its cache entry."""
     pooled: Pooled | None = None
     """The features of `rows`, where they are cached and something linear is fitted to them."""
     modalities: tuple[str, ...] = MODALITIES
-    """The modalities that are read from cache entries."""
 
     def dataset(self, rows: Sequence[Row], linear: HeldOut | None = None, *, augmented: bool = False) -> LabelledClips:
         """Some clips, as they are or `augmented`; `linear` for those that a linear path was fitted to."""

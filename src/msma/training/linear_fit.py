@@ -20,8 +20,8 @@ from msma.model.tensors import collate
 from msma.training.ridge import MIN_ROWS, Shrinkage, fit_linear
 
 MARGIN = 0.5
-"""By this share of its width the range of a feature is widened at both ends: with many features, any clip is a little
-beyond the range of some."""
+"""Share of its width by which the range of a feature is widened at both ends: with many features, any clip is a
+little beyond the range of some."""
 
 
 @dataclass(frozen=True)

@@ -56,17 +56,15 @@ class State:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """By name, all that has a state of its own."""
+        """All that has a state of its own, by name."""
         parts = {"network": self.network, "average": self.average, "optimizer": self.optimizer}
         scaler = self.accelerator.scaler
         return parts if scaler is None else parts | {"scaler": scaler}
 
 
 def fresh_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> MsMANet:
-    """A network that nothing was loaded into, the same for the same seed; the caller's random state is left alone.
-
-    `mean` is that of the training labels, its prediction from nothing.
-    """
+    """A network that nothing was loaded into, the same for the same seed; `mean` is that of the training labels, its
+    prediction from nothing. The caller's random state is left alone."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)
         network = MsMANet(recipe.model, recipe.clip)
@@ -75,10 +73,8 @@ def fresh_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> MsMANet:
 
 
 def new_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> tuple[MsMANet, dict[str, dict[str, str]]]:
-    """A fresh network with its pretrained backbones, and, by modality, what is to be recorded of their weights.
-
-    MsmaError where pretrained weights are not there.
-    """
+    """A fresh network with its pretrained backbones, and, by modality, what is to be recorded of their weights;
+    MsmaError where they are not there."""
     network, records = fresh_network(recipe, mean), {}
     for modality, encoder in network.encoders.items():
         backbone, name, tuned = encoder.backbone, backbone_names(recipe)[modality], recipe.train.tune_stages
@@ -93,7 +89,7 @@ def new_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> tuple[MsMANet,
 
 
 def backbone_names(recipe: Recipe) -> dict[str, str]:
-    """By modality."""
+    """The name of each modality's backbone."""
     return {"audio": recipe.model.audio_backbone, "visual": recipe.model.visual_backbone}
 
 
@@ -116,10 +112,8 @@ def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
 
 
 def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` multiplies the learning rate.
-
-    It slows pretrained parts, and lets the quality heads, which nothing else depends on, learn within few steps.
-    """
+    """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` multiplies the learning rate:
+    it slows pretrained parts, and lets the quality heads, which nothing else depends on, learn within few steps."""
     config = recipe.train
     rates = {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
     for modality, encoder in network.encoders.items():
@@ -150,10 +144,8 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 def steps(
     state: State, training: LabelledClips, config: TrainConfig, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[float]:
-    """Train to the last step, yielding each loss, or until `should_stop`, asked before each step, says yes.
-
-    MsmaError where training diverged.
-    """
+    """Train to the last step, yielding each loss, or until `should_stop`, asked before each step, says yes; MsmaError
+    where training diverged."""
     batches = StepBatches(len(training), config, first_step=state.step)
     loader = loader_of(training, batches, config.workers)
     model, optimizer, loader = state.accelerator.prepare(state.network, state.optimizer, loader)

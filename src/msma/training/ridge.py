@@ -143,9 +143,7 @@ class Shrinkage:
 
 def choose_shrinkage(linear: Scores, residual: Scores, target: Scores, mean: Float[np.ndarray, " traits"]) -> Shrinkage:
     """From held-out predictions: among those whose error is near the least (TOLERANCE), the one with the highest CCC.
-
-    `residual` is what the network adds to the logits of the `linear` predictions.
-    """
+    `residual` is what the network adds to the logits of the `linear` predictions."""
     options = [Shrinkage(step, spread) for step in STEPS for spread in SPREADS]
     predicted = [shrunk(linear, residual, mean, option) for option in options]
     errors = np.array([np.abs(scores - target).mean() for scores in predicted])

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import platform
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,6 @@ from msma.data.identity import training_identity
 from msma.evaluation.result_file import Result
 from msma.files import write_whole, written_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
-from msma.training import provenance
 from msma.training.learner import new_learner, with_architectures
 from msma.training.linear_fit import shrunk_tensors
 from msma.training.loop import LabelledClips, State, new_accelerator, new_network, predict, start, steps
@@ -35,6 +38,18 @@ from msma.weights.checkpoint import save_weights
 from msma.weights.config import WeightsConfig, read_json
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
+
+PROVENANCE = "provenance.jsonl"
+LIBRARIES = ("msma", "torch", "numpy", "accelerate", "av", "opencv-python-headless")
+
+
+class Session(Result):
+    """One line of `provenance.jsonl`: a time that a run was begun or resumed. No result depends on it."""
+
+    command: str
+    device: str
+    platform: str
+    versions: dict[str, str]
 
 
 class Validation(Result):
@@ -115,7 +130,7 @@ def train(
         if accelerator.is_main_process:
             drop_log_after(run / "metrics.jsonl", state.step)
     if accelerator.is_main_process and state.step < config.steps:
-        provenance.note(run, str(accelerator.device))
+        note_session(run, str(accelerator.device))
     about = WeightsConfig(
         name=name or run.name,
         corpus=manifest.corpus,
@@ -145,10 +160,8 @@ def train(
 
 
 def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[Validation, dict[str, Tensor]]:
-    """Score the averaged network on the first window of every clip, and give the tensors to save.
-
-    Those of a network with a linear path are shrunk as does these clips best.
-    """
+    """Score the averaged network on the first window of every clip, and give the tensors to save: those of a network
+    with a linear path are shrunk as is best for these clips."""
     network = state.averaged
     found = predict(network, clips, config)
     traits, tensors, target = found.traits, network.state_dict(), targets(clips.rows)
@@ -179,20 +192,30 @@ def check_begun(run: Path, resume: bool) -> bool:
 
 
 def begin(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> None:
-    """Write `recipe.yaml` and `corpus.json`, or check that the run to be resumed is of the same.
-
-    MsmaError as `check_begun`, or where the run is of another recipe, corpus or weights.
-    """
+    """Write `recipe.yaml` and `corpus.json`, or check that the run to be resumed is of the same; MsmaError where it is
+    not, or as `check_begun`."""
     if not check_begun(run, resume):
         write_whole(run / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         write_whole(run / "corpus.json", json.dumps(corpus, indent=2) + "\n")
-        for name in ("metrics.jsonl", provenance.FILE):
+        for name in ("metrics.jsonl", PROVENANCE):
             (run / name).unlink(missing_ok=True)
         return
     # The number of loader workers changes no result.
     was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])
-    if was != recipe or read_json(run / "corpus.json", "train anew into another --out") != corpus:
+    if was != recipe or read_json(run / "corpus.json", "train again into another --out") != corpus:
         raise MsmaError(f"{run}: is a run of another recipe, corpus or weights; name another --out")
+
+
+def note_session(run: Path, device: str) -> None:
+    program, *arguments = sys.argv or [""]  # an embedded Python has none
+    session = Session(
+        command=shlex.join([Path(program).name, *arguments]),
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        platform=platform.platform(),
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    )
+    with (run / PROVENANCE).open("a", encoding="utf-8") as file:
+        file.write(session.model_dump_json() + "\n")
 
 
 def save(state: State, path: Path) -> None:
@@ -203,10 +226,8 @@ def save(state: State, path: Path) -> None:
 
 
 def restore(state: State, path: Path) -> None:
-    """Go back to a saved state; MsmaError where the file is truncated, foreign or of another network.
-
-    It is read with `weights_only`: a foreign pickle is refused, not run.
-    """
+    """Go back to a saved state; MsmaError where the file is truncated, foreign or of another network. It is read with
+    `weights_only`: a foreign pickle is refused, not run."""
     try:
         saved = torch.load(path, map_location=state.accelerator.device, weights_only=True)
         for name, part in state.parts.items():
@@ -214,7 +235,7 @@ def restore(state: State, path: Path) -> None:
         state.step, state.best_ccc, state.losses = saved["step"], saved["best_ccc"], saved["losses"]
     except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
         raise MsmaError(
-            f"{path}: damaged or foreign state ({first_line(error)}); train anew into another --out"
+            f"{path}: damaged or foreign state ({first_line(error)}); train again into another --out"
         ) from error
 
 

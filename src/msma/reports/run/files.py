@@ -15,9 +15,7 @@ from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_lines, read_result
 from msma.evaluation.results import AblationStudy, Profile
 from msma.evaluation.robustness.summary import SuiteSummary
-from msma.training.provenance import FILE as PROVENANCE
-from msma.training.provenance import Session
-from msma.training.run import Validation
+from msma.training.run import PROVENANCE, Session, Validation
 from msma.types import MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.config import WeightsConfig
