@@ -11,7 +11,7 @@ import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 
 from msma.data.corpora.manifest import Manifest, Row
-from msma.evaluation.predictions_csv import Read, Reading, parse_trait_columns, read_predictions
+from msma.evaluation.predictions_csv import Read, parse_trait_columns, read_predictions
 from msma.types import TRAITS, MsmaError
 
 SMALL = labelled_corpus(train=6, test=4, sources=3)
@@ -31,7 +31,7 @@ def read(tmp_path):
         rows: list[list[object]], header: list[str] = HEADER, delimiter: str = ",", manifest: Manifest = SMALL, **how
     ) -> Read:
         path = write_csv(tmp_path / "p.csv", header, rows, delimiter)
-        return read_predictions(path, manifest, "test", Reading(**how))
+        return read_predictions(path, manifest, "test", **how)
 
     return read_it
 
@@ -165,7 +165,7 @@ def test_clips_of_other_splits_are_told_and_are_no_fault(read):
 def test_a_clip_that_comes_twice_alike_is_counted(read):
     found = read([*lines(), lines()[2]])
     (warning,) = found.warnings
-    assert f"1 rows repeat a clip and its scores: {CLIPS[2]}" in warning
+    assert f"1 rows repeat a clip with the same scores: {CLIPS[2]}" in warning
     assert scores_of(found) == EXPECTED
 
 
@@ -183,7 +183,7 @@ def test_a_score_that_is_no_number_is_counted_and_its_clip_not_scored(read, bad)
     assert found.failed == {CLIPS[1]: f"conscientiousness is {bad!r}"}
     assert found.predictions.clips == [CLIPS[0], *CLIPS[2:]]
     (warning,) = found.warnings
-    assert "1 clips have a score that is no number and are not scored" in warning
+    assert "1 clips have a score that is not a number and are not scored" in warning
 
 
 @pytest.mark.parametrize("score", ["1.2", "-0.01", "57", "1e9"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,17 +78,26 @@ def score(
     from msma.evaluation.comparison import Comparison
     from msma.evaluation.comparison import compare as compare_predictions
     from msma.evaluation.evaluation import evaluation_of, rows_of
-    from msma.evaluation.predictions_csv import Reading, parse_trait_columns, read_predictions
+    from msma.evaluation.predictions_csv import parse_trait_columns, read_predictions
 
     check_out(out, folder=True)
     for name in ("predictions.csv", "evaluation.json"):
         check_out(out and out / name, manifest, file, *([against] if against else []))
     columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
-    reading, corpus = Reading(clip_column, columns, clamp, strict), read_manifest(manifest)
-    read = read_predictions(file, corpus, split, reading)
+    corpus = read_manifest(manifest)
+    reader = partial(
+        read_predictions,
+        manifest=corpus,
+        split=split,
+        clip_column=clip_column,
+        trait_columns=columns,
+        clamp=clamp,
+        strict=strict,
+    )
+    read = reader(file)
     comparison, warnings = None, read.warnings
     if against is not None:
-        other = read_predictions(against, corpus, split, reading)
+        other = reader(against)
         warnings = [*warnings, *other.warnings]
         constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
         paired = compare_predictions(read.predictions, other.predictions, constant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -30,19 +31,16 @@ class Baselines:
 
 
 def baselines(training: Sequence[Row], rows: Sequence[Row]) -> Baselines:
-    """Baselines for `rows` from the labels of `training`.
-
-    A clip that is in training itself is left out of the mean of its source, or the probe would know its label.
-    """
+    """Baselines for `rows` from the labels of `training`. A clip that is in training itself is left out of the mean of
+    its source, or the probe would know its label."""
     labels, own = targets(training), {row.clip: index for index, row in enumerate(training)}
-    of_source: dict[str, list[int]] = defaultdict(list)
-    for index, row in enumerate(training):
-        of_source[row.source].append(index)
-    sums = {source: (labels[members].sum(axis=0), len(members)) for source, members in of_source.items()}
+    sums: dict[str, tuple[Any, int]] = defaultdict(lambda: (0.0, 0))
+    for row, label in zip(training, labels, strict=True):
+        sums[row.source] = sums[row.source][0] + label, sums[row.source][1] + 1
     constant = np.tile(labels.mean(axis=0), (len(rows), 1))
     same_source, seen = constant.copy(), np.zeros(len(rows), dtype=bool)
     for place, row in enumerate(rows):
-        total, count = sums.get(row.source, (0.0, 0))
+        total, count = sums[row.source]
         if row.clip in own and training[own[row.clip]].source == row.source:
             total, count = total - labels[own[row.clip]], count - 1
         if count:

@@ -40,10 +40,8 @@ def calibrate(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Calibration:
-    """The errors of `model` on up to `max_clips` clips of a split, whole sources drawn at random.
-
-    MsmaError for too few sources with clips that can be read, or no trait that is labelled and predicted.
-    """
+    """The errors of `model` on up to `max_clips` clips of a split, whole sources drawn at random; MsmaError for too few
+    sources with clips that can be read, or no trait that is labelled and predicted."""
     manifest, rows = corpus.manifest, drawn(corpus.split(split), max_clips, seed)
     sources = {row.source for row in rows}
     if len(sources) < MIN_SOURCES:

@@ -30,12 +30,12 @@ class Paired(Result):
     """How much higher the metrics of the first predictions are than those of the second."""
 
     clips: int
-    """In both; nothing else is looked at."""
+    """Clips in both; no others count."""
     sources: int
     differences: Annotated[
         dict[str, Annotated[dict[str, Difference], OF_TRAITS]], Keys(("ccc", "mean_accuracy"), ("skill",))
     ]
-    """By metric (`skill` where a constant is known) and trait."""
+    """The differences by metric (`skill` where a constant is known) and trait."""
 
 
 class Comparison(Paired):
@@ -48,8 +48,7 @@ def compare(first: Predictions, second: Predictions, constant: Float[np.ndarray,
     """First minus second on the clips and traits that both have, with 95 % intervals by bootstrap over sources.
 
     Paired: both are scored on the same sources in each sample; with one source the interval is NaN. `constant` is the
-    constant prediction for the clips of `first`; without it there is no skill. MsmaError where no clip or
-    trait is common.
+    constant prediction for the clips of `first`; without it there is no skill. MsmaError without a common clip.
     """
     at = {clip: index for index, clip in enumerate(second.clips)}
     ours = [index for index, clip in enumerate(first.clips) if clip in at]

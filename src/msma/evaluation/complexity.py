@@ -32,7 +32,7 @@ from msma.media.faces import Detector, default_detector, track_face
 from msma.media.prepare import prepare
 from msma.model.linear_path import AVAILABLE
 from msma.model.msma_net import MsMANet, features_of
-from msma.model.tensors import collate, inputs_of
+from msma.model.tensors import Features, collate, inputs_of
 from msma.types import MsmaError, RawWindow
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -48,17 +48,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "linear_path": True,
     },
 }
-"""By name, the changes to the configuration."""
+"""The changes to the configuration, by name."""
 MEDIA_STAGES = ("decode", "faces", "prepare")
 NETWORK_STAGES = ("audio backbone", "visual backbone", "audio encoder", "visual encoder", "fusion and head")
 NETWORK, WHOLE = "network", "whole"
 """All stages of the network, and all stages."""
-CLIP_S, CLIP_FPS, CLIP_SIZE = 15.0, 30, (1280, 720)
-"""The talking head that is rendered where no clip is given."""
 Known = dict[str, Any]
 """All that is known of a window so far, from the Clip on."""
 Stage = Callable[[list[Known]], None]
-"""Adds to the known of all windows."""
+"""A step that adds to the known of all windows."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,8 @@ class ProfileJob:
 
 
 def variants_of(model: ModelConfig, only: Sequence[str] = ()) -> dict[str, ModelConfig]:
-    """By name, the configurations to compare: `model` as `full`, and those of VARIANTS that differ from all before.
-
-    MsmaError for a name of `only` that is not there.
-    """
+    """The configurations to compare, by name: `model` as `full`, and those of VARIANTS that differ from all before;
+    MsmaError for a name of `only` that is not there."""
     found: dict[str, ModelConfig] = {}
     for name, changes in VARIANTS.items():
         variant = ModelConfig.model_validate(model.model_dump() | changes)
@@ -97,10 +93,8 @@ def profile(
     rounds: int = 20,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Profile:
-    """Measure every variant on every device, each in a process of its own; `media` is the clip to predict.
-
-    MsmaError where the clip cannot be read, or a variant is not known.
-    """
+    """Measure every variant on every device, each in a process of its own; `media` is the clip to predict. MsmaError
+    where it cannot be read, or a variant is not known."""
     jobs = [
         ProfileJob(name, variant, clip, media, device, rounds)
         for device in devices
@@ -132,7 +126,10 @@ def measured(job: ProfileJob) -> list[StageCost]:
     rounds = np.array([[seconds_of(run, known, job.device) for run in work.values()] for _ in range(job.rounds)])
     times = dict(zip(work, rounds.T, strict=True))
     times |= {NETWORK: rounds[:, len(media) :].sum(axis=1), WHOLE: rounds.sum(axis=1)}
-    parameters, macs = parameters_of(network), macs_of(network, known)
+    on_cpu = network_stages(copy.deepcopy(network).cpu(), "cpu")  # the count is the same on any device
+    macs = {stage: macs_in(partial(run, known)) for stage, run in on_cpu.items()}
+    macs |= dict.fromkeys((NETWORK, WHOLE), sum(macs.values()))
+    parameters = parameters_of(network)
     length_s, whole_s = sum(one["clip"].duration_s for one in known), float(np.median(times[WHOLE]))
     return [
         StageCost(
@@ -152,48 +149,44 @@ def measured(job: ProfileJob) -> list[StageCost]:
 
 
 def media_stages(job: ProfileJob, detector: Detector | None) -> dict[str, Stage]:
-    """By MEDIA_STAGES, the way from the file to the inputs of the network."""
+    """The way from the file to the inputs of the network, by MEDIA_STAGES."""
 
     def decode(known: list[Known]) -> None:
         known[:] = [{"clip": clip} for clip in load_windows(job.media, job.clip, Limits())]
 
-    def find_faces(known: list[Known]) -> None:
-        for one in known:
-            one["face"] = track_face(one["clip"], job.clip, detector)
-
-    def prepare_all(known: list[Known]) -> None:
-        for one in known:
-            one["inputs"] = collate([inputs_of(prepare(RawWindow(one["clip"], one["face"]), job.clip).inputs)])
-
-    return dict(zip(MEDIA_STAGES, (decode, find_faces, prepare_all), strict=True))
+    faces = partial(add, "face", lambda one: track_face(one["clip"], job.clip, detector))
+    inputs = partial(
+        add, "inputs", lambda one: collate([inputs_of(prepare(RawWindow(one["clip"], one["face"]), job.clip).inputs)])
+    )
+    return dict(zip(MEDIA_STAGES, (decode, faces, inputs), strict=True))
 
 
 def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
-    """By NETWORK_STAGES, the parts of `MsMANet.forward` in their order."""
+    """The parts of `MsMANet.forward` in their order, by NETWORK_STAGES."""
 
-    def audio_backbone(one: Known) -> None:
+    def features(one: Known) -> Features:
+        return features_of(one["there"], one["maps"], network.visual_maps(one["there"]))
+
+    def audio_maps(one: Known) -> Any:
         one["there"] = one["inputs"].to(device)
-        one["maps"] = network.audio_maps(one["there"])
+        return network.audio_maps(one["there"])
 
-    def visual_backbone(one: Known) -> None:
-        one["features"] = features_of(one["there"], one["maps"], network.visual_maps(one["there"]))
+    stages = (
+        partial(add, "maps", audio_maps),
+        partial(add, "features", features),
+        partial(add, "audio", lambda one: network.encode("audio", one["features"])[0]),
+        partial(add, "visual", lambda one: network.encode("visual", one["features"])[0]),
+        partial(
+            add, "output", lambda one: network.read(one["audio"], one["visual"], network.linear(one["features"]))[0]
+        ),
+    )
+    return dict(zip(NETWORK_STAGES, stages, strict=True))
 
-    def audio_encoder(one: Known) -> None:
-        one["audio"], _ = network.encode("audio", one["features"])
 
-    def visual_encoder(one: Known) -> None:
-        one["visual"], _ = network.encode("visual", one["features"])
-
-    def fusion_and_head(one: Known) -> None:
-        one["output"], _ = network.read(one["audio"], one["visual"], network.linear(one["features"]))
-
-    @torch.inference_mode()
-    def of_all(stage: Callable[[Known], None], known: list[Known]) -> None:
-        for one in known:
-            stage(one)
-
-    stages = (audio_backbone, visual_backbone, audio_encoder, visual_encoder, fusion_and_head)
-    return {name: partial(of_all, stage) for name, stage in zip(NETWORK_STAGES, stages, strict=True)}
+@torch.inference_mode()
+def add(key: str, compute: Callable[[Known], Any], known: list[Known]) -> None:
+    for one in known:
+        one[key] = compute(one)
 
 
 def seconds_of(run: Stage, known: list[Known], device: str) -> float:
@@ -206,7 +199,7 @@ def seconds_of(run: Stage, known: list[Known], device: str) -> float:
 
 
 def parameters_of(network: MsMANet) -> dict[str, int]:
-    """By stage of the network, and of all; the linear path was solved, not learned, and counts too."""
+    """The parameters of each stage and of all; the linear path was solved, not learned, and counts too."""
     found: dict[str, int] = dict.fromkeys(NETWORK_STAGES, 0)
     for modality, encoder in network.encoders.items():
         found[f"{modality} backbone"] = count(encoder.backbone)
@@ -223,14 +216,6 @@ def count(module: nn.Module | None) -> int:
     return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())
 
 
-def macs_of(network: MsMANet, known: list[Known]) -> dict[str, int]:
-    """By stage of the network, and of all; counted on the CPU, and the same on any device."""
-    on_cpu = copy.deepcopy(network).cpu()
-    found = {stage: macs_in(partial(run, known)) for stage, run in network_stages(on_cpu, "cpu").items()}
-    everything = sum(found.values())
-    return found | {NETWORK: everything, WHOLE: everything}
-
-
 def macs_in(run: Callable[[], object]) -> int:
     """Half of the floating-point operations of matrix products and convolutions in a call on the CPU."""
     with warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
@@ -241,7 +226,7 @@ def macs_in(run: Callable[[], object]) -> int:
 
 
 def render_talking_head(folder: Path) -> Path:
-    """A talking head of the synthetic corpus, CLIP_S long, in 720p."""
+    """A talking head of the synthetic corpus, 15 s long, in 720p."""
     part = cast(6, seed=5)[0]
-    render_clip(folder, part, Format(5, CLIP_S, CLIP_FPS, CLIP_SIZE))
+    render_clip(folder, part, Format(5, 15.0, 30, (1280, 720)))
     return folder / part.name

@@ -32,15 +32,15 @@ class CoverageReport:
     """The coverage that the intervals are made for."""
     whole: Coverage
     available: dict[str, Coverage]
-    """By what could be used."""
+    """The coverage by what could be used."""
     columns: dict[str, dict[str, Coverage]]
-    """By column of the manifest and value."""
+    """The coverage by column of the manifest and value."""
 
 
 def coverage_of(
     bounds: Bounds, target: Float[np.ndarray, "clips 5"], rows: Bool[np.ndarray, " clips"] | slice = slice(None)
 ) -> Coverage:
-    """On all clips, or on `rows`, of which there must be one at least. Traits without labels are left out."""
+    """The coverage on all clips, or on `rows`, of which there must be one at least, and on labelled traits."""
     labelled = labelled_traits(target)
     low, high, label = (values[rows][:, labelled] for values in (bounds.low, bounds.high, target))
     names, inside = names_of(labelled), (low <= label) & (label <= high)
@@ -50,7 +50,7 @@ def coverage_of(
 def coverage_report(
     bounds: Bounds, target: Float[np.ndarray, "clips 5"], columns: Mapping[str, Sequence[str]]
 ) -> CoverageReport:
-    """`columns` has a value for each clip."""
+    """The coverage of all clips and of parts; `columns` has a value for each clip."""
 
     def split_by(values: Sequence[str]) -> dict[str, Coverage]:
         return {value: coverage_of(bounds, target, clips_with(value, values)) for value in sorted(set(values))}

@@ -44,35 +44,26 @@ class Effect:
 
 @dataclass(frozen=True)
 class GroupDisparity:
-    """One value of a column minus the rest of the split."""
+    """One value of a column minus the rest of the split; bias and effects by trait, mean accuracy over traits."""
 
     bias: dict[str, Difference]
-    """By trait."""
     mean_accuracy: Difference
-    """Mean over traits."""
     effects: dict[str, Effect]
-    """By trait."""
 
 
 @dataclass(frozen=True)
 class GroupDifference(Difference):
-    """The difference of one value of a column."""
+    """The difference of one value of a column, in one trait or (null) in their mean."""
 
     value: str
-
-
-@dataclass(frozen=True)
-class GroupBias(GroupDifference):
-    """The difference of one value of a column in one trait."""
-
-    trait: str
+    trait: str | None = None
 
 
 @dataclass(frozen=True)
 class Largest:
-    """The differences that are furthest from 0; None where no value has enough sources."""
+    """The differences that are furthest from 0; null where no value has enough sources."""
 
-    bias: GroupBias | None
+    bias: GroupDifference | None
     mean_accuracy: GroupDifference | None
 
 
@@ -84,13 +75,13 @@ class Disparities:
     """Does any interval exclude 0?"""
     largest: Largest
     groups: dict[str, GroupDisparity]
-    """By value, where value and rest have MIN_SOURCES sources each."""
+    """The values where value and rest have MIN_SOURCES sources each."""
     comparisons: int
-    """Of the whole report, over all columns: what the level is adjusted to."""
+    """All comparisons of the report, over all columns, to which the level is adjusted."""
 
 
 def disparities(predictions: Predictions, columns: Mapping[str, Sequence[str]], draws: Draws) -> dict[str, Disparities]:
-    """By column, each value against the rest: signed bias by trait, mean accuracy, and the effects on both sides.
+    """The disparities in each column, each value against the rest: bias by trait, mean accuracy, and effects.
 
     Intervals are difference +- t * standard error: the error by bootstrap over sources, Student's t with one degree of
     freedom less than the smaller side has sources, at 95 % over all comparisons of all columns (Bonferroni).
@@ -108,7 +99,12 @@ def disparities(predictions: Predictions, columns: Mapping[str, Sequence[str]], 
         centre = measured[members].mean(axis=0) - measured[~members].mean(axis=0)
         found = [Difference(float(c), float(c - h), float(c + h)) for c, h in zip(centre, half, strict=True)]
         bias, labels = (dict(zip(names, of, strict=True)) for of in (found[: len(names)], found[len(names) + 1 :]))
-        effects = {trait: effect(labels[trait], bias[trait]) for trait in names}
+        effects = {}
+        for trait, of_labels in labels.items():
+            predicted = of_labels.difference + bias[trait].difference
+            effects[trait] = Effect(
+                of_labels, predicted, predicted / of_labels.difference if of_labels.clear else math.nan
+            )
         groups[column][value] = GroupDisparity(bias, found[len(names)], effects)
     return {column: of_column(found, comparisons) for column, found in groups.items()}
 
@@ -116,11 +112,8 @@ def disparities(predictions: Predictions, columns: Mapping[str, Sequence[str]], 
 def compared_groups(
     columns: Mapping[str, Sequence[str]], draws: Draws
 ) -> tuple[dict[tuple[str, str], tuple[Bool[np.ndarray, " clips"], int]], int]:
-    """The groups where value and rest have MIN_SOURCES sources each, and how many independent looks they are.
-
-    By column and value, the clips, and the sources of the side that has fewer. Two values are one look: each is the
-    rest of the other.
-    """
+    """The groups where value and rest have MIN_SOURCES sources each, and how many independent looks they are: the clips
+    and the sources of the smaller side. Two values are one look, for each is the rest of the other."""
     found, looks = {}, 0
     for column, values in columns.items():
         names = sorted(set(values))
@@ -143,26 +136,16 @@ def half_widths(
     return quantile * np.nanstd(drawn, axis=0) * np.sqrt(sources / (sources - 1))
 
 
-def effect(labels: Difference, bias: Difference) -> Effect:
-    """`bias` is what the predictions have beyond the labels."""
-    predictions = labels.difference + bias.difference
-    return Effect(labels, predictions, predictions / labels.difference if labels.clear else math.nan)
-
-
 def clips_with(value: str, values: Sequence[str]) -> Bool[np.ndarray, " clips"]:
     return np.array([each == value for each in values])
 
 
 def of_column(groups: dict[str, GroupDisparity], comparisons: int) -> Disparities:
     biases = [
-        GroupBias(**vars(bias), value=value, trait=trait)
+        GroupDifference(**vars(bias), value=value, trait=trait)
         for value, group in groups.items()
         for trait, bias in group.bias.items()
     ]
     accuracies = [GroupDifference(**vars(group.mean_accuracy), value=value) for value, group in groups.items()]
-    largest = Largest(max(biases, key=size, default=None), max(accuracies, key=size, default=None))
-    return Disparities(any(one.clear for one in (*biases, *accuracies)), largest, groups, comparisons)
-
-
-def size(difference: Difference) -> float:
-    return abs(difference.difference)
+    largest = (max(of, key=lambda one: abs(one.difference), default=None) for of in (biases, accuracies))
+    return Disparities(any(one.clear for one in (*biases, *accuracies)), Largest(*largest), groups, comparisons)

@@ -35,7 +35,7 @@ def predict_split(
     *,
     batch_size: int = 16,
     workers: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Predictions:
     """Predict every clip of a split that can be read.
 
@@ -52,8 +52,7 @@ def predict_split(
     videos: list[VideoOutput] = []
     for batch in each_batch(loader):
         videos += [model.read(windows) for windows in batch]
-        if progress is not None:
-            progress(len(videos), len(rows))
+        progress(len(videos), len(rows))
     return predictions_of(model, rows, {row.clip: video for row, video in zip(rows, videos, strict=True)})
 
 
@@ -77,7 +76,7 @@ def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, Clip
 
 
 def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
-    """In OCEAN order; NaN for traits that are not there."""
+    """Scores in OCEAN order; NaN for traits that are not there."""
     return np.array([[traits.get(trait, math.nan) for trait in TRAITS] for traits in by_clip])
 
 

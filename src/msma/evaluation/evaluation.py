@@ -45,7 +45,7 @@ class SplitSize:
 
 
 class Abstention(Result):
-    """The clips that the model abstains on. The scores of the evaluation count what its network says of them."""
+    """The clips that the model abstains on. The scores of the evaluation count the network's output for them."""
 
     min_quality: float
     """The model abstains where no modality has a predicted quality as high as this."""
@@ -106,6 +106,7 @@ def evaluation_of(
     columns, skipped = slice_columns(rows, slices)
     base = baselines or split_baselines(manifest, rows)
     scored, bounds = score(predictions, base, columns, skipped), predictions.bounds
+    by_split = {name: [row.source for row in manifest.rows if row.split == name] for name in SPLITS}
     facts: dict[str, Any] = {"degraded": None, "failed": {}} | about
     return Evaluation(
         **dict(scored),
@@ -114,7 +115,7 @@ def evaluation_of(
         fusion=fusion,
         corpus=manifest.corpus,
         split=split,
-        splits=splits_of(manifest),
+        splits={name: SplitSize(len(of), len(set(of))) for name, of in by_split.items() if of},
         coverage=scored.clips / len(manifest.split(split)),
         warnings=[*warnings, *warnings_of(scored.sources)],
         ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both"),
@@ -157,15 +158,10 @@ def slice_columns(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[dic
     for name, values in known.items():
         count = len(set(values))
         if name == "interview":
-            skipped[name] = "is not a trait and not looked at"
+            skipped[name] = "is not a trait and makes no slices"
         elif not 2 <= count <= min(MAX_VALUES, len(rows) // 2):
             skipped[name] = f"has {count} values on {len(rows)} clips"
     return {name: values for name, values in known.items() if name not in skipped}, skipped
-
-
-def splits_of(manifest: Manifest) -> dict[str, SplitSize]:
-    by_split = {name: [row.source for row in manifest.rows if row.split == name] for name in SPLITS}
-    return {name: SplitSize(len(of), len(set(of))) for name, of in by_split.items() if of}
 
 
 def warnings_of(sources: int) -> list[str]:

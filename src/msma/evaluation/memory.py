@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -15,8 +14,7 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 """Linux: the memory of a process, and where its peak is reset."""
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """Bytes that the process, or a GPU, held before and at the most."""
 
     before: int

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,20 +24,6 @@ OWN_COLUMNS = ("source", "abstained", *TRAITS, *(f"{name}_{trait}" for name in E
 """Written by `msma evaluate` beside the clips."""
 NAMED = 3
 """Clips or columns that a warning names."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How to read a prediction file."""
-
-    clip_column: str | None = None
-    """By default `clip`, else `path`."""
-    trait_columns: Mapping[str, str] = field(default_factory=dict)
-    """The column of a trait, where it is not called like the trait."""
-    clamp: bool = False
-    """Move scores outside [0, 1] to the nearer end instead of refusing them."""
-    strict: bool = False
-    """A file with missing, unknown, duplicated or unusable clips is an error."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +49,32 @@ def parse_trait_columns(text: str) -> dict[str, str]:
     return named
 
 
-def read_predictions(path: Path, manifest: Manifest, split: str, reading: Reading | None = None) -> Read:
+def read_predictions(
+    path: Path,
+    manifest: Manifest,
+    split: str,
+    *,
+    clip_column: str | None = None,
+    trait_columns: Mapping[str, str] | None = None,
+    clamp: bool = False,
+    strict: bool = False,
+) -> Read:
     """The predictions for one split in a CSV or Parquet file with a column of clips and one for each labelled trait.
 
     A clip is written as in the manifest, without `.mp4`, or as a path that ends in it.
 
+    Args:
+        clip_column: by default `clip`, else `path`.
+        trait_columns: the column of a trait, where it is not called like the trait.
+        clamp: move scores outside [0, 1] to the nearer end instead of refusing them.
+        strict: refuse a file with missing, unknown, duplicated or unusable clips.
+
     MsmaError where the file cannot be read (see `read_table`), a score is not in [0, 1], a clip is duplicated with
     different scores, a name fits several clips, or no clip of the split has scores.
     """
-    reading, rows, table = reading or Reading(), manifest.split(split), read_table(path)
+    rows, table = manifest.split(split), read_table(path)
     in_split, names = {row.clip for row in rows}, names_of_clips(manifest.rows)
-    clip_at, traits_at = find_columns(table, manifest.traits, reading)
+    clip_at, traits_at = find_columns(table, manifest.traits, clip_column, trait_columns or {})
     found: dict[str, list[float] | str] = {}  # a score for each trait, or why there is none
     unknown: list[str] = []
     duplicated: list[str] = []
@@ -85,7 +86,7 @@ def read_predictions(path: Path, manifest: Manifest, split: str, reading: Readin
             unknown += [repr(written[:100])] if clip is None else []
             elsewhere += clip is not None
             continue
-        scores, outside = row_scores(table, cells, traits_at, where, reading.clamp)
+        scores, outside = row_scores(table, cells, traits_at, where, clamp)
         clamped += outside
         if found.setdefault(clip, scores) is not scores:
             if found[clip] != scores:
@@ -100,17 +101,16 @@ def read_predictions(path: Path, manifest: Manifest, split: str, reading: Readin
             f"clips are called like {rows[0].clip!r}; check --manifest, --split and --clip-column"
         )
     failed = {row.clip: str(found.get(row.clip, "no prediction")) for row in rows if row.clip not in usable}
+    missing = [clip for clip in failed if clip not in found]
+    bad = [f"{clip} ({why})" for clip, why in failed.items() if clip in found]
     kinds = (
-        ([clip for clip in failed if clip not in found], f"of {len(rows)} clips of split {split!r} have no prediction"),
-        ([f"{clip} ({why})" for clip, why in failed.items() if clip in found], "clips have a score that is no number"),
-    )
-    problems = [f"{len(of)} {text} and are not scored{examples(of)}" for of, text in kinds if of]
-    kinds = (
+        (missing, f"of {len(rows)} clips of split {split!r} have no prediction and are not scored"),
+        (bad, "clips have a score that is not a number and are not scored"),
         (unknown, "rows are for clips that are not in the manifest"),
-        (duplicated, "rows repeat a clip and its scores"),
+        (duplicated, "rows repeat a clip with the same scores"),
     )
-    problems += [f"{len(of)} {text}{examples(of)}" for of, text in kinds if of]
-    if problems and reading.strict:
+    problems = [f"{len(of)} {text}{examples(of)}" for of, text in kinds if of]
+    if problems and strict:
         raise MsmaError(f"{path}: {problems[0]}; fix the file, or leave out --strict and this is counted")
     read = {clip_at, *traits_at.values()}
     ignored = [name.casefold() for place, name in enumerate(table.columns) if place not in read]
@@ -121,7 +121,7 @@ def read_predictions(path: Path, manifest: Manifest, split: str, reading: Readin
         ("interview" in ignored, "the column interview is not scored: it is not a trait"),
         (others, f"{len(others)} other columns are not read{examples(others)}"),
     )
-    warnings = [f"{path}: {text}" for text in (*problems, *(note for told, note in notes if told), *table.notes)]
+    warnings = [f"{path}: {text}" for text in (*problems, *(note for found, note in notes if found), *table.notes)]
     predicted = np.full((len(scored), len(TRAITS)), math.nan)
     predicted[:, [TRAITS.index(trait) for trait in traits_at]] = [usable[row.clip] for row in scored]
     clips, sources = [row.clip for row in scored], [row.source for row in scored]
@@ -131,10 +131,7 @@ def read_predictions(path: Path, manifest: Manifest, split: str, reading: Readin
 def row_scores(
     table: Table, cells: Sequence[str], traits_at: Mapping[str, int], where: str, clamp: bool
 ) -> tuple[list[float] | str, int]:
-    """A score for each trait, or why there is none; and how many were moved to an end of [0, 1].
-
-    MsmaError where one is outside and they are not to be moved.
-    """
+    """A score for each trait, or why there is none; and how many were moved to an end of [0, 1], or MsmaError."""
     raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
     texts = {trait: cells[place].strip()[:40] for trait, place in traits_at.items()}
     unusable = next((trait for trait, score in raw.items() if not math.isfinite(score)), None)
@@ -149,12 +146,14 @@ def row_scores(
     return [min(max(score, 0.0), 1.0) for score in raw.values()], len(outside)
 
 
-def find_columns(table: Table, traits: Sequence[str], reading: Reading) -> tuple[int, dict[str, int]]:
+def find_columns(
+    table: Table, traits: Sequence[str], clip_column: str | None, trait_columns: Mapping[str, str]
+) -> tuple[int, dict[str, int]]:
     """The places of the clip and of the wanted traits; names are in any case. MsmaError where one is not clear."""
     names = [name.casefold() for name in table.columns]
     default = next((name for name in CLIP_COLUMNS if name in names), CLIP_COLUMNS[0])
-    clip = (reading.clip_column or default).strip().casefold()
-    wanted = {trait: reading.trait_columns.get(trait, trait).casefold() for trait in traits}
+    clip = (clip_column or default).strip().casefold()
+    wanted = {trait: trait_columns.get(trait, trait).casefold() for trait in traits}
     for name in (clip, *wanted.values()):
         if names.count(name) != 1:
             what = "lacks the column" if name not in names else "has more than one column"

@@ -31,11 +31,8 @@ def write_result(path: Path, value: Result) -> None:
 
 
 def read_result(path: Path, kind: type[T] | TypeAdapter, remedy: str) -> T:
-    """The value in a result file.
-
-    MsmaError where it cannot be read, is larger than MAX_BYTES or does not fit the schema of `kind`: it names file and
-    key and ends with `remedy`.
-    """
+    """The value in a result file; MsmaError, which names file and key and ends with `remedy`, where it is unreadable,
+    larger than MAX_BYTES or does not fit the schema of `kind`."""
     return checked(read_json(path, remedy, MAX_BYTES), kind, str(path), remedy)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of result file: one schema each, which its writers and readers share (`msma schema NAME` prints it)."""
+"""The kinds of result files: one schema each, which writers and readers share (`msma schema NAME` prints it)."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class FoldScores(Result):
 
 
 class CrossValidation(Evaluation):
-    """What `msma crossval` writes: the predictions of all folds, scored as one split."""
+    """The output of `msma crossval`: the predictions of all folds, scored as one split."""
 
     folds: list[FoldScores]
     spread: dict[str, dict[str, FoldSpread]]
-    """By network or ridge, and metric."""
+    """For network and ridge, each metric."""
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage costs, for one variant on one device."""
+    """The cost of one stage, for one variant on one device."""
 
     variant: str
     device: str
@@ -63,7 +63,7 @@ class StageCost:
     """Median time for the whole clip."""
     p95_ms: float
     share: float
-    """Of the median time of all stages."""
+    """Share of the median time of all stages."""
     real_time_factor: float
     """Median time over the length of the clip; below 1 is faster than it plays."""
     peak_mib: float | None
@@ -72,7 +72,7 @@ class StageCost:
 
 
 class Profile(Result):
-    """What `msma profile` writes: the cost of every stage of a network and its variants."""
+    """The output of `msma profile`: the cost of every stage of a network and its variants."""
 
     model: ModelConfig
     clip: ClipConfig
@@ -94,13 +94,13 @@ class AblationRow(Result):
 
     name: str
     changes: dict[str, Any]
-    """By dotted key, where its value is another one than in the recipe."""
+    """Values that differ from the recipe, with dotted keys."""
     parameters: int
     statistics: dict[str, Spread]
     """`mean_accuracy`, `ccc` and `skill` on clean clips, the skill in each scenario by its name, `scenarios` (the mean
     of those) and `retention` (`scenarios` over `skill`); means over traits."""
     differences: dict[str, Difference]
-    """From the recipe, with 95 % intervals, paired by seed and source; of the recipe itself none."""
+    """The differences from the recipe, with 95 % intervals, paired by seed and source; empty for the recipe itself."""
 
 
 class AblationTable(Result):
@@ -109,14 +109,14 @@ class AblationTable(Result):
     scenarios: tuple[str, ...]
     seeds: int
     clips: int
-    """With a prediction of every network in every scenario."""
+    """Clips with a prediction of every network in every scenario."""
     unpredicted: int
     """Clips that are left out, because some network has no prediction for them in some scenario."""
     sources: int
     constant_mean_accuracy: float
-    """On the same clips, of the mean training label; its CCC and skill are 0."""
+    """The mean training label on the same clips; its CCC and skill are 0."""
     rows: dict[str, AblationRow]
-    """By name, the recipe first."""
+    """The recipe first."""
 
     @model_validator(mode="after")
     def rows_are_whole(self) -> AblationTable:
@@ -131,28 +131,28 @@ class Graded(Result):
     """How a measure goes with the severity of noise."""
 
     by_severity: list[Measured]
-    """From 0 to 5, means over clips and seeds."""
+    """Means over clips and seeds, from severity 0 to 5."""
     spearman: Spread
     """Correlation with severity over clips."""
 
 
 class NoiseCheck(Result):
-    """What noise in a modality does inside the networks; null for what they have no part for."""
+    """The effects of noise in a modality inside the networks; null for what they have no part for."""
 
     corruption: str
     weight: Graded | None = None
     quality: Graded | None = None
     evenness: Graded | None = None
-    """Of the attention to the modality: entropy over that of even attention."""
+    """Entropy of the attention to the modality over that of even attention."""
 
 
 class SeverityCheck(Result):
     """How skill falls with the severity of noise."""
 
     skill: list[Measured]
-    """At severity 0 to 5, mean over seeds."""
+    """Mean over seeds, from severity 0 to 5."""
     slope: Difference
-    """By one step of severity, over seeds and sources."""
+    """Change with one step of severity, over seeds and sources."""
 
 
 class ScaleCheck(Result):
@@ -194,39 +194,38 @@ class WorstCheck(Result):
 
 
 class NetworkChecks(Result):
-    """The quick checks on the networks of one ablation; null for what they have no part for."""
+    """The quick checks on the networks of one ablation, those on noise by modality, that on severity by corruption.
+
+    Null for what the networks have no part for.
+    """
 
     clips: int
     noise: dict[str, NoiseCheck]
-    """By modality."""
     severity: dict[str, SeverityCheck]
-    """By corruption."""
     scales: dict[str, ScaleCheck]
     traits: TraitCheck | None = None
     both_worst: WorstCheck | None = None
     attention_on_noise: dict[str, AttentionCheck] | None = None
-    """By modality."""
 
 
 class QuickChecks(Result):
-    """What the paper's summary proposes to check."""
+    """The checks that the paper's summary proposes, by ablation."""
 
     networks: dict[str, NetworkChecks]
-    """By ablation."""
     scales: dict[str, dict[str, Difference]]
-    """By ablation of the scales: the difference of `skill` and `scenarios` from the recipe."""
+    """For the ablations of the scales, the difference of `skill` and `scenarios` from the recipe."""
 
 
 class AblationStudy(AblationTable):
-    """What `msma ablate` writes."""
+    """The output of `msma ablate`."""
 
     recipe: str
     corpus: str
     split: str
     severity: int
-    """Of the noise in the six scenarios."""
+    """Severity of the noise in the six scenarios."""
     left_out: dict[str, str]
-    """Ablations that say nothing of this recipe, and why."""
+    """Files that are no ablations of this recipe, and why."""
     checks: QuickChecks
 
 
@@ -241,4 +240,4 @@ SCHEMAS: dict[str, TypeAdapter[Any]] = {
     "calibration": TypeAdapter(Calibration),
     "predictions": PREDICTIONS,
 }
-"""By name, what each kind of result file holds; `json_schema()` of it is its JSON Schema."""
+"""The content of each kind of result file; `json_schema()` of it is its JSON Schema."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -41,7 +42,7 @@ class ClipScores(Result):
     sources: int
     metrics: Metrics
     intervals: Annotated[dict[str, Annotated[dict[str, Interval], OF_TRAITS]], Keys(RESAMPLED)]
-    """95 % by bootstrap over sources; null where there are too few sources."""
+    """95 % intervals by bootstrap over sources; null where there are too few sources."""
 
     baselines: Annotated[dict[str, Metrics], Keys(("constant", "same_source"), ("ridge",))]
     """Mean training label, mean training label of the same source; `ridge` from `msma crossval` alone."""
@@ -62,7 +63,7 @@ class Slices(Result):
     """Clips whose source is in training too."""
     unseen_source: ClipScores
     columns: dict[str, dict[str, ClipScores]]
-    """By column of the manifest and value."""
+    """The scores by column of the manifest and value."""
     skipped: dict[str, str]
     """Columns of the manifest that make no slices, and why."""
 
@@ -72,7 +73,7 @@ class Scored(ClipScores):
 
     slices: Slices
     disparities: dict[str, Disparities]
-    """Between groups, by column of the manifest."""
+    """The disparities between groups by column of the manifest."""
 
     @model_validator(mode="after")
     def slices_are_of_the_same_traits(self) -> Scored:
@@ -92,25 +93,21 @@ def score(
     """Score predictions on whole splits: the one way of `msma evaluate`, `msma score` and cross-validation.
 
     Traits without labels have no scores. `baselines` may differ from clip to clip (each fold has its own). `columns`
-    has a value for each clip; `skipped` says why other columns make no slices.
-
-    ValueError without a clip, or where a value of a labelled trait is not finite.
+    has a value for each clip; `skipped` says why other columns make no slices. ValueError without a clip, or where a
+    value of a labelled trait is not finite.
     """
     columns, draws = columns or {}, draw_sources(predictions.sources)
+    scores_on = partial(clip_scores, predictions, baselines, draws=draws)
     slices = Slices(
-        seen_source=clip_scores(predictions, baselines, baselines.seen, draws),
-        unseen_source=clip_scores(predictions, baselines, ~baselines.seen, draws),
+        seen_source=scores_on(baselines.seen),
+        unseen_source=scores_on(~baselines.seen),
         columns={
-            column: {
-                value: clip_scores(predictions, baselines, clips_with(value, values), draws)
-                for value in sorted(set(values))
-            }
+            column: {value: scores_on(clips_with(value, values)) for value in sorted(set(values))}
             for column, values in columns.items()
         },
         skipped=dict(skipped or {}),
     )
-    whole = clip_scores(predictions, baselines, draws=draws)
-    return Scored(**dict(whole), slices=slices, disparities=disparities(predictions, columns, draws))
+    return Scored(**dict(scores_on()), slices=slices, disparities=disparities(predictions, columns, draws))
 
 
 def clip_scores(
@@ -119,11 +116,8 @@ def clip_scores(
     rows: Bool[np.ndarray, " clips"] | None = None,
     draws: Draws | None = None,
 ) -> ClipScores:
-    """The scores on all clips, or on a part, `rows`.
-
-    Intervals are NaN where all clips are of one source, or a part is of fewer than MIN_SOURCES. `draws` are those of
-    the sources of all clips.
-    """
+    """The scores on all clips, or on a part, `rows`; `draws` are of the sources of all clips. Intervals are NaN where
+    all clips are of one source, or a part is of fewer than MIN_SOURCES."""
     least = 2 if rows is None else MIN_SOURCES
     rows = np.ones(len(predictions.clips), dtype=bool) if rows is None else rows
     draws = draws or draw_sources(predictions.sources)

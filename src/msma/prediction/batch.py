@@ -19,27 +19,18 @@ MEDIA_SUFFIXES = frozenset(
 
 
 def media_files(paths: Sequence[str]) -> list[str]:
-    """Expand folders (their media files, recursively, by suffix) and globs; a file that is named is taken as it is.
-
-    A folder without media or a pattern without a match stays as it is, and fails when it is read.
-    """
+    """Expand folders (their media files, recursively, by suffix) and globs; a file that is named is taken as it is. A
+    folder without media or a pattern without a match stays as it is, and fails when it is read."""
     found: list[str] = []
     for text in paths:
-        inside: list[str] = []
+        inside, path = [], Path(text)
         with contextlib.suppress(OSError, ValueError):  # an impossible path; reading it says why
-            inside = media_below(Path(text)) if Path(text).is_dir() else matches(text)
-        found += inside or [text]
+            if path.is_dir():
+                inside = [str(one) for one in path.rglob("*") if one.suffix.lower() in MEDIA_SUFFIXES and one.is_file()]
+            elif glob.has_magic(text) and not path.exists():
+                inside = [one for one in glob.glob(text, recursive=True) if Path(one).is_file()]  # noqa: PTH207
+        found += sorted(inside) or [text]
     return list(dict.fromkeys(found))
-
-
-def media_below(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file())
-
-
-def matches(pattern: str) -> list[str]:
-    if Path(pattern).exists() or not glob.has_magic(pattern):
-        return []
-    return sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:

@@ -27,7 +27,7 @@ from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, Predictio
 from msma.weights.checkpoint import Weights
 
 MAX_WINDOWS = 4
-"""Of a long video, the first so many are explained: a minute."""
+"""Windows of a long video that are explained, from its start: a minute."""
 OTHER = {"audio": "visual", "visual": "audio"}
 
 
@@ -41,7 +41,7 @@ class Scale:
     size: int
     """Kernel (space) or dilation in tokens (time)."""
     share: float
-    """Of what all scales of its stage add, by norm; those of a stage sum to 1."""
+    """Share of what all scales of its stage add, by norm; those of a stage sum to 1."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,25 @@ class ExplainedWindow:
     """The faces that the network was given, from the start on, until the frames end; black where `seen` is not."""
     seen: Bool[np.ndarray, " t"]
     fps: float
-    """Crops a second."""
+    """Crops per second."""
     waveform: Float32[np.ndarray, " n"]
     constant: dict[str, float]
-    """By trait, the mean-label baseline: the prediction from nothing at all."""
+    """The mean-label baseline by trait: the prediction from nothing at all."""
     carried: dict[str, dict[str, float]]
-    """By modality and trait, what it adds to the constant; the constant and both together make the prediction.
+    """The contributions by modality and trait; the constant and both contributions make the prediction.
 
     The Shapley value (1953) over the network's four outputs: from nothing, audio, visual, and both.
     """
     seconds: dict[str, Float[np.ndarray, "seconds k"]]
-    """By modality, the prediction less the one where that second of that modality is masked."""
+    """The prediction less the one where that second of that modality is masked."""
     attention: dict[str, Float[np.ndarray, "seconds seconds"]] | None
-    """By the modality that is attended to: from each second of the other one (rows) to each of its seconds; rows sum
+    """For the modality that is attended to: from each second of the other one (rows) to each of its seconds; rows sum
     to 1. None where a modality is missing or the network has no cross-attention."""
     scales: tuple[Scale, ...]
 
     @property
     def shares(self) -> dict[str, float] | None:
-        """By modality, its share of the way from the constant, over all traits; None where there is no way."""
+        """The share of each modality in the way from the constant, over all traits; None where there is no way."""
         sizes = {m: sum(abs(effect) for effect in self.carried[m].values()) for m in MODALITIES}
         total = sum(sizes.values())
         return {m: size / total for m, size in sizes.items()} if total > 0 else None
@@ -83,11 +83,10 @@ class ExplainedWindow:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The prediction for a video and its origin, window by window."""
+    """The prediction for a video, and the origin of those for its first windows."""
 
     prediction: Prediction
     windows: tuple[ExplainedWindow, ...]
-    """The first ones."""
     passes: int
     """Passes of the network, besides those of the prediction: the cost."""
     elapsed_s: float
@@ -101,11 +100,8 @@ def explain(
     max_windows: int = MAX_WINDOWS,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Explanation:
-    """Predict a source, and explain its first windows; MsmaError where it cannot be read.
-
-    Each window costs a pass of the network, and one more for each second of each modality that is there. `progress`
-    gets (done, total) of these seconds of the window at hand.
-    """
+    """Predict a source, and explain its first windows; MsmaError where it cannot be read. Each window costs a pass of
+    the network and one for each second of each modality, of which `progress` gets (done, total)."""
     began = time.monotonic()
     first: list[tuple[Float32[np.ndarray, " n"], PreparedWindow]] = []
 
@@ -166,10 +162,8 @@ def explained(
 
 
 def without_second(inputs: InputArrays, modality: str, second: int, seconds: int, config: ClipConfig) -> InputArrays:
-    """One window with one of its seconds of one modality masked.
-
-    The statistics that quality is predicted from stay as they are: the content alone is taken away.
-    """
+    """One window with one of its seconds of one modality masked, but not the statistics that quality is predicted from:
+    the content alone is taken away."""
     if modality == "visual":
         masked = second_of_steps(len(inputs.frame_mask), 1 / config.fps, seconds) == second
         return replace(inputs, frame_mask=inputs.frame_mask & ~masked)
@@ -192,10 +186,8 @@ def second_of_steps(count: int, step_s: float, seconds: int) -> Int[np.ndarray, 
 def attention_by_second(
     network: MsMANet, output: ModelOutput, seconds: int
 ) -> dict[str, Float[np.ndarray, "seconds seconds"]] | None:
-    """Cross-attention, mean over heads and query tokens, summed over key tokens.
-
-    A masked token, which nothing attends to, is no query either: its output is not used.
-    """
+    """Cross-attention, mean over heads and query tokens, summed over key tokens. A masked token, which nothing attends
+    to, is no query either: its output is not used."""
     named, audio, visual = output.named, network.audio_encoder, network.visual_encoder
     if ATTENTION_TO["audio"] not in named or audio is None or visual is None:
         return None
@@ -218,10 +210,8 @@ def tokens_by_second(kept: Bool[np.ndarray, " l"], token_s: float, seconds: int)
 
 
 def scales(network: MsMANet, output: ModelOutput, inputs: InputArrays) -> Iterator[Scale]:
-    """How much each scale adds, where a window has the modality.
-
-    That is the mean over places of the norm of what `mix` and the channel attention make of the scale alone.
-    """
+    """The share of each scale, where a window has the modality: by the mean over places of the norm of what `mix` and
+    the channel attention make of the scale alone."""
     for modality, present in zip(MODALITIES, inputs.present.tolist(), strict=True):
         encoder = network.audio_encoder if modality == "audio" else network.visual_encoder
         if encoder is None or not present:

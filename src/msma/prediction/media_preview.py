@@ -1,11 +1,10 @@
-"""A preview of what the network was given of a video: as much for an hour as for a minute."""
+"""A preview of the inputs of the network from a video: as much for an hour as for a minute."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 
 import numpy as np
-from jaxtyping import UInt8
 
 from msma.media.encode import shrunk, to_jpeg
 from msma.types import SAMPLE_RATE, MediaPreview, PreparedWindow, PreviewFace
@@ -45,19 +44,16 @@ class PreviewBuilder:
         start = round((window.start_s - self.start_s) * SAMPLE_RATE)
         length = round((window.end_s - window.start_s) * SAMPLE_RATE)
         while start + length > MAX_STEPS * self.step:
-            self.coarsen()
+            half = np.zeros(MAX_STEPS // 2)
+            self.low = np.concatenate([self.low.reshape(-1, 2).min(axis=1), half])
+            self.high = np.concatenate([self.high.reshape(-1, 2).max(axis=1), half])
+            self.step *= 2
         if inputs.present[0]:
             waveform = inputs.waveform[:length]
             steps = (start + np.arange(len(waveform))) // self.step
             np.minimum.at(self.low, steps, waveform)
             np.maximum.at(self.high, steps, waveform)
             self.heard = True
-
-    def coarsen(self) -> None:
-        half = np.zeros(MAX_STEPS // 2)
-        self.low = np.concatenate([self.low.reshape(-1, 2).min(axis=1), half])
-        self.high = np.concatenate([self.high.reshape(-1, 2).max(axis=1), half])
-        self.step *= 2
 
     def preview(self) -> MediaPreview:
         """The preview of all windows so far, of which there must be one at least."""
@@ -67,12 +63,10 @@ class PreviewBuilder:
         return MediaPreview(
             start_s=round(start_s, 3),
             end_s=round(start_s + count * self.step / SAMPLE_RATE if self.heard else self.end_s, 3),
-            faces=[PreviewFace(round(self.faces[place][0], 3), jpeg_text(self.faces[place][1])) for place in places],
+            faces=[
+                PreviewFace(round(time_s, 3), b64encode(to_jpeg(crop).tobytes()).decode("ascii"))
+                for time_s, crop in (self.faces[place] for place in places)
+            ],
             low=self.low[:count].round(3).tolist(),
             high=self.high[:count].round(3).tolist(),
         )
-
-
-def jpeg_text(frame: UInt8[np.ndarray, "h w 3"]) -> str:
-    """An RGB frame as JPEG in base64."""
-    return b64encode(to_jpeg(frame).tobytes()).decode("ascii")

@@ -65,7 +65,7 @@ class Model(Generic[NetworkT]):
     device: str
     """Reported in predictions, with the runtime where that is not torch."""
     coverage: float = COVERAGE
-    """Of the intervals."""
+    """Coverage of the intervals."""
     min_quality: float = MIN_QUALITY
 
     @classmethod
@@ -116,8 +116,7 @@ class Model(Generic[NetworkT]):
     ) -> Prediction:
         """Apparent traits of the person in a video file, its bytes, or a Clip; MsmaError where it cannot be read.
 
-        With `media_preview`, it holds a few face crops and the outline of the audio too. `progress` gets (done, total)
-        windows; the total is what the file claims.
+        With `media_preview`, a few face crops and the outline of the audio too. `progress` gets (done, total) windows.
         """
         raw = raw_windows(source, self.clip, self.limits, self.detector)
         windows = (prepare(window, self.clip) for window in raw)
@@ -164,11 +163,9 @@ class Model(Generic[NetworkT]):
         )
 
     def read(self, windows: Iterable[PreparedWindow], *, return_intermediates: bool = False) -> VideoOutput:
-        """The network on each window of a video alone, so that none depends on its neighbours in a batch; pooled.
-
-        The one way from windows to traits, whether they come from a file or from the cache, corrupted or not. Memory
-        does not grow with their number. Late fusion needs the intermediates, which an exported network has not.
-        """
+        """The network on each window of a video alone, so that none depends on its neighbours in a batch; pooled. The
+        one way from windows to traits, from a file or from the cache, corrupted or not; memory does not grow with their
+        number. Late fusion needs the intermediates, which an exported network has not."""
         traits = self.weights.config.traits
         outputs = [
             window_output(one, self.weights.output(one.inputs, return_intermediates=return_intermediates), traits)
@@ -179,10 +176,8 @@ class Model(Generic[NetworkT]):
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
     ) -> Prediction:
-        """The same from RGB uint8 frames `(t, h, w, 3)` at `fps` and a mono 16 kHz waveform `(n,)` in [-1, 1].
-
-        Either may be None or empty. CPU tensors will do. MsmaError for another shape, type or range.
-        """
+        """The same from RGB uint8 frames `(t, h, w, 3)` at `fps` and a mono 16 kHz waveform `(n,)` in [-1, 1]; either
+        may be None or empty. CPU tensors will do. MsmaError for another shape, type or range."""
         arrays = (None if values is None else np.asarray(values) for values in (frames, waveform))
         return self.predict(clip_from_arrays(*arrays, fps=fps, name=name))
 

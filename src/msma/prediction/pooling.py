@@ -20,7 +20,7 @@ from msma.weights.calibration import Calibration
 Traits = Annotated[dict[str, float], Keys((), TRAITS)]
 ByModality = Annotated[dict[str, float], Keys(MODALITIES)]
 LOWEST, HIGHEST = 1e-6, 1 - 1e-6
-"""Between these the logit of a score is taken."""
+"""Scores are clipped to these before their logit is taken."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class ClipOutput:
     traits: Traits
     """As predicted by the network, also where the model abstains."""
     late_fusion: Traits | None
-    """By a static late fusion of the same encoders; null for a network of one modality."""
+    """The prediction of a static late fusion of the same encoders; null for a network of one modality."""
     quality: ByModality
-    """As predicted."""
+    """Predicted quality."""
     weights: ByModality
     """Share of each modality in the fused summary."""
     used: ByModality
@@ -59,7 +59,7 @@ class VideoOutput(ClipOutput):
 
     windows: list[Window]
     intervals: dict[str, list[float]] | None
-    """By trait, the low and the high end; None where the weights are not calibrated."""
+    """Low and high end by trait; None where the weights are not calibrated."""
     status: Status
     reasons: list[str]
     face_detector: str
@@ -105,9 +105,7 @@ def pool(
     outputs: Sequence[WindowOutput], calibration: Calibration | None, coverage: float, min_quality: float
 ) -> VideoOutput:
     """Pool the windows of a video, of which there must be one at least; `coverage` is of the prediction intervals.
-
-    Traits are means weighted by duration and by the better quality of the two modalities, the rest by duration.
-    """
+    Traits are means weighted by duration and by the better quality of the two modalities, the rest by duration."""
     windows = [output.window for output in outputs]
     seconds = durations(windows)
     traits, quality = pooled_traits(windows), pooled([window.quality for window in windows], seconds)

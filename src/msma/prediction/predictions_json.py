@@ -25,11 +25,8 @@ REMEDY = "make it again with `msma predict CLIP --format json --out predictions.
 
 
 def load_predictions(path: Path) -> list[Prediction]:
-    """Read a list of predictions, a single one, or one per line.
-
-    MsmaError where the file is unreadable, truncated or foreign, has values that no prediction has, or is too much for
-    a page.
-    """
+    """Read a list of predictions, a single one, or one per line; MsmaError where the file is unreadable, truncated or
+    foreign, has values that no prediction has, or is too much for a page."""
     try:
         values = json_values(read_text(path, REMEDY, MAX_BYTES))
     except (ValueError, RecursionError) as error:

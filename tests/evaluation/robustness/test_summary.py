@@ -15,8 +15,13 @@ from made_up import graded, made_up, one, suite, with_arrays
 
 from msma.corruptions.scenarios import six
 from msma.evaluation.result_file import as_json
-from msma.evaluation.robustness.cell_result import CellResult
-from msma.evaluation.robustness.measures import area, effective_robustness, quality_spearman, retention
+from msma.evaluation.robustness.cell_result import (
+    CellResult,
+    area,
+    effective_robustness,
+    quality_spearman,
+    retention,
+)
 from msma.evaluation.robustness.summary import summarize
 
 SKILLS = st.lists(st.floats(-0.5, 0.9), min_size=5, max_size=5)

@@ -1,20 +1,28 @@
-"""The cells of a suite: the predictions for every clip under one corruption, and their scores."""
+"""The cells of a suite: the predictions for every clip under one corruption, their scores, and measures of these.
+
+`retention` is the skill of a cell over that of the same clips when clean; NaN where the clean skill is not above 0.
+`effective robustness` is how much less skill is lost than by the static late fusion of the same encoders, in skill.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.integrate import trapezoid
+from scipy.stats import spearmanr
 
+from msma.corruptions.corruption import SEVERITIES
 from msma.corruptions.scenarios import Cell, Step
 from msma.corruptions.table import find_corruption
 from msma.evaluation.comparison import Paired
 from msma.evaluation.coverage import Coverage
 from msma.evaluation.score import ClipScores
-from msma.metrics import Metrics
+from msma.metrics import Metrics, mean_of_known, retained
 from msma.prediction.pooling import ByModality, ClipOutput
 from msma.types import MODALITIES
 
@@ -44,6 +52,10 @@ class ClipPrediction(ClipOutput):
     """Was a face found when clean, and is not any more?"""
 
 
+def mean_skill(metrics: Metrics | None) -> float:
+    return math.nan if metrics is None else metrics["skill"]["mean"]
+
+
 class FromClean(Paired):
     """The paired difference from the clean predictions for the same clips, and the scores of these."""
 
@@ -52,13 +64,13 @@ class FromClean(Paired):
 
 
 class CellResult(ClipScores):
-    """What `msma robustness` writes for each cell of a suite."""
+    """The output of `msma robustness` for each cell of a suite."""
 
     cell: LevelledCell
     late_fusion: Metrics | None
     """The scores of the static late fusion; null for a network of one modality."""
     from_clean: FromClean | None
-    """Null in the clean cell."""
+    """The differences from the clean cell; null in itself."""
     quality: ByModality
     """Mean over the clips, as are the next three."""
     weights: ByModality
@@ -69,26 +81,24 @@ class CellResult(ClipScores):
     failed: dict[str, str]
     """Clips without a prediction, and why."""
     predictions: dict[str, ClipPrediction]
-    """By clip."""
 
     @property
     def skill(self) -> float:
-        return self.metrics["skill"]["mean"]
+        return mean_skill(self.metrics)
 
     @property
     def clean_skill(self) -> float:
         """The skill on the same clips when clean."""
-        return self.skill if self.from_clean is None else self.from_clean.clean["skill"]["mean"]
+        return mean_skill(self.metrics if self.from_clean is None else self.from_clean.clean)
 
     @property
     def late_skill(self) -> float:
         """The skill of the static late fusion; NaN for a network of one modality."""
-        return math.nan if self.late_fusion is None else self.late_fusion["skill"]["mean"]
+        return mean_skill(self.late_fusion)
 
     @property
     def clean_late_skill(self) -> float:
-        late = self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion
-        return math.nan if late is None else late["skill"]["mean"]
+        return mean_skill(self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion)
 
     def traits_by_clip(self) -> Float64[np.ndarray, "clips k"]:
         return np.array([list(one.traits.values()) for one in self.predictions.values()], dtype=np.float64)
@@ -113,14 +123,13 @@ class SuiteResult:
 
     clean: CellResult
     cells: list[CellResult]
-    """Without the clean one, in the order of the suite."""
+    """The cells without the clean one, in the order of the suite."""
     not_run: list[NotRun]
     constant: dict[str, float]
-    """By trait, the mean-label baseline of the model: its prediction where nothing is known."""
+    """The mean-label baseline of the model by trait: its prediction where nothing is known."""
     reads: tuple[str, ...]
-    """The modalities that the network reads."""
     coverage: dict[str, Coverage]
-    """Of the prediction intervals, by name of the cell; empty without a calibration."""
+    """Coverage of the prediction intervals in each cell; empty without a calibration."""
 
 
 def levelled(cell: Cell) -> LevelledCell:
@@ -133,3 +142,47 @@ def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str
     """The clips that have one of these modalities when clean: others do not show that it is corrupted."""
     found = clean.predictions.items()
     return frozenset(clip for clip, one in found if any(one.used[modality] for modality in modalities))
+
+
+def retention(result: CellResult) -> float:
+    return float(retained(result.skill, result.clean_skill))
+
+
+def effective_robustness(result: CellResult) -> float:
+    """NaN for a network of one modality, which has no late fusion."""
+    return (result.skill - result.clean_skill) - (result.late_skill - result.clean_late_skill)
+
+
+def area(kept: Mapping[int, float]) -> float:
+    """The area under the skill curve of one corruption, by trapezoids, as a share of that without any loss; NaN unless
+    `kept`, the retention by severity, has all severities."""
+    if set(kept) != set(SEVERITIES):
+        return math.nan
+    return float(trapezoid([1.0, *(kept[severity] for severity in SEVERITIES)])) / SEVERITIES[-1]
+
+
+def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Sequence[str] = MODALITIES) -> float:
+    """Rank correlation of predicted quality and rising severity, negated, of one graded corruption.
+
+    Over all clips clean and at all its severities; mean over the modalities that it corrupts. 1 where predicted quality
+    falls whenever severity rises, 0 for a quality that never changes. NaN for what is all or nothing, corrupts nothing
+    that the network reads, is one of several at once, or where no clip has what it corrupts.
+    """
+    cell, found = results[0].cell, []
+    if len(results) < 2 or len(cell.steps) != 1:
+        return math.nan
+    for modality in find_corruption(cell.steps[0].corruption).modalities:
+        if modality not in reads:
+            continue
+        there = with_modality(clean, [modality])
+        pairs = [
+            (-result.cell.severity, one.quality[modality])
+            for result in (clean, *results)
+            for clip, one in result.predictions.items()
+            if clip in there
+        ]
+        if pairs:
+            left, quality = np.array(pairs).T
+            ranked: Any = spearmanr(left, quality) if np.ptp(quality) > 0 else None
+            found.append(0.0 if ranked is None else float(ranked.statistic))
+    return mean_of_known(found)

@@ -39,29 +39,24 @@ from msma.weights.checkpoint import weights_sha256
 
 @dataclass(frozen=True)
 class CellJob:
+    """A cell, the clips, their cache entries and baselines, the weights, and the file of the result."""
+
     cell: Cell
     rows: tuple[Row, ...]
-    """The clips."""
     entries: dict[str, Path]
     baselines: Baselines
-    """For `rows`."""
-    model: Path | None
-    """Folder of the weights; None for the bundled ones."""
+    weights: Path | None
+    """Their folder; None for the bundled ones."""
     sha256: str
-    """Of the weights."""
     device: str
     path: Path
-    """Where the result goes."""
     clean: dict[str, ClipPrediction] | None
-    """By clip, the clean predictions for all of `rows`; None where this is the clean cell."""
+    """The clean predictions for all of `rows`; None where this is the clean cell."""
 
 
 def run_cell(job: CellJob) -> CellResult | NotRun:
-    """Run a cell and write its result to `job.path`, with the clips that failed and why.
-
-    Where all of them fail there is no result, nor is an earlier one left.
-    """
-    model = loaded(job.model, job.device, job.sha256)
+    """Run a cell and write its result to `job.path`, with the clips that failed and why; none where all of them did."""
+    model = loaded(job.weights, job.device, job.sha256)
     predictions: dict[str, ClipPrediction] = {}
     failed: dict[str, str] = {}
     for row in job.rows:

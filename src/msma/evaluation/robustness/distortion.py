@@ -16,32 +16,22 @@ MEL_RANGE, PIXEL_RANGE = 2.0, 255.0
 
 
 def distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> dict[str, float]:
-    """By modality, the mean difference in log-mel values and in pixels, as a share of their range; 0 where equal.
-
-    What is lost counts as silent, or as black. What is missing in the clean clip cannot be distorted.
-    """
-    values = audio_distortion(clean, corrupted, config), visual_distortion(clean, corrupted)
-    return dict(zip(MODALITIES, values, strict=True))
-
-
-def audio_distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> float:
-    if corrupted.waveform is clean.waveform or not len(clean.waveform):
-        return 0.0
-    waveform = np.zeros_like(clean.waveform)
-    kept = corrupted.waveform[: len(waveform)]
-    waveform[: len(kept)] = kept
-    return float(np.abs(log_mel(waveform, config) - log_mel(clean.waveform, config)).mean()) / MEL_RANGE
-
-
-def visual_distortion(clean: Clip, corrupted: Clip) -> float:
-    if same_frames(clean, corrupted) or not len(clean.frames):
-        return 0.0
-    at = nearest(clean.frame_times_s, corrupted.frame_times_s)
-    differences = [
-        np.mean(frame if place is None else cv2.absdiff(frame, corrupted.frames[place]))
-        for frame, place in zip(clean.frames, at, strict=True)
-    ]
-    return float(np.mean(differences)) / PIXEL_RANGE
+    """The mean difference in log-mel values and in pixels, as a share of their range; 0 where equal. Losses count as
+    silent, or as black. What is missing in the clean clip cannot be distorted."""
+    found: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
+    if corrupted.waveform is not clean.waveform and len(clean.waveform):
+        waveform = np.zeros_like(clean.waveform)
+        kept = corrupted.waveform[: len(waveform)]
+        waveform[: len(kept)] = kept
+        found["audio"] = float(np.abs(log_mel(waveform, config) - log_mel(clean.waveform, config)).mean()) / MEL_RANGE
+    if not same_frames(clean, corrupted) and len(clean.frames):
+        at = nearest(clean.frame_times_s, corrupted.frame_times_s)
+        differences = [
+            np.mean(frame if place is None else cv2.absdiff(frame, corrupted.frames[place]))
+            for frame, place in zip(clean.frames, at, strict=True)
+        ]
+        found["visual"] = float(np.mean(differences)) / PIXEL_RANGE
+    return found
 
 
 def nearest(times_s: Float64[np.ndarray, " t"], others_s: Float64[np.ndarray, " t2"]) -> list[int | None]:

@@ -16,15 +16,16 @@ from jaxtyping import Bool, Float, Float64
 
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.disparities import Difference, clips_with, compared_groups, half_widths
+from msma.evaluation.evaluate import trait_array
 from msma.evaluation.evaluation import slice_columns
-from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
-from msma.metrics import Draws, Measured, draw_sources, relative_gain, resampled_means, retained
+from msma.evaluation.robustness.cell_result import SuiteResult
+from msma.metrics import Draws, Measured, draw_sources, labelled_traits, relative_gain, resampled_means, retained
 from msma.types import MODALITIES, TRAITS
 
 
 @dataclass(frozen=True)
 class Left:
-    """What is left in one cell; means over traits."""
+    """The scores in one cell; means over traits."""
 
     skill: Measured
     mean_accuracy: Measured
@@ -34,13 +35,12 @@ class Left:
 
 @dataclass(frozen=True)
 class GroupLeft:
-    """One value of a column."""
+    """One value of a column, clean and in each cell."""
 
     clips: int
     sources: int
     clean: Left
     cells: dict[str, Left]
-    """By name of the cell."""
     mean_retention: Measured
     minus_rest: Difference | None
     """Mean retention minus that of all other clips. None where value or rest have fewer than MIN_SOURCES sources;
@@ -49,24 +49,22 @@ class GroupLeft:
 
 @dataclass(frozen=True)
 class ColumnLeft:
-    """What is left by group, for one column of the manifest."""
+    """The skill that is left in each group of one column of the manifest."""
 
     clear: bool
     """Does any interval exclude 0?"""
     groups: dict[str, GroupLeft]
-    """By value."""
     largest: str | None
     """The value whose mean retention differs most from the rest."""
     comparisons: int
-    """Of the whole report, over all columns: what the level is adjusted to."""
+    """All comparisons of the report, over all columns, to which the level is adjusted."""
 
 
 @dataclass(frozen=True)
 class LeftByGroup:
-    """What is left of the skill in each group of people."""
+    """The skill that is left in each group of people, for each column of the manifest."""
 
     columns: dict[str, ColumnLeft]
-    """By column of the manifest."""
     skipped: dict[str, str]
     """Columns of the manifest that make no slices, and why."""
 
@@ -76,12 +74,10 @@ class Errors:
     """Absolute errors clip by clip, on the traits that are predicted and labelled."""
 
     names: list[str]
-    """Of the cells, without the clean one."""
+    """The cells, without the clean one."""
     weights: Float64[np.ndarray, " cells"]
-    """Of the cells in mean retention; they sum to 1."""
-    cells: Float64[np.ndarray, "cells_and_clean clips traits"]
-    """The clean one last."""
-    constant: Float64[np.ndarray, "clips traits"]
+    """Weights of the cells in mean retention; they sum to 1."""
+    columns: Float64[np.ndarray, "clips cells_clean_and_constant_by_trait"]
 
 
 def slice_suite(
@@ -90,10 +86,9 @@ def slice_suite(
     constant: Float[np.ndarray, "clips 5"],
     slices: Sequence[str] | None = None,
 ) -> LeftByGroup:
-    """By column of the manifest and value, with simultaneous 95 % confidence intervals (docs/metrics.md).
+    """Retention for each column of the manifest and value, with simultaneous 95 % confidence intervals.
 
-    `rows` are those of the clean cell's clips, `constant` their constant prediction. MsmaError where there is no column
-    of a name in `slices`.
+    `rows` are those of the clean cell's clips, `constant` their constant prediction; `slices` as in `evaluation_of`.
     """
     common = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
     kept = np.array([row.clip in common for row in rows], dtype=bool)
@@ -108,7 +103,7 @@ def slice_suite(
         for column, values in columns.items()
     }
     for (column, value), (members, sources) in compared.items():
-        ours, theirs = (mean_retention(errors, skills(errors, draws, side)) for side in (members, ~members))
+        ours, theirs = (mean_retention(errors, scores_on(errors, draws, side)[0]) for side in (members, ~members))
         apart = ours - theirs
         half = math.nan if np.isnan(apart).any() else float(half_widths(apart[1:, None], sources, comparisons)[0])
         difference = Difference(float(apart[0]), float(apart[0]) - half, float(apart[0]) + half)
@@ -117,31 +112,23 @@ def slice_suite(
 
 
 def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Errors:
-    places = [TRAITS.index(trait) for trait in suite.constant]  # in the order of the predictions
-    target = targets(rows)[:, places]
-    labelled = ~np.isnan(target).all(axis=0)
-    target = target[:, labelled]
-
-    def error(result: CellResult) -> Float64[np.ndarray, "clips traits"]:
-        predicted = [list(result.predictions[row.clip].traits.values()) for row in rows]
-        return np.abs(np.array(predicted)[:, labelled] - target)
-
+    target = targets(rows)
+    used = labelled_traits(target) & np.array([trait in suite.constant for trait in TRAITS])
     left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
     scenarios = [result.cell.scenario for result in left]
+    predicted = [trait_array([one.predictions[row.clip].traits for row in rows]) for one in (*left, suite.clean)]
     return Errors(
         names=[result.cell.name for result in left],
         weights=np.array([1 / scenarios.count(name) for name in scenarios]) / max(len(set(scenarios)), 1),
-        cells=np.stack([error(result) for result in (*left, suite.clean)]),
-        constant=np.abs(constant[:, places][:, labelled] - target),
+        columns=np.hstack([np.abs(scores - target)[:, used] for scores in (*predicted, constant)]),
     )
 
 
 def group_left(errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"]) -> GroupLeft:
     """Without the difference from the rest."""
-    skill = skills(errors, replace(draws, counts=draws.counts[:0]), members)
-    accuracy = 1 - errors.cells[:, members].mean(axis=(1, 2))
+    skill, accuracy = scores_on(errors, replace(draws, counts=draws.counts[:0]), members)
     retention = retained(skill[0], skill[0, -1])
-    *cells, clean = (Left(*map(float, values)) for values in zip(skill[0], accuracy, retention, strict=True))
+    *cells, clean = (Left(*map(float, values)) for values in zip(skill[0], accuracy[0], retention, strict=True))
     return GroupLeft(
         clips=int(members.sum()),
         sources=len(np.unique(draws.source_of[members])),
@@ -152,15 +139,14 @@ def group_left(errors: Errors, draws: Draws, members: Bool[np.ndarray, " clips"]
     )
 
 
-def skills(
+def scores_on(
     errors: Errors, draws: Draws, rows: Bool[np.ndarray, " clips"]
-) -> Float64[np.ndarray, "samples cells_and_clean"]:
-    """On some clips, mean over traits: as they are, and in every bootstrap sample."""
-    cells, clips, traits = errors.cells.shape
-    columns = np.hstack([errors.cells.transpose(1, 0, 2).reshape(clips, -1), errors.constant])
+) -> tuple[Float64[np.ndarray, "samples cells_and_clean"], Float64[np.ndarray, "samples cells_and_clean"]]:
+    """Skill and mean accuracy on some clips, means over traits: as they are, then in every bootstrap sample."""
     once = replace(draws, counts=np.vstack([np.ones(draws.sources), draws.counts]))
-    error, constant = np.split(resampled_means(columns, once, rows).reshape(-1, cells + 1, traits), [cells], axis=1)
-    return relative_gain(error, np.broadcast_to(constant, error.shape)).mean(axis=-1)
+    means = resampled_means(errors.columns, once, rows).reshape(len(once.counts), len(errors.names) + 2, -1)
+    error, constant = means[:, :-1], np.broadcast_to(means[:, -1:], means[:, :-1].shape)
+    return relative_gain(error, constant).mean(axis=-1), 1 - error.mean(axis=-1)
 
 
 def mean_retention(

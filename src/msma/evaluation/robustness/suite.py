@@ -5,7 +5,7 @@ An interrupted suite resumes with the next cell. `robustness.yaml` in the folder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from msma.data.corpus import Corpus
 from msma.data.identity import corpus_identity, record_identity
 from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
-from msma.evaluation.coverage import Coverage, coverage_of
+from msma.evaluation.coverage import coverage_of
 from msma.evaluation.evaluate import predictions_of, targets_for
 from msma.evaluation.result_file import read_result
 from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResult, levelled
@@ -43,10 +43,9 @@ def run_suite(
     """Run the cells of a suite, and always the clean one; what is in `out` already is not run again.
 
     Cells get files of their own in `out/cells`. With `workers`, they are run side by side in so many processes of one
-    thread each; without, in this one. The results are the same to the last byte for any number of processes.
-
-    MsmaError where `out` is of another model or corpus or has a damaged cell, no clip can be read, or the model
-    predicts no labelled trait.
+    thread each; without, in this one. The results are the same to the last byte for any number of processes. MsmaError
+    where `out` is of another model or corpus or has a damaged cell, no clip can be read, or no labelled trait is
+    predicted.
     """
     manifest, rows, weights = corpus.manifest, corpus.split(split), model.weights
     targets_for(model, rows)  # raises at once where there are none
@@ -79,6 +78,7 @@ def run_suite(
         results[result.cell.name] = result
         progress(1 + len(results), total)
     run = [result for cell in cells if isinstance(result := results[cell.name], CellResult)]
+    outputs = {result.cell.name: predictions_of(model, rows, result.predictions) for result in (clean, *run)}
     constant: dict[str, float] = dict(zip(TRAITS, weights.network.head.prior.tolist(), strict=True))
     return SuiteResult(
         clean,
@@ -86,7 +86,7 @@ def run_suite(
         [result for cell in cells if isinstance(result := results[cell.name], NotRun)],
         {trait: constant[trait] for trait in weights.config.traits},
         tuple(weights.network.reads),
-        coverage_by_cell(model, rows, (clean, *run)),
+        {name: coverage_of(one.bounds, one.target) for name, one in outputs.items() if one.bounds is not None},
     )
 
 
@@ -102,16 +102,6 @@ def done_before(out: Path, cell: Cell, rows: Sequence[Row]) -> CellResult | None
     found = read_result(path, CellResult, "delete it, the cell will be run again")
     same = found.cell == levelled(cell) and set(found.predictions) == {row.clip for row in rows}
     return found if same else None
-
-
-def coverage_by_cell(model: Model, rows: Sequence[Row], results: Iterable[CellResult]) -> dict[str, Coverage]:
-    """How well the prediction intervals of the model, as it is calibrated now, hold in each cell."""
-    found = {}
-    for result in results:
-        predicted = predictions_of(model, rows, result.predictions)
-        if predicted.bounds is not None:
-            found[result.cell.name] = coverage_of(predicted.bounds, predicted.target)
-    return found
 
 
 def summarize_suite(

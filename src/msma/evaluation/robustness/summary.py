@@ -17,9 +17,15 @@ from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import find_corruption
 from msma.evaluation.evaluation import Tested
 from msma.evaluation.result_file import Result
-from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
+from msma.evaluation.robustness.cell_result import (
+    CellResult,
+    SuiteResult,
+    area,
+    effective_robustness,
+    quality_spearman,
+    retention,
+)
 from msma.evaluation.robustness.checks import Check, checks
-from msma.evaluation.robustness.measures import area, effective_robustness, quality_spearman, retention
 from msma.evaluation.robustness.slices import LeftByGroup
 from msma.metrics import ROUNDING, Interval, Measured, mean_of_known
 from msma.prediction.pooling import ByModality
@@ -44,13 +50,13 @@ class Group:
     skill: BySeverity
     mean_retention: Measured
     area: Measured
-    """Under the skill curve over severities 0 to 5, as a share of that of the clean skill; only where all are there."""
+    """Area under the skill curve over severities 0 to 5, as a share of that of the clean skill; needs all of them."""
     effective_robustness: Measured
     """How much less skill is lost than by a static late fusion of the same encoders."""
     quality_spearman: Measured
     """Rank correlation of predicted quality with the one that the severity leaves, over clips and severities."""
     coverage: BySeverity
-    """Of the prediction intervals."""
+    """Coverage of the prediction intervals."""
     width: BySeverity
 
 
@@ -63,9 +69,9 @@ class CellScores(Result):
     ccc: Measured
     mae: Measured
     late_fusion_skill: Measured
-    """Of the static late fusion; null for a network of one modality."""
+    """The skill of the static late fusion; null for a network of one modality."""
     coverage: Measured
-    """Of the prediction intervals; null where there are none."""
+    """Coverage of the prediction intervals; null where there are none."""
     width: Measured
     """Mean of the prediction intervals."""
 
@@ -84,7 +90,7 @@ class CellLine(CellScores):
     retention: Measured
     effective_robustness: Measured
     quality: ByModality
-    """As predicted, mean over the clips."""
+    """Mean predicted quality over the clips."""
     face_lost: float
     """Share of the clips."""
 
@@ -109,7 +115,7 @@ class Summary(Result):
     """The scores of all cells of a suite, and their means by scenario and family."""
 
     clips: int
-    """With a prediction when clean."""
+    """Clips with a prediction when clean."""
     clean: CellScores
     six: SixRetention
     seen: Group | None
@@ -122,7 +128,7 @@ class Summary(Result):
     below_constant: BelowConstant
     checks: dict[str, Check]
     families: dict[str, Group]
-    """Of corruptions by themselves, without `nothing`."""
+    """Families of corruptions by themselves, without `nothing`."""
     scenarios: dict[str, Group]
     cells: list[CellLine]
     not_run: dict[str, str]
