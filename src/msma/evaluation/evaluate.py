@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
 from msma.data.processes import leave_interrupts
 from msma.evaluation.evaluation import Evaluation, evaluation_of
-from msma.evaluation.predictions import Bounds, Predictions
+from msma.evaluation.predictions import Bounds, Predictions, trait_array
 from msma.media.prepare import prepare
 from msma.prediction.model import Model
 from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
@@ -73,11 +72,6 @@ def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, Clip
         bounds=bounds,
         abstained=np.array([abstains(one.quality, model.min_quality) for one in given]),
     )
-
-
-def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
-    """Scores in OCEAN order; NaN for traits that are not there."""
-    return np.array([[traits.get(trait, math.nan) for trait in TRAITS] for traits in by_clip])
 
 
 def targets_for(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from msma.types import TRAITS
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,8 @@ class Predictions:
         """The predictions for some of the clips, without intervals."""
         clips, sources = ([names[place] for place in places] for names in (self.clips, self.sources))
         return Predictions(clips, sources, self.predicted[places], self.target[places])
+
+
+def trait_array(by_clip: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "clips 5"]:
+    """Scores in OCEAN order; NaN for traits that are not there."""
+    return np.array([[traits.get(trait, math.nan) for trait in TRAITS] for traits in by_clip])

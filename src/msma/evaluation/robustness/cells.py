@@ -21,8 +21,8 @@ from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.evaluation.baselines import Baselines
 from msma.evaluation.comparison import compare
-from msma.evaluation.evaluate import predictions_of, trait_array
-from msma.evaluation.predictions import Predictions
+from msma.evaluation.evaluate import predictions_of
+from msma.evaluation.predictions import Predictions, trait_array
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.cell_result import CellResult, ClipPrediction, FromClean, NotRun, levelled
 from msma.evaluation.robustness.distortion import distortion

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Float64
 
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.disparities import Difference, clips_with, compared_groups, half_widths
-from msma.evaluation.evaluate import trait_array
 from msma.evaluation.evaluation import slice_columns
+from msma.evaluation.predictions import trait_array
 from msma.evaluation.robustness.cell_result import SuiteResult
 from msma.metrics import Draws, Measured, draw_sources, labelled_traits, relative_gain, resampled_means, retained
 from msma.types import MODALITIES, TRAITS
