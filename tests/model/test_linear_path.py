@@ -15,7 +15,7 @@ from tiny_hf import TINY
 
 from msma.config import ModelConfig
 from msma.media.prepare import prepare
-from msma.model.linear_path import AVAILABLE, linear_prediction, pool
+from msma.model.head import AVAILABLE, linear_prediction, pool
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 

@@ -13,7 +13,7 @@ from planted import CACHED, planted_corpus
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.features import fill_features, read_features
 from msma.metrics import ccc
-from msma.model.linear_path import AVAILABLE, BOX, LinearPath
+from msma.model.head import AVAILABLE, BOX, LinearPath
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, collate
 from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features, shrunk_tensors

@@ -30,7 +30,7 @@ from msma.evaluation.results import Profile, StageCost
 from msma.media.clip import load_windows
 from msma.media.faces import Detector, default_detector, track_face
 from msma.media.prepare import prepare
-from msma.model.linear_path import AVAILABLE
+from msma.model.head import AVAILABLE
 from msma.model.msma_net import MsMANet, features_of
 from msma.model.tensors import Features, collate, inputs_of
 from msma.types import MsmaError, RawWindow

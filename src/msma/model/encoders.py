@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from msma.config import ClipConfig, ModelConfig
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
+from msma.model.head import BOX
 from msma.model.layers import ChannelNorm, time_embedding
-from msma.model.linear_path import BOX
 from msma.model.multiscale import SpatialScales, TemporalScales
 from msma.model.tensors import Features, Inputs
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from msma.config import ClipConfig, ModelConfig
 from msma.model.encoders import AudioEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion
-from msma.model.head import TraitHead
+from msma.model.head import LinearPath, TraitHead, linear_prediction
 from msma.model.layers import AttentiveStatistics
-from msma.model.linear_path import LinearPath, linear_prediction
 from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
 from msma.model.tensors import Features, Inputs, ModelOutput, Shared
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS

@@ -19,7 +19,7 @@ from msma.config import Recipe
 from msma.data.corpora.manifest import mean_target, targets
 from msma.evaluation.result_file import Result, write_result
 from msma.metrics import labelled_traits
-from msma.model.linear_path import LinearPath
+from msma.model.head import LinearPath
 from msma.model.msma_net import MsMANet
 from msma.training.learner import Learner, with_seed
 from msma.training.loop import (

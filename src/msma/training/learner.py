@@ -21,7 +21,7 @@ from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import ClipDataset
 from msma.data.features import FeatureDataset, fill_features
-from msma.model.linear_path import LinearPath
+from msma.model.head import LinearPath
 from msma.model.msma_net import MsMANet
 from msma.training.linear_fit import Pooled, fit_linear_path, pooled_features
 from msma.training.loop import LabelledClips

@@ -14,7 +14,7 @@ from torch import Tensor
 from msma.data.corpora.manifest import Row, targets
 from msma.data.features import read_features
 from msma.metrics import labelled_traits
-from msma.model.linear_path import AVAILABLE, LinearPath, pool, pooled_blocks
+from msma.model.head import AVAILABLE, LinearPath, pool, pooled_blocks
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import collate
 from msma.training.ridge import MIN_ROWS, Shrinkage, fit_linear

@@ -24,7 +24,6 @@ from msma.types import SAMPLE_RATE, MsmaError
 
 Architecture = dict[str, Any] | None
 Shape = tuple[int, ...]
-Names = frozenset[str]
 
 # An architecture may come with weights from elsewhere: what decides sizes has a ceiling.
 MAX_SIZE, MAX_LAYERS = 2**20, 512
@@ -42,7 +41,7 @@ MODEL_TYPES = (
 for. Others may fetch a part that the configuration names (detr and its kin), mask at random, or have fewer tokens or
 another order of them."""
 UNWANTED = ("auto_map", "quantization_config", "use_pretrained_backbone", "attn_implementation", "dtype", "torch_dtype")
-"""Names of a configuration that could make the library fetch or run something, or change the precision."""
+"""Keys of a configuration that could make the library fetch or run something, or change the precision."""
 
 
 class HfVisual(VisualBackbone):
@@ -60,10 +59,7 @@ class HfVisual(VisualBackbone):
         self.network = build(architecture, name)
         interpolates = "interpolate_pos_encoding" in inspect.signature(self.network.forward).parameters
         self.options = {"interpolate_pos_encoding": True} if interpolates else {}
-        self.channels, self.stride, self.other_tokens, unread = layout(
-            self.network.config, architecture, name, self.options
-        )
-        freeze(self.network, unread)
+        self.channels, self.stride, self.other_tokens = layout(self.network, architecture, name, self.options)
         self.stages = stages_of(self.network)
         scaling = preprocessor(architecture)
         if scaling.get("rescale_offset") or abs(scaling.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
@@ -116,10 +112,9 @@ class HfAudio(AudioBackbone):
         self.channels = config.hidden_size
         self.token_s = self.hop / SAMPLE_RATE
         try:
-            _, unread = trial(architecture, name, [(1, self.receptive + 9 * self.hop)])
+            trial(self.network, architecture, name, [(1, self.receptive + 9 * self.hop)])
         except Exception as error:
             raise ConfigError(f"{name}: gives no tokens of a waveform; take wav2vec 2.0, HuBERT or WavLM") from error
-        freeze(self.network, unread)
         self.stages = stages_of(self.network)
 
     def forward(
@@ -204,37 +199,36 @@ def too_large(value: Any, key: str = "") -> bool:
     return isinstance(value, int | float) and abs(value) > (MAX_LAYERS if counts_layers else MAX_SIZE)
 
 
-def layout(config: Any, architecture: Architecture, name: str, options: dict[str, bool]) -> tuple[int, int, int, Names]:
-    """Channels, stride, tokens that are not of patches, and unread parameters; ConfigError for other models."""
-    patch = getattr(config, "patch_size", 8)
+def layout(network: Any, architecture: Architecture, name: str, options: dict[str, bool]) -> tuple[int, int, int]:
+    """Channels, stride and tokens that are not of patches, by a trial; ConfigError for another kind of model."""
+    patch = getattr(network.config, "patch_size", 8)
     try:
         side = 64 * (patch if isinstance(patch, int) else max(patch))
-        (small, large), unread = trial(architecture, name, [(1, 3, s, s) for s in (side, 2 * side)], **options)
+        small, large = trial(network, architecture, name, [(1, 3, s, s) for s in (side, 2 * side)], **options)
         if len(small) == 4:
             _, channels, cells, _ = small
-            return channels, side // cells, 0, unread
+            return channels, side // cells, 0
         _, tokens, channels = small
         cells = round(((large[1] - tokens) / 3) ** 0.5)
-        return channels, side // cells, tokens - cells * cells, unread
+        return channels, side // cells, tokens - cells * cells
     except Exception as error:
         raise ConfigError(f"{name}: has no map and no token for each patch of an image; take a vision model") from error
 
 
-def trial(architecture: Architecture, name: str, shapes: list[Shape], **options: bool) -> tuple[list[Shape], Names]:
-    """Shapes of the last hidden state for inputs of `shapes`, without memory, and the parameters that are not read."""
+def trial(network: Any, architecture: Architecture, name: str, shapes: list[Shape], **options: bool) -> list[Shape]:
+    """Shapes of the last hidden state for inputs of `shapes`, found without memory.
+
+    No gradient is asked of parameters of `network` that it does not depend on (mask tokens, heads): training on several
+    devices would wait for it.
+    """
     with torch.device("meta"), torch.inference_mode(False), torch.enable_grad():
-        network = build(architecture, name).eval()
-        hidden = [network(torch.zeros(shape), **options).last_hidden_state for shape in shapes]
-        parameters = {key: parameter for key, parameter in network.named_parameters() if parameter.requires_grad}
+        tried = build(architecture, name).eval()
+        hidden = [tried(torch.zeros(shape), **options).last_hidden_state for shape in shapes]
+        parameters = {key: parameter for key, parameter in tried.named_parameters() if parameter.requires_grad}
         gradients = torch.autograd.grad(hidden[0].sum(), list(parameters.values()), allow_unused=True)
-    unread = frozenset(key for key, gradient in zip(parameters, gradients, strict=True) if gradient is None)
-    return [tuple(state.shape) for state in hidden], unread
-
-
-def freeze(network: nn.Module, unread: Names) -> None:
-    """Ask for no gradient where none comes (mask tokens, heads): training on several devices would wait for it."""
-    for key in unread:
-        network.get_parameter(key).requires_grad_(False)
+    for key, gradient in zip(parameters, gradients, strict=True):
+        network.get_parameter(key).requires_grad_(gradient is not None)
+    return [tuple(state.shape) for state in hidden]
 
 
 def stages_of(network: nn.Module) -> list[nn.Module]:
