@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.augment import at_progress, degraded_inputs, masked
+from msma.data.augment import at_progress, degraded_inputs, draw, masked
 from msma.data.cache_entry import cached_windows, read_notes
 from msma.data.corpora.manifest import Row
 from msma.media.prepare import prepare
@@ -28,6 +30,7 @@ Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class ClipDataset(Dataset):
     """One window of a labelled clip. Reads the cache (`fill_cache`), never media.
 
@@ -36,35 +39,24 @@ class ClipDataset(Dataset):
     given as it is. Modalities that are not named are not read.
     """
 
-    def __init__(
-        self,
-        rows: Sequence[Row],
-        entries: dict[str, Path],
-        config: ClipConfig,
-        augmentation: TrainConfig | None = None,
-        modalities: tuple[str, ...] = MODALITIES,
-    ) -> None:
-        self.rows = rows
-        self.entries = entries
-        self.config = config
-        self.augmentation = augmentation
-        self.modalities = modalities
+    rows: Sequence[Row]
+    entries: dict[str, Path]
+    config: ClipConfig
+    augmentation: TrainConfig | None = None
+    modalities: tuple[str, ...] = MODALITIES
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
         epoch, index = key
-        row = self.rows[index]
-        entry = self.entries[row.clip]
-        target = torch.tensor(row.target)
+        entry, target = self.entries[self.rows[index].clip], torch.tensor(self.rows[index].target)
         if self.augmentation is None:
             (window,) = cached_windows(entry, [0], self.modalities)
             return inputs_of(prepare(window, self.config).inputs), target, torch.ones(2), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
-        chosen = int(torch.randint(len(read_notes(entry)), (), generator=generator))
-        (window,) = cached_windows(entry, [chosen], self.modalities)
+        (window,) = cached_windows(entry, [draw(len(read_notes(entry)), generator)], self.modalities)
         inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
         return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
 
@@ -84,13 +76,11 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
         return len(self.steps)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order, ordered_epoch = np.arange(0), -1
-        for step in self.steps:
-            epoch, place = divmod(step, self.steps_per_epoch)
-            if epoch != ordered_epoch:
-                order, ordered_epoch = np.random.default_rng([self.seed, epoch]).permutation(self.clips), epoch
-            first = place * self.batch_size
-            yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
+        for epoch, steps in itertools.groupby(self.steps, lambda step: step // self.steps_per_epoch):
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.clips)
+            for step in steps:
+                first = step % self.steps_per_epoch * self.batch_size
+                yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
 
 
 def collate_items(items: Sequence[Item]) -> Batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from msma.config import Recipe, TrainConfig
-from msma.data.augment import SEEN, at_progress, degraded_inputs, masked_features
+from msma.data.augment import SEEN, at_progress, degraded_inputs, draw, masked_features
 from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
@@ -39,11 +39,13 @@ HELD_BYTES = 1024**3
 """Features that are held in memory, at most: all of a small corpus, so that its files are read once."""
 
 
+@dataclass(eq=False)
 class InputVariants(Dataset):
     """Every window of a clip, and its degraded variants, as Inputs with their quality."""
 
-    def __init__(self, entries: Sequence[Path], recipe: Recipe, variants: int) -> None:
-        self.entries, self.recipe, self.variants = entries, recipe, variants
+    entries: Sequence[Path]
+    recipe: Recipe
+    variants: int
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -122,26 +124,20 @@ def windows_in(path: Path) -> int:
         return 1 + max(int(name.split(".")[0]) for name in file.keys())  # noqa: SIM118
 
 
+@dataclass(eq=False)
 class FeatureDataset(Dataset):
     """One window of a labelled clip as Features; items are named and random as those of ClipDataset.
 
     `linear` holds, for the clips that the linear path was fitted to, its predictions `(3, 5)` when they are held out.
     """
 
-    def __init__(
-        self,
-        rows: Sequence[Row],
-        files: dict[str, Path],
-        augmentation: TrainConfig | None = None,
-        linear: dict[str, Float[Tensor, "3 5"]] | None = None,
-    ) -> None:
-        self.rows = rows
-        self.files = files
-        self.augmentation = augmentation
-        self.linear = linear or {}
-        self.held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, " 2"]]] = {}
-        self.held_bytes = 0
-        self.windows: dict[Path, int] = {}
+    rows: Sequence[Row]
+    files: dict[str, Path]
+    augmentation: TrainConfig | None = None
+    linear: dict[str, Float[Tensor, "3 5"]] = field(default_factory=dict)
+    held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, " 2"]]] = field(default_factory=dict)
+    held_bytes: int = 0
+    windows: dict[Path, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,8 +156,7 @@ class FeatureDataset(Dataset):
                 self.windows[path] = windows_in(path)
             # The linear path's prediction for a clip that is held out is for its first window.
             windows = 1 if row.clip in self.linear else self.windows[path]
-            window = int(torch.randint(windows, (), generator=generator))
-            variant = int(torch.randint(config.feature_variants, (), generator=generator))
+            window, variant = draw(windows, generator), draw(config.feature_variants, generator)
             features, quality = self.read(path, window, variant)
             features = masked_features(features, config, generator)
             if config.needs_clean:
@@ -173,7 +168,7 @@ class FeatureDataset(Dataset):
         key = path, window, variant
         if key in self.held:
             return self.held[key]
-        features, quality = read_features(path, window, variant)
+        features, quality = read_features(*key)
         size = sum(getattr(features, name).nbytes for name in TENSORS)
         if self.held_bytes + size <= HELD_BYTES:
             self.held[key] = features, quality

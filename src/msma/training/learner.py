@@ -49,7 +49,7 @@ class Learner:
         """Some clips, as they are or `augmented`; `linear` for those that a linear path was fitted to."""
         augmentation = self.recipe.train if augmented else None
         if self.recipe.train.cache_features:
-            return FeatureDataset(rows, self.files, augmentation, linear)
+            return FeatureDataset(rows, self.files, augmentation, linear or {})
         return ClipDataset(rows, self.files, self.recipe.clip, augmentation, self.modalities)
 
     def linear_path(
