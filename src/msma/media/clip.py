@@ -8,25 +8,26 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from msma.config import ClipConfig, Limits
 from msma.media.container import Media, open_media
-from msma.media.decode import MIN_BREAK_S, Problems, VideoFrame, audio_samples, geometry, to_rgb, video_frames
+from msma.media.decode import MIN_BREAK_S, Problems, audio_samples, geometry, to_rgb, video_frames
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
 FrameWindow = tuple[list[UInt8[np.ndarray, "h w 3"]], list[float], float]
 """Frames, their times in seconds, and until when there is a frame, at most the end of the window."""
 
 
+Source = str | Path | bytes | Clip
+CONFIG, LIMITS = ClipConfig(), Limits()
+
+
 def load_windows(
-    source: str | Path | bytes | Clip,
-    config: ClipConfig = ClipConfig(),  # noqa: B008  (frozen)
-    limits: Limits = Limits(),  # noqa: B008
-    *,
-    name: str | None = None,
+    source: Source, config: ClipConfig = CONFIG, limits: Limits = LIMITS, *, name: str | None = None
 ) -> Generator[Clip, None, None]:
     """Consecutive windows of `config.window_s`, decoded as they are asked for; memory does not grow with the length.
 
@@ -47,13 +48,7 @@ def load_windows(
         yield with_problems(*last)
 
 
-def load_clip(
-    source: str | Path | bytes | Clip,
-    config: ClipConfig = ClipConfig(),  # noqa: B008
-    limits: Limits = Limits(),  # noqa: B008
-    *,
-    name: str | None = None,
-) -> Clip:
+def load_clip(source: Source, config: ClipConfig = CONFIG, limits: Limits = LIMITS, *, name: str | None = None) -> Clip:
     """The first window of `load_windows`, and its errors; nothing behind it is decoded."""
     if isinstance(source, Clip):
         return next(load_windows(source, config))
@@ -110,14 +105,6 @@ def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
             yield window, window * config.window_s + min((step + 0.5) / config.fps, config.window_s)
 
 
-def displayed(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
-    """Every frame with the span [from, until) in which it is the one on display."""
-    for shown, after in itertools.pairwise(itertools.chain(video_frames(media, problems), [None])):
-        if shown is not None:
-            from_s, own_end_s, frame = shown
-            yield from_s, own_end_s if after is None else after[0], frame
-
-
 def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[FrameWindow, None, None]:
     """The sampled frames of each window; only these are converted to RGB.
 
@@ -127,8 +114,9 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
     window, time_s = next(samples)
     frames, times_s = [], []
     shape, nothing, end_s, last = None, True, 0.0, None
-    for from_s, end_s, frame in displayed(media, problems):
-        last = frame
+    decoded: Iterator[Any] = itertools.chain(video_frames(media, problems), [None])
+    for (from_s, own_end_s, frame), after in itertools.pairwise(decoded):
+        last, end_s = frame, after[0] if after else own_end_s  # it is on display until the next one
         if shape is None:
             shape, first_size = geometry(media, frame, config.frame_side), (frame.width, frame.height)
             from_s -= 1 / config.fps  # the first frame also stands for the moment before it
@@ -193,7 +181,7 @@ def clip_from_arrays(
     waveform = np.zeros(0, np.float32) if waveform is None or not len(waveform) else waveform
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise MsmaError(f"{name}: frames are {frames.dtype} {frames.shape}; give RGB uint8 of shape (t, h, w, 3)")
-    if waveform.ndim != 1 or not np.issubdtype(waveform.dtype, np.floating):
+    if waveform.ndim != 1 or waveform.dtype.kind != "f":
         form = f"{waveform.dtype} {waveform.shape}"
         raise MsmaError(f"{name}: the waveform is {form}; give mono float samples of shape (n,)")
     waveform = waveform.astype(np.float32)
@@ -212,12 +200,11 @@ def clip_from_arrays(
     step_s = 1 / fps if fps else float(np.diff(times).mean()) if len(times) > 1 else 0.0
     ends_s = {"video": float(times[-1]) + step_s / 2 if len(times) else 0.0, "audio": len(waveform) / SAMPLE_RATE}
     end_s = max(ends_s.values())
-    reasons = []
-    for kind, kind_end_s in ends_s.items():
-        if not kind_end_s:
-            reasons.append(f"no {kind} track")
-        elif end_s - kind_end_s > MIN_BREAK_S:
-            reasons.append(f"{kind} breaks off at {kind_end_s:.1f} s of {end_s:.1f} s")
+    reasons = [
+        f"{kind} breaks off at {kind_end_s:.1f} s of {end_s:.1f} s" if kind_end_s else f"no {kind} track"
+        for kind, kind_end_s in ends_s.items()
+        if not kind_end_s or end_s - kind_end_s > MIN_BREAK_S
+    ]
     info = MediaInfo("arrays", width=frames.shape[2], height=frames.shape[1], fps=fps or 0.0, duration_s=end_s)
     return Clip(name, frames, times, waveform, 0.0, end_s, info, tuple(reasons))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from msma.config import ClipConfig, Limits
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
-from msma.media.clip import load_windows
+from msma.media.clip import Source, load_windows
 from msma.media.container import open_media
 from msma.media.faces import Detector, track_face
 from msma.media.frames import face_crops, whole_frames
@@ -28,9 +28,7 @@ from msma.types import (
 )
 
 
-def raw_windows(
-    source: str | Path | bytes | Clip, config: ClipConfig, limits: Limits, detector: Detector | None
-) -> Iterator[RawWindow]:
+def raw_windows(source: Source, config: ClipConfig, limits: Limits, detector: Detector | None) -> Iterator[RawWindow]:
     """Read a source and detect its face, window by window; memory does not grow with the length.
 
     MsmaError where the source cannot be read or is refused.
