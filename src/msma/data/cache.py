@@ -77,9 +77,8 @@ def fill_cache(
     """Decode what is not there yet, in parallel processes; interrupted or killed, it resumes.
 
     A clip that cannot be read, or that kills the process that reads it, is reported in `failed` and stops nothing.
-    Entries that are there are looked at (header and size); their digest is checked whenever they are read.
-
-    MsmaError where no process can be started, OSError where the folder cannot be written to.
+    Entries that are there are looked at (header and size); their digest is checked whenever they are read. MsmaError
+    where no process can be started, OSError where the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)

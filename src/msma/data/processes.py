@@ -22,8 +22,7 @@ ResultT = TypeVar("ResultT")
 
 
 def each_done(work: Callable[[Any], ResultT], jobs: Sequence[Any], workers: int) -> Iterator[ResultT]:
-    """Do every job, in so many processes, or in this one where `workers` is 0; gives the results as they come.
-
+    """Do every job, in so many processes, or in this one where `workers` is 0; gives the results as they come;
     MsmaError, which names the `path` of a job, where its process died twice; and whatever the work raises.
     """
     if not workers:

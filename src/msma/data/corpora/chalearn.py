@@ -50,10 +50,9 @@ def find_chalearn(
     What lies in zips is unpacked into `extract` (by default `extracted` beside what `place` holds); `keys` open the
     encrypted ones. `columns` are tables with more about the clips, which are in the column `clip_column`. `check` is
     called with each labelled file and raises MsmaError where it cannot be read. None leaves media unread and gives
-    every labelled clip a row, with the path where it is expected if it has no file.
-
-    MsmaError for nothing there, no labels, a pickle that is not as it should be, a duplicate clip, a hostile archive,
-    or a table of columns that does not fit (see `read_columns`).
+    every labelled clip a row, with the path where it is expected if it has no file. MsmaError for nothing there, no
+    labels, a pickle that is not as it should be, a duplicate clip, a hostile archive, or a table of columns that does
+    not fit (see `read_columns`).
     """
     home = place if place.is_dir() else place.parent
     gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)

@@ -16,10 +16,8 @@ def read_columns(
     """By clip that a table has, its values of all columns of the tables, and what the tables' readers noted.
 
     A clip is written as in the corpus, or without `.mp4`. Tables may share columns where they are of other clips, as
-    when each split has a table.
-
-    MsmaError where a table cannot be read, has no column for the clips or none beside it, names a clip that is not in
-    the corpus or one twice, or has a column whose name is the manifest's own or in `taken`.
+    when each split has a table. MsmaError where a table cannot be read, has no column for the clips or none beside it,
+    names a clip that is not in the corpus or one twice, or has a column whose name is the manifest's own or in `taken`.
     """
     columns: dict[str, dict[str, str]] = {}
     notes: list[str] = []

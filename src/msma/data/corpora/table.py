@@ -51,7 +51,6 @@ def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None)
     """Read a table as a corpus; `check` is called with each file and raises MsmaError where it cannot be read.
 
     Rows that cannot be used are counted by kind and left out. None for `check` leaves files unread and unsought.
-
     MsmaError where the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip is
     repeated with different labels, a split has an unknown name, or there are fewer sources than splits.
     """

@@ -65,9 +65,8 @@ def render_corpus(
 
     The same seed gives the same bytes, whatever the number of `workers` (default: one per core; 1 renders in this
     process). A call that was interrupted resumes. Worker processes are spawned, so a script that calls this needs the
-    usual `if __name__ == "__main__"`.
-
-    MsmaError for impossible parameters, or where `out` holds something else than a corpus of the same parameters.
+    usual `if __name__ == "__main__"`. MsmaError for impossible parameters, or where `out` holds something else than a
+    corpus of the same parameters.
     """
     check_format(clips, form := Format(seed, float(seconds), fps, size))
     bias = checked_bias(hats, label_bias or {})

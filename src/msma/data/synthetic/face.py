@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from numpy.random import Generator
 
 from msma.data.synthetic.cues import Behaviour
 from msma.data.synthetic.head import HALF_HEIGHT, HALF_WIDTH, SCALE, Patch, draw_head, draw_wall, lit, shade
@@ -25,6 +26,7 @@ ARC = np.linspace(-1, 1, 13)
 BULGE = 1 - ARC**2
 
 Points = Float[np.ndarray, "p 2"]
+Openings = Float[np.ndarray, " t"]
 
 
 def film(
@@ -33,7 +35,7 @@ def film(
     motion: Motion,
     mouth: Float[np.ndarray, " t"],
     size: tuple[int, int],
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """RGB frames of `size` (width, height); `mouth` in [0, 1] is how far the lips are apart."""
     width, height = size

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
+from numpy.random import Generator
 
 from msma.data.synthetic.cues import Behaviour
 from msma.data.synthetic.people import Source
@@ -26,17 +27,19 @@ LIP_HZ = 1.9
 VOWELS_HZ = np.array([[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]])
 FORMANT_WIDTH_HZ = np.array([90.0, 110.0, 170.0, 250.0])
 
+Samples = Float32[np.ndarray, " n"]
+
 
 class Speech(NamedTuple):
     """A waveform, and the mouth that goes with it."""
 
-    waveform: Float32[np.ndarray, " n"]
+    waveform: Samples
     """Mono, 16 kHz, in [-1, 1]."""
     mouth: Float[np.ndarray, " t"]
     """Distance between the lips at each frame, in [0, 1]."""
 
 
-def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.random.Generator) -> Speech:
+def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: Generator) -> Speech:
     """`seconds` of the person's voice with the level, pace and melody of `act`."""
     time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pauses = place_pauses(seconds, act.pause_share, rng)
@@ -51,7 +54,7 @@ def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: np.rand
     return Speech(np.clip(waveform, -1, 1).astype(np.float32), mouth)
 
 
-def place_pauses(seconds: float, share: float, rng: np.random.Generator) -> Float[np.ndarray, "p 2"]:
+def place_pauses(seconds: float, share: float, rng: Generator) -> Float[np.ndarray, "p 2"]:
     """Starts and ends in seconds of evenly spread pauses that together take exactly `share` of the time."""
     count = max(1, round(seconds / PHRASE_S))
     length, period = share * seconds / count, seconds / count
@@ -67,20 +70,15 @@ def outside(time_s: np.ndarray, pauses: Float[np.ndarray, "p 2"], edge_s: float 
     return 0.5 - 0.5 * np.sin(np.pi * np.clip(depth / edge_s, -0.5, 0.5))
 
 
-def move_lips(frames_s: np.ndarray, pauses: Float[np.ndarray, "p 2"], rng: np.random.Generator) -> np.ndarray:
+def move_lips(frames_s: np.ndarray, pauses: Float[np.ndarray, "p 2"], rng: Generator) -> np.ndarray:
     """Opening of the mouth at each frame: open in phrases, shut in pauses."""
     flutter = 0.85 + 0.15 * np.sin(2 * np.pi * (LIP_HZ * frames_s + rng.uniform()))
     return outside(frames_s, pauses, edge_s=0.12) * flutter
 
 
 def excite(
-    act: Behaviour,
-    source: Source,
-    time_s: np.ndarray,
-    talking: np.ndarray,
-    syllables: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    act: Behaviour, source: Source, time_s: np.ndarray, talking: np.ndarray, syllables: np.ndarray, rng: Generator
+) -> tuple[Samples, Samples]:
     """Glottal pulses at unit power, and the noise of breath and consonants."""
     accents_db = rng.uniform(-1.5, 1.5, int(syllables[-1]) + 2)
     beat = np.sin(np.pi * syllables) ** 2
@@ -106,13 +104,8 @@ def excite(
 
 
 def filter_frames(
-    pulses: Float32[np.ndarray, " n"],
-    breath: Float32[np.ndarray, " n"],
-    act: Behaviour,
-    source: Source,
-    syllables: np.ndarray,
-    rng: np.random.Generator,
-) -> Float32[np.ndarray, " n"]:
+    pulses: Samples, breath: Samples, act: Behaviour, source: Source, syllables: np.ndarray, rng: Generator
+) -> Samples:
     """Shape the excitation with a vowel per syllable, frame by frame (overlap-add)."""
     hz = np.fft.rfftfreq(FRAME, 1 / SAMPLE_RATE)
     octaves = np.log2(np.maximum(hz, 150.0) / 150.0)
@@ -148,7 +141,7 @@ def vowel_tables_db(hz: np.ndarray, scale: float) -> Float32[np.ndarray, "v f"]:
     return (10 * np.log10(gains.sum(axis=1) + 0.01)).astype(np.float32)
 
 
-def to_frames(signal: Float32[np.ndarray, " n"], frames: int) -> np.ndarray:
+def to_frames(signal: Samples, frames: int) -> np.ndarray:
     """Spectra of overlapping frames; frame i is centred at i * HOP - FRAME / 2."""
     padded = np.zeros((frames - 1) * HOP + FRAME, dtype=np.float32)
     padded[FRAME : FRAME + len(signal)] = signal[: len(padded) - FRAME]
@@ -156,7 +149,7 @@ def to_frames(signal: Float32[np.ndarray, " n"], frames: int) -> np.ndarray:
     return np.fft.rfft(pieces * WINDOW, axis=1).astype(np.complex64)
 
 
-def add_room(dry: Float32[np.ndarray, " n"], source: Source, rng: np.random.Generator) -> Float32[np.ndarray, " n"]:
+def add_room(dry: Samples, source: Source, rng: Generator) -> Samples:
     """Add a diffuse tail that falls by 60 dB in `reverb_s`."""
     time_s = np.arange(round(source.reverb_s * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time_s), dtype=np.float32) * 10 ** (-3 * time_s / source.reverb_s)
