@@ -86,10 +86,8 @@ def severities_in(text: str) -> tuple[int, ...]:
 
 
 def at_once(device: str | None, workers: int | None) -> int:
-    """How many processes run networks: as many as wanted, else one per core, or one on a GPU.
-
-    Without a device, the GPU is used where there is one.
-    """
+    """How many processes run networks: as many as wanted, else one per core, or one on a GPU (used where there is one,
+    unless a device is named)."""
     import torch
 
     on_cpu = device == "cpu" if device is not None else not torch.cuda.is_available()

@@ -11,10 +11,9 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from msma.serve.uploads import TooLarge, Uploads, at_most
+from msma.serve.uploads import Uploads, at_most, refused
 
 UPLOAD, CLIP = "/gradio_api/upload", "/gradio_api/file="
 READ = re.compile(
@@ -63,11 +62,13 @@ class Guard:
             if method not in ROUTES or not ROUTES[method].fullmatch(path):
                 raise HTTPException(404, "there is nothing here")
             if method == "POST" and path.rstrip("/") != UPLOAD:
-                body = await body_of(Request(scope, at_most(MAX_BODY_BYTES, receive)))
+                body = await Request(scope, at_most(MAX_BODY_BYTES, receive, "the request is too long")).body()
                 clips = self.clips_in(body)
                 receive = replayed(body, receive)
-        except HTTPException as refused:  # the rest of the request is not waited for
-            respond = PlainTextResponse(refused.detail, refused.status_code, {"Connection": "close"})
+        except HTTPException as error:
+            respond = refused(error.status_code, error.detail)
+        except ClientDisconnect:
+            return
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -88,16 +89,6 @@ class Guard:
         if not all(isinstance(path, str) and self.uploads.holds(Path(path)) for path in named):
             raise HTTPException(400, f"a clip is named by the path that {UPLOAD} gave for it")
         return [Path(path) for path in named]
-
-
-async def body_of(request: Request) -> bytes:
-    """The body of a request; HTTPException where it is too long, or was broken off."""
-    try:
-        return await request.body()
-    except TooLarge as error:
-        raise HTTPException(413, "the request is too long") from error
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the request was broken off") from error
 
 
 def paths_in(value: Any) -> list[Any]:

@@ -41,11 +41,11 @@ class Uploads:
         """
         claimed = request.headers.get("content-length", "0")
         if not claimed.isdecimal() or int(claimed) > self.max_bytes + FORM_BYTES:
-            return self.too_large()
+            return refused(413, self.too_large())
         upload_id = request.query_params.get("upload_id")
         folder = Path(mkdtemp(dir=self.root))
         try:
-            counted = Request(request.scope, at_most(self.max_bytes + FORM_BYTES, request.receive))
+            counted = Request(request.scope, at_most(self.max_bytes + FORM_BYTES, request.receive, self.too_large()))
             paths, _, _ = await upload_fn(
                 counted, str(folder), self.max_bytes, upload_id, upload_progress=file_upload_statuses
             )
@@ -55,10 +55,12 @@ class Uploads:
             shutil.rmtree(folder)
             if upload_id:
                 file_upload_statuses.set_done(upload_id)
-            if isinstance(error, TooLarge) or (isinstance(error, MultiPartException) and "size" in error.message):
-                return self.too_large()
+            if isinstance(error, HTTPException):
+                return refused(error.status_code, error.detail)
+            if isinstance(error, MultiPartException) and "size" in error.message:
+                return refused(413, self.too_large())
             if isinstance(error, MultiPartException | KeyError | TypeError | ClientDisconnect):
-                return PlainTextResponse("this is not a form with one clip as `files`", 400)
+                return refused(400, "this is not a form with one clip as `files`")
             raise
         return JSONResponse(paths)
 
@@ -66,16 +68,15 @@ class Uploads:
         """A clip, for the page that recorded it, which deletes it then; never as a page, whatever it is called."""
         path = Path(request.path_params["path"])
         if not self.holds(path) or not path.is_file():
-            return PlainTextResponse("there is no such clip, or not any more", 404)
+            return refused(404, "there is no such clip, or not any more")
         if request.method == "DELETE":
             self.drop(path)
             return Response(status_code=204)
         return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    def too_large(self) -> Response:
+    def too_large(self) -> str:
         problem = f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB"
-        remedy = "cut it, or start the server with --limit max_bytes=..."
-        return PlainTextResponse(f"{problem}; {remedy}", 413, {"Connection": "close"})  # the rest is not waited for
+        return f"{problem}; cut it, or start the server with --limit max_bytes=..."
 
     @contextmanager
     def claimed(self, sent: Any) -> Iterator[Path]:
@@ -106,12 +107,13 @@ class Uploads:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-class TooLarge(Exception):
-    """More came than was claimed or allowed."""
+def refused(status: int, why: str) -> Response:
+    """A response that does not wait for the rest of the request."""
+    return PlainTextResponse(why, status, {"Connection": "close"})
 
 
-def at_most(limit: int, receive: Receive) -> Receive:
-    """The same body, which ends with TooLarge beyond so many bytes."""
+def at_most(limit: int, receive: Receive, refusal: str) -> Receive:
+    """The same body, which ends with an HTTPException beyond so many bytes."""
     left = limit
 
     async def counted() -> Message:
@@ -119,7 +121,7 @@ def at_most(limit: int, receive: Receive) -> Receive:
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise TooLarge
+            raise HTTPException(413, refusal)
         return message
 
     return counted
