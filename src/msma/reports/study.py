@@ -23,13 +23,14 @@ from msma.reports.media import still
 from msma.reports.numbers import number
 from msma.reports.page import render, text
 from msma.reports.predictions import APPARENT
-from msma.reports.table import Block, Facts, Missing, Row, Table
+from msma.reports.table import Block, Facts, Row, Table, or_missing
 from msma.training.ablation.plan import FULL
 from msma.training.run import Validation
 from msma.types import TRAITS
 from msma.weights.calibration import Calibration
 
 FILE = "ablation.json"
+ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
 
 
@@ -61,29 +62,25 @@ def study_report(
 ) -> str:
     """The page; the same files give the same bytes. It describes the corpus of a manifest, for which some clips are
     decoded, and an explained prediction beside the calibration of its network."""
+    ask, shown = f"msma report {files.folder}", [] if explanation is None else [explained(*explanation, level=3)]
     return render(
         "study.html.j2",
         title=f"{files.study.recipe} on {files.study.corpus}",
         folder=str(files.folder),
         notices=[APPARENT, *([manifest.facts["notice"]] if manifest and "notice" in manifest.facts else [])],
         sections={
-            "Corpus": corpus(files, manifest),
-            "Learning curves": learning(files),
+            "Corpus": or_missing(corpus(manifest), "The corpus is not described:", f"{ask} --manifest CSV"),
+            "Learning curves": or_missing(learning(files), "No learning curves:", ABLATE),
             "Six scenarios": scenarios(files.study),
-            "A prediction explained": [
-                Missing("No prediction is explained:", f"msma report {files.folder} --explain CLIP")
-                if explanation is None
-                else explained(*explanation, level=3)
-            ],
+            "A prediction explained": or_missing(shown, "No prediction is explained:", f"{ask} --explain CLIP"),
             "Networks": networks(files),
         },
         can_draw=can_draw(),
     )
 
 
-def corpus(files: StudyFiles, manifest: Manifest | None) -> Iterator[Block]:
+def corpus(manifest: Manifest | None) -> Iterator[Block]:
     if manifest is None:
-        yield Missing("The corpus is not described:", f"msma report {files.folder} --manifest CSV")
         return
     rows = []
     for split in SPLITS:
@@ -118,7 +115,6 @@ def learning(files: StudyFiles) -> Iterator[Block]:
     """Training loss and validation CCC of the recipe and of each ablation beside it, means over seeds."""
     logs = {name: of_seeds for name, of_seeds in files.logs.items() if all(of_seeds)}
     if FULL not in logs:
-        yield Missing("No learning curves:", "msma ablate RECIPE --manifest CSV --out STUDY")
         return
     images = []
     for name in [name for name in logs if name != FULL] or [FULL]:

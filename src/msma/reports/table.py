@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -59,3 +59,8 @@ class Missing:
 
 Block = str | Table | Heading | Facts | Code | Missing | Markup
 """A part of a report; text is a line of its own."""
+
+
+def or_missing(blocks: Iterable[Block], what: str, command: str) -> list[Block]:
+    """The blocks of a section, or where there are none, what is missing and the command that makes it."""
+    return list(blocks) or [Missing(what, command)]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TextIO
 
@@ -36,17 +37,16 @@ def writer_of(format: str, out: Path | None) -> Iterator[Write]:
 @contextmanager
 def json_writer(file: TextIO) -> Iterator[Write]:
     """One list, closed also when the run is ended early."""
-    before = "[\n"
+    separators = chain([""], repeat(",\n"))
 
     def write(prediction: Prediction) -> None:
-        nonlocal before
-        file.write(before + json.dumps(asdict(prediction), indent=2, allow_nan=False))
-        before = ",\n"
+        file.write(next(separators) + json.dumps(asdict(prediction), indent=2, allow_nan=False))
 
+    file.write("[\n")
     try:
         yield write
     finally:
-        file.write("[]\n" if before == "[\n" else "\n]\n")
+        file.write("\n]\n")
 
 
 @contextmanager

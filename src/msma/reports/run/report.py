@@ -22,7 +22,7 @@ from msma.reports.predictions import APPARENT
 from msma.reports.robustness import robustness_blocks, suite_title
 from msma.reports.run.files import RunFiles
 from msma.reports.scores import QUALITIES, USED, coverage_table, half_widths_table, score_blocks
-from msma.reports.table import Block, Code, Facts, Heading, Missing
+from msma.reports.table import Block, Code, Facts, Heading, Missing, or_missing
 from msma.types import TRAITS
 from msma.weights.calibration import COVERAGES, Calibration
 
@@ -41,7 +41,7 @@ def run_report(run: RunFiles) -> str:
         notices=[APPARENT, *([] if run.config is None else [run.config.notice])],
         evaluations=[found for found, _ in run.evaluations],
         sections={
-            title: list(blocks(run)) or [Missing(what, command.format(run=run.folder))]
+            title: or_missing(blocks(run), what, command.format(run=run.folder))
             for title, (blocks, what, command) in SECTIONS.items()
         },
         can_draw=can_draw(),
