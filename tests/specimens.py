@@ -86,10 +86,10 @@ def distance(clean: Clip, other: Clip) -> float:
     The sum of the difference of the sounds and of the pictures, and of the seconds by which the sound is late or early,
     and the very same pictures are shown late or early.
     """
-    return sound_distance(clean, other) + picture_distance(clean, other) + sound_lag_s(clean, other)
+    return audio_distance(clean, other) + frame_distance(clean, other) + audio_lag_s(clean, other)
 
 
-def sound_distance(clean: Clip, other: Clip) -> float:
+def audio_distance(clean: Clip, other: Clip) -> float:
     """Root mean square of the difference of the short-time spectra.
 
     Of magnitudes, for phases are not heard (the waveforms of long reverberation and of a low bit rate are as good as
@@ -104,7 +104,7 @@ def loudness(clip: Clip, length: int) -> np.ndarray:
     return np.sqrt(np.abs(spectra) * np.sqrt(512))
 
 
-def sound_lag_s(clean: Clip, other: Clip) -> float:
+def audio_lag_s(clean: Clip, other: Clip) -> float:
     """By the phases of the cross-spectrum (GCC-PHAT), which noise and reverberation hardly mislead."""
     if not clean.waveform.any() or not other.waveform.any():
         return 0.0
@@ -114,7 +114,7 @@ def sound_lag_s(clean: Clip, other: Clip) -> float:
     return min(lag, size - lag) / SAMPLE_RATE
 
 
-def picture_distance(clean: Clip, other: Clip) -> float:
+def frame_distance(clean: Clip, other: Clip) -> float:
     """Mean absolute difference, full scale 1, and displacement in s.
 
     Every picture stands until the next; a clip without pictures is black.
@@ -122,19 +122,19 @@ def picture_distance(clean: Clip, other: Clip) -> float:
     looks_s = np.arange(clean.start_s, clean.end_s, 1 / LOOKS_PER_S)
     if not len(clean.frames):
         return 0.0
-    first_shown = {picture.tobytes(): time_s for picture, time_s in zip(clean.frames, clean.frame_times_s, strict=True)}
+    first_shown = {frame.tobytes(): time_s for frame, time_s in zip(clean.frames, clean.frame_times_s, strict=True)}
     pairs, looks = np.unique(np.stack([shown(clean, looks_s), shown(other, looks_s)]), axis=1, return_counts=True)
     total = 0.0
     for (here, there), count in zip(pairs.T, looks, strict=True):
-        picture = other.frames[there] if there >= 0 else np.zeros_like(clean.frames[here])
-        difference = np.abs(clean.frames[here].astype(np.int16) - picture).mean() / 255
+        frame = other.frames[there] if there >= 0 else np.zeros_like(clean.frames[here])
+        difference = np.abs(clean.frames[here].astype(np.int16) - frame).mean() / 255
         time_s = clean.frame_times_s[here]
-        total += count * (difference + abs(time_s - first_shown.get(picture.tobytes(), time_s)))
+        total += count * (difference + abs(time_s - first_shown.get(frame.tobytes(), time_s)))
     return total / len(looks_s)
 
 
 def shown(clip: Clip, times_s: np.ndarray) -> np.ndarray:
-    """Index of the picture that stands at each time; -1 where there is none at all."""
+    """Index of the frame that stands at each time; -1 where there is none at all."""
     if not len(clip.frames):
         return np.full(len(times_s), -1)
     return np.maximum(np.searchsorted(clip.frame_times_s, times_s + 1e-6, side="right") - 1, 0)

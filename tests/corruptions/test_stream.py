@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import correlate, correlation_lags, welch
-from specimens import picture_distance, specimen
+from specimens import frame_distance, specimen
 
 from msma.corruptions import stream
 from msma.corruptions.corruption import corrupt, in_stretches
@@ -23,16 +23,16 @@ FPS = 4.0
 
 
 def counted(pictures: int, seconds: float) -> Clip:
-    """Every picture has a level of its own; the sound is white noise."""
+    """Every frame has a level of its own; the audio is white noise."""
     levels = np.linspace(0, 255, pictures).astype(np.uint8)
     frames = np.tile(levels[:, None, None, None], (1, 12, 16, 3))
-    sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE)).astype(np.float32)
-    return clip_from_arrays(frames, sound, fps=FPS)
+    audio = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE)).astype(np.float32)
+    return clip_from_arrays(frames, audio, fps=FPS)
 
 
 def held(frames: np.ndarray) -> list[int]:
-    """How many pictures in a row are the same, from the first on."""
-    return [len(list(same)) for _, same in groupby(picture.tobytes() for picture in frames)]
+    """How many frames in a row are the same, from the first on."""
+    return [len(list(same)) for _, same in groupby(frame.tobytes() for frame in frames)]
 
 
 @given(st.integers(0, 500), st.floats(0, 1), st.integers(1, 5), st.integers(0, 99))
@@ -45,7 +45,7 @@ def test_stretches_cover_their_share_and_are_not_too_many(count, share, most, se
 
 def test_h264_runs_from_slightly_blocky_to_mush():
     one, row = specimen(0), CORRUPTIONS["h264"]
-    errors = [picture_distance(one.clip, one.corrupted(row, severity)) for severity in row.severities]
+    errors = [frame_distance(one.clip, one.corrupted(row, severity)) for severity in row.severities]
     assert errors[0] < 0.02
     assert errors[-1] > 2.5 * errors[0]
 
@@ -59,10 +59,10 @@ def test_bandwidth_collapses_in_both_streams_at_the_same_time(severity):
     seen = (after.frames != clip.frames).any(axis=(1, 2, 3))
     heard = (after.waveform != clip.waveform).reshape(60, -1).mean(axis=1) > 0.5
     assert np.mean(after.waveform != clip.waveform) == pytest.approx(row.level(severity), abs=0.01)
-    assert np.mean(seen != heard) < 0.06  # a picture is seen at one moment of its quarter of a second
+    assert np.mean(seen != heard) < 0.06  # a frame is seen at one moment of its quarter of a second
 
 
-def test_collapsed_sound_is_tinny_and_full_of_holes():
+def test_collapsed_audio_is_tinny_and_full_of_holes():
     clip = counted(60, 15.0)
     after = corrupt(clip, CORRUPTIONS["bandwidth_collapse"], 5)
     packets = after.waveform.reshape(-1, 320)
@@ -71,15 +71,15 @@ def test_collapsed_sound_is_tinny_and_full_of_holes():
     assert np.mean(~packets.any(axis=1)) == pytest.approx(stream.COLLAPSED_LOSS, abs=0.1)
 
 
-def test_collapsed_pictures_have_lost_their_detail():
+def test_collapsed_frames_have_lost_their_detail():
     clip = specimen(0).clip
     after = corrupt(clip, CORRUPTIONS["bandwidth_collapse"], 5)
-    detail = [np.mean([cv2.Laplacian(picture, cv2.CV_32F).var() for picture in one.frames]) for one in (clip, after)]
+    detail = [np.mean([cv2.Laplacian(frame, cv2.CV_32F).var() for frame in one.frames]) for one in (clip, after)]
     assert detail[1] < 0.2 * detail[0]
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 8, 16, 60])
-def test_frame_rate_drop_leaves_that_share_of_distinct_pictures(pictures):
+def test_frame_rate_drop_leaves_that_share_of_distinct_frames(pictures):
     row = CORRUPTIONS["frame_rate_drop"]
     clip = counted(pictures, 1.0)
     for severity in row.severities:
@@ -91,7 +91,7 @@ def test_frame_rate_drop_leaves_that_share_of_distinct_pictures(pictures):
 
 @pytest.mark.parametrize("seconds", [4.0, 15.0])
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
-def test_freeze_stops_that_share_of_the_pictures_the_longest_for_a_second_at_least(seconds, severity):
+def test_freeze_stops_that_share_of_the_frames_the_longest_for_a_second_at_least(seconds, severity):
     pictures = round(seconds * FPS)
     row = CORRUPTIONS["freeze"]
     clip = counted(pictures, seconds)
@@ -100,14 +100,14 @@ def test_freeze_stops_that_share_of_the_pictures_the_longest_for_a_second_at_lea
     assert (max(runs) - 1) / FPS >= 1.0
 
 
-def test_what_is_shown_while_the_picture_stands_is_the_last_one_before():
+def test_what_is_shown_while_the_frame_stands_is_the_last_one_before():
     clip = counted(60, 15.0)
     shown = corrupt(clip, CORRUPTIONS["freeze"], 3).frames[:, 0, 0, 0]
     own = clip.frames[:, 0, 0, 0]
     assert np.all(np.where(shown == own, True, shown == np.r_[0, shown[:-1]]))
 
 
-def test_a_single_picture_cannot_freeze():
+def test_a_single_frame_cannot_freeze():
     clip = counted(1, 4.0)
     assert np.array_equal(corrupt(clip, CORRUPTIONS["freeze"], 5).frames, clip.frames)
 
@@ -140,7 +140,7 @@ def test_camera_shake_shows_no_black_edge():
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("name", ["one.mp4", "other.mp4", "third.mp4"])
-def test_desync_moves_the_sound_by_that_many_milliseconds(severity, name):
+def test_desync_moves_the_audio_by_that_many_milliseconds(severity, name):
     row = CORRUPTIONS["desync"]
     clip = replace(counted(20, 5.0), name=name)
     after = corrupt(clip, row, severity)
@@ -160,14 +160,14 @@ def test_desync_goes_both_ways():
     assert 4 < sum(late) < 16
 
 
-def test_half_of_a_short_sound_is_left_whatever_the_shift():
+def test_half_of_short_audio_is_left_whatever_the_shift():
     clip = counted(4, 1.0)
     after = corrupt(clip, CORRUPTIONS["desync"], 5)
     assert np.count_nonzero(after.waveform) == pytest.approx(len(clip.waveform) / 2, abs=2)
 
 
 def level(value: float, samples: int) -> Clip:
-    """A sound that is one constant."""
+    """Audio that is one constant."""
     return clip_from_arrays(None, np.full(samples, value, np.float32))
 
 

@@ -1,4 +1,4 @@
-"""What each corruption of the picture does to it, by its own measure."""
+"""What each corruption of frames does to them, by its own measure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def plain(*colour: int, count: int = 3) -> np.ndarray:
-    """Pictures of one colour."""
+    """Frames of one colour."""
     return np.broadcast_to(np.array(colour, np.uint8), (count, HEIGHT, WIDTH, 3))
 
 
 def texture(count: int = 3) -> np.ndarray:
-    """Pictures in which every pixel differs from its neighbours, neither black nor white."""
+    """Frames in which every pixel differs from its neighbours, neither black nor white."""
     return rng(1).integers(1, 255, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
@@ -52,7 +52,7 @@ def test_gaussian_noise_has_its_deviation_about_the_value(noise_std):
     assert noisy.mean() == pytest.approx(128, abs=0.5)
 
 
-def test_no_two_pictures_or_colours_have_the_same_noise():
+def test_no_two_frames_or_colours_have_the_same_noise():
     noisy = visual.gaussian_noise(plain(128, 128, 128), rng(), 20.0)
     series = noisy.transpose(0, 3, 1, 2).reshape(9, -1).astype(float)
     assert np.abs(np.corrcoef(series) - np.eye(9)).max() < 0.04
@@ -205,8 +205,8 @@ def test_downscale_keeps_what_is_coarser():
 @pytest.mark.parametrize("quality", CORRUPTIONS["jpeg"].levels)
 def test_jpeg_is_what_the_encoder_makes_at_that_quality(quality):
     frames = specimen(0).clip.frames[:2]
-    for picture, compressed in zip(frames, visual.jpeg(frames, rng(), quality), strict=True):
-        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    for frame, compressed in zip(frames, visual.jpeg(frames, rng(), quality), strict=True):
+        _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
         np.testing.assert_array_equal(compressed, cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
@@ -232,7 +232,7 @@ def test_a_bar_covers_its_share_of_the_face_and_nothing_else(share):
     assert not barred[covered].any()
 
 
-def test_a_bar_is_at_another_height_in_another_clip_and_at_the_same_in_all_pictures():
+def test_a_bar_is_at_another_height_in_another_clip_and_at_the_same_in_all_frames():
     frames = texture()
     covered = [changed(frames, occlusion.bar(frames, rng(seed), 0.2, face=tracked())) for seed in range(5)]
     assert len({pictures.tobytes() for pictures in covered}) > 1
@@ -281,7 +281,7 @@ def overlap(down: int, right: int) -> tuple[tuple[slice, ...], tuple[slice, ...]
     return here, there
 
 
-def test_where_the_picture_has_been_moved_from_its_edge_is_repeated():
+def test_where_the_frame_has_been_moved_from_its_edge_is_repeated():
     frames = texture()
     moved = occlusion.face_partly_out(frames, rng(), 0.4, face=tracked(left=5))
     np.testing.assert_array_equal(moved[:, :, -21:], np.repeat(frames[:, :, -1:], 21, axis=2))
@@ -289,13 +289,13 @@ def test_where_the_picture_has_been_moved_from_its_edge_is_repeated():
 
 @pytest.mark.parametrize("hide", [*HIDING, visual.backlight], ids=lambda hide: hide.__name__)
 @pytest.mark.parametrize("left", [-60.0, -20.0, 140.0, 200.0])
-def test_a_face_may_reach_out_of_the_picture(hide, left):
+def test_a_face_may_reach_out_of_the_frame(hide, left):
     corrupted = hide(texture(), rng(), 0.5, face=tracked(left=left, top=-10.0))
     assert corrupted.shape == texture().shape
 
 
 @pytest.mark.parametrize("hide", HIDING, ids=lambda hide: hide.__name__)
-def test_without_a_face_the_whole_picture_is_hidden_by_its_share(hide):
+def test_without_a_face_the_whole_frame_is_hidden_by_its_share(hide):
     frames = texture()
     boxes = np.tile(np.array([0, 0, WIDTH, HEIGHT], np.float32), (len(frames), 1))
     corrupted = hide(frames, rng(), 0.5, face=FaceTrack(boxes, np.ones(len(frames), bool), WHOLE_FRAME))

@@ -1,4 +1,4 @@
-"""The linear path: what it pools, which reading answers, and that kept features change nothing."""
+"""The linear path: what it pools, which output predicts, and that cached features change nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def filled_at_random(net: MsMANet) -> MsMANet:
 
 
 def filled_with_constants(net: MsMANet) -> MsMANet:
-    """Each reading answers a number of its own, whatever it reads: 0.2, 0.4 and 0.8."""
+    """Each map predicts a number of its own, whatever it reads: 0.2, 0.4 and 0.8."""
     for reading, answer in (("both", 0.2), ("audio", 0.4), ("visual", 0.8)):
         weights = torch.zeros_like(getattr(net.linear_path, f"{reading}_weights"))
         net.linear_path.fill(reading, weights=weights, bias=torch.full((5,), answer))
@@ -89,11 +89,11 @@ def batch() -> Inputs:
 def test_pooled_are_mean_and_deviation_of_every_channel_over_kept_time(batch):
     features = network().features(batch)
     mask = torch.tensor([True, False, True, True]).expand(3, 4)
-    sound, pictures = pool(replace(features, frame_mask=mask))
+    sound, frames = pool(replace(features, frame_mask=mask))
     seen = torch.cat([features.visual.mean(dim=(3, 4)), features.boxes], dim=2)
     kept = seen[:, [0, 2, 3]].numpy()
     expected = np.concatenate([kept.mean(axis=1), kept.std(axis=1)], axis=1)
-    np.testing.assert_allclose(pictures.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(frames.numpy(), expected, atol=1e-6)
     audio = features.audio.mean(dim=2).numpy()
     np.testing.assert_allclose(sound[:, : audio.shape[1]].numpy(), audio.mean(axis=2), atol=1e-5)
 
@@ -104,23 +104,23 @@ def test_of_what_is_all_masked_zeros_are_pooled(batch):
     assert not pool(masked)[0].any()
 
 
-# which reading answers
+# which output predicts
 
 
 @pytest.mark.parametrize(("what", "answer"), [("both", 0.2), ("audio", 0.4), ("visual", 0.8)])
-def test_each_reading_answers_where_its_modalities_are_present(batch, what, answer):
+def test_each_map_predicts_where_its_modalities_are_present(batch, what, answer):
     net = without_steps(filled_with_constants(network()))
     torch.testing.assert_close(net(with_present(batch, what)).traits, torch.full((3, 5), answer))
 
 
-def test_in_one_batch_each_clip_is_answered_by_what_it_has(batch):
+def test_in_one_batch_each_clip_is_predicted_by_what_it_has(batch):
     net = without_steps(filled_with_constants(network()))
     present = torch.tensor([PRESENT["visual"], PRESENT["nothing"], PRESENT["audio"]])
     traits = net(replace(batch, present=present)).traits
     torch.testing.assert_close(traits, torch.stack([torch.full((5,), 0.8), PRIOR, torch.full((5,), 0.4)]))
 
 
-def test_where_nothing_is_present_the_prior_is_the_answer_whatever_the_head_learned(batch):
+def test_where_nothing_is_present_the_mean_label_baseline_is_the_prediction_whatever_the_head_learned(batch):
     net = filled_with_constants(network())
     torch.testing.assert_close(net(with_present(batch, "nothing")).traits, PRIOR.expand(3, 5))
 
@@ -131,7 +131,7 @@ def test_a_modality_of_which_all_is_masked_is_not_read(batch):
     torch.testing.assert_close(net(masked).traits, torch.full((3, 5), 0.8))
 
 
-def test_the_answers_from_one_modality_alone_start_from_its_own_reading(batch):
+def test_the_predictions_from_one_modality_alone_start_from_its_own_reading(batch):
     net = without_steps(filled_with_constants(network()))
     named = net(batch, return_intermediates=True).intermediates
     torch.testing.assert_close(named["audio_traits"], torch.full((3, 5), 0.4))
@@ -140,7 +140,7 @@ def test_the_answers_from_one_modality_alone_start_from_its_own_reading(batch):
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat", "audio", "visual"])
-def test_with_a_head_of_zeros_the_answer_is_the_linear_one(batch, fusion):
+def test_with_a_head_of_zeros_the_prediction_is_the_linear_one(batch, fusion):
     net = without_steps(filled_at_random(network(fusion)))
     pooled, reading = pool(net.features(batch)), fusion if fusion in AVAILABLE else "both"
     features = torch.cat([pooled[modality] for modality in AVAILABLE[reading]], dim=1)
@@ -150,7 +150,7 @@ def test_with_a_head_of_zeros_the_answer_is_the_linear_one(batch, fusion):
     torch.testing.assert_close(net(batch).traits, expected, atol=1e-6, rtol=0)
 
 
-def test_the_head_steps_away_from_the_linear_answer(batch):
+def test_the_head_steps_away_from_the_linear_prediction(batch):
     net = filled_with_constants(network())
     torch.nn.init.zeros_(net.head.layers[-1].weight)
     torch.nn.init.constant_(net.head.layers[-1].bias, 0.7)
@@ -158,7 +158,7 @@ def test_the_head_steps_away_from_the_linear_answer(batch):
     torch.testing.assert_close(net(batch).traits, expected.expand(3, 5))
 
 
-def test_autocast_makes_the_linear_answer_no_coarser(batch):
+def test_autocast_makes_the_linear_prediction_no_coarser(batch):
     net = filled_at_random(network())
     features = net.features(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -166,14 +166,14 @@ def test_autocast_makes_the_linear_answer_no_coarser(batch):
     assert torch.equal(coarse, net.linear_path(features))
 
 
-def test_features_of_half_precision_are_answered_too(batch):
+def test_features_of_half_precision_are_predicted_too(batch):
     net = filled_at_random(network())
     features = net.features(batch)
     half = replace(features, audio=features.audio.bfloat16(), visual=features.visual.bfloat16())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        answers = net.linear_path(half)
-    assert answers.dtype == torch.float32
-    torch.testing.assert_close(answers, net.linear_path(features), atol=0.02, rtol=0)
+        predictions = net.linear_path(half)
+    assert predictions.dtype == torch.float32
+    torch.testing.assert_close(predictions, net.linear_path(features), atol=0.02, rtol=0)
 
 
 def test_the_linear_path_is_not_trained_by_gradient():
@@ -181,7 +181,7 @@ def test_the_linear_path_is_not_trained_by_gradient():
     assert not list(network().linear_path.parameters())
 
 
-def test_answers_that_are_known_already_are_taken_instead(batch):
+def test_predictions_that_are_known_already_are_taken_instead(batch):
     net = without_steps(filled_with_constants(network()))
     known = torch.tensor([0.1, 0.3, 0.9])[None, :, None].expand(3, 3, 5)
     features = replace(net.features(batch), linear=known)
@@ -190,10 +190,10 @@ def test_answers_that_are_known_already_are_taken_instead(batch):
     torch.testing.assert_close(net(features).traits, torch.full((3, 5), 0.9))
 
 
-def test_answer_of_nothing_is_that_of_both():
-    answers = torch.arange(12.0).reshape(4, 3, 1).expand(4, 3, 5)
+def test_prediction_of_nothing_is_that_of_both():
+    predictions = torch.arange(12.0).reshape(4, 3, 1).expand(4, 3, 5)
     chosen = linear_prediction(
-        torch.tensor([list(PRESENT[what]) for what in ("both", "audio", "visual", "nothing")]), answers
+        torch.tensor([list(PRESENT[what]) for what in ("both", "audio", "visual", "nothing")]), predictions
     )
     assert chosen[:, 0].tolist() == [0, 4, 8, 9]
 
@@ -203,7 +203,7 @@ def test_answer_of_nothing_is_that_of_both():
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat", "audio", "visual"])
 @pytest.mark.parametrize("backbones", BACKBONES)
-def test_a_clip_is_answered_from_its_features_as_from_its_inputs_bit_for_bit(fusion, backbones):
+def test_a_clip_is_predicted_from_its_features_as_from_its_inputs_bit_for_bit(fusion, backbones):
     net = filled_at_random(network(fusion, backbones))
     inputs = collate([window(7)])
     with torch.inference_mode():
@@ -215,13 +215,13 @@ def test_a_clip_is_answered_from_its_features_as_from_its_inputs_bit_for_bit(fus
 
 
 def test_a_modality_that_is_not_read_has_no_channels(batch):
-    sound, pictures = network("audio"), network("visual")
-    assert (sound.features(batch).visual.shape[2], pictures.features(batch).audio.shape[1]) == (0, 0)
-    assert (sound.groups, pictures.groups) == (((80,), ()), ((), (16, 4)))
+    sound, frames = network("audio"), network("visual")
+    assert (sound.features(batch).visual.shape[2], frames.features(batch).audio.shape[1]) == (0, 0)
+    assert (sound.groups, frames.groups) == (((80,), ()), ((), (16, 4)))
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "audio", "visual"])
-def test_the_features_of_a_clip_in_a_padded_batch_give_the_answer_of_the_clip_alone(fusion):
+def test_the_features_of_a_clip_in_a_padded_batch_give_the_prediction_of_the_clip_alone(fusion):
     net = filled_at_random(network(fusion))
     with torch.inference_mode():
         short = net.features(collate([window(1)]))
@@ -235,7 +235,7 @@ def test_the_features_of_a_clip_in_a_padded_batch_give_the_answer_of_the_clip_al
         torch.testing.assert_close(together, net(collate([alone])).traits[0], atol=1e-5, rtol=0)
 
 
-def test_without_its_backbones_a_network_answers_from_features_and_gives_their_tensors_back():
+def test_without_its_backbones_a_network_predicts_from_features_and_gives_their_tensors_back():
     net = network()
     whole = net.state_dict()
     inputs = collate([window(1)])

@@ -76,7 +76,7 @@ def test_the_mean_is_over_the_kept_tokens():
     torch.testing.assert_close(masked_mean(tokens, mask), (tokens[:, 0] + tokens[:, 2]) / 2)
 
 
-def test_picture_and_sound_share_one_clock():
+def test_frame_and_audio_share_one_clock():
     """The same second has the same embedding, whatever the rate of the tokens."""
     frames, steps = time_embedding(torch.arange(8) / 4, WIDTH), time_embedding(torch.arange(16) / 8, WIDTH)
     torch.testing.assert_close(frames, steps[::2])

@@ -1,4 +1,4 @@
-"""The network: what it answers, what it never looks at, and what each part of the configuration builds."""
+"""The network: what it predicts, what it never looks at, and what each part of the configuration builds."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def padded_with_garbage(inputs: Inputs, frames: int, steps: int) -> Inputs:
     )
 
 
-def assert_same_answer(one, other, atol: float = 1e-5) -> None:
+def assert_same_prediction(one, other, atol: float = 1e-5) -> None:
     for name in ("traits", "quality", "weights"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=atol, rtol=0)
 
 
-# what it answers
+# what it predicts
 
 
 def test_traits_and_quality_are_in_the_unit_interval_and_weights_sum_to_one():
@@ -96,13 +96,13 @@ def test_traits_and_quality_are_in_the_unit_interval_and_weights_sum_to_one():
     torch.testing.assert_close(output.weights.sum(dim=1), torch.ones(3))
 
 
-def test_different_clips_get_different_answers():
+def test_different_clips_get_different_predictions():
     traits = network()(random_inputs(2)).traits
     assert (traits[0] - traits[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat"])
-def test_without_both_modalities_the_answer_is_the_prior(fusion):
+def test_without_both_modalities_the_prediction_is_the_mean_label_baseline(fusion):
     net = network(fusion=fusion)
     output = net(lacking(random_inputs(2), "audio", "visual"))
     torch.testing.assert_close(output.traits, net.head.prior.expand(2, 5))
@@ -119,7 +119,7 @@ def test_a_missing_modality_has_no_quality_and_no_weight(missing, quality_of_res
 
 
 @pytest.mark.parametrize("missing", ["audio", "visual"])
-def test_with_one_modality_the_answer_still_depends_on_the_clip(missing):
+def test_with_one_modality_the_prediction_still_depends_on_the_clip(missing):
     traits = network()(lacking(random_inputs(2), missing)).traits
     assert (traits[0] - traits[1]).abs().max() > 1e-4
 
@@ -136,7 +136,7 @@ def test_each_summary_counts_by_the_weight_of_its_modality():
     torch.testing.assert_close(named["fused"], 2 * output.weights[..., None] * named["summaries"])
 
 
-def test_in_evaluation_the_same_batch_gives_the_same_answer_twice():
+def test_in_evaluation_the_same_batch_gives_the_same_prediction_twice():
     net = network(dropout=0.5)
     inputs = random_inputs(2)
     assert torch.equal(net(inputs).traits, net(inputs).traits)
@@ -156,7 +156,7 @@ def test_a_clip_alone_equals_the_same_clip_in_a_padded_batch(fusion, frames, ste
     together = net(batch)
     alone = net(clip)
     first = replace(together, traits=together.traits[:1], quality=together.quality[:1], weights=together.weights[:1])
-    assert_same_answer(alone, first)
+    assert_same_prediction(alone, first)
 
 
 def test_the_content_of_masked_places_does_not_matter():
@@ -173,7 +173,7 @@ def test_the_content_of_masked_places_does_not_matter():
         log_mel=torch.where(mel_mask[:, None, :], inputs.log_mel, 50 * other.log_mel),
         waveform=torch.where(mel_mask.repeat_interleave(HOP, dim=1), inputs.waveform, other.waveform),
     )
-    assert_same_answer(net(masked), net(changed), atol=1e-6)
+    assert_same_prediction(net(masked), net(changed), atol=1e-6)
     assert (net(masked).traits - net(inputs).traits).abs().max() > 1e-5
 
 
@@ -186,7 +186,7 @@ def test_a_missing_modality_equals_one_that_holds_garbage(missing):
         changed = replace(inputs, **sound, mel_mask=torch.zeros_like(other.mel_mask))
     else:
         changed = replace(inputs, frames=other.frames, boxes=other.boxes, frame_mask=torch.zeros_like(other.frame_mask))
-    assert_same_answer(net(lacking(inputs, missing)), net(lacking(changed, missing)))
+    assert_same_prediction(net(lacking(inputs, missing)), net(lacking(changed, missing)))
 
 
 @pytest.mark.parametrize("missing", ["audio", "visual"])
@@ -195,15 +195,15 @@ def test_a_modality_of_which_all_is_masked_counts_as_missing(missing):
     inputs = random_inputs(2)
     name = "mel_mask" if missing == "audio" else "frame_mask"
     masked = replace(inputs, **{name: torch.zeros_like(getattr(inputs, name))})
-    assert_same_answer(net(masked), net(lacking(inputs, missing)))
+    assert_same_prediction(net(masked), net(lacking(inputs, missing)))
 
 
-def test_sound_of_which_no_token_is_left_counts_as_missing():
+def test_audio_of_which_no_token_is_left_counts_as_missing():
     net = network()
     inputs = random_inputs(2)
     between_tokens = torch.zeros_like(inputs.mel_mask)
     between_tokens[:, 9:16] = True
-    assert_same_answer(net(replace(inputs, mel_mask=between_tokens)), net(lacking(inputs, "audio")))
+    assert_same_prediction(net(replace(inputs, mel_mask=between_tokens)), net(lacking(inputs, "audio")))
 
 
 @pytest.mark.parametrize(("fusion", "other"), [("audio", "visual"), ("visual", "audio")])
@@ -216,8 +216,8 @@ def test_a_network_of_one_modality_ignores_the_other_altogether(fusion, other):
         else ("frames", "boxes", "frame_mask", "visual_statistics")
     )
     mixed = replace(changed, **{name: getattr(inputs, name) for name in ours})
-    assert_same_answer(net(inputs), net(mixed), atol=0)
-    assert_same_answer(net(inputs), net(lacking(inputs, other)), atol=0)
+    assert_same_prediction(net(inputs), net(mixed), atol=0)
+    assert_same_prediction(net(inputs), net(lacking(inputs, other)), atol=0)
 
 
 @pytest.mark.parametrize(("fusion", "other"), [("audio", "visual"), ("visual", "audio")])
@@ -253,9 +253,9 @@ def test_intermediates_are_not_collected_unless_asked_for():
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "concat", "audio", "visual"])
-def test_asking_for_intermediates_does_not_change_the_answer(fusion):
+def test_asking_for_intermediates_does_not_change_the_prediction(fusion):
     net, inputs = network(fusion=fusion), mixed_presence()
-    assert_same_answer(net(inputs), net(inputs, return_intermediates=True), atol=0)
+    assert_same_prediction(net(inputs), net(inputs, return_intermediates=True), atol=0)
 
 
 @pytest.mark.parametrize(("alone", "other"), [("audio", "visual"), ("visual", "audio")])

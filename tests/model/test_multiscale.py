@@ -49,7 +49,7 @@ def test_temporal_enhancement_of_a_token_does_not_depend_on_masked_ones(channel_
 
 
 @pytest.mark.parametrize("channel_attention", [True, False])
-def test_spatial_enhancement_of_sound_does_not_depend_on_what_is_masked(channel_attention):
+def test_spatial_enhancement_of_audio_does_not_depend_on_what_is_masked(channel_attention):
     torch.manual_seed(0)
     stage = SpatialScales(CHANNELS, (1, 3), channel_attention)
     maps, mask = torch.randn(2, CHANNELS, 4, 6), torch.ones(2, 6, dtype=torch.bool)

@@ -32,7 +32,7 @@ def singly(errors: list[float]) -> list[str]:
 
 
 @given(errors=errors_of, coverage=st.sampled_from(COVERAGES))
-def test_with_one_answer_a_source_it_is_split_conformal_prediction(errors, coverage):
+def test_with_one_prediction_a_source_it_is_split_conformal_prediction(errors, coverage):
     place = math.ceil(round(coverage * (len(errors) + 1), 9))
     expected = math.inf if place > len(errors) else sorted(errors)[place - 1]
     assert conformal_quantiles(np.array(errors), singly(errors), [coverage]) == [expected]
@@ -51,7 +51,7 @@ def test_it_is_as_wide_as_that_of_mapie(coverage):
 
 
 @given(errors=errors_of, times=st.integers(2, 5))
-def test_an_answer_that_is_told_again_in_its_source_changes_nothing(errors, times):
+def test_a_prediction_that_is_repeated_in_its_source_changes_nothing(errors, times):
     once = conformal_quantiles(np.array(errors), singly(errors), COVERAGES)
     repeated = conformal_quantiles(np.repeat(errors, times), np.repeat(singly(errors), times).tolist(), COVERAGES)
     np.testing.assert_array_equal(once, repeated)
@@ -85,15 +85,15 @@ def quality(audio: float, visual: float) -> dict[str, float]:
     return {"audio": audio, "visual": visual}
 
 
-def made(answers: int = 300):
+def made(predictions: int = 300):
     rng = np.random.default_rng(2)
     given_quality = [
-        quality(a if rng.random() < 0.7 else 0.0, v) for a, v in rng.uniform(0.1, 1, (answers, 2)).tolist()
+        quality(a if rng.random() < 0.7 else 0.0, v) for a, v in rng.uniform(0.1, 1, (predictions, 2)).tolist()
     ]
     spread = [0.2 - 0.1 * used_quality(one)[1] for one in given_quality]
-    errors = np.abs(rng.normal(size=(answers, 5))) * np.array(spread)[:, None]
-    about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=answers, sources=answers)
-    return calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, rng.random((answers, 5)))
+    errors = np.abs(rng.normal(size=(predictions, 5))) * np.array(spread)[:, None]
+    about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=predictions, sources=predictions)
+    return calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, rng.random((predictions, 5)))
 
 
 @given(coverage=st.sampled_from(COVERAGES), better=st.floats(0.01, 1), worse=st.floats(0.01, 1))
@@ -132,13 +132,13 @@ def test_it_is_the_same_after_json():
     assert type(calibration).model_validate_json(calibration.model_dump_json()) == calibration
 
 
-def test_the_labels_are_told_by_their_quantiles():
+def test_the_labels_are_given_by_their_quantiles():
     labels = np.random.default_rng(4).random((400, 2))
-    told = label_quantiles(labels, ["openness", "neuroticism"])
-    assert list(told) == ["openness", "neuroticism"]
-    assert told["neuroticism"][0] == pytest.approx(labels[:, 1].min(), abs=1e-5)
-    assert told["neuroticism"][5] == pytest.approx(np.quantile(labels[:, 1], 0.25), abs=1e-5)
-    assert told["neuroticism"][-1] == pytest.approx(labels[:, 1].max(), abs=1e-5)
+    reported = label_quantiles(labels, ["openness", "neuroticism"])
+    assert list(reported) == ["openness", "neuroticism"]
+    assert reported["neuroticism"][0] == pytest.approx(labels[:, 1].min(), abs=1e-5)
+    assert reported["neuroticism"][5] == pytest.approx(np.quantile(labels[:, 1], 0.25), abs=1e-5)
+    assert reported["neuroticism"][-1] == pytest.approx(labels[:, 1].max(), abs=1e-5)
 
 
 @pytest.mark.parametrize("values", [[0.5] * 20, [0.5] * 20 + [0.4], [0.5] * 20 + [1.1], [0.5] * 20 + [math.nan]])
@@ -149,7 +149,7 @@ def test_labels_that_are_no_quantiles_are_refused(values):
 
 
 @pytest.mark.parametrize("coverage", [0.4, 0.905, 1.0, -0.5, math.nan])
-def test_a_coverage_that_is_not_known_is_told(coverage):
+def test_a_coverage_that_is_not_known_is_reported(coverage):
     with pytest.raises(MsmaError, match=r"hundredths from 0\.50 to 0\.99"):
         level_of(coverage)
 

@@ -71,7 +71,7 @@ def test_the_configuration_comes_back(folder):
     assert load_weights(folder).config == CONFIG
 
 
-def test_the_traits_that_are_answered_and_the_pretrained_weights_come_back(tmp_path, network):
+def test_the_traits_that_are_predicted_and_the_pretrained_weights_come_back(tmp_path, network):
     pretrained = {"audio": {"name": "ge2e", "version": "1", "licence": "Apache-2.0", "sha256": "0" * 64}}
     config = CONFIG.model_copy(update={"traits": ("openness", "neuroticism"), "pretrained": pretrained})
     save_weights(tmp_path, config, network.state_dict())

@@ -97,7 +97,7 @@ def same(one: Model, other: Model) -> bool:
     )
 
 
-def test_what_is_saved_comes_back_to_the_bit_and_answers_the_same(good, tmp_path, make_media):
+def test_what_is_saved_comes_back_to_the_bit_and_predicts_the_same(good, tmp_path, make_media):
     model = msma.Model.from_pretrained(good)
     model.save_pretrained(tmp_path / "saved")
     again = msma.Model.from_pretrained(tmp_path / "saved")
@@ -135,7 +135,7 @@ def test_a_model_of_the_hub_is_that_which_was_put_there(good, hub, make_media):
     assert fetched.predict(clip).traits == local.predict(clip).traits
 
 
-def test_an_answer_says_of_which_commit_the_weights_are_and_that_name_gives_them_back(good, hub, make_media):
+def test_a_prediction_says_of_which_commit_the_weights_are_and_that_name_gives_them_back(good, hub, make_media):
     plain = {name: content for name, content in files_of(good).items() if name != "calibration.json"}
     repository = hub.put(NAME, plain)
     first = repository.refs["main"]

@@ -1,4 +1,4 @@
-"""Exporting to ONNX: the same answers without torch, from one file that is what it says, or a refusal in one line."""
+"""Exporting to ONNX: the same predictions without torch, from one file, or a refusal in one line."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def apart(weights: Weights, exported: ExportedWeights, batch: dict[str, np.ndarr
     return max(float(np.abs(getattr(found, name) - getattr(expected, name).numpy()).max()) for name in OUTPUTS)
 
 
-# the same answers
+# the same predictions
 
 
 @given(st.integers(1, 4), st.integers(1, 30), st.integers(1, 300), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
-def test_of_any_clips_frames_and_steps_the_answers_are_those_of_torch(weights, exported, clips, frames, steps, seed):
+def test_for_any_clips_frames_and_steps_predictions_are_those_of_torch(weights, exported, clips, frames, steps, seed):
     assert apart(weights, exported, random_batch(CLIP, clips, frames, steps, seed)) < 1e-5
 
 
@@ -102,12 +102,12 @@ def test_so_are_those_where_all_of_a_modality_is_masked(weights, exported, mask)
 
 
 def some_clip(seed: int) -> Clip:
-    """Of any length; every third lacks its sound, every fifth its picture."""
+    """Of any length; every third lacks its audio, every fifth its frames."""
     rng = np.random.default_rng(seed)
     seconds = float(rng.uniform(0.3, 9))
     frames = rng.integers(256, size=(math.ceil(4 * seconds), 40, 56, 3), dtype=np.uint8)
-    sound = (rng.uniform(0.001, 0.2) * rng.standard_normal(round(16000 * seconds))).clip(-1, 1).astype(np.float32)
-    return clip_from_arrays(frames if seed % 5 else None, sound if seed % 3 else None, fps=4.0, name=str(seed))
+    audio = (rng.uniform(0.001, 0.2) * rng.standard_normal(round(16000 * seconds))).clip(-1, 1).astype(np.float32)
+    return clip_from_arrays(frames if seed % 5 else None, audio if seed % 3 else None, fps=4.0, name=str(seed))
 
 
 def assert_close(one: Any, other: Any) -> None:
@@ -126,28 +126,30 @@ def assert_close(one: Any, other: Any) -> None:
         assert one == other
 
 
-def but_device(answers: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[str | None]]:
-    """Answers without where they were found, and where that was."""
-    return [{key: answer[key] for key in answer if key != "device"} for answer in answers], {
-        answer["device"] for answer in answers
+def but_device(predictions: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[str | None]]:
+    """Predictions without where they were found, and where that was."""
+    return [{key: prediction[key] for key in prediction if key != "device"} for prediction in predictions], {
+        prediction["device"] for prediction in predictions
     }
 
 
-def test_the_whole_answer_to_twenty_clips_is_that_of_torch(made):
+def test_the_whole_prediction_for_twenty_clips_is_that_of_torch(made):
     """With its status, reasons, intervals, qualities and windows."""
     models = [
         msma.load(made / folder, runtime=runtime, face="whole", min_quality=0.5)
         for folder, runtime in ((RUN, "torch"), (EXPORT, "onnx"))
     ]
     clips = [some_clip(seed) for seed in range(1, 15)] + [some_clip(seed) for seed in (18, 20, 21, 24, 25, 27)]
-    answers = [[model.predict(clip) for clip in clips] for model in models]
-    (told, devices), (other, other_devices) = (but_device([asdict(answer) for answer in those]) for those in answers)
-    assert_close(told, other)
+    predictions = [[model.predict(clip) for clip in clips] for model in models]
+    (reported, devices), (other, other_devices) = (
+        but_device([asdict(prediction) for prediction in those]) for those in predictions
+    )
+    assert_close(reported, other)
     assert (devices, other_devices) == ({"cpu"}, {"cpu, onnxruntime"})
-    statuses = {answer.status for answer in answers[0]}
+    statuses = {prediction.status for prediction in predictions[0]}
     assert statuses == {"degraded", "abstained"}
-    assert all(answer.intervals is not None for answer in answers[0] if answer.traits is not None)
-    assert any(len(answer.windows) > 1 for answer in answers[0])
+    assert all(prediction.intervals is not None for prediction in predictions[0] if prediction.traits is not None)
+    assert any(len(prediction.windows) > 1 for prediction in predictions[0])
 
 
 def test_the_command_line_predicts_with_it_and_never_loads_torch(made, make_media, tmp_path):
@@ -157,7 +159,7 @@ def test_the_command_line_predicts_with_it_and_never_loads_torch(made, make_medi
     (tmp_path / "fake.mp4").write_text("no video")
     tell = "import atexit, sys; atexit.register(lambda: sys.stderr.write(f'torch: {\"torch\" in sys.modules}'))"
     arguments = ["predict", str(tmp_path), "--format", "json", "--alpha", "0.2", "--model"]
-    answers = []
+    predictions = []
     for runtime, place in (("onnx", EXPORT), ("torch", RUN)):
         command = ["msma", *arguments, str(made / place), "--runtime", runtime]
         ran = subprocess.run(
@@ -168,12 +170,12 @@ def test_the_command_line_predicts_with_it_and_never_loads_torch(made, make_medi
         )
         assert ran.returncode == 0
         assert ran.stderr.endswith(f"torch: {runtime == 'torch'}")
-        answers.append(json.loads(ran.stdout))
-    (told, devices), (other, other_devices) = (but_device(those) for those in answers)
-    assert_close(told, other)
+        predictions.append(json.loads(ran.stdout))
+    (reported, devices), (other, other_devices) = (but_device(those) for those in predictions)
+    assert_close(reported, other)
     assert (devices, other_devices) == ({"cpu, onnxruntime", None}, {"cpu", None})
-    assert [answer["status"] for answer in answers[0]].count("failed") == 1
-    assert {answer["coverage"] for answer in answers[0] if answer["traits"]} == {0.8}
+    assert [prediction["status"] for prediction in predictions[0]].count("failed") == 1
+    assert {prediction["coverage"] for prediction in predictions[0] if prediction["traits"]} == {0.8}
 
 
 def test_an_exported_network_gives_no_intermediates(exported):
@@ -197,7 +199,7 @@ def test_the_command_tells_how_far_it_is_from_torch_and_how_fast(made, tmp_path,
     )
 
 
-def test_an_export_whose_answers_differ_is_not_kept(made, tmp_path, monkeypatch):
+def test_an_export_whose_predictions_differ_is_not_kept(made, tmp_path, monkeypatch):
     network = (made / EXPORT / "model.onnx").read_bytes()
     monkeypatch.setattr(export_module, "onnx_bytes", lambda _: network)
     with pytest.raises(MsmaError, match="differs from torch by 0"):
@@ -283,7 +285,7 @@ def test_networks_with_other_backbones_are_exported_as_well(model, tmp_path):
 # loading
 
 
-def test_a_folder_without_an_export_is_told_how_to_make_one(made):
+def test_a_folder_without_an_export_is_an_error_that_says_how_to_make_one(made):
     assert "holds no model.onnx; make it with `msma export onnx --model RUN --out" in refusal(made / RUN)
 
 
@@ -377,7 +379,7 @@ def test_another_kind_of_network_is_refused(folder):
     assert "is another kind of network" in refusal(folder)
 
 
-def test_answers_that_are_none_are_refused(folder):
+def test_predictions_that_are_none_are_refused(folder):
     def without_range(model: onnx.ModelProto) -> None:
         for node in model.graph.node:
             if "traits" in node.output:

@@ -207,7 +207,7 @@ def test_stacked_backbones_get_the_weights_of_the_parts_that_have_some(real_weig
     assert all(torch.equal(stacked.parts[0].state_dict()[key], value) for key, value in alone.state_dict().items())
 
 
-def test_the_record_of_stacked_backbones_tells_of_every_part(monkeypatch):
+def test_the_record_of_stacked_backbones_names_every_part(monkeypatch):
     def record(**changes: str) -> dict[str, str]:
         monkeypatch.setitem(PACKAGED, "other", replace(PACKAGED["ge2e"], name="other", **changes))
         parts = [Ge2e(), audio_backbone("mfcc", None, ClipConfig()), Ge2e()]

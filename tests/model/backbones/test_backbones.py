@@ -77,7 +77,7 @@ def sound(clips: int, steps: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor
     return log_mel, waveform, torch.ones(clips, steps, dtype=torch.bool)
 
 
-def pictures(count: int, side: int, seed: int = 0) -> Tensor:
+def frames(count: int, side: int, seed: int = 0) -> Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
@@ -86,7 +86,7 @@ def run(backbone: torch.nn.Module, *inputs: Tensor):
         return backbone(*inputs)
 
 
-# pictures
+# frames
 
 
 @every_visual
@@ -94,17 +94,17 @@ def run(backbone: torch.nn.Module, *inputs: Tensor):
 def test_a_side_of_s_pixels_becomes_s_by_stride_rounded_up(name, side):
     backbone = visual(name)
     cells = -(-side // backbone.stride)
-    assert run(backbone, pictures(2, side)).shape == (2, backbone.channels, cells, cells)
+    assert run(backbone, frames(2, side)).shape == (2, backbone.channels, cells, cells)
 
 
 @every_visual
-def test_a_picture_does_not_depend_on_those_beside_it(name):
+def test_a_frame_does_not_depend_on_those_beside_it(name):
     backbone = visual(name).train()
-    alone, together = run(backbone, pictures(1, 64)), run(backbone, torch.cat([pictures(1, 64), pictures(3, 64, 1)]))
+    alone, together = run(backbone, frames(1, 64)), run(backbone, torch.cat([frames(1, 64), frames(3, 64, 1)]))
     torch.testing.assert_close(alone[0], together[0], atol=1e-5, rtol=1e-5)
 
 
-# sound
+# audio
 
 
 @every_audio

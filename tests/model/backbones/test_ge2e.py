@@ -124,7 +124,7 @@ def test_embeddings_follow_from_the_published_weights_by_formula(network, wheels
 
 
 @pytest.mark.parametrize(("level_db", "expected_db"), [(-60, -30), (-31, -30), (-30, -30), (-12, -12)])
-def test_quiet_sound_is_raised_to_the_target_and_loud_sound_left(level_db, expected_db):
+def test_quiet_audio_is_raised_to_the_target_and_loud_audio_left(level_db, expected_db):
     assert TARGET_DBFS == -30
     waveform = torch.randn(1, 32000, generator=torch.Generator().manual_seed(0))
     waveform *= 10 ** (level_db / 20) / waveform.square().mean().sqrt()

@@ -60,7 +60,7 @@ def test_windows_keep_their_time_where_a_step_does_not_divide_them():
         assert values[1 + COEFFICIENTS, window] == pytest.approx(0, abs=1e-4)
 
 
-def test_a_steady_sound_has_neither_deviation_nor_slope():
+def test_steady_audio_has_neither_deviation_nor_slope():
     values, _ = run(Mfcc(CLIP), np.full((CLIP.mels, 100), -0.4), np.ones(100, bool))
     assert values[0, 0] == pytest.approx(-0.4, abs=1e-5)
     np.testing.assert_allclose(values[1:], 0, atol=1e-4)

@@ -64,7 +64,7 @@ def audio(name: str) -> HfAudio:
     return backbone.eval()
 
 
-def pictures(side: int = SIDE) -> torch.Tensor:
+def frames(side: int = SIDE) -> torch.Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
@@ -86,9 +86,9 @@ def noise(clips: int, steps: int) -> torch.Tensor:
 def test_maps_are_the_last_hidden_state_of_the_model(model_type, tmp_path):
     mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     name = saved(tmp_path, model_type, VISION[model_type], {"image_mean": mean, "image_std": std})
-    scaled = (pictures() - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    scaled = (frames() - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.inference_mode():
-        maps = visual(name)(pictures())
+        maps = visual(name)(frames())
         expected = AutoModel.from_pretrained(tmp_path).eval()(scaled).last_hidden_state
     if expected.ndim == 3:
         expected = rearrange(expected[:, CLASS_AND_REGISTER_TOKENS[model_type] :], "n (h w) c -> n c h w", h=4)
@@ -100,7 +100,7 @@ def test_maps_are_the_last_hidden_state_of_the_model(model_type, tmp_path):
 def test_any_side_is_read(model_type, tmp_path):
     backbone = visual(saved(tmp_path, model_type, VISION[model_type]))
     with torch.inference_mode():
-        assert backbone(pictures(90)).shape == (2, 16, 6, 6)
+        assert backbone(frames(90)).shape == (2, 16, 6, 6)
 
 
 @every_speech
@@ -121,8 +121,8 @@ def test_without_a_preprocessor_nothing_is_scaled(tmp_path):
     name = saved_vit(tmp_path)
     assert architecture(name)["preprocessor"] == {}
     with torch.inference_mode():
-        expected = AutoModel.from_pretrained(tmp_path).eval()(pictures()).last_hidden_state[:, 1:]
-        torch.testing.assert_close(visual(name)(pictures()), rearrange(expected, "n (h w) c -> n c h w", h=4))
+        expected = AutoModel.from_pretrained(tmp_path).eval()(frames()).last_hidden_state[:, 1:]
+        torch.testing.assert_close(visual(name)(frames()), rearrange(expected, "n (h w) c -> n c h w", h=4))
 
 
 def test_a_preprocessor_that_takes_blue_first_gets_blue_first(tmp_path):
@@ -130,7 +130,7 @@ def test_a_preprocessor_that_takes_blue_first_gets_blue_first(tmp_path):
     (tmp_path / "b" / "preprocessor_config.json").write_text('{"do_flip_channel_order": true}')
     flipped = visual(f"hf:{tmp_path / 'b'}")
     with torch.inference_mode():
-        torch.testing.assert_close(flipped(pictures()), plain(pictures().flip(1)))
+        torch.testing.assert_close(flipped(frames()), plain(frames().flip(1)))
 
 
 def test_tokens_end_with_the_clip(tmp_path):
@@ -155,7 +155,7 @@ def test_the_architecture_rebuilds_the_backbone_without_its_folder(model_type, v
     again = visual_backbone(name, kept).eval()
     again.load_state_dict(backbone.state_dict(), strict=True)
     with torch.inference_mode():
-        assert torch.equal(again(pictures()), backbone(pictures()))
+        assert torch.equal(again(frames()), backbone(frames()))
 
 
 def test_the_architecture_of_speech_rebuilds_it_without_its_folder(tmp_path):
@@ -191,7 +191,7 @@ def test_stages_are_what_comes_before_the_layers_and_each_layer(tmp_path):
 @every_vision
 def test_training_reaches_the_last_stage(model_type, tmp_path):
     backbone = visual(saved(tmp_path, model_type, VISION[model_type])).train()
-    (backbone(pictures()) ** 2).sum().backward()
+    (backbone(frames()) ** 2).sum().backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in backbone.stages[-1].parameters())
 
 
@@ -214,7 +214,7 @@ def test_what_asks_for_a_gradient_gets_one(build, model_type, values, tmp_path):
     """Training on several devices waits for each of them."""
     backbone = build(saved(tmp_path, model_type, values)).train()
     if build is visual:
-        maps = backbone(pictures())
+        maps = backbone(frames())
     else:
         maps, _ = backbone(torch.zeros(1, CLIP.mels, 30), noise(1, 30), torch.ones(1, 30, dtype=torch.bool))
     maps.square().sum().backward()
@@ -294,7 +294,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-# models of pictures and text
+# models of images and text
 
 TEXT = TINY | {"vocab_size": 20, "max_position_embeddings": 8}
 WITH_TEXT = {"clip": 1, "siglip": 0}
@@ -302,13 +302,13 @@ WITH_TEXT = {"clip": 1, "siglip": 0}
 
 
 @pytest.mark.parametrize("model_type", WITH_TEXT)
-def test_of_a_model_of_pictures_and_text_the_part_that_sees_is_taken(model_type, tmp_path):
+def test_of_a_model_of_images_and_text_the_part_that_sees_is_taken(model_type, tmp_path):
     name = saved(tmp_path, model_type, {"vision_config": PATCHES, "text_config": TEXT})
     assert architecture(name)["config"]["model_type"] == f"{model_type}_vision_model"
     with torch.inference_mode():
         whole = AutoModel.from_pretrained(tmp_path).eval().vision_model
-        expected = whole(pictures()).last_hidden_state[:, WITH_TEXT[model_type] :]
-        maps = visual(name)(pictures())
+        expected = whole(frames()).last_hidden_state[:, WITH_TEXT[model_type] :]
+        maps = visual(name)(frames())
     torch.testing.assert_close(maps, rearrange(expected, "n (h w) c -> n c h w", h=4), atol=1e-5, rtol=1e-5)
 
 
