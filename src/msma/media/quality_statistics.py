@@ -171,7 +171,7 @@ def frame_mean(frames: Float32[np.ndarray, "*b h w"]) -> Float32[np.ndarray, "*b
 
 
 def block_means(frames: Float32[np.ndarray, "n c h w"], side: int) -> Float32[np.ndarray, "n c h2 w2"]:
-    """Means of square blocks; those at the right and lower edge of what is there."""
+    """Means of square blocks; at the right and lower edge, of the pixels that are there."""
     count, channels, height, width = frames.shape
     below, right = -height % side, -width % side
     filled = np.pad(frames, ((0, 0), (0, 0), (0, below), (0, right))) if below or right else frames
@@ -195,7 +195,7 @@ def enlarged(frames: Float32[np.ndarray, "n c h w"], size: tuple[int, ...]) -> F
 
 
 def span_means(values: Float32[np.ndarray, "..."], count: int, axis: int) -> Float32[np.ndarray, "..."]:
-    """Means of `count` even stretches of an axis; where it does not divide, neighbours share what is between them."""
+    """Means of `count` even stretches of an axis; where it does not divide, neighbours overlap."""
     length = values.shape[axis]
     first, end = np.arange(count) * length // count, -(-np.arange(1, count + 1) * length // count)
     sums = np.cumsum(np.moveaxis(values, axis, -1), axis=-1, dtype=np.float64)

@@ -14,5 +14,5 @@ KINDS = (
 
 
 def by_weight(reasons: Iterable[str]) -> list[str]:
-    """A modality or a face that is missing, then poor quality, what is used in part, and choices among several."""
+    """Sort reasons: a missing modality or face, poor quality, streams used in part, choices among several."""
     return sorted(reasons, key=lambda reason: next(place for place, kind in enumerate(KINDS) if kind.match(reason)))

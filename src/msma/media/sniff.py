@@ -1,4 +1,4 @@
-"""Tell what a media file is from its first bytes, so that the demuxer can be forced.
+"""The format of a media file by its first bytes, so that the demuxer can be forced.
 
 FFmpeg's own guess also takes the name and text into account: a script named .mp4 then opens other files.
 """

@@ -13,7 +13,7 @@ from msma.types import TRAITS, MsmaError
 def read_columns(
     paths: Sequence[Path], clip_column: str, clips: Collection[str], taken: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """By clip that a table has, its values of all columns of the tables, and what the tables' readers noted.
+    """Clip to its values of all columns of the tables, for the clips that a table has; and the tables' notes.
 
     A clip is written as in the corpus, or without `.mp4`. Tables may share columns where they are of other clips, as
     when each split has a table. MsmaError where a table cannot be read, has no column for the clips or none beside it,

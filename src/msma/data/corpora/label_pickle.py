@@ -1,6 +1,6 @@
 """Reads the small part of the pickle language that dictionaries of scores need, and nothing else.
 
-Label files come from other people's machines. Python's own unpickler runs what a pickle names; restricted to known
+Label files come from other people's machines. Python's own unpickler calls all that a pickle names; restricted to known
 globals it can still be crashed by nested tuples or made to fill the memory, so this one knows strings, numbers,
 dictionaries with string keys, and numpy float scalars as Python 2 and 3 write them (protocols 0 to 5).
 """

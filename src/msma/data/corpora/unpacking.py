@@ -164,7 +164,7 @@ class Unpacking:
         return sum(files) + sum(inner) + max(inner)
 
     def check_room(self, needed: int) -> None:
-        """Refuse what the disk has no room for."""
+        """Refuse more bytes than the disk has room for."""
         there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
         free = max(shutil.disk_usage(there).free - SPARE_BYTES, 0)
         if needed > free:

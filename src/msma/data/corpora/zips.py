@@ -33,13 +33,13 @@ CHUNK_BYTES = 1024**2
 LOCAL_HEADER_BYTES = 30
 
 END = b"PK\x01\x02"
-"""What follows the last member: the directory, of which no more is read."""
+"""Begin of the directory, which follows the last member; no more of it is read."""
 HAS_DESCRIPTOR, ENCRYPTED = 0x8, 0x1
 OTHER_ENCRYPTION = 0x40 | 0x2000
 """PKWARE's own encryption, of members and of the directory."""
 AES = 99
 UNREADABLE = (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, EOFError, OSError, struct.error)
-"""What zipfile raises for a broken directory."""
+"""Errors that zipfile raises for a broken directory."""
 
 
 class Locked(MsmaError):

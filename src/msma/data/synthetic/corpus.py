@@ -93,7 +93,7 @@ def check_format(clips: int, form: Format) -> None:
 
 
 def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float]:
-    """In OCEAN order, without what is 0."""
+    """The bias by trait, in OCEAN order, without zeros."""
     if unknown := sorted(label_bias.keys() - set(TRAITS)):
         raise MsmaError(f"a label bias of {unknown[0]!r}, which is not a trait; use {', '.join(TRAITS)}")
     if not all(math.isfinite(shift) and abs(shift) <= MAX_BIAS for shift in label_bias.values()):

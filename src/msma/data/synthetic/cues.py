@@ -145,7 +145,7 @@ def shift_of(label_bias: Mapping[str, float]) -> Float64[np.ndarray, " 5"]:
 
 
 def shown_in(available: Availability) -> np.ndarray:
-    """The cues (a boolean each) that show in what is available."""
+    """Whether each cue shows in the available modalities."""
     return np.array([available == "both" or available in cue.modalities for cue in CUES])
 
 
@@ -176,7 +176,7 @@ def oracle(
     has: Bool[np.ndarray, "*b"] | None = None,
 ) -> Float64[np.ndarray, "*b 5"]:
     """The best prediction of the labels from the cues and, where labels of those who have (`has`) the attribute are
-    higher by `shift`, from the attribute, which is seen and not heard.
+    higher by `shift`, from the attribute, which is visual only.
 
     E[label | all that is seen] has the least error; with its deviations divided by the multiple correlation it has the
     labels' own spread and the best CCC.
@@ -188,7 +188,7 @@ def oracle(
 
 
 def ceilings(shift: Float64[np.ndarray, " 5"] = UNBIASED) -> dict[str, dict[str, dict[str, float]]]:
-    """Closed form, by what is available: best `ccc` (rho) and best `mean_accuracy` (1 - MAE), by trait and their mean.
+    """Closed form, by available modalities: best `ccc` (rho) and `mean_accuracy` (1 - MAE), by trait and their mean.
 
     CCC of k E[y | seen] is 2 k rho^2 / (1 + k^2 rho^2) in units of the labels' spread, largest at k = 1 / rho, where it
     is rho. The error of E[z | c] is Gaussian with variance 1 - rho^2; who does not see the attribute errs by half of

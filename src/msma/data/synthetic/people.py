@@ -77,7 +77,7 @@ class ClipPlan:
     cues: Float64[np.ndarray, " q"]
     """Standard deviations, order of CUES."""
     labels: Float64[np.ndarray, " 5"]
-    """Labels of the annotation: the traits, or what a bias makes of them."""
+    """Labels of the annotation: the traits, biased where the corpus is."""
 
 
 def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, float] | None = None) -> list[ClipPlan]:
