@@ -85,7 +85,7 @@ def test_training_never_sees_a_family_that_is_held_out():
     assert {row.family for row in CORRUPTIONS.values()} >= HELD_OUT
 
 
-def test_every_corruption_of_training_spoils_a_modality_and_can_be_drawn():
+def test_every_corruption_of_training_corrupts_a_modality_and_can_be_drawn():
     assert {
         row.name for families in CORRUPTIONS_BY_MODALITY.values() for rows in families.values() for row in rows
     } == {row.name for row in SEEN}
@@ -141,9 +141,9 @@ def test_the_window_that_is_corrupted_is_not_changed_itself(seed):
 
 def test_a_modality_is_corrupted_as_often_as_it_says():
     drawn = [corrupted(raw_window(), 0.3, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(150)]
-    spoiled = (torch.stack(drawn) < 1).double().mean(dim=0)
-    # Some corruptions spoil both.
-    assert ((spoiled > 0.2) & (spoiled < 0.45)).all()
+    lowered = (torch.stack(drawn) < 1).double().mean(dim=0)
+    # Some corruptions corrupt both.
+    assert ((lowered > 0.2) & (lowered < 0.45)).all()
 
 
 def test_quality_is_what_the_severity_leaves(monkeypatch):
@@ -174,7 +174,7 @@ def test_the_noise_of_a_room_is_in_the_clean_clip_too():
     assert not torch.equal(clean.waveform, degraded(NOTHING, 0)[1].waveform)
 
 
-def test_where_there_is_no_sound_there_is_no_noise_of_a_room():
+def test_where_there_is_no_audio_there_is_no_noise_of_a_room():
     clip = replace(raw_window().clip, waveform=raw_window().clip.waveform[:0])
     assert in_a_room(clip, torch.Generator()) is clip
 
@@ -256,7 +256,7 @@ def test_masks_only_ever_lose_places():
 
 @given(seed=seeds, frame_dropout=shares, modality_dropout=shares)
 @settings(deadline=None, max_examples=25)
-def test_the_waveform_is_zero_where_the_sound_is_masked_and_as_it_was_elsewhere(seed, frame_dropout, modality_dropout):
+def test_the_waveform_is_zero_where_the_audio_is_masked_and_as_it_was_elsewhere(seed, frame_dropout, modality_dropout):
     config = only(frame_dropout=frame_dropout, modality_dropout=modality_dropout)
     inputs = augmented(config, seed)
     kept = inputs.mel_mask.repeat_interleave(HOP)
@@ -274,7 +274,7 @@ def test_flipping_twice_changes_nothing():
     torch.testing.assert_close(twice.boxes, inputs.boxes)
 
 
-def test_a_flip_mirrors_the_picture_and_the_place_of_the_face():
+def test_a_flip_mirrors_the_frame_and_the_place_of_the_face():
     inputs = random_window()
     flipped = flip(inputs)
     assert torch.equal(flipped.frames[..., 0], inputs.frames[..., -1])
@@ -371,7 +371,7 @@ def test_features_of_the_only_modality_of_a_clip_are_never_lost(seed, audio):
     assert after.present.tolist() == [audio, not audio]
 
 
-def test_features_lose_modalities_and_places_as_often_as_they_are_told():
+def test_features_lose_modalities_and_places_as_often_as_the_recipe_says():
     config = TrainConfig(modality_dropout=0.3, frame_dropout=0.2)
     lost = [features_augmented(config, seed) for seed in range(1500)]
     absent = 1 - torch.stack([one.present for one in lost]).double().mean(dim=0)

@@ -1,4 +1,4 @@
-"""The clip cache: what makes a new entry, what is found again, and what no interruption or damage can spoil."""
+"""The clip cache: what makes a new entry, what is found again, and what no interruption or damage can corrupt."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_entry_is_prepared_as_its_media_file_is_but_for_the_loss_of_jpeg(fill
         assert [getattr(one, name) for name in told] == [getattr(other, name) for name in told]
 
 
-def test_the_answer_for_a_kept_clip_is_that_for_its_file_within_a_hundredth(fill, tmp_path):
+def test_the_prediction_for_a_kept_clip_is_that_for_its_file_within_a_hundredth(fill, tmp_path):
     part = cast(6, seed=3)[0]
     render_clip(tmp_path, part, Format(3, 2.0, 12, (320, 240)))
     path = tmp_path / part.name
@@ -258,7 +258,7 @@ def test_an_index_that_names_content_of_which_nothing_is_kept_makes_no_entry_of_
 # what is damaged, broken off or killed
 
 
-def test_an_entry_that_is_cut_off_is_made_again(fill, make_media):
+def test_an_entry_that_is_cut_off_is_recreated(fill, make_media):
     path = make_media()
     entry = fill(path).entries[path.name]
     whole = entry.read_bytes()
@@ -267,7 +267,7 @@ def test_an_entry_that_is_cut_off_is_made_again(fill, make_media):
     assert entry.read_bytes() == whole
 
 
-def test_an_entry_with_a_flipped_bit_is_refused_and_once_deleted_made_again(fill, make_media):
+def test_an_entry_with_a_flipped_bit_is_refused_and_once_deleted_recreated(fill, make_media):
     path = make_media()
     entry = fill(path).entries[path.name]
     whole = bytearray(entry.read_bytes())
@@ -398,6 +398,6 @@ def test_memory_is_flat_from_20_to_200_clips(make_media, filling, tmp_path):
         make_media(f"{index:03d}.mp4", size=(320, 240), fps=4, sound=sound)
     output, _ = filling(tmp_path / "cache", 20, 200).communicate()
     few, many = ([int(kib) for kib in line.split()] for line in output.splitlines())
-    # 180 clips more hold 160 MB of pictures.
+    # 180 clips more hold 160 MB of frames.
     assert many[0] - few[0] < 50_000  # the process that waits and reads
     assert many[1] - few[1] < 50_000  # the one that decodes

@@ -28,7 +28,7 @@ def decoded(path: Path) -> list[RawWindow]:
 
 
 def gradient(index: int, width: int, height: int) -> np.ndarray:
-    """A picture with smooth light and colour, as pictures have."""
+    """A frame with smooth light and colour, as frames have."""
     x, y = np.meshgrid(np.linspace(0, 200, width), np.linspace(0, 200, height))
     return np.stack([x + index, y + index, 200 - x], axis=-1).astype(np.uint8)
 
@@ -49,7 +49,7 @@ def entry(tmp_path_factory) -> Path:
     return path
 
 
-def test_everything_of_a_decoded_clip_comes_back_and_only_pictures_lose_a_little(make_media, tmp_path):
+def test_everything_of_a_decoded_clip_comes_back_and_only_frames_lose_a_little(make_media, tmp_path):
     windows = decoded(make_media(seconds=5.0, picture=gradient, size=(160, 120)))
     write_entry(tmp_path / "a.clip", windows)
     again = list(cached_windows(tmp_path / "a.clip"))
@@ -105,12 +105,12 @@ def test_notes_tell_of_each_window_why_it_is_less_than_perfect(tmp_path):
     assert notes["degradations"] == ["audio is very quiet (-74 dBFS)", "several faces"]
 
 
-# sound
+# audio
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=50))
 @settings(deadline=None)
-def test_sixteen_bit_sound_is_kept_exactly(samples):
+def test_sixteen_bit_audio_is_kept_exactly(samples):
     waveform = (np.array(samples) / 32768).astype(np.float32)
     whole, step = to_int16(waveform)
     assert np.array_equal((whole * step).astype(np.float32), waveform)
@@ -119,7 +119,7 @@ def test_sixteen_bit_sound_is_kept_exactly(samples):
 @given(peak=st.floats(2.0**-24, 4.0, width=32), seed=st.integers(0, 99))
 @settings(max_examples=50, deadline=None)
 @example(peak=1.0, seed=0)
-def test_any_other_sound_is_kept_to_16_bits_of_its_own_loudest_sample_and_never_clipped(peak, seed):
+def test_any_other_audio_is_kept_to_16_bits_of_its_own_loudest_sample_and_never_clipped(peak, seed):
     waveform = np.random.default_rng(seed).uniform(-peak, peak, 300).astype(np.float32)
     waveform[7] = -peak
     whole, step = to_int16(waveform)
@@ -133,13 +133,13 @@ def test_the_largest_sample_that_16_bits_lack_is_not_clipped():
 
 
 @pytest.mark.parametrize("level", [SILENT_DB - 0.5, SILENT_DB + 0.5, -100.0])
-def test_very_quiet_sound_keeps_its_level(level):
+def test_very_quiet_audio_keeps_its_level(level):
     waveform = np.random.default_rng(0).normal(0, 10 ** (level / 20), 16000).astype(np.float32)
     whole, step = to_int16(waveform)
     assert level_db((whole * step).astype(np.float32)) == pytest.approx(level_db(waveform), abs=0.001)
 
 
-def test_sound_that_is_not_finite_is_refused(tmp_path):
+def test_audio_that_is_not_finite_is_refused(tmp_path):
     window = kept(None, np.zeros(100, np.float32))
     window.clip.waveform[5] = np.nan
     with pytest.raises(MsmaError, match="not finite"):

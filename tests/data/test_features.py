@@ -118,7 +118,7 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
             assert quality.tolist() == [1, 1]
 
 
-def test_progress_is_told_from_what_is_there_already_to_the_last(entries, tmp_path):
+def test_progress_is_reported_from_what_is_there_already_to_the_last(entries, tmp_path):
     told: list[tuple[int, int]] = []
     filled(entries, tmp_path, rows=ROWS[:2])
     filled(entries, tmp_path, progress=lambda *event: told.append(event))
@@ -281,7 +281,7 @@ def test_a_file_that_lacks_a_variant_is_damaged(entries, tmp_path):
         read_features(filled(entries, tmp_path)["0.mp4"], variant=1)
 
 
-def test_a_file_that_is_missing_is_told(tmp_path):
+def test_a_file_that_is_missing_is_reported(tmp_path):
     with pytest.raises(MsmaError, match=r"none\.safetensors: damaged cache entry"):
         read_features(tmp_path / "none.safetensors")
 
@@ -322,7 +322,7 @@ def test_over_the_epochs_every_window_and_variant_is_seen(entries, tmp_path):
             assert any(torch.equal(kept.audio, one) for one in seen)
 
 
-def test_the_linear_answers_of_a_clip_come_with_it(entries, tmp_path):
+def test_the_linear_predictions_of_a_clip_come_with_it(entries, tmp_path):
     known = torch.rand(3, 5)
     clips = FeatureDataset(ROWS, filled(entries, tmp_path), CACHED.train, {"1.mp4": known})
     assert clips[0, 1][0].linear is known

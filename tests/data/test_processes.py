@@ -108,7 +108,7 @@ def test_processes_end_with_the_one_that_waits_for_them_even_if_it_is_killed(tmp
     parent.communicate(timeout=60)  # ends when the last process that holds the pipe has ended
 
 
-def test_a_script_that_lacks_the_main_guard_is_told_of_it(tmp_path):
+def test_a_script_that_lacks_the_main_guard_is_one_line_that_says_so(tmp_path):
     code = "from msma.data.processes import in_processes\nlist(in_processes(abs, [1], 1))\n"
     (tmp_path / "script.py").write_text(code)
     ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60)

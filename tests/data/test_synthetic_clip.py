@@ -1,4 +1,4 @@
-"""Each cue moves what it should in sound and picture, and nuisances leave it alone."""
+"""Each cue moves what it should in audio and frames, and nuisances leave it alone."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def voice_of(act: Behaviour, person: int = 0, seconds: float = 4.0) -> Speech:
 
 
 def picture_of(act: Behaviour, person: int = 0, **looks) -> np.ndarray:
-    """One picture with open eyes, closed lips and the head at rest."""
+    """One frame with open eyes, closed lips and the head at rest."""
     rng = np.random.default_rng(1)
     motion = move(act, 1, FPS, rng)
     still = replace(motion, lids=np.ones(1), centre_px=np.zeros((1, 2)), roll_deg=np.zeros(1), turn=np.zeros((1, 2)))
@@ -82,7 +82,7 @@ def test_the_loudest_voice_is_not_clipped() -> None:
 
 
 @pytest.mark.parametrize("value", [-2.5, 0.0, 2.5])
-def test_pauses_take_their_share_of_sound_and_lips(value: float) -> None:
+def test_pauses_take_their_share_of_speech_and_lips(value: float) -> None:
     act = with_cue("pauses", value)
     pauses = lips = 0.0
     for person in range(0, 32, 4):
@@ -177,7 +177,7 @@ def test_blinks_and_nods_have_their_amplitude() -> None:
         assert nod == pytest.approx(with_cue("nod", value).nod_px)
 
 
-def test_sound_and_picture_last_equally_long() -> None:
+def test_audio_and_frames_last_equally_long() -> None:
     for seconds in (2.0, 3.5):
         speech = voice_of(MIDDLE, seconds=seconds)
         assert len(speech.waveform) == seconds * SAMPLE_RATE

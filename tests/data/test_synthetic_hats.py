@@ -47,13 +47,13 @@ def picture_of(part: ClipPlan, frame: int = 0, **looks) -> np.ndarray:
 
 
 def test_without_hats_the_corpus_is_the_one_that_it_was_before_there_were_any(tmp_path: Path) -> None:
-    """What the generator gave before it knew hats, to the byte in text and to a grey level in the picture."""
+    """What the generator gave before it knew hats, to the byte in text and to a grey level in the frames."""
     parts = cast(12, seed=3)
     write_cues(tmp_path / "cues.csv", parts)
     digest = hashlib.sha256((tmp_path / "cues.csv").read_bytes()).hexdigest()
     assert digest == "50b4428553cd2cd52c60b353f43a07d3474db21257a2428631e341f71118f251"
     assert all((part.labels == part.traits).all() for part in parts)
-    # The last picture comes after all that is random in a clip, so that a shifted stream would show.
+    # The last frame comes after all that is random in a clip, so that a shifted stream would show.
     means = picture_of(parts[5], frame=-1).astype(float).reshape(4, 60, 4, 80, 3).mean(axis=(1, 3, 4))
     before = [[90.2, 83.0, 97.3, 94.6], [90.2, 141.2, 90.1, 89.2], [87.8, 92.9, 66.2, 93.7], [84.1, 98.7, 87.9, 85.0]]
     assert means == pytest.approx(np.array(before), abs=0.2)
@@ -205,7 +205,7 @@ def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[RenderedCo
     assert "planted: labels of agreeableness are +0.2 where hat is yes" in found.facts["notes"]
 
 
-def test_a_planted_column_that_is_not_brought_in_is_told(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
+def test_a_planted_column_that_is_not_brought_in_is_reported(corpora: tuple[RenderedCorpus, RenderedCorpus]) -> None:
     found = find_chalearn(corpora[0].root, None)
     assert any("bring it in with --columns annotation/attributes.csv" in note for note in found.facts["notes"])
 
@@ -230,7 +230,7 @@ def test_an_impossible_bias_is_refused(tmp_path: Path, wrong: dict, told: str) -
     assert not (tmp_path / "corpus").exists()
 
 
-# what the fairness slices say of readers that see the picture
+# what the fairness slices say of readers that see the frames
 
 
 def hat_gap(parts: list[ClipPlan], predicted: np.ndarray, target: np.ndarray) -> Disparities:
@@ -280,7 +280,7 @@ def test_where_labels_are_biased_the_slices_find_the_planted_trait(seed: int) ->
 
 
 def seen_in(part: ClipPlan) -> np.ndarray:
-    """Strength of the edges of four directions in each part of the head's picture."""
+    """Strength of the edges of four directions in each part of the head."""
     rng = np.random.default_rng(part.index)
     act = behaviour(part.cues)
     picture = next(film(act, part.source, move(act, 1, 12, rng), np.zeros(1), (320, 240), rng))
@@ -291,8 +291,8 @@ def seen_in(part: ClipPlan) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_a_reader_that_learned_from_pictures_repeats_the_planted_bias_and_the_slices_find_it() -> None:
-    """A ridge from pictures to labels, on one picture each of 500 people, of whom 100 are tested."""
+def test_a_reader_that_learned_from_frames_repeats_the_planted_bias_and_the_slices_find_it() -> None:
+    """A ridge from frames to labels, on one frame each of 500 people, of whom 100 are tested."""
     fair, biased = (cast(2000, 7, hats=True, label_bias=bias)[::CLIPS_PER_SOURCE] for bias in ({}, BIAS))
     pictures = np.stack([seen_in(part) for part in fair])
     tested = np.array([part.split == "test" for part in fair])

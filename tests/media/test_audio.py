@@ -131,5 +131,5 @@ def test_level_reasons(amplitude, reason):
     assert level_reason(sine(300, amplitude)) == reason
 
 
-def test_no_sound_has_no_level_to_complain_of():
+def test_no_audio_has_no_level_to_complain_of():
     assert level_reason(np.zeros(0, np.float32)) is None

@@ -1,4 +1,4 @@
-"""From files to windows of pictures and sound."""
+"""From files to windows of frames and audio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def onset_s(waveform: np.ndarray, level: float = 0.1) -> float:
 
 
 def quadrants(_: int, width: int, height: int) -> np.ndarray:
-    """White top left quarter on black: tells how a picture was turned."""
+    """White top left quarter on black: tells how a frame was turned."""
     picture = np.zeros((height, width, 3), np.uint8)
     picture[: height // 2, : width // 2] = 255
     return picture
@@ -75,9 +75,9 @@ def test_any_name(make_media, name):
     assert load_clip(str(path)).name == name
 
 
-def test_picture_on_display_at_each_time(make_media):
+def test_frame_on_display_at_each_time(make_media):
     clip = load_clip(make_media(fps=10))
-    # At 0.125 s the picture of 0.1 s is on display, at 0.375 s that of 0.3 s ...
+    # At 0.125 s the frame of 0.1 s is on display, at 0.375 s that of 0.3 s ...
     assert [grey_index(picture) for picture in clip.frames] == [int(t * 10) for t in clip.frame_times_s]
 
 
@@ -89,7 +89,7 @@ def test_variable_frame_rate(make_media):
     assert len(expected) == 8
 
 
-def test_reordered_pictures_come_in_order(make_media):
+def test_reordered_frames_come_in_order(make_media):
     options = {"bf": "3", "crf": "8", "b-adapt": "0"}
     clip = load_clip(make_media(options=options))
     assert [grey_index(picture) for picture in clip.frames] == [int(t * 10) for t in clip.frame_times_s]
@@ -99,18 +99,18 @@ def test_avi_with_b_frames(make_media):
     clip = load_clip(make_media("a.avi", codecs=("mpeg4", "mp2"), fps=20, options={"bf": "2", "qscale": "2"}))
     shown = [grey_index(picture) for picture in clip.frames]
     assert shown == sorted(shown)
-    # AVI stores no presentation times: one picture late, and MPEG-4 blurs the greys by one.
+    # AVI stores no presentation times: one frame late, and MPEG-4 blurs the greys by one.
     assert shown == pytest.approx([int(t * 20) for t in clip.frame_times_s], abs=2)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_one_picture(make_media, name):
+def test_one_frame(make_media, name):
     clip = load_clip(make_media(name, seconds=0.04, fps=25, audio_seconds=3.0))
     assert clip.frames.shape == (1, 48, 64, 3)
     assert clip.end_s == pytest.approx(3.0, abs=0.07)
 
 
-def test_one_picture_and_nothing_else(make_media):
+def test_one_frame_and_nothing_else(make_media):
     clip = load_clip(make_media(seconds=0.04, fps=25, rate=None))
     assert clip.frames.shape == (1, 48, 64, 3)
     assert clip.reasons == ("no audio track",)
@@ -204,7 +204,7 @@ def test_rotation_is_applied(make_media, rotation, corner):
     ("rotation", "corner"),
     [(0, ("top", "right")), (90, ("bottom", "right")), (180, ("bottom", "left")), (-90, ("top", "left"))],
 )
-def test_a_picture_is_mirrored_where_the_file_asks_for_it(make_media, rotation, corner):
+def test_a_frame_is_mirrored_where_the_file_asks_for_it(make_media, rotation, corner):
     clip = load_clip(make_media(rotation=rotation, mirrored=True, picture=quadrants, rate=None))
     assert clip.frames.shape[1:3] == ((48, 64) if rotation % 180 == 0 else (64, 48))
     assert brightest_corner(clip.frames[0]) == corner
@@ -222,14 +222,14 @@ def test_odd_sizes(make_media, size):
     assert len(clip.frames) == 2
 
 
-def test_large_pictures_are_scaled_down_and_small_ones_are_kept(make_media):
+def test_large_frames_are_scaled_down_and_small_ones_are_kept(make_media):
     path = make_media(size=(1280, 720), seconds=0.5)
     assert load_clip(path, ClipConfig(frame_side=320)).frames.shape[1:3] == (180, 320)
     assert load_clip(path, ClipConfig(frame_side=4000)).frames.shape[1:3] == (720, 1280)
 
 
 @pytest.mark.parametrize(("layout", "rate"), [("mono", 8000), ("mono", 16000), ("stereo", 44100), ("5.1", 48000)])
-def test_any_sound_becomes_mono_16_khz_at_its_level(make_media, layout, rate):
+def test_any_audio_becomes_mono_16_khz_at_its_level(make_media, layout, rate):
     clip = load_clip(make_media("a.mov", fps=None, layout=layout, rate=rate, codecs=("libx264", "pcm_s16le")))
     assert len(clip.waveform) == pytest.approx(32000, abs=1)
     middle = clip.waveform[4000:28000]
@@ -240,20 +240,20 @@ def test_any_sound_becomes_mono_16_khz_at_its_level(make_media, layout, rate):
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 @pytest.mark.parametrize("offset_s", [0.0, 0.7])
-def test_sound_keeps_its_offset_to_the_picture(make_media, name, offset_s):
+def test_audio_keeps_its_offset_to_the_video(make_media, name, offset_s):
     """Picture n appears n / 10 s after the first one; the click comes 0.5 s + offset after the first one."""
 
     def click(seconds: np.ndarray) -> np.ndarray:
         return np.where(seconds > 0.5, 0.8 * np.sin(2 * np.pi * 1000 * seconds), 0.0)
 
     clip = load_clip(make_media(name, seconds=3, audio_start_s=offset_s, sound=click))
-    # A transport stream does not say that AAC begins 64 ms early: there, time 0 is before the first picture.
+    # A transport stream does not say that AAC begins 64 ms early: there, time 0 is before the first frame.
     ages = [t - grey_index(p) / 10 for t, p in zip(clip.frame_times_s, clip.frames, strict=True)][1:]
     first_picture_s = (min(ages) + max(ages)) / 2 - 0.05
     assert onset_s(clip.waveform) - first_picture_s == pytest.approx(0.5 + offset_s, abs=0.04)
 
 
-def test_gap_in_the_sound_is_silence(tmp_path):
+def test_gap_in_the_audio_is_silence(tmp_path):
     path = tmp_path / "gap.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
@@ -293,7 +293,7 @@ def test_short_file_is_one_window(make_media):
     assert len(windows[0].frames) == 2
 
 
-def test_picture_ends_before_the_sound(make_media):
+def test_video_ends_before_the_audio(make_media):
     windows = list(load_windows(make_media(seconds=2, audio_seconds=7), ClipConfig(window_s=4)))
     assert [len(window.frames) for window in windows] == [8, 0]
     assert [len(window.waveform) / 16000 for window in windows] == pytest.approx([4.0, 3.0], abs=0.1)
@@ -301,7 +301,7 @@ def test_picture_ends_before_the_sound(make_media):
     assert "video breaks off at 2.0 s of 7.0 s" in windows[0].reasons
 
 
-def test_sound_ends_before_the_picture(make_media):
+def test_audio_ends_before_the_video(make_media):
     clip = load_clip(make_media(seconds=4, audio_seconds=1))
     assert len(clip.frames) == 16
     assert len(clip.waveform) / 16000 == pytest.approx(1.0, abs=0.08)
@@ -318,7 +318,7 @@ def test_first_window_reads_no_further(make_media, monkeypatch):
     assert len(seen) <= 9
 
 
-def test_two_video_tracks_are_told(tmp_path):
+def test_two_video_tracks_are_reported(tmp_path):
     path = tmp_path / "two.mkv"
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("libx264", rate=10) for _ in range(2)]

@@ -154,7 +154,7 @@ def test_runs_longer_than_it_claims(make_media, kind):
     refused(path, "runs beyond the limit of 1 s", Limits(max_seconds=1.0))
 
 
-def test_impossible_sample_rate_costs_the_sound_only(make_media):
+def test_impossible_sample_rate_costs_the_audio_only(make_media):
     path = make_media("a.avi", codecs=("mpeg4", "pcm_s16le"), options={})
     content = path.read_bytes()
     clip = load_clip(content.replace(struct.pack("<HHI", 1, 1, 16000), struct.pack("<HHI", 1, 1, 7)))
@@ -163,7 +163,7 @@ def test_impossible_sample_rate_costs_the_sound_only(make_media):
     assert len(clip.waveform) == 0
 
 
-def test_too_many_pictures_a_second(make_media):
+def test_too_many_frames_a_second(make_media):
     refused(make_media(fps=100, seconds=4), "more than 20 frames a second", Limits(max_fps=20))
 
 

@@ -41,7 +41,7 @@ def test_a_voice_stays_in_time_at_the_lowest_rates(codec, kbit_s):
 
 @every_codec
 @pytest.mark.parametrize("samples", [0, 1, 7, 319, 320, 321, 1152, 16_001])
-def test_the_sound_is_as_long_as_before(codec, samples):
+def test_the_audio_is_as_long_as_before(codec, samples):
     recoded = recode_waveform(hiss()[:samples], codec, 16.0)
     assert (recoded.shape, recoded.dtype) == ((samples,), np.float32)
 
@@ -69,7 +69,7 @@ def test_a_second_of_it_takes_the_bits_that_were_asked_for(codec, kbit_s):
 
 
 @every_codec
-def test_a_high_rate_leaves_the_sound_as_it_was_and_a_low_one_does_not(codec):
+def test_a_high_rate_leaves_the_audio_as_it_was_and_a_low_one_does_not(codec):
     good, bad = (recode_waveform(hiss(), codec, kbit_s) for kbit_s in (64.0, 8.0))
     assert np.corrcoef(good, hiss())[0, 1] > 0.93
     assert np.corrcoef(bad, hiss())[0, 1] < 0.5
@@ -77,7 +77,7 @@ def test_a_high_rate_leaves_the_sound_as_it_was_and_a_low_one_does_not(codec):
 
 
 @every_codec
-def test_full_scale_sound_stays_in_range(codec):
+def test_full_scale_audio_stays_in_range(codec):
     loud = hiss(level=3.0)
     loud.flags.writeable = False
     assert np.abs(recode_waveform(loud, codec, 16.0)).max() <= 1

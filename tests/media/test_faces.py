@@ -26,7 +26,7 @@ def clip_of(count: int, size: tuple[int, int] = (320, 240)) -> Clip:
 
 
 def scripted(pictures: list[list[tuple[float, ...]]]) -> Detector:
-    """A detector that finds these faces (left, top, width, height[, score]) in one picture after the other."""
+    """A detector that finds these faces (left, top, width, height[, score]) in one frame after the other."""
     answers = iter(pictures)
 
     def detect(picture: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_still_face(monkeypatch):
     assert (track.detector, track.reasons) == ("scripted", ())
 
 
-def test_box_is_carried_over_pictures_without_a_face(monkeypatch):
+def test_box_is_carried_over_frames_without_a_face(monkeypatch):
     near, far = (100.0, 50.0, 60.0, 80.0), (120.0, 50.0, 60.0, 80.0)
     track = follow([[], [near], [near], [], [far], [far], []], monkeypatch)
     assert track.valid.tolist() == [False, True, True, False, True, True, False]
@@ -73,7 +73,7 @@ def test_largest_persistent_face_is_used(monkeypatch):
     assert track.reasons == ("several faces (2); the largest and most persistent one is used",)
 
 
-def test_passer_by_in_one_picture_is_neither_used_nor_told(monkeypatch):
+def test_passer_by_in_one_frame_is_neither_used_nor_reported(monkeypatch):
     face, passer_by = (20, 20, 40, 40), (150, 20, 150, 150)
     track = follow([[face]] * 5 + [[face, passer_by]] + [[face]] * 4, monkeypatch)
     assert track.boxes[5].tolist() == list(face)
@@ -95,21 +95,21 @@ def test_low_scores_are_no_faces(monkeypatch):
     assert track.boxes.tolist() == [[0, 0, 320, 240]] * 3
 
 
-def test_face_in_one_of_many_pictures_is_junk(monkeypatch):
+def test_face_in_one_of_many_frames_is_junk(monkeypatch):
     assert follow([[]] * 5 + [[(10, 10, 50, 50)]] + [[]] * 4, monkeypatch).detector == "whole frame"
 
 
-def test_face_in_the_only_picture_counts(monkeypatch):
+def test_face_in_the_only_frame_counts(monkeypatch):
     track = follow([[(10, 10, 50, 50)]], monkeypatch)
     assert track.valid.tolist() == [True]
 
 
-def test_whole_picture_on_request_is_no_reason():
+def test_whole_frame_on_request_is_no_reason():
     track = track_face(clip_of(2), ClipConfig(face="whole"), scripted([]))
     assert (track.detector, track.reasons) == ("whole frame", ())
 
 
-def test_no_detector_is_told():
+def test_no_detector_is_reported():
     assert track_face(clip_of(2), CONFIG, None).reasons == ("no face detector is installed; the whole frame is used",)
 
 
@@ -120,7 +120,7 @@ def test_no_visuals():
 
 
 def blob_detector(seen: list[int]) -> Detector:
-    """Finds the white rectangle, in whatever size the picture comes."""
+    """Finds the white rectangle, in whatever size the frame comes."""
 
     def detect(picture: np.ndarray) -> np.ndarray:
         seen.append(max(picture.shape))
@@ -132,7 +132,7 @@ def blob_detector(seen: list[int]) -> Detector:
 
 
 @pytest.mark.parametrize(("side", "sizes"), [(240, [160]), (60, [160, 320])])
-def test_small_faces_get_a_second_look_at_a_larger_picture(side, sizes):
+def test_small_faces_get_a_second_look_at_a_larger_frame(side, sizes):
     picture = np.zeros((480, 640, 3), np.uint8)
     picture[100 : 100 + side, 200 : 200 + side] = 255
     seen: list[int] = []

@@ -30,7 +30,7 @@ def test_crop_is_the_square_around_the_centre():
     np.testing.assert_array_equal(crop, ramp(200, 200)[70:130, 70:130])
 
 
-def test_outside_the_picture_the_edge_is_repeated():
+def test_outside_the_frame_the_edge_is_repeated():
     crop = square_crop(ramp(100, 100), box(-10, -10, 20, 20), 2.0, 40)
     # Centre (0, 0), side 40: columns and rows -20 to 19.
     assert (crop[:20, :20] == 0).all()
@@ -43,7 +43,7 @@ def test_crop_is_resized_by_area():
     assert square_crop(checks, box(0, 0, 100, 100), 1.0, 25) == pytest.approx(127.5, abs=1)
 
 
-def test_letterbox_keeps_the_whole_picture():
+def test_letterbox_keeps_the_whole_frame():
     picture = ramp(50, 100)
     square = letterbox(picture, 100)
     np.testing.assert_array_equal(square[25:75], picture)
@@ -56,7 +56,7 @@ def test_box_shares():
     assert shares[0].tolist() == pytest.approx([0.25, 0.5, 0.3, 0.5])
 
 
-def test_whole_frame_has_full_boxes_and_uncut_pictures():
+def test_whole_frame_has_full_boxes_and_uncut_frames():
     frames = ramp(50, 100)[None].repeat(2, axis=0)
     whole = FaceTrack(np.array([[0, 0, 100, 50]] * 2, np.float32), np.ones(2, bool), "whole frame")
     crops, boxes = face_crops(frames, whole, ClipConfig(crop_size=100))

@@ -53,7 +53,7 @@ def test_the_face_is_where_the_window_says():
     assert prepare(moved, CONFIG).inputs.boxes[0].tolist() == pytest.approx([0.375, 0.5, 0.5, 1.0])
 
 
-def test_no_sound():
+def test_no_audio():
     clip = clip_of(seconds=0)
     inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert (inputs.log_mel.shape, inputs.mel_mask.tolist()) == ((8, 1), [False])
@@ -70,7 +70,7 @@ def test_no_visual():
     assert used_shares(clip, inputs, CONFIG) == {"audio": 1.0, "visual": 0.0}
 
 
-def test_silent_sound_counts_as_missing():
+def test_silent_audio_counts_as_missing():
     clip = clip_of(level=1e-6)
     inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert inputs.present.tolist() == [False, True]
@@ -79,14 +79,14 @@ def test_silent_sound_counts_as_missing():
     assert "audio track is silent" in degradations(clip, track_face(clip, CONFIG, LEFT_HALF))
 
 
-def test_sound_shorter_than_the_window():
+def test_audio_shorter_than_the_window():
     clip = clip_of(frames=16, seconds=1.0)
     inputs = inputs_from(clip, CONFIG, detector=NOBODY)
     assert inputs.log_mel.shape[1] == 63
     assert used_shares(clip, inputs, CONFIG) == {"audio": pytest.approx(0.25), "visual": 1.0}
 
 
-def test_the_waveform_is_the_sound_filled_with_zeros_to_whole_mel_hops():
+def test_the_waveform_is_the_audio_filled_with_zeros_to_whole_mel_hops():
     clip = clip_of(frames=0, seconds=1.0)
     inputs = inputs_from(clip, CONFIG)
     assert len(inputs.waveform) == 63 * 256
@@ -179,11 +179,11 @@ def test_collating_features_pads_and_masks_only(sizes):
         assert not batch.audio_mask[index, length:].any()
 
 
-def test_linear_answers_that_not_all_clips_have_are_left_to_the_network():
+def test_linear_predictions_that_not_all_clips_have_are_left_to_the_network():
     assert collate([features_of(1, 1), features_of(2, 2, linear=False)]).linear is None
 
 
-def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it():
+def test_a_frame_that_starts_late_has_its_place_in_time_and_nothing_before_it():
     config = ClipConfig(fps=2.0, face="whole")
     frames = np.full((3, 8, 8, 3), 200, np.uint8)
     clip = Clip("late", frames, np.array([1.25, 1.75, 2.75]), np.zeros(48000, np.float32), 0.0, 3.0, MediaInfo("test"))
@@ -192,7 +192,7 @@ def test_a_picture_that_starts_late_has_its_place_in_time_and_nothing_before_it(
     assert (inputs.frames[~inputs.frame_mask] == 0).all()
 
 
-def test_pictures_that_come_faster_than_the_configuration_are_refused():
+def test_frames_that_come_faster_than_the_configuration_are_refused():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     clip = Clip("fast", frames, np.array([0.1, 0.2]), np.zeros(0, np.float32), 0.0, 1.0, MediaInfo("test"))
     with pytest.raises(MsmaError, match="cut_windows"):

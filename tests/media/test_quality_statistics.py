@@ -1,4 +1,4 @@
-"""Statistics of a signal: finite, blind to what is masked, and moved by what spoils a clip."""
+"""Statistics of a signal: finite, blind to what is masked, and moved by what corrupts a clip."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLIP = ClipConfig()
 
 
 def pictures(frames: int = 4, side: int = 32) -> np.ndarray:
-    """Smooth pictures that move."""
+    """Smooth frames that move."""
     rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
     moved = [np.sin((rows + 2 * columns) / 9 + t) for t in range(frames)]
     return np.repeat((128 + 60 * np.stack(moved)).astype(np.uint8)[:, None], 3, axis=1)
@@ -50,7 +50,7 @@ def of_sound(waveform: np.ndarray) -> np.ndarray:
 
 @given(frames=st.integers(1, 5), side=st.sampled_from([8, 17, 32, 64]), seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_of_any_pictures_they_are_finite(frames, side, seed):
+def test_of_any_frames_they_are_finite(frames, side, seed):
     found = of_pictures(np.random.default_rng(seed).integers(256, size=(frames, 3, side, side), dtype=np.uint8))
     assert found.shape == (VISUAL_STATISTICS,)
     assert np.isfinite(found).all()
@@ -59,7 +59,7 @@ def test_of_any_pictures_they_are_finite(frames, side, seed):
 
 @given(steps=st.integers(1, 40), level=st.sampled_from([0.0, 1e-6, 0.1, 1.0]))
 @settings(max_examples=20, deadline=None)
-def test_of_any_sound_they_are_finite(steps, level):
+def test_of_any_audio_they_are_finite(steps, level):
     found = of_sound(sound(steps, level).clip(-1, 1))
     assert found.shape == (AUDIO_STATISTICS,)
     assert np.isfinite(found).all()
@@ -101,22 +101,22 @@ def test_span_means_are_torchs_adaptive_pooling(length, count):
     np.testing.assert_allclose(span_means(values, count, 1), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("spoil", ["noise", "dark", "still"])
-def test_what_spoils_a_picture_moves_them_the_more_the_worse(spoil):
+@pytest.mark.parametrize("kind", ["noise", "dark", "still"])
+def test_what_corrupts_a_frame_moves_them_the_more_the_worse(kind):
     clean = pictures(8, side=64)
     rng = np.random.default_rng(0)
 
-    def spoiled(share: float) -> np.ndarray:
+    def corrupted(share: float) -> np.ndarray:
         frames = clean.astype(np.float32)
-        if spoil == "noise":
+        if kind == "noise":
             frames = frames + 60 * share * rng.standard_normal(frames.shape)
-        if spoil == "dark":
+        if kind == "dark":
             frames = (1 - 0.9 * share) * frames
-        if spoil == "still":
+        if kind == "still":
             frames[1 : 1 + round(7 * share)] = frames[0]
         return frames.clip(0, 255).astype(np.uint8)
 
-    apart = [np.linalg.norm(of_pictures(spoiled(share)) - of_pictures(clean)) for share in (0.0, 0.3, 0.6, 1.0)]
+    apart = [np.linalg.norm(of_pictures(corrupted(share)) - of_pictures(clean)) for share in (0.0, 0.3, 0.6, 1.0)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0).all()
 
@@ -137,7 +137,7 @@ def test_a_camera_that_shakes_moves_them_the_more_the_worse_though_crops_follow_
 
 @given(moves=st.integers(1, 4), seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_apparent_motion_is_near_the_pixels_that_a_smooth_picture_moves_by(moves, seed):
+def test_apparent_motion_is_near_the_pixels_that_a_smooth_frame_moves_by(moves, seed):
     phase = np.random.default_rng(seed).random()
     columns = np.broadcast_to(np.arange(128.0), (128, 128))
     moved = [np.sin(columns / 16 - moves * t / 16 + phase) for t in range(4)]
@@ -146,19 +146,19 @@ def test_apparent_motion_is_near_the_pixels_that_a_smooth_picture_moves_by(moves
     assert moves / 2 < pixels[-1] < moves * 1.5
 
 
-@pytest.mark.parametrize("spoil", ["noise", "clipping", "gaps"])
-def test_what_spoils_a_sound_moves_them_the_more_the_worse(spoil):
+@pytest.mark.parametrize("kind", ["noise", "clipping", "gaps"])
+def test_what_corrupts_audio_moves_them_the_more_the_worse(kind):
     clean = sound(200)
     rng = np.random.default_rng(1)
 
-    def spoiled(share: float) -> np.ndarray:
-        if spoil == "noise":
+    def corrupted(share: float) -> np.ndarray:
+        if kind == "noise":
             return clean + (0.05 * share * rng.standard_normal(clean.shape)).astype(np.float32)
-        if spoil == "clipping":
+        if kind == "clipping":
             peak = float(np.abs(clean).max())
             return clean.clip(-peak * (1 - 0.8 * share), peak * (1 - 0.8 * share))
         return clean * (np.arange(len(clean)) % 8000 >= 4000 * share)
 
-    apart = [np.linalg.norm(of_sound(spoiled(share)) - of_sound(clean)) for share in (0.0, 0.2, 0.5, 1.0)]
+    apart = [np.linalg.norm(of_sound(corrupted(share)) - of_sound(clean)) for share in (0.0, 0.2, 0.5, 1.0)]
     assert apart[0] == 0
     assert (np.diff(apart) > 0).all()

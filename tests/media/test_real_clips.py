@@ -52,8 +52,8 @@ def test_reasons(name, reasons, present):
     assert prepare(RawWindow(clip, face), config).inputs.present.tolist() == present
 
 
-def test_sound_that_begins_late_keeps_its_place():
+def test_audio_that_begins_late_keeps_its_place():
     clip = load_clip(CLIPS / "face_leaves.mov")
-    # The file's own edit list puts the sound 2.43 s after the picture.
+    # The file's own edit list puts the audio 2.43 s after the video.
     assert (clip.waveform[: round(2.42 * 16000)] == 0).all()
     assert clip.waveform[round(2.43 * 16000) : round(2.6 * 16000)].any()

@@ -161,7 +161,7 @@ def test_a_relative_place_and_an_absolute_one_are_the_same(place, root, monkeypa
     assert contents(gather(Path("downloads"), wanted, Path("unpacked"))) == first == FILES
 
 
-def test_progress_is_told_in_bytes_and_ends_at_the_whole(place, root):
+def test_progress_is_reported_in_bytes_and_ends_at_the_whole(place, root):
     (place / "a.zip").write_bytes(PACKED["zip in zip"])
     (place / "b.zip").write_bytes(zipped({"other.mp4": b"other"}))
     for _ in range(2):
@@ -272,7 +272,7 @@ def test_a_place_that_is_neither_a_folder_nor_a_zip_is_named(place, root, name):
         gather(place / name, wanted, root)
 
 
-def test_a_disk_with_too_little_room_is_told_before_anything_is_written(place, root, monkeypatch):
+def test_a_disk_with_too_little_room_is_reported_before_anything_is_written(place, root, monkeypatch):
     (place / "a.zip").write_bytes(zipped(FILES))
     monkeypatch.setattr(unpacking, "SPARE_BYTES", 1 << 60)
     with pytest.raises(MsmaError, match=r"unpacked: the archives unpack to .* GiB are free; .* --extract"):
@@ -307,7 +307,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("lock", [lambda files, _: zipped(files), locked_zipped, aes_zipped], ids=["", "Crypto", "AES"])
-def test_a_killed_call_goes_on_where_it_stopped(place, root, unpacked, lock):
+def test_a_killed_call_resumes(place, root, unpacked, lock):
     halves = [dict(list(FILES.items())[:2]), dict(list(FILES.items())[2:])]
     (place / "a.zip").write_bytes(lock({"1.zip": lock(halves[0], KEY), "2.zip": lock(halves[1], KEY)}, KEY))
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(place), str(root), "clip4.mp4", KEY]
@@ -358,7 +358,7 @@ def test_another_archive_of_the_same_name_is_not_mixed_with_the_first(place, roo
 
 
 @pytest.mark.parametrize("mark", ["{", "[]", "{}", "[" * 100_000, "\udcff"])
-def test_a_mark_that_cannot_be_read_is_made_again(place, root, mark):
+def test_a_mark_that_cannot_be_read_is_recreated(place, root, mark):
     (place / "a.zip").write_bytes(zipped(FILES))
     (root / "a.zip").mkdir(parents=True)
     (root / "a.zip" / ".archive.json").write_bytes(mark.encode(errors="surrogateescape"))
@@ -368,7 +368,7 @@ def test_a_mark_that_cannot_be_read_is_made_again(place, root, mark):
 @pytest.mark.parametrize(
     "files", [{"../../outside.mp4": 7}, {"/etc/passwd": 1}, {"a.zip/clip1.mp4": None}, ["a.zip/clip1.mp4"], None, 3]
 )
-def test_a_mark_that_lists_what_it_should_not_is_made_again(place, root, tmp_path, files):
+def test_a_mark_that_lists_what_it_should_not_is_recreated(place, root, tmp_path, files):
     (tmp_path / "outside.mp4").write_bytes(b"outside")
     (place / "a.zip").write_bytes(zipped(FILES))
     gather(place, wanted, root)

@@ -343,14 +343,14 @@ def test_the_folder_says_what_its_neuroticism_is(corpus):
     assert any("emotional stability" in note for note in found.facts["notes"])
 
 
-def test_a_clip_without_a_label_is_told(corpus):
+def test_a_clip_without_a_label_is_reported(corpus):
     (corpus / "extra.001.mp4").touch()
     found = find_chalearn(corpus, readable)
     assert found.problems["clips without labels"] == ["extra.001.mp4"]
     assert len(found.rows) == 3
 
 
-def test_a_label_without_a_clip_is_told_and_left_out(corpus):
+def test_a_label_without_a_clip_is_reported_and_left_out(corpus):
     next(corpus.rglob(CLIPS[1])).unlink()
     found = find_chalearn(corpus, readable)
     assert found.problems["labels without clips"] == [CLIPS[1]]
@@ -370,7 +370,7 @@ def test_without_a_check_labels_alone_are_enough(corpus):
     assert "2 of 3 clips have no file; their path is where it is expected" in found.facts["notes"]
 
 
-def test_a_clip_that_cannot_be_read_is_told_and_left_out(corpus):
+def test_a_clip_that_cannot_be_read_is_reported_and_left_out(corpus):
     def check(path: Path) -> None:
         if path.name == CLIPS[2]:
             raise MsmaError(f"{path}: broken")
@@ -386,7 +386,7 @@ def test_transcripts_become_a_column(corpus):
     assert {row.clip: row.columns for row in found.rows} == {clip: {"transcript": text} for clip, text in TEXTS.items()}
 
 
-def test_empty_missing_and_superfluous_transcripts_are_told(corpus):
+def test_empty_missing_and_superfluous_transcripts_are_reported(corpus):
     (corpus / TRANSCRIPTIONS[1]).write_bytes(pickle.dumps({CLIPS[0]: " \n", CLIPS[1]: "text", "extra.mp4": "text"}))
     found = find_chalearn(corpus, check=None)
     assert found.problems["empty transcripts"] == [CLIPS[0]]
@@ -587,7 +587,7 @@ def test_locked_labels_alone_are_an_error_that_asks_for_the_key(tmp_path):
         find_chalearn(tmp_path, None)
 
 
-def test_a_clip_that_is_damaged_in_its_archive_is_told(tmp_path):
+def test_a_clip_that_is_damaged_in_its_archive_is_reported(tmp_path):
     packed = zipped(CORPUS["train"], method=0).replace(b"media of trainClip_a-x.001", b"MEDIA of trainClip_a-x.001", 1)
     lay_out(tmp_path, {"train.zip": packed})
     found = find_chalearn(tmp_path, readable)

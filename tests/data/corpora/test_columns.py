@@ -71,6 +71,6 @@ def test_a_table_that_does_not_fit_is_refused_with_one_line(tmp_path, lines, tol
     assert "\n" not in str(error.value)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_table_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(MsmaError, match=r"a\.csv: no such file"):
         read(tmp_path / "a.csv")

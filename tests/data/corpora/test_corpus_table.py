@@ -258,7 +258,7 @@ def test_a_broken_file_changes_the_split_of_no_other_clip(table):
     assert [row for row in map(repr, whole.rows) if "'7.mp4'" not in row] == list(map(repr, found.rows))
 
 
-def test_a_column_called_split_that_is_not_used_is_told(table):
+def test_a_column_called_split_that_is_not_used_is_reported(table):
     path = table(*(f"{n}.mp4,train,0.5,0.5" for n in range(3)), header=HEADER.replace("set", "split"))
     found = find_table(path, Layout(path="file"), readable)
     assert any("--split-column" in note for note in found.facts["notes"])
@@ -284,28 +284,28 @@ GOOD = "good.mp4,train,0.5,0.5"
         ("./x/../good.mp4,train,0.50,0.5", "repeated", "row 2 (./x/../good.mp4)"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_told_and_left_out(table, line, kind, told):
+def test_a_row_that_cannot_be_used_is_reported_and_left_out(table, line, kind, told):
     found = find_table(table(GOOD, line, media=False), LAYOUT, None)
     assert [row.clip for row in found.rows] == ["good.mp4"]
     assert {name: lines for name, lines in found.problems.items() if lines} == {kind: [told]}
 
 
 @pytest.mark.parametrize("score", ["0", "8", "-inf", "inf", "1e400"])
-def test_with_a_range_scores_outside_are_told_and_left_out(table, score):
+def test_with_a_range_scores_outside_are_reported_and_left_out(table, score):
     path = table("good.mp4,train,1,7", f"a.mp4,train,{score},4")
     found = find_table(path, replace(LAYOUT, range=(1.0, 7.0)), readable)
     assert [row.clip for row in found.rows] == ["good.mp4"]
     assert found.problems["out of range"][0].startswith("row 2 (a.mp4): openness")
 
 
-def test_a_row_without_a_source_is_told_and_left_out(table):
+def test_a_row_without_a_source_is_reported_and_left_out(table):
     path = table(f"{GOOD},Ann", "a.mp4,train,0.5,0.5, ", header=f"{HEADER},who")
     found = find_table(path, replace(LAYOUT, source="who"), readable)
     assert [row.clip for row in found.rows] == ["good.mp4"]
     assert found.problems["no source"] == ["row 2 (a.mp4)"]
 
 
-def test_files_that_are_not_there_or_not_media_are_told_and_left_out(table, tmp_path):
+def test_files_that_are_not_there_or_not_media_are_reported_and_left_out(table, tmp_path):
     def check(path: Path) -> None:
         if path.name == "a.mp4":
             raise MsmaError(f"{path}: broken")
