@@ -93,14 +93,9 @@ def evaluation_of(
 ) -> Evaluation:
     """Score predictions for clips of a split (or of `all`), whole and by slice.
 
-    Args:
-        model: its name, or the file of another tool's predictions.
-        fusion: see `Evaluation`, as are the fields in `about`.
-        baselines: of the predicted clips; by default from the training split.
-        slices: columns of the manifest to slice by; by default all that group clips.
-        min_quality: that of the model, which says where it abstains.
-
-    MsmaError where the manifest has no training clips, or no column of a name in `slices`.
+    `model` is a name, or the file of another tool's predictions; for `fusion` and the fields in `about` see Evaluation.
+    `baselines` are by default from the training split, `slices` all columns that group clips. MsmaError where the
+    manifest has no training clips, or no column of a name in `slices`.
     """
     rows = rows_of(manifest, predictions)
     columns, skipped = slice_columns(rows, slices)

@@ -78,10 +78,8 @@ def new_learner(
 ) -> Learner:
     """Compute the features that are not there yet, where the recipe caches them; processes share the work.
 
-    Args:
-        network: with its backbones, whose weights `pretrained` names.
-        held_out: clips that no network is trained on; they need no augmented variants.
-        ridge: whether a ridge regression is fitted to the features too.
+    `network` has its backbones, whose weights `pretrained` names. No network is trained on clips that are `held_out`:
+    they need no augmented variants. With `ridge`, a ridge regression is fitted to the features too.
     """
     if not recipe.train.cache_features:
         return Learner(recipe, rows, corpus.cache.entries, modalities=modalities)

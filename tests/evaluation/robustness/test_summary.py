@@ -15,13 +15,7 @@ from made_up import graded, made_up, one, suite, with_arrays
 
 from msma.corruptions.scenarios import six
 from msma.evaluation.result_file import as_json
-from msma.evaluation.robustness.cell_result import (
-    CellResult,
-    area,
-    effective_robustness,
-    quality_spearman,
-    retention,
-)
+from msma.evaluation.robustness.cell_result import CellResult, area, quality_spearman
 from msma.evaluation.robustness.summary import summarize
 
 SKILLS = st.lists(st.floats(-0.5, 0.9), min_size=5, max_size=5)
@@ -38,13 +32,13 @@ def with_quality(results, qualities):
 
 
 def test_retention_is_skill_over_the_clean_skill_of_the_same_clips():
-    assert retention(one("no_audio", 0.1, clean_skill=0.4)) == pytest.approx(0.25)
-    assert retention(one("no_audio", -0.1, clean_skill=0.4)) == pytest.approx(-0.25)
+    assert one("no_audio", 0.1, clean_skill=0.4).retention == pytest.approx(0.25)
+    assert one("no_audio", -0.1, clean_skill=0.4).retention == pytest.approx(-0.25)
 
 
 @pytest.mark.parametrize("clean_skill", [0.0, 3e-8, -0.2], ids=["none", "rounding", "below"])
 def test_without_clean_skill_there_is_no_retention(clean_skill):
-    assert math.isnan(retention(one("no_audio", 0.1, clean_skill=clean_skill)))
+    assert math.isnan(one("no_audio", 0.1, clean_skill=clean_skill).retention)
 
 
 def test_a_family_counts_once_however_many_corruptions_it_has():
@@ -85,7 +79,7 @@ def test_the_six_are_averaged_by_severity_with_what_is_only_missing_as_it_is():
 
 
 def area_of(results: list[CellResult]) -> float:
-    return area({result.cell.severity: retention(result) for result in results})
+    return area({result.cell.severity: result.retention for result in results})
 
 
 @given(SKILLS)
@@ -113,7 +107,7 @@ def test_more_skill_anywhere_is_more_area(skills, place, more):
 
 @given(st.floats(-0.5, 0.9), st.floats(-0.5, 0.9), st.floats(-0.5, 0.9), st.floats(-0.5, 0.9))
 def test_effective_robustness_is_how_much_less_is_lost_than_by_late_fusion(skill, clean, late, late_clean):
-    found = effective_robustness(one("no_audio", skill, clean_skill=clean, late=(late, late_clean)))
+    found = one("no_audio", skill, clean_skill=clean, late=(late, late_clean)).effective_robustness
     assert found == pytest.approx((skill - clean) - (late - late_clean))
 
 

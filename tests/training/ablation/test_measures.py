@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from msma.evaluation.robustness.cell_result import spearman
 from msma.metrics import mean_of_known
-from msma.training.ablation.statistics import evenness, linear_cka, mass_on, slope, spearman
+from msma.training.ablation.statistics import evenness, linear_cka, mass_on, slope
 
 ALL = np.ones(4, dtype=bool)
 

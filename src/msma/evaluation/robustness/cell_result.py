@@ -1,8 +1,4 @@
-"""The cells of a suite: the predictions for every clip under one corruption, their scores, and measures of these.
-
-`retention` is the skill of a cell over that of the same clips when clean; NaN where the clean skill is not above 0.
-`effective robustness` is how much less skill is lost than by the static late fusion of the same encoders, in skill.
-"""
+"""The cells of a suite: the predictions for every clip under one corruption, their scores, and measures of these."""
 
 from __future__ import annotations
 
@@ -97,8 +93,15 @@ class CellResult(ClipScores):
         return mean_skill(self.late_fusion)
 
     @property
-    def clean_late_skill(self) -> float:
-        return mean_skill(self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion)
+    def retention(self) -> float:
+        """Skill over clean skill; NaN where that is not above 0."""
+        return float(retained(self.skill, self.clean_skill))
+
+    @property
+    def effective_robustness(self) -> float:
+        """How much less skill is lost than by the static late fusion; NaN for a network of one modality."""
+        late = self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion
+        return (self.skill - self.clean_skill) - (self.late_skill - mean_skill(late))
 
     def traits_by_clip(self) -> Float64[np.ndarray, "clips k"]:
         return np.array([list(one.traits.values()) for one in self.predictions.values()], dtype=np.float64)
@@ -144,15 +147,6 @@ def with_modality(clean: CellResult, modalities: Iterable[str]) -> frozenset[str
     return frozenset(clip for clip, one in found if any(one.used[modality] for modality in modalities))
 
 
-def retention(result: CellResult) -> float:
-    return float(retained(result.skill, result.clean_skill))
-
-
-def effective_robustness(result: CellResult) -> float:
-    """NaN for a network of one modality, which has no late fusion."""
-    return (result.skill - result.clean_skill) - (result.late_skill - result.clean_late_skill)
-
-
 def area(kept: Mapping[int, float]) -> float:
     """The area under the skill curve of one corruption, by trapezoids, as a share of that without any loss; NaN unless
     `kept`, the retention by severity, has all severities."""
@@ -182,7 +176,16 @@ def quality_spearman(clean: CellResult, results: Sequence[CellResult], reads: Se
             if clip in there
         ]
         if pairs:
-            left, quality = np.array(pairs).T
-            ranked: Any = spearmanr(left, quality) if np.ptp(quality) > 0 else None
-            found.append(0.0 if ranked is None else float(ranked.statistic))
+            ranked = spearman(*np.array(pairs).T)
+            found.append(0.0 if math.isnan(ranked) else ranked)
     return mean_of_known(found)
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation of the pairs that are known; NaN where one side is constant."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    found: Any = spearmanr(x, y)
+    return float(found.statistic)

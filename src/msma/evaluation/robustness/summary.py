@@ -17,14 +17,7 @@ from msma.corruptions.scenarios import SIX
 from msma.corruptions.table import find_corruption
 from msma.evaluation.evaluation import Tested
 from msma.evaluation.result_file import Result
-from msma.evaluation.robustness.cell_result import (
-    CellResult,
-    SuiteResult,
-    area,
-    effective_robustness,
-    quality_spearman,
-    retention,
-)
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult, area, quality_spearman
 from msma.evaluation.robustness.checks import Check, checks
 from msma.evaluation.robustness.slices import LeftByGroup
 from msma.metrics import ROUNDING, Interval, Measured, mean_of_known
@@ -246,6 +239,6 @@ def cell_line(suite: SuiteResult, result: CellResult) -> CellLine:
         **{name: getattr(result, name) for name in ("clips", "quality", "face_lost")},
         cell=cell.name,
         failed=len(result.failed),
-        retention=retention(result),
-        effective_robustness=effective_robustness(result),
+        retention=result.retention,
+        effective_robustness=result.effective_robustness,
     )

@@ -23,9 +23,10 @@ from msma.evaluation.results import (
     TraitCheck,
     WorstCheck,
 )
+from msma.evaluation.robustness.cell_result import spearman
 from msma.metrics import all_metrics, draw_sources, labelled_traits, mean_of_known, names_of
 from msma.training.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed
-from msma.training.ablation.statistics import estimate, slope, spearman, spread
+from msma.training.ablation.statistics import estimate, slope, spread
 from msma.training.ablation.table import StudiedNetwork, cell_statistics
 from msma.types import MODALITIES
 

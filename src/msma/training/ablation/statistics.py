@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import spearmanr
 
 from msma.evaluation.disparities import Difference
 from msma.evaluation.results import Spread
@@ -28,16 +26,6 @@ def linear_cka(x: Float[np.ndarray, "places p"], y: Float[np.ndarray, "places q"
     x, y = (part.astype(np.float64) - part.mean(axis=0, dtype=np.float64) for part in (x, y))
     own = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
     return float(np.linalg.norm(x.T @ y) ** 2 / own) if own > 0 else math.nan
-
-
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of the pairs that are known; NaN where one side is constant."""
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return math.nan
-    found: Any = spearmanr(x, y)
-    return float(found.statistic)
 
 
 def slope(values: Float[np.ndarray, "steps columns"]) -> Float[np.ndarray, " columns"]:
