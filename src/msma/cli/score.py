@@ -57,7 +57,9 @@ def evaluate(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV with clip and trait columns.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV or Parquet table with clip and trait columns.")
+    ],
     manifest: options.Manifest,
     split: options.Split = "test",
     against: Annotated[Path | None, typer.Option(help="Other predictions, for paired differences.")] = None,
@@ -69,7 +71,7 @@ def score(
     format: options.Format = "table",
     out: ResultsOption = None,
 ) -> None:
-    """Score the predictions of any tool, from a CSV.
+    """Score the predictions of any tool, from a CSV or Parquet table.
 
     As `msma evaluate` scores a model, but no media is needed.
     """
