@@ -183,11 +183,9 @@ def read_index(path: Path) -> dict[str, Remembered]:
     """The content of each media file when it was read; lines that are no whole record are passed over."""
     remembered: dict[str, Remembered] = {}
     for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             media, *stamp, content = json.loads(line)
             remembered[media] = tuple(stamp), content
-        except (ValueError, TypeError):
-            continue
     return remembered
 
 

@@ -61,10 +61,6 @@ class Member:
     """Where its bytes begin in the file of the zip."""
 
     @property
-    def encrypted(self) -> bool:
-        return bool(self.info.flag_bits & ENCRYPTED)
-
-    @property
     def crc(self) -> int | None:
         """CRC-32 of the content; AES may leave it out."""
         return None if self.info.compress_type == AES and not self.info.CRC else self.info.CRC
@@ -199,8 +195,9 @@ def unpack_member(archive: Zip, member: Member, out: BinaryIO, keys: list[bytes]
     name = f"{archive.name}: member {shown(member.name)}"
     if member.info.flag_bits & OTHER_ENCRYPTION:
         raise Damaged(f"{name} is encrypted in a way that is not known here; unpack the archive by hand")
+    encrypted = member.info.flag_bits & ENCRYPTED
     failure: MsmaError = Locked(f"{name} is encrypted and no key fits; give it with --key")
-    for key in list(keys) if member.encrypted else [b""]:
+    for key in list(keys) if encrypted else [b""]:
         out.seek(0)
         out.truncate()
         size = 0
@@ -215,10 +212,10 @@ def unpack_member(archive: Zip, member: Member, out: BinaryIO, keys: list[bytes]
             continue
         except ValueError as error:  # all failures of stream_unzip and stream_inflate
             # One wrong key in 256 is only found out here, so the others are tried too.
-            hint = "is damaged, or no key fits" if member.encrypted else "is damaged"
+            hint = "is damaged, or no key fits" if encrypted else "is damaged"
             failure = Damaged(f"{name} {hint} ({type(error).__name__}); download the archive again")
             continue
-        if member.encrypted:
+        if encrypted:
             keys.remove(key)
             keys.insert(0, key)
         return

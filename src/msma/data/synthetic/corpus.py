@@ -172,11 +172,11 @@ def write_labels(folder: Path, plans: list[ClipPlan]) -> None:
 
 def write_cues(path: Path, plans: list[ClipPlan], hats: bool = False) -> None:
     """One row per clip: name, split, source, the traits (unbiased scores), the cues (standard deviations), the hat."""
-    rows = [["clip", "split", "source", *TRAITS, *CUE_NAMES, *([HAT] if hats else [])]]
+    rows = [["clip", "split", "source", *TRAITS, *CUE_NAMES, HAT]]
     for plan in plans:
         values = [f"{value:.6f}" for value in (*plan.traits, *plan.cues)]
-        rows.append([plan.name, plan.split, plan.source.name, *values, *([worn(plan)] if hats else [])])
-    write_rows(path, rows)
+        rows.append([plan.name, plan.split, plan.source.name, *values, worn(plan)])
+    write_rows(path, rows if hats else [row[:-1] for row in rows])
 
 
 def write_rows(path: Path, rows: list[list[str]]) -> None:
