@@ -88,10 +88,9 @@ def read_predictions(
             continue
         scores, outside = row_scores(table, cells, traits_at, where, clamp)
         clamped += outside
-        if found.setdefault(clip, scores) is not scores:
-            if found[clip] != scores:
-                raise MsmaError(f"{where}: clip {clip} is duplicated with different scores; keep one of the rows")
-            duplicated.append(clip)
+        duplicated += [clip] if clip in found else []
+        if found.setdefault(clip, scores) != scores:
+            raise MsmaError(f"{where}: clip {clip} is duplicated with different scores; keep one of the rows")
     usable = {clip: scores for clip, scores in found.items() if not isinstance(scores, str)}
     scored = [row for row in rows if row.clip in usable]
     if not scored:
