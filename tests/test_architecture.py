@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"types"},
-    {"config", "files", "metrics"},
+    {"files", "metrics"},
+    {"config"},
     {"media"},
     {"corruptions", "model"},
     {"weights"},

@@ -5,7 +5,6 @@ A recipe is a YAML file with the sections of `Recipe`; `--set train.steps=500` c
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from msma.types import MsmaError
+from msma.files import first_line, read_mapping
+from msma.types import ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -24,10 +24,6 @@ Side = Annotated[int, Field(gt=0, le=4096)]
 Scales = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(max_length=16)]
 
 ModelT = TypeVar("ModelT")
-
-
-class ConfigError(MsmaError):
-    """A recipe, `config.json` or `--set` that does not fit; one line that names the key."""
 
 
 class Frozen(BaseModel):
@@ -206,32 +202,6 @@ def with_overrides(model: type[ModelT], overrides: Sequence[str]) -> ModelT:
     return parse(model, overridden({}, overrides), " ".join(overrides))
 
 
-def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
-    """A YAML file that is a mapping, or empty; ConfigError, with `what` it should be, for anything else."""
-    values = read_yaml(path) or {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: {what}")
-    return values
-
-
-class EachKeyOnce(yaml.SafeLoader):
-    """A loader that refuses duplicate keys in a mapping; of such keys YAML takes the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        times = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if times.total() > len(times):
-            raise yaml.constructor.ConstructorError(problem=f"{times.most_common(1)[0][0]} is duplicated")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: str | Path) -> Any:
-    """Plain values of a YAML file, each key of a mapping once; ConfigError where it is unreadable or broken."""
-    try:
-        return EachKeyOnce(Path(path).read_text(encoding="utf-8")).get_single_data()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML ({first_line(error)})") from error
-
-
 def overridden(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Nested `values` with texts `a.b=c` laid over them in turn; `c` is read as YAML."""
     for override in overrides:
@@ -268,7 +238,3 @@ def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
         problem = first["msg"].removeprefix("Value error, ").lower()
         problem = "no such key" if first["type"] == "extra_forbidden" else problem
         raise ConfigError(": ".join(part for part in (where, key, problem) if part)) from error
-
-
-def first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -31,6 +31,10 @@ class MsmaError(Exception):
     """A failure that the user can fix: one line that names the file and the remedy."""
 
 
+class ConfigError(MsmaError):
+    """A recipe, `config.json` or `--set` that does not fit; one line that names the key."""
+
+
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform after decoding (mono)."""
 

@@ -21,8 +21,7 @@ from jaxtyping import Float32, Int16, Int64, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from msma.config import first_line
-from msma.files import written_whole
+from msma.files import first_line, written_whole
 from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow

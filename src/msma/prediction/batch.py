@@ -7,7 +7,7 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from msma.config import first_line
+from msma.files import first_line
 from msma.prediction.model import Model, Progress
 from msma.types import MODALITIES, MsmaError, Prediction
 

@@ -24,8 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from msma.config import first_line
-from msma.files import write_whole
+from msma.files import first_line, write_whole
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError
