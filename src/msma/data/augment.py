@@ -21,7 +21,7 @@ from msma.corruptions.scenarios import face_after, same_frames
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.media.faces import default_detector
 from msma.media.prepare import prepare
-from msma.model.backbones.utterance_windows import sample_mask
+from msma.model.backbones.backbone import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip, RawWindow
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msma.model.backbones.utterance_windows import STEP, WINDOW, sample_mask, valid_windows, window_count
+from msma.model.backbones.backbone import STEP, WINDOW, sample_mask, valid_windows, window_count
 
 SECOND = 16000
 

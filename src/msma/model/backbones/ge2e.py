@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.media.audio import triangles
-from msma.model.backbones.backbone import AudioBackbone
-from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, sample_mask, valid_windows, window_count
+from msma.model.backbones.backbone import STEP, STEP_S, WINDOW, AudioBackbone, sample_mask, valid_windows, window_count
 from msma.types import SAMPLE_RATE
 
 MELS, WIDTH, LAYERS = 40, 256, 3

@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones.backbone import AudioBackbone
-from msma.model.backbones.utterance_windows import STEP, STEP_S, WINDOW, sample_mask, valid_windows
+from msma.model.backbones.backbone import STEP, STEP_S, WINDOW, AudioBackbone, sample_mask, valid_windows
 from msma.model.layers import masked_statistics
 from msma.types import SAMPLE_RATE
 

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.config import ConfigError, first_line
-from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
-from msma.model.backbones.utterance_windows import sample_mask
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone, sample_mask
 from msma.types import SAMPLE_RATE, MsmaError
 
 Architecture = dict[str, Any] | None
