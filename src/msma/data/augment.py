@@ -34,7 +34,7 @@ CORRUPTIONS_BY_MODALITY = {
     }
     for modality in MODALITIES
 }
-"""By modality and family."""
+"""The corruptions of training by modality and family."""
 ROOM_DB = (30.0, 60.0)
 ROOM_SLOPE_DB = (-3.0, 0.0)
 """Per octave: from pink to white."""

@@ -125,11 +125,8 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
     audios = [s for s in tracks if s.codec_context.sample_rate in SAMPLE_RATES]
     usable: dict[Any, list[Any]] = {"video": videos, "audio": audios}
     # FFmpeg's own choice (default flag, then resolution and bit rate), if it is among the usable ones.
-    best: list[Any] = [container.streams.best(kind) for kind in usable]
-    video, audio = (
-        stream if stream in found else next(iter(found), None)
-        for stream, found in zip(best, usable.values(), strict=True)
-    )
+    streams: Any = container.streams
+    video, audio = (next((s for s in (streams.best(kind), *some) if s in some), None) for kind, some in usable.items())
     used = [s for s in (video, audio) if s is not None]
     if not used:
         raise MsmaError(f"{name}: holds no video and no audio that can be decoded; download or convert it again")
