@@ -80,8 +80,9 @@ def cells_of(scenario: str, steps: Sequence[tuple[str, int | None]], severities:
         WORST if own is None and row.severities == (WORST,) else own for row, (_, own) in zip(rows, steps, strict=True)
     ]
     cells = []
-    for severity in severities if None in fixed else [max(filter(None, fixed))]:
-        applied = [Step(row.name, own or severity) for row, own in zip(rows, fixed, strict=True)]
+    for severity in severities if None in fixed else [max(own for own in fixed if own is not None)]:
+        at = [severity if own is None else own for own in fixed]
+        applied = [Step(row.name, one) for row, one in zip(rows, at, strict=True)]
         for row, step in zip(rows, applied, strict=True):
             row.level(step.severity)
         families = list(dict.fromkeys(row.family for row in rows))
