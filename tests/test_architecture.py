@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
-    {"types"},
+    {"types", "locks"},
     {"files", "metrics"},
     {"config"},
     {"media"},

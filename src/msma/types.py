@@ -27,8 +27,26 @@ TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neu
 MODALITIES = ("audio", "visual")
 
 
+MAX_MESSAGE = 300
+"""Characters of an error."""
+
+
 class MsmaError(Exception):
-    """A failure that the user can fix: one line that names the file and the remedy."""
+    """A failure that the user can fix: one line that names the file and the remedy.
+
+    Shown, it is one line of at most MAX_MESSAGE characters, whatever a library or a file put into it: of a longer one,
+    the middle is left out. `args` has it as it was made.
+    """
+
+    def __str__(self) -> str:
+        line = " ".join(part.strip() for part in super().__str__().splitlines() if part.strip())
+        if len(line) <= MAX_MESSAGE:
+            return line
+        return f"{line[: MAX_MESSAGE // 2]} … {line[3 - MAX_MESSAGE // 2 :]}"
+
+
+class WriteError(MsmaError):
+    """A file that cannot be written; one line that names it. What comes next could not be written either."""
 
 
 class ConfigError(MsmaError):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
+from msma.files import LOCK
+from msma.locks import hold
 from msma.media.faces import default_detector
 from msma.media.prepare import prepare, raw_windows
-from msma.types import MsmaError
+from msma.types import MsmaError, WriteError
 
 CONFIG = ClipConfig(fps=2.0, crop_size=16, mels=16)
 KEEPING = [{"fps": 4.0}, {"window_s": 5.0}, {"min_window_s": 1.0}, {"frame_side": 32}, {"face": "whole"}]
@@ -284,7 +287,7 @@ def test_a_cache_that_cannot_be_written_to_ends_the_run(fill, make_media):
     entry = fill(path).entries[path.name]
     entry.unlink()
     entry.mkdir()
-    with pytest.raises(OSError, match=entry.name):
+    with pytest.raises(WriteError, match=entry.name):
         fill(path)
 
 
@@ -300,15 +303,29 @@ def test_a_defect_of_ours_loses_one_clip_only(fill, make_media, monkeypatch):
     assert "unexpected ZeroDivisionError (no frames)" in report.failed["a.mp4"]
 
 
-def test_old_unfinished_files_are_removed_and_those_of_another_run_are_left(fill, make_media, tmp_path):
+def test_unfinished_files_of_killed_runs_are_removed_and_those_of_living_ones_are_left(fill, make_media, tmp_path):
     folder = tmp_path / "cache"
     folder.mkdir()
     old, new = folder / ".x.clip.1.part", folder / ".x.clip.2.part"
     old.touch()
-    new.touch()
-    os.utime(old, (time.time() - 7200,) * 2)
-    fill(make_media())
-    assert (old.exists(), new.exists()) == (False, True)
+    with closing(hold(new)):
+        fill(make_media())
+        assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_run_that_fills_the_same_cache_is_waited_for_and_its_entries_are_taken(fill, here, make_media, tmp_path):
+    path, lines = make_media(), []
+
+    def another_run_ends(line):
+        lines.append(line)
+        held.close()
+
+    (tmp_path / "cache").mkdir()
+    held = hold(tmp_path / "cache" / LOCK)
+    report = fill_cache(rows_of(path), CONFIG, Limits(), tmp_path / "cache", workers=1, waiting=another_run_ends)
+    assert list(report.entries) == [path.name]
+    assert len(lines) == 1
+    assert "another run writes into it; waiting until it has ended" in lines[0]
 
 
 def deadly(row, **options):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from msma.cli.show.progress import progress_bar
-from msma.cli.show.tables import show_cache_report
+from msma.cli.show.tables import show_cache_report, tell
 from msma.types import MsmaError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def cached_corpus(
     folder = cache or path.parent / "cache"
     check_out(folder, folder=True, option="--cache")
     with progress_bar("decoding", "clips") as report:
-        filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report)
+        filled = fill_cache(rows, config, Limits(), folder, workers=workers, progress=report, waiting=tell)
     show_cache_report(filled)
     return Corpus(manifest, filled)
 

@@ -19,23 +19,23 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from msma.config import ClipConfig, Limits, first_line
+from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
 from msma.data.processes import in_processes
+from msma.files import append, first_line, locked, read_file
 from msma.media.container import open_file
 from msma.media.faces import default_detector
 from msma.media.prepare import raw_windows
-from msma.types import MsmaError, RawWindow
+from msma.types import MsmaError, RawWindow, WriteError
 
 FORMAT = 4
 STORED_BY = {"window_s", "min_window_s", "fps", "frame_side", "face"}
 """The fields of ClipConfig that decide what is stored; the others act on what is read from the cache."""
 INDEX = "media.jsonl"
+MAX_INDEX_BYTES = 1024**3
 SETTLED_S = 2.0
 """A file that changed this short a time ago may change again within one tick of its clock: it is not remembered."""
-ABANDONED_S = 3600.0
-"""An unfinished file as old as this was left by a run that was killed."""
 
 Stamp = tuple[int, int, int]
 """Size, and the times (ns) of the last change of the content and of the file: by it a change is seen."""
@@ -73,33 +73,33 @@ def fill_cache(
     *,
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    waiting: Callable[[str], None] = lambda _: None,
 ) -> CacheReport:
     """Decode what is not there yet, in parallel processes; interrupted or killed, it resumes.
 
     A clip that cannot be read, or that kills the process that reads it, is reported in `failed` and stops nothing.
-    Entries that are there are looked at (header and size); their digest is checked whenever they are read. MsmaError
-    where no process can be started, OSError where the folder cannot be written to.
+    Entries that are there are looked at (header and size); their digest is checked whenever they are read. Another run
+    that fills the same cache is waited for; `waiting` gets a line that says so. MsmaError where no process can be
+    started or the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder)
-    remembered = read_index(folder / INDEX)
-    found = ((row.clip, find_entry(row.path, remembered, config, folder)) for row in rows)
-    cached: dict[str, Cached] = {clip: entry for clip, entry in found if entry is not None}
-    failed: dict[str, str] = {}
-    missing = [row for row in rows if row.clip not in cached]
+    cached, failed = find_entries(rows, config, folder), {}
     progress(len(cached), len(rows))
-    work = partial(cache_media, config=config, limits=limits, folder=folder)
-    with (folder / INDEX).open("ab", buffering=0) as index:
-        for row, done in in_processes(work, missing, workers or os.cpu_count() or 1):
-            error = done.exception()
-            if error is None:
-                cached[row.clip], line = done.result()
-                index.write(line)
-            elif isinstance(error, OSError):  # of the cache folder: it will not be better for the next clip
-                raise error
-            else:
-                failed[row.clip] = why_failed(row.path, error)
-            progress(len(cached) + len(failed), len(rows))
+    if len(cached) < len(rows):
+        with locked(folder, waiting):
+            cached = find_entries(rows, config, folder)  # another run may have been at it
+            missing = [row for row in rows if row.clip not in cached]
+            work = partial(cache_media, config=config, limits=limits, folder=folder)
+            for row, done in in_processes(work, missing, workers or os.cpu_count() or 1):
+                error = done.exception()
+                if error is None:
+                    cached[row.clip], line = done.result()
+                    if line:  # a line of its own, whatever a killed run left unfinished before it
+                        append(folder / INDEX, f"\n{line}")
+                elif isinstance(error, WriteError):
+                    raise error
+                else:
+                    failed[row.clip] = why_failed(row.path, error)
+                progress(len(cached) + len(failed), len(rows))
     in_order = {row.clip: cached[row.clip] for row in rows if row.clip in cached}
     return CacheReport(
         folder,
@@ -108,6 +108,13 @@ def fill_cache(
         failed={row.clip: failed[row.clip] for row in rows if row.clip in failed},
         total_bytes=sum(entry.stat().st_size for entry, _ in in_order.values()),
     )
+
+
+def find_entries(rows: Sequence[Row], config: ClipConfig, folder: Path) -> dict[str, Cached]:
+    """The entries of the clips whose files have not changed since they were read, by clip."""
+    remembered = read_index(folder / INDEX)
+    found = ((row.clip, find_entry(row.path, remembered, config, folder)) for row in rows)
+    return {clip: entry for clip, entry in found if entry is not None}
 
 
 def find_entry(media: Path, remembered: dict[str, Remembered], config: ClipConfig, folder: Path) -> Cached | None:
@@ -120,8 +127,8 @@ def find_entry(media: Path, remembered: dict[str, Remembered], config: ClipConfi
     return valid_entry(entry_path(folder, content, config)) if known == stamp else None
 
 
-def cache_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> tuple[Cached, bytes]:
-    """Make the entry unless it is there, in a process of its own; gives it and the line for the index."""
+def cache_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> tuple[Cached, str]:
+    """Make the entry unless it is there, in a process of its own; gives it and the line for the index, if any."""
     began_ns = time.time_ns()
     with open_file(row.path, str(row.path)) as file:
         stamp = stamp_of(os.fstat(file.fileno()))
@@ -133,10 +140,8 @@ def cache_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> t
         write_entry(entry, decoded_windows(row.path, config, limits, stamp))
         cached = Cached(entry, reasons_in(entry))
     if began_ns - max(stamp[1:]) < SETTLED_S * 1e9:
-        return cached, b""
-    # A line of its own, whatever a killed run left unfinished before it.
-    path = os.path.abspath(row.path)  # noqa: PTH100
-    return cached, f"\n{json.dumps([path, *stamp, content])}\n".encode()
+        return cached, ""
+    return cached, json.dumps([os.path.abspath(row.path), *stamp, content])  # noqa: PTH100
 
 
 def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:
@@ -182,19 +187,12 @@ def stamp_of(status: os.stat_result) -> Stamp:
 def read_index(path: Path) -> dict[str, Remembered]:
     """The content of each media file when it was read; lines that are no whole record are passed over."""
     remembered: dict[str, Remembered] = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError, TypeError):
+    lines = read_file(path, bytes.splitlines, "delete it", MAX_INDEX_BYTES) if path.exists() else ()
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
             media, *stamp, content = json.loads(line)
             remembered[media] = tuple(stamp), content
     return remembered
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Delete what runs that were killed left unfinished."""
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError):  # another run may do the same
-            if time.time() - part.stat().st_mtime > ABANDONED_S:
-                part.unlink()
 
 
 def why_failed(media: Path, error: BaseException) -> str:

@@ -94,8 +94,8 @@ def each_batch(loader: Iterable[T]) -> Iterator[T]:
     try:
         yield from loader
     except MsmaError as error:
-        line = str(error).strip().splitlines()[-1]
-        raise MsmaError(line.removeprefix(f"{MsmaError.__module__}.{MsmaError.__qualname__}: ")) from error
+        kind, line = type(error), "".join(error.args).strip().splitlines()[-1]
+        raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from error
 
 
 def mixed_seed(*parts: int) -> int:

@@ -13,9 +13,8 @@ from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import MAX_BYTES, checked, write_result
 from msma.evaluation.results import CrossValidation
-from msma.files import written_whole
+from msma.files import read_json, written_whole
 from msma.types import TRAITS, MsmaError
-from msma.weights.config import read_json
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predictions) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from msma.config import parse
-from msma.files import write_whole
+from msma.files import read_json, read_text, why, write_whole
 from msma.types import MsmaError
-from msma.weights.config import json_of, read_json, read_text
 
 MAX_BYTES = 256 * 1024**2
 T = TypeVar("T")
@@ -42,10 +42,18 @@ def read_lines(path: Path, kind: type[T], remedy: str) -> list[T]:
         return []
     lines = read_text(path, remedy, MAX_BYTES).splitlines()
     return [
-        checked(json_of(line, str(path), remedy), kind, f"{path}, line {number}", remedy)
+        checked(json_of(line, f"{path}, line {number}", remedy), kind, f"{path}, line {number}", remedy)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
+
+
+def json_of(line: str, where: str, remedy: str) -> Any:
+    """The values in a line of JSON; MsmaError, with the remedy, where it is not JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise MsmaError(f"{where}: cannot be read as JSON ({why(error)}); {remedy}") from error
 
 
 def checked(values: Any, kind: type[T] | TypeAdapter, where: str, remedy: str) -> T:

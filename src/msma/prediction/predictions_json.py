@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
-from msma.config import first_line, parse
+from msma.config import parse
+from msma.files import first_line, read_text
 from msma.prediction.media_preview import MAX_FACES, MAX_STEPS
 from msma.types import MODALITIES, TRAITS, MsmaError, Prediction
-from msma.weights.config import read_text
 
 MAX_BYTES = 256 * 1024**2
 MAX_PREDICTIONS = 2000

@@ -27,7 +27,7 @@ from msma.data.corpora.manifest import mean_target, targets
 from msma.data.corpus import Corpus
 from msma.data.identity import training_identity
 from msma.evaluation.result_file import Result
-from msma.files import write_whole, written_whole
+from msma.files import read_json, write_whole, written_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
 from msma.training.learner import new_learner, with_architectures
 from msma.training.linear_fit import shrunk_tensors
@@ -35,7 +35,7 @@ from msma.training.loop import LabelledClips, State, new_accelerator, new_networ
 from msma.training.ridge import choose_shrinkage, shrunk
 from msma.types import MsmaError
 from msma.weights.checkpoint import save_weights
-from msma.weights.config import WeightsConfig, read_json
+from msma.weights.config import WeightsConfig
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, field_validator
 
-from msma.config import ClipConfig, Frozen, ModelConfig, first_line, parse
-from msma.files import write_whole
+from msma.config import ClipConfig, Frozen, ModelConfig, parse
+from msma.files import read_json, write_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder
 
 FORMAT = "msma-net/1"
-MAX_JSON_BYTES = 1024**2
 BUNDLED = Path(__file__).with_name("synthetic")
 """The folder of the weights that come with the package."""
 
@@ -75,29 +72,6 @@ def read_calibration(path: Path, sha256: str | None = None) -> Calibration | Non
     if sha256 not in (None, calibration.about.weights_sha256):
         raise MsmaError(f"{path}: is of other weights; {remedy}")
     return calibration
-
-
-def read_json(path: Path, remedy: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """The content of a JSON file; MsmaError, with the remedy, where it cannot be read, is too large or not JSON."""
-    return json_of(read_text(path, remedy, max_bytes), str(path), remedy)
-
-
-def read_text(path: Path, remedy: str, max_bytes: int) -> str:
-    """The content of a text file; MsmaError, with the remedy, where it cannot be read or is too large."""
-    try:
-        if path.stat().st_size > max_bytes:
-            raise MsmaError(f"{path}: larger than {max_bytes // 1024**2} MiB; {remedy}")
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise MsmaError(f"{path}: cannot be read ({first_line(error)}); {remedy}") from error
-
-
-def json_of(text: str, where: str, remedy: str) -> Any:
-    """The values in a JSON text; MsmaError, with the remedy, where it is not JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MsmaError(f"{where}: cannot be read as JSON; {remedy}") from error
 
 
 def read_config(path: Path) -> WeightsConfig:

@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
-from msma.config import Frozen, first_line, parse
+from msma.config import Frozen, parse
+from msma.files import first_line, read_json
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
-from msma.weights.config import WeightsConfig, read_calibration, read_config, read_json
+from msma.weights.config import WeightsConfig, read_calibration, read_config
 
 NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
 INPUTS = tuple(field.name for field in fields(InputArrays))

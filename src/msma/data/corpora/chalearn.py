@@ -18,8 +18,8 @@ from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
 from msma.data.corpora.manifest import Found, Row, readable
 from msma.data.corpora.unpacking import Progress
+from msma.files import read_json
 from msma.types import TRAITS, MsmaError
-from msma.weights.config import read_json
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 TRANSCRIPTIONS = ("transcription_training.pkl", "transcription_validation.pkl", "transcription_test.pkl")

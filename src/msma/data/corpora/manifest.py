@@ -22,9 +22,8 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.data.corpora.table_file import first_duplicate, read_table
-from msma.files import write_whole, written_whole
+from msma.files import read_json, write_whole, written_whole
 from msma.types import TRAITS, MsmaError
-from msma.weights.config import read_json
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("clip", "path", "source", "split")
