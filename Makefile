@@ -38,7 +38,7 @@ demo: .venv/base
 	@$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST) > $(DEMO)/evaluation.txt
 	@$(BIN)/msma report $(NETWORKS) --manifest $(MANIFEST) --explain "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" \
 	  --out $(DEMO)/index.html
-	@sed -n 1,20p $(DEMO)/networks.txt
+	@sed '/^minus full/,$$d' $(DEMO)/networks.txt
 	@echo "Rendered people, not people. Open $(DEMO)/index.html: the corpus, learning curves, six scenarios with and without"
 	@echo "the modal enhancement, and a prediction explained."
 	@echo "Now with a video of your own:  $(BIN)/msma predict your_video.mp4"
