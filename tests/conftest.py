@@ -176,3 +176,18 @@ def real_weights(weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As if the user had pulled all packaged weights."""
     monkeypatch.setenv("MSMA_WEIGHTS", str(weights_folder))
     return weights_folder
+
+
+@pytest.fixture
+def crashing_media(tmp_path: Path) -> Path:
+    """7.1 PCM as editors export it, with a channel layout that makes FFmpeg (8.0) overrun a buffer and abort."""
+    path = tmp_path / "surround.mov"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("pcm_s16le", rate=48000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8 * 48000), np.int16), format="s16", layout="7.1")
+        frame.sample_rate = 48000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    content = path.read_bytes()
+    tag = content.index(b"chan") + 8
+    path.write_bytes(content[:tag] + (128 << 16 | 8).to_bytes(4, "big") + content[tag + 4 :])
+    return path

@@ -50,6 +50,19 @@ def test_a_label_bias_needs_hats(run, tmp_path):
     assert "add --attribute hat to --label-bias" in str(result.exception)
 
 
+def test_a_file_that_crashes_its_decoder_fails_alone(run, make_media, crashing_media):
+    result = run("predict", make_media("a.mp4"), crashing_media, make_media("b.mp4"), "--format", "json")
+    predictions = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [prediction["status"] for prediction in predictions] == ["degraded", "failed", "degraded"]
+
+
+def test_workers_change_no_byte(run, make_media):
+    files = [make_media(f"{name}.mp4", seconds=seconds) for name, seconds in (("a", 20.0), ("b", 1.0), ("c", 3.0))]
+    one, three = (run("predict", *files, "--format", "json", "--workers", count).stdout for count in (1, 3))
+    assert one == three
+
+
 def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
     result = run("predict", make_media("a.mp4"), make_media("b.mp4", rate=None), "--format", "json")
     predictions = json.loads(result.stdout)

@@ -54,7 +54,7 @@ def here(monkeypatch):
     """Media is read in this process; gives the clips that were."""
     read = []
 
-    def in_this_process(work, jobs, workers) -> Iterator:
+    def in_this_process(work, jobs, workers, begun) -> Iterator:
         for job in jobs:
             read.append(job.clip)
             done: Future = Future()

@@ -10,6 +10,7 @@ from parsed_page import Page
 
 import msma
 from msma.corruptions.scenarios import CLEAN, Step
+from msma.data.media_processes import MediaProcesses
 from msma.serve.predictions import OFFERED, Predictor, chosen_cell
 from msma.serve.views import view
 from msma.types import MsmaError
@@ -17,7 +18,8 @@ from msma.types import MsmaError
 
 @pytest.fixture(scope="module")
 def predictor():
-    return Predictor(msma.load(), Lock())
+    with MediaProcesses(1) as media:
+        yield Predictor(msma.load(), media, Lock())
 
 
 def test_nothing_wrong_is_the_clean_clip():
@@ -54,7 +56,7 @@ def test_a_long_clip_is_compared_by_its_first_window_and_the_view_says_so(predic
 
 
 def test_a_trait_without_a_prediction_is_shown_as_none(predictor, make_media):
-    open_minded = Predictor(replace(predictor.model, min_quality=0.0), Lock())
+    open_minded = replace(predictor, model=replace(predictor.model, min_quality=0.0))
     compared = open_minded.compare(make_media(), chosen_cell("white_noise", 1, mute=False, black_out=False))
     page = view("comparison", replace(compared, corrupted=replace(compared.corrupted, traits=None, intervals=None)))
     assert page.count("→ none") == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -38,6 +39,7 @@ def predict(
         ),
     ] = False,
     runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="onnx: a folder of `msma export onnx`.")] = "torch",
+    workers: options.Workers = None,
 ) -> None:
     """Predict the apparent Big Five of the person in each video.
 
@@ -45,29 +47,32 @@ def predict(
     """
     from msma.cli.show.predictions import writer_of
     from msma.config import Limits, with_overrides
+    from msma.data.media_processes import MediaProcesses
     from msma.prediction.batch import media_files, predict_each
-    from msma.prediction.model import load
 
     if media_preview and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--media-preview needs --format json or jsonl, not {format!r}")
     files = media_files(paths)
     check_out(out, *files)
-    loaded = load(
-        model,
-        device=device,
-        face=face,
-        yunet=yunet,
-        limits=with_overrides(Limits, limits or ()),
-        alpha=alpha,
-        min_quality=min_quality,
-        runtime=runtime,
-    )
     predictions = []
-    with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
-        for prediction in predict_each(loaded, files, media_preview=media_preview):
-            predictions.append(prediction)
-            write(prediction)
-            report(len(predictions), len(files))
+    with MediaProcesses(min(workers or os.cpu_count() or 1, len(files))) as media:  # they start while torch is loaded
+        from msma.prediction.model import load
+
+        loaded = load(
+            model,
+            device=device,
+            face=face,
+            yunet=yunet,
+            limits=with_overrides(Limits, limits or ()),
+            alpha=alpha,
+            min_quality=min_quality,
+            runtime=runtime,
+        )
+        with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
+            for prediction in predict_each(loaded, files, media=media, media_preview=media_preview):
+                predictions.append(prediction)
+                write(prediction)
+                report(len(predictions), len(files))
     counts = Counter(prediction.status for prediction in predictions)
     tell(f"{len(predictions)} files: " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status)))
     for prediction in predictions:
@@ -91,6 +96,7 @@ def explain(
 
     The page also shows where the network attended.
     """
+    from msma.data.media_processes import MediaProcesses
     from msma.files import write_whole
     from msma.prediction.explain import explain as explain_clip
     from msma.prediction.model import load
@@ -98,8 +104,8 @@ def explain(
 
     check_out(out, clip)
     loaded = load(model, device=device)
-    with progress_bar("explaining", "seconds") as report:
-        found = explain_clip(loaded, clip, max_windows=windows, progress=report)
+    with MediaProcesses(1) as media, progress_bar("explaining", "seconds") as report:
+        found = explain_clip(loaded, clip, media=media, max_windows=windows, progress=report)
     write_whole(out, explanation_page(found, loaded.weights.calibration))
     status = found.prediction.status
     tell(f"{status}; {found.passes} passes of the network in {found.elapsed_s:.1f} s; {out} opens in a browser")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +48,7 @@ def prepare_chalearn(
     """
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import check_manifest_path
+    from msma.data.media_processes import media_problems
 
     check_manifest_path(out)
     check_out(out, *(columns or ()))
@@ -59,7 +58,7 @@ def prepare_chalearn(
     with progress_bar("unpacking", "MiB") as report:
         found = find_chalearn(
             place,
-            media_checker(media_check),
+            media_problems if media_check else None,
             extract=extract,
             keys=keys,
             columns=columns or (),
@@ -91,6 +90,7 @@ def prepare_table(
     """Make a manifest of any corpus with a table of clips and scores."""
     from msma.data.corpora.manifest import check_manifest_path
     from msma.data.corpora.table import Layout, find_table
+    from msma.data.media_processes import media_problems
 
     check_manifest_path(out)
     check_out(out, table)
@@ -109,14 +109,7 @@ def prepare_table(
         range=(low, high) if range else None,
         root=root,
     )
-    finish(table, out, find_table(table, layout, media_checker(media_check)))
-
-
-def media_checker(wanted: bool) -> Callable[[Path], None] | None:
-    from msma.config import Limits
-    from msma.media.prepare import check_media
-
-    return partial(check_media, limits=Limits()) if wanted else None
+    finish(table, out, find_table(table, layout, media_problems if media_check else None))
 
 
 def finish(place: Path, out: Path, found: Found) -> None:

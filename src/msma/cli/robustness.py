@@ -144,15 +144,17 @@ def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...]
 
 def clips(paths: Sequence[Path]) -> tuple[Clip, Clip]:
     """The clip to corrupt and one of another person, rendered where none is named; MsmaError for an unreadable file."""
-    from msma.config import ClipConfig
+    from msma.config import ClipConfig, Limits
+    from msma.data.media_processes import MediaProcesses, Reading
     from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
     from msma.data.synthetic.render import Format, render_clip
     from msma.media.clip import load_clip
 
     if len(paths) > 2:
         raise typer.BadParameter("--clip is given once, or twice with the other person")
-    config = ClipConfig(window_s=SHOWN_S)
-    found = [load_clip(path, config) for path in paths]
+    config = ClipConfig(window_s=SHOWN_S, face="whole")
+    with MediaProcesses(1) as media:
+        found = [media.first_raw(Reading(path, config, Limits())).clip for path in paths]
     people = cast(3 * CLIPS_PER_SOURCE, seed=0)[::CLIPS_PER_SOURCE]
     with TemporaryDirectory() as folder:
         for part in people[len(found) : 2]:

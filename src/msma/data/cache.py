@@ -13,7 +13,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import NamedTuple
 from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
+from msma.data.media_processes import begin_media, granted, why_failed
 from msma.data.processes import in_processes
 from msma.files import append, first_line, locked, read_file
 from msma.media.container import open_file
@@ -89,7 +89,7 @@ def fill_cache(
             cached = find_entries(rows, config, folder)  # another run may have been at it
             missing = [row for row in rows if row.clip not in cached]
             work = partial(cache_media, config=config, limits=limits, folder=folder)
-            for row, done in in_processes(work, missing, workers or os.cpu_count() or 1):
+            for row, done in in_processes(work, missing, workers or os.cpu_count() or 1, begin_media):
                 error = done.exception()
                 if error is None:
                     cached[row.clip], line = done.result()
@@ -146,7 +146,7 @@ def cache_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> t
 
 def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:
     with naming(media):
-        yield from raw_windows(media, config, limits, default_detector())
+        yield from granted(raw_windows(media, config, limits, default_detector()))
         if stamp_of(media.stat()) != stamp:
             raise MsmaError(f"{media}: changed while it was read; run again when it is complete")
 
@@ -193,12 +193,3 @@ def read_index(path: Path) -> dict[str, Remembered]:
             media, *stamp, content = json.loads(line)
             remembered[media] = tuple(stamp), content
     return remembered
-
-
-def why_failed(media: Path, error: BaseException) -> str:
-    if isinstance(error, MsmaError):
-        return str(error)
-    if isinstance(error, BrokenProcessPool):
-        return f"{media}: the process that read it died twice, crashed or out of memory; convert it or leave it out"
-    # A defect of ours must not lose the rest of the corpus.
-    return f"{media}: unexpected {type(error).__name__} ({first_line(error)}); please report it"

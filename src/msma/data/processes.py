@@ -34,28 +34,30 @@ def each_done(work: Callable[[Any], ResultT], jobs: Sequence[Any], workers: int)
 
 
 def in_processes(
-    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int
+    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int, begun: Callable[[], None] | None = None
 ) -> Iterator[tuple[JobT, Future[ResultT]]]:
     """Do `work` on every job in `workers` processes; gives each job with its result or exception, as they come.
+
+    `begun` is the first thing in each process, by default `begin`.
 
     A job whose process dies (a crash, no memory) is tried once more at the end, alone. If it dies again, its exception
     is BrokenProcessPool. MsmaError where no process can be started.
     """
     died: list[JobT] = []
-    for job, done in spread(work, jobs, workers):
+    for job, done in spread(work, jobs, workers, begun or begin):
         if isinstance(done.exception(), BrokenProcessPool):
             died.append(job)
         else:
             yield job, done
-    yield from spread(work, died, 1)
+    yield from spread(work, died, 1, begun or begin)
 
 
 def spread(
-    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int
+    work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int, begun: Callable[[], None]
 ) -> Iterator[tuple[JobT, Future[ResultT]]]:
     """A pool for each process, so that it is plain which job a dead one was at."""
     waiting = list(reversed(jobs))
-    idle = [new_process() for _ in range(min(workers, len(jobs)))]
+    idle = [new_process(begun) for _ in range(min(workers, len(jobs)))]
     busy: dict[Future[ResultT], tuple[JobT, ProcessPoolExecutor]] = {}
     try:
         for alive in [process.submit(os.getpid) for process in idle]:
@@ -66,7 +68,7 @@ def spread(
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                process = idle.pop() if idle else new_process()
+                process = idle.pop() if idle else new_process(begun)
                 try:
                     task = process.submit(work, waiting[-1])
                 except BrokenProcessPool:  # it died, at its last job or since: another one is begun
@@ -81,8 +83,8 @@ def spread(
             process.shutdown(wait=False, cancel_futures=True)
 
 
-def new_process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+def new_process(begun: Callable[[], None]) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begun)
 
 
 def leave_interrupts(_worker: int = 0) -> None:

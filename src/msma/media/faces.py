@@ -43,6 +43,8 @@ class Detector:
 
     name: str
     detect: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "found 5"]]
+    model: Path | None = None
+    """The file that it was loaded from, where it has one."""
 
 
 Found = tuple[int, np.ndarray]
@@ -123,7 +125,7 @@ def yunet_detector(path: str | Path) -> Detector:
         _, found = yunet.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         return np.zeros((0, 5), np.float32) if found is None else found[:, [0, 1, 2, 3, -1]].astype(np.float32)
 
-    return Detector("yunet", detect)
+    return Detector("yunet", detect, Path(path))
 
 
 def find_faces(frame: UInt8[np.ndarray, "h w 3"], detector: Detector) -> Float32[np.ndarray, "found 5"]:

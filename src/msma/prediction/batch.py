@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from msma.data.media_processes import MediaProcesses, windows_of
 from msma.files import first_line
 from msma.prediction.model import Model, Progress
 from msma.types import MODALITIES, MsmaError, Prediction
@@ -43,12 +44,22 @@ def failed(path: str, reason: str, model: Model) -> Prediction:
 
 
 def predict_each(
-    model: Model, paths: Iterable[str], *, media_preview: bool = False, progress: Progress | None = None
+    model: Model,
+    paths: Sequence[str],
+    *,
+    media: MediaProcesses | None = None,
+    media_preview: bool = False,
+    progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """One prediction per path, in order; a file that fails stops nothing. For the options, see `Model.predict`."""
-    for path in paths:
+    """One prediction per path, in order; a file that fails stops nothing.
+
+    Files are read by `media`, or in this process. For the other options, see `Model.predict`.
+    """
+    readings = [model.reading(path) for path in paths]
+    windows_each = map(windows_of, readings) if media is None else media.read(readings)
+    for path, windows in zip(paths, windows_each, strict=True):
         try:
-            yield model.predict(path, media_preview=media_preview, progress=progress)
+            yield model.predict_windows(path, windows, media_preview=media_preview, progress=progress)
         except MsmaError as error:
             yield failed(path, str(error), model)
         except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch

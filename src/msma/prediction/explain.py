@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
-from msma.media.prepare import prepare, raw_windows
+from msma.data.media_processes import MediaProcesses, windows_of
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput
-from msma.prediction.model import Model, name_of
+from msma.prediction.model import Model
 from msma.prediction.pooling import window_output
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, Prediction, PreparedWindow, Window
 from msma.weights.checkpoint import Weights
@@ -97,30 +97,33 @@ def explain(
     model: Model[Weights],
     source: str | Path | bytes | Clip,
     *,
+    media: MediaProcesses | None = None,
     max_windows: int = MAX_WINDOWS,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Explanation:
-    """Predict a source, and explain its first windows; MsmaError where it cannot be read. Each window costs a pass of
-    the network and one for each second of each modality, of which `progress` gets (done, total)."""
+    """Predict a source, and explain its first windows; MsmaError where it cannot be read.
+
+    It is read by `media`, or in this process. Each window costs a pass of the network and one for each second of each
+    modality, of which `progress` gets (done, total).
+    """
     began = time.monotonic()
-    first: list[tuple[Float32[np.ndarray, " n"], PreparedWindow]] = []
+    first: list[PreparedWindow] = []
+    reading = model.reading(source)
 
     def read_once() -> Iterator[PreparedWindow]:
-        for raw in raw_windows(source, model.clip, model.limits, model.detector):
-            window = prepare(raw, model.clip)
+        for window in windows_of(reading) if media is None else media.windows(reading):
             if len(first) < max_windows:
-                first.append((raw.clip.waveform, window))
+                first.append(window)
             yield window
 
-    prediction = model.predict_windows(name_of(source), read_once())
-    found = [explained(model, waveform, window, progress) for waveform, window in first]
+    prediction = model.predict_windows(reading.name, read_once())
+    found = [explained(model, window, progress) for window in first]
     passes = sum(cost for _, cost in found)
     return Explanation(prediction, tuple(window for window, _ in found), passes, time.monotonic() - began)
 
 
 def explained(
     model: Model[Weights],
-    waveform: Float32[np.ndarray, " n"],
     window: PreparedWindow,
     progress: Callable[[int, int], None],
 ) -> tuple[ExplainedWindow, int]:
@@ -151,7 +154,7 @@ def explained(
         crops=inputs.frames,
         seen=inputs.frame_mask,
         fps=model.clip.fps,
-        waveform=waveform,
+        waveform=inputs.waveform if inputs.present[0] else np.zeros(0, np.float32),
         constant=dict(zip(names, constant.tolist(), strict=True)),
         carried={m: dict(zip(names, effect.tolist(), strict=True)) for m, effect in carried.items()},
         seconds=effects,

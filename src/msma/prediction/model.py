@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runt
 import numpy as np
 
 from msma.config import ClipConfig, Limits
+from msma.data.media_processes import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
-from msma.media.prepare import prepare, raw_windows
 from msma.prediction.media_preview import PreviewBuilder
 from msma.prediction.pooling import VideoOutput, pool, window_output
 from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
@@ -118,9 +118,12 @@ class Model(Generic[NetworkT]):
 
         With `media_preview`, a few face crops and the outline of the audio too. `progress` gets (done, total) windows.
         """
-        raw = raw_windows(source, self.clip, self.limits, self.detector)
-        windows = (prepare(window, self.clip) for window in raw)
-        return self.predict_windows(name_of(source), windows, media_preview=media_preview, progress=progress)
+        reading = self.reading(source)
+        return self.predict_windows(reading.name, windows_of(reading), media_preview=media_preview, progress=progress)
+
+    def reading(self, source: str | Path | bytes | Clip) -> Reading:
+        """How the windows of a source are made for this model."""
+        return Reading(source, self.clip, self.limits, self.detector and self.detector.model)
 
     def predict_windows(
         self,
@@ -238,8 +241,3 @@ def network_of_onnx(folder: str | Path | None, revision: str | None, device: str
     if revision is not None:
         raise MsmaError(f"{folder}: a folder has no revisions; leave out {revision!r}")
     return load_exported(Path(folder))
-
-
-def name_of(source: str | Path | bytes | Clip) -> str:
-    """The `path` of a prediction."""
-    return source.name if isinstance(source, Clip) else "bytes" if isinstance(source, bytes) else str(source)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from msma.config import ClipConfig
+from msma.config import ClipConfig, Limits
 from msma.data.corpora.manifest import SPLITS, Manifest, targets
+from msma.data.media_processes import MediaProcesses, Reading
 from msma.evaluation.result_file import read_lines, read_result
 from msma.evaluation.results import AblationStudy
-from msma.media.clip import load_clip
 from msma.prediction.explain import Explanation
 from msma.reports.ablation import ablation_blocks
 from msma.reports.explanation import explained
@@ -102,12 +102,13 @@ def corpus(manifest: Manifest | None) -> Iterator[Block]:
 
 def gallery(paths: Sequence[Path]) -> Markup:
     """A frame of each clip."""
-    figures = ""
-    for path in paths:
-        frames = load_clip(path, ClipConfig(window_s=1.0)).frames
-        if len(frames):
-            shown = still(frames[len(frames) // 2], f"a frame of {path.name}")
-            figures += f"<figure>\n{shown}<figcaption>{text(path.name)}</figcaption>\n</figure>\n"
+    figures, config = "", ClipConfig(window_s=1.0, face="whole")
+    with MediaProcesses(1) as media:
+        for path in paths:
+            frames = media.first_raw(Reading(path, config, Limits())).clip.frames
+            if len(frames):
+                shown = still(frames[len(frames) // 2], f"a frame of {path.name}")
+                figures += f"<figure>\n{shown}<figcaption>{text(path.name)}</figcaption>\n</figure>\n"
     return Markup(f'<div class="gallery">\n{figures}</div>\n')
 
 

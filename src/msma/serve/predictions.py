@@ -14,13 +14,12 @@ from jaxtyping import Float32
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_window
 from msma.corruptions.table import CORRUPTIONS, find_corruption
-from msma.media.clip import load_clip
-from msma.media.faces import track_face
+from msma.data.media_processes import MediaProcesses
 from msma.media.prepare import prepare
 from msma.prediction.batch import predict_each
 from msma.prediction.explain import Explanation, explain
 from msma.prediction.model import Model, Progress
-from msma.types import Clip, MsmaError, Prediction, RawWindow
+from msma.types import Clip, MsmaError, Prediction
 from msma.weights.checkpoint import Weights
 
 OFFERED = tuple(row for row in CORRUPTIONS.values() if row.needs != "donor")
@@ -44,33 +43,35 @@ class Predictor:
     """One model, used by one thread at a time."""
 
     model: Model[Weights]
+    media: MediaProcesses
     lock: Lock
 
     def predict(self, path: Path, *, media_preview: bool = False, progress: Progress | None = None) -> Prediction:
         """The prediction of `msma predict`, with the file's name for its path; `failed` where it cannot be read."""
         with self.lock:
-            (found,) = predict_each(self.model, [str(path)], media_preview=media_preview, progress=progress)
+            (found,) = predict_each(
+                self.model, [str(path)], media=self.media, media_preview=media_preview, progress=progress
+            )
         reasons = [reason.replace(str(path), path.name) for reason in found.reasons]
         return replace(found, path=path.name, reasons=reasons)
 
     def explain(self, path: Path, progress: Progress) -> Explanation:
         """The explanation of `msma explain`; MsmaError where the file cannot be read."""
         with self.lock, named_after(path):
-            found = explain(self.model, path, progress=progress)
+            found = explain(self.model, path, media=self.media, progress=progress)
         return replace(found, prediction=replace(found.prediction, path=path.name))
 
     def compare(self, path: Path, cell: Cell) -> Comparison:
         """Predictions without and with the corruptions of a cell; MsmaError where the file cannot be read."""
         model = self.model
         with self.lock, named_after(path):
-            clip = load_clip(path, model.clip, model.limits)
-            before = RawWindow(clip, track_face(clip, model.clip, model.detector))
+            before = self.media.first_raw(model.reading(path))
             after = corrupt_window(before, cell, model.clip, model.detector)
             clean, corrupted = (
-                model.predict_windows(clip.name, [prepare(window, model.clip)], media_preview=True)
+                model.predict_windows(before.clip.name, [prepare(window, model.clip)], media_preview=True)
                 for window in (before, after)
             )
-        return Comparison(cell, clip, clean, corrupted, after.clip.waveform)
+        return Comparison(cell, before.clip, clean, corrupted, after.clip.waveform)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from msma.data.media_processes import MediaProcesses
 from msma.prediction.model import Model
 from msma.serve.app import HEAD, THEME, page
 from msma.serve.guard import CLIP, UPLOAD, Guard
@@ -35,7 +36,11 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
 
     At most `waiting` requests may wait; `ready` gets the address once it is open.
     """
-    with opened(host, port) as listener, TemporaryDirectory(prefix="msma-serve-") as folder:
+    with (
+        opened(host, port) as listener,
+        TemporaryDirectory(prefix="msma-serve-") as folder,
+        MediaProcesses(1) as media,
+    ):
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         uploads = Uploads(Path(folder).resolve() / "clips", model.limits.max_bytes)
@@ -55,7 +60,7 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
         app.add_route(f"{CLIP}{{path:path}}", uploads.give_back, methods=["GET", "DELETE"])
         gr.mount_gradio_app(
             app,
-            page(Predictor(model, Lock()), uploads, waiting=waiting, address=address),
+            page(Predictor(model, media, Lock()), uploads, waiting=waiting, address=address),
             "/",
             footer_links=[],
             run_history=False,

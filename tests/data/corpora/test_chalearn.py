@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -315,8 +316,9 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def readable(_: Path) -> None:
+def readable(_: Sequence[Path]) -> dict[Path, str]:
     """A check that every file passes."""
+    return {}
 
 
 def test_clips_are_matched_with_their_labels_wherever_they_lie(corpus):
@@ -371,9 +373,8 @@ def test_without_a_check_labels_alone_are_enough(corpus):
 
 
 def test_a_clip_that_cannot_be_read_is_reported_and_left_out(corpus):
-    def check(path: Path) -> None:
-        if path.name == CLIPS[2]:
-            raise MsmaError(f"{path}: broken")
+    def check(paths: Sequence[Path]) -> dict[Path, str]:
+        return {path: f"{path}: broken" for path in paths if path.name == CLIPS[2]}
 
     found = find_chalearn(corpus, check)
     assert found.problems["unreadable"] == [f"{next(corpus.rglob(CLIPS[2]))}: broken"]
@@ -410,9 +411,14 @@ def test_two_transcripts_of_one_clip_are_refused(corpus):
 
 def test_media_without_labels_is_not_opened(corpus):
     (corpus / "extra.001.mp4").touch()
-    opened: list[str] = []
-    find_chalearn(corpus, lambda path: opened.append(path.name))
-    assert sorted(opened) == sorted(CLIPS)
+    checked: list[str] = []
+
+    def check(paths: Sequence[Path]) -> dict[Path, str]:
+        checked.extend(path.name for path in paths)
+        return {}
+
+    find_chalearn(corpus, check)
+    assert sorted(checked) == sorted(CLIPS)
 
 
 def test_one_split_alone_is_enough(corpus):

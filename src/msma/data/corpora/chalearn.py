@@ -7,7 +7,7 @@ everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create
 from msma.data.corpora.archives import gather
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
-from msma.data.corpora.manifest import Found, Row, readable
+from msma.data.corpora.manifest import Check, Found, Row, readable
 from msma.data.corpora.unpacking import Progress
 from msma.files import read_json
 from msma.types import TRAITS, MsmaError
@@ -37,7 +37,7 @@ SYNTHETIC_NOTICE = (
 
 def find_chalearn(
     place: Path,
-    check: Callable[[Path], None] | None,
+    check: Check | None,
     *,
     extract: Path | None = None,
     keys: Sequence[str] = (),
@@ -48,11 +48,10 @@ def find_chalearn(
     """Match the mp4 files below `place` (a folder, or one zip) with its label pickles and transcripts.
 
     What lies in zips is unpacked into `extract` (by default `extracted` beside what `place` holds); `keys` open the
-    encrypted ones. `columns` are tables with more about the clips, which are in the column `clip_column`. `check` is
-    called with each labelled file and raises MsmaError where it cannot be read. None leaves media unread and gives
-    every labelled clip a row, with the path where it is expected if it has no file. MsmaError for nothing there, no
-    labels, a pickle that is not as it should be, a duplicate clip, a hostile archive, or a table of columns that does
-    not fit (see `read_columns`).
+    encrypted ones. `columns` are tables with more about the clips, which are in the column `clip_column`. `check`
+    finds the labelled files that cannot be read. None leaves media unread and gives every labelled clip a row, with
+    the path where it is expected if it has no file. MsmaError for nothing there, no labels, a pickle that is not as
+    it should be, a duplicate clip, a hostile archive, or a table of columns that does not fit (see `read_columns`).
     """
     home = place if place.is_dir() else place.parent
     gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from msma.types import TRAITS, MsmaError
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("clip", "path", "source", "split")
+
+Check = Callable[[Sequence[Path]], Mapping[Path, str]]
+"""Why media files cannot be read, by path; of those that can there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,12 @@ class Found:
     """Kind of problem to its clips, or to one line each; empty for a kind that was looked for and not found."""
 
 
-def readable(rows: Iterable[Row], check: Callable[[Path], None], problems: list[str]) -> list[Row]:
+def readable(rows: Iterable[Row], check: Check, problems: list[str]) -> list[Row]:
     """The rows whose files pass `check`; the errors of the others are added to `problems`."""
-    passed = []
-    for row in rows:
-        try:
-            check(row.path)
-            passed.append(row)
-        except MsmaError as error:
-            problems.append(str(error))
-    return passed
+    rows = list(rows)
+    found = check([row.path for row in rows])
+    problems += [found[row.path] for row in rows if row.path in found]
+    return [row for row in rows if row.path not in found]
 
 
 def targets(rows: Sequence[Row]) -> Float[np.ndarray, "clips 5"]:

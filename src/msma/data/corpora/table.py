@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from msma.data.corpora.manifest import COLUMNS, SPLITS, Found, Row, readable
+from msma.data.corpora.manifest import COLUMNS, SPLITS, Check, Found, Row, readable
 from msma.data.corpora.table_file import Table, first_duplicate, read_table
 from msma.types import TRAITS, MsmaError
 
@@ -47,8 +47,8 @@ class Layout:
     root: Path | None = None
 
 
-def find_table(path: Path, layout: Layout, check: Callable[[Path], None] | None) -> Found:
-    """Read a table as a corpus; `check` is called with each file and raises MsmaError where it cannot be read.
+def find_table(path: Path, layout: Layout, check: Check | None) -> Found:
+    """Read a table as a corpus; `check` finds the files that cannot be read.
 
     Rows that cannot be used are counted by kind and left out. None for `check` leaves files unread and unsought.
     MsmaError where the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip is

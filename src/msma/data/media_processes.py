@@ -1,0 +1,297 @@
+"""Media that is read in processes of their own: a file that crashes, hangs or bloats its reader costs that file alone.
+
+Native decoders run on files that nobody vouches for. Each process reads one file at a time, under limits; where one
+dies, its file fails and another process takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import resource
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msma.config import ClipConfig, Limits
+from msma.data.processes import begin, in_processes
+from msma.files import first_line
+from msma.media.faces import default_detector, yunet_detector
+from msma.media.prepare import check_media, prepare, raw_windows
+from msma.types import Clip, MsmaError, PreparedWindow, RawWindow
+
+MEMORY_BYTES = 3 * 1024**3
+"""Memory that a process may allocate."""
+OPEN_FILES = 256
+CPU_S = 120
+"""Processor seconds for one window."""
+HANG_S = 300.0
+"""A process that gives nothing for this long is taken to hang."""
+AHEAD = 2
+"""Windows of a file that wait until they are asked for, and files that a process is ahead."""
+
+T = TypeVar("T")
+Window = PreparedWindow | RawWindow
+Message = Window | str | None
+"""From a process: a window, the reason why there are no more, or the end."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A source, and all that decides which windows come of it."""
+
+    source: str | Path | bytes | Clip
+    clip: ClipConfig
+    limits: Limits
+    yunet: Path | None = None
+    """The model of OpenCV's face detector; None: the default detector."""
+    prepared: bool = True
+    """Whether windows come as the network sees them, or raw."""
+    max_windows: int | None = None
+    """Windows after which reading ends; None: all."""
+
+    @property
+    def name(self) -> str:
+        if isinstance(self.source, Clip):
+            return self.source.name
+        return "bytes" if isinstance(self.source, bytes) else str(self.source)
+
+
+def windows_of(reading: Reading) -> Iterator[Any]:
+    """Read, detect faces and prepare in this process, window by window; MsmaError where that cannot be done."""
+    detector = default_detector() if reading.yunet is None else yunet_detector(reading.yunet)
+    raw = raw_windows(reading.source, reading.clip, reading.limits, detector)
+    for window in islice(raw, reading.max_windows):
+        yield prepare(window, reading.clip) if reading.prepared else window
+
+
+class MediaProcesses:
+    """So many processes that read media until the block ends; they start at once and load no torch."""
+
+    def __init__(self, count: int) -> None:
+        self.idle: queue.SimpleQueue[MediaProcess] = queue.SimpleQueue()
+        self.processes = [MediaProcess() for _ in range(count)]
+
+    def __enter__(self) -> MediaProcesses:
+        for process in self.processes:
+            process.start()
+            self.idle.put(process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.kill()
+
+    def read(self, readings: Iterable[Reading]) -> Generator[Iterator[Any], None, None]:
+        """For each reading, in order, what `windows_of` gives; windows that are not asked for are passed over.
+
+        MsmaError, of the windows' iterator, also where a process died, or ran into its limits.
+        """
+        upcoming, count = iter(readings), len(self.processes)
+        pending: deque[Received] = deque()
+        wanted = True
+        with ThreadPoolExecutor(count) as threads:
+
+            def begin_some(some: Iterable[Reading]) -> None:
+                for reading in some:
+                    pending.append(Received())
+                    threads.submit(self.relay, reading, pending[-1].messages, lambda: wanted)
+
+            begin_some(islice(upcoming, count * AHEAD))
+            try:
+                while pending:
+                    yield pending[0]
+                    pending.popleft().pass_over()
+                    begin_some(islice(upcoming, 1))
+            finally:
+                wanted = False
+                if any(not windows.ended for windows in pending):
+                    for process in self.processes:
+                        process.interrupt()
+                for windows in pending:
+                    windows.pass_over()
+
+    def windows(self, reading: Reading) -> Iterator[Any]:
+        """The same for one source."""
+        with contextlib.closing(self.read([reading])) as sources:
+            yield from next(sources)
+
+    def first_raw(self, reading: Reading) -> RawWindow:
+        """The first window of a source, not prepared; MsmaError where it cannot be read."""
+        (window,) = self.windows(replace(reading, prepared=False, max_windows=1))
+        return window
+
+    def relay(self, reading: Reading, messages: queue.Queue[Message], wanted: Callable[[], bool]) -> None:
+        """Hand on the windows that a process gives, and how it ended."""
+        process, end = self.idle.get(), None
+        try:
+            for window in process.windows(reading) if wanted() else ():
+                messages.put(window)
+        except MsmaError as error:
+            end = str(error)
+        except Exception as error:  # noqa: BLE001  a thread has nobody to tell but the one that waits for the windows
+            end = unexpected(reading, error)
+        finally:
+            self.idle.put(process)
+            messages.put(end)
+
+
+class MediaProcess:
+    """One process, started again after it died."""
+
+    def __init__(self) -> None:
+        self.running: tuple[Any, Connection] | None = None
+
+    def start(self) -> tuple[Any, Connection]:
+        if self.running is not None and not self.running[0].is_alive():
+            self.kill()
+        if self.running is None:
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            process = context.Process(target=answer, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            self.running = process, ours
+        return self.running
+
+    def interrupt(self) -> None:
+        """Let it die; whoever waits for it finds out."""
+        if self.running is not None:
+            self.running[0].kill()
+
+    def kill(self) -> None:
+        if self.running is not None:
+            process, connection = self.running
+            process.kill()
+            process.join()
+            connection.close()
+            self.running = None
+
+    def windows(self, reading: Reading) -> Iterator[Window]:
+        """Let the process read; MsmaError where it cannot, dies or hangs."""
+        process, connection = self.start()
+        try:
+            connection.send(reading)
+            while connection.poll(HANG_S):
+                message = connection.recv()
+                if message is None:
+                    return
+                if isinstance(message, str):
+                    raise MsmaError(message)
+                yield message
+            problem = f"its reader gave nothing for {HANG_S:.0f} s"
+        except (EOFError, ConnectionError):
+            process.join()
+            problem = died_of(process.exitcode)
+        self.kill()
+        raise MsmaError(f"{reading.name}: {problem}; convert it (ffmpeg -i IN OUT.mp4) or leave it out")
+
+
+def died_of(code: int) -> str:
+    """What a process died of, by its exit code."""
+    if code == -signal.SIGXCPU:
+        return f"its reader took more than {CPU_S} processor seconds for a window"
+    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"its reader crashed or ran out of memory ({cause})"
+
+
+class Received(Iterator[Any]):
+    """The windows that `relay` hands on; MsmaError where a reason is at their end."""
+
+    def __init__(self) -> None:
+        self.messages: queue.Queue[Message] = queue.Queue(AHEAD)
+        self.ended = False
+
+    def __next__(self) -> Window:
+        message = None if self.ended else self.messages.get()
+        if not isinstance(message, str | None):
+            return message
+        self.ended = True
+        if message is None:
+            raise StopIteration
+        raise MsmaError(message)
+
+    def pass_over(self) -> None:
+        """Wait for the end, so that nothing waits for a place in the queue."""
+        with contextlib.suppress(MsmaError):
+            for _ in self:
+                pass
+
+
+def media_problems(paths: Sequence[Path]) -> dict[Path, str]:
+    """Why files cannot be read, by path: each is opened and its headers are read, in parallel processes."""
+    jobs = in_processes(partial(check_media, limits=Limits()), paths, os.cpu_count() or 1, begin_media)
+    outcomes = {path: done.exception() for path, done in jobs}
+    return {path: why_failed(path, error) for path, error in outcomes.items() if error is not None}
+
+
+def why_failed(media: Path, error: BaseException) -> str:
+    """Why a media file could not be read by a process of its own."""
+    if isinstance(error, MsmaError):
+        return str(error)
+    if isinstance(error, BrokenProcessPool):
+        return f"{media}: the process that read it died twice, crashed or out of memory; convert it or leave it out"
+    # A defect of ours must not lose the rest of the corpus.
+    return f"{media}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
+
+
+def answer(connection: Connection) -> None:
+    """All that such a process does: read what it is asked for, until nobody is there to ask."""
+    begin_media()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is for the one that asks, which kills this one when it is ready
+    with contextlib.suppress(EOFError):
+        while True:
+            reading = connection.recv()
+            try:
+                for window in granted(windows_of(reading)):
+                    connection.send(window)
+                connection.send(None)
+            except MsmaError as error:
+                connection.send(str(error))
+            except MemoryError:
+                connection.send(f"{reading.name}: takes more than {MEMORY_BYTES >> 30} GiB to read; scale it down")
+            except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
+                connection.send(unexpected(reading, error))
+
+
+def unexpected(reading: Reading, error: Exception) -> str:
+    return f"{reading.name}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
+
+
+def begin_media() -> None:
+    """First thing in a process that reads media: bound what media can make it take."""
+    begin()
+    set_limit(resource.RLIMIT_DATA, MEMORY_BYTES)
+    set_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+
+
+def set_limit(kind: int, limit: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def granted(windows: Iterator[T]) -> Iterator[T]:
+    """The same windows, for each of which a process that was started for media gets CPU_S of processor time."""
+    limited = multiprocessing.parent_process() is not None
+    while True:
+        if limited:
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            limit, hard = int(usage.ru_utime + usage.ru_stime) + CPU_S, resource.getrlimit(resource.RLIMIT_CPU)[1]
+            resource.setrlimit(
+                resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+            )
+        try:
+            window = next(windows)
+        except StopIteration:
+            return
+        yield window

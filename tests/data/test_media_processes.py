@@ -1,0 +1,113 @@
+"""Media that is read in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msma.config import ClipConfig, Limits
+from msma.data import media_processes
+from msma.data.media_processes import MediaProcesses, Reading, media_problems, windows_of
+from msma.types import MsmaError
+
+SHORT = ClipConfig(window_s=2.0, face="whole")
+
+
+@pytest.fixture(scope="module")
+def media():
+    with MediaProcesses(2) as processes:
+        yield processes
+
+
+def reading(path: Path, **changes) -> Reading:
+    return replace(Reading(path, SHORT, Limits()), **changes)
+
+
+def outcome(windows) -> list[float] | str:
+    """Where each window starts, or why there are none."""
+    try:
+        return [window.start_s for window in windows]
+    except MsmaError as error:
+        return str(error)
+
+
+def test_windows_are_those_of_one_process_in_order(media, make_media):
+    readings = [reading(make_media(f"{index}.mp4", seconds=5.0 - index)) for index in range(4)]
+    for windows, expected in zip(media.read(readings), map(windows_of, readings), strict=True):
+        np.testing.assert_equal([*map(asdict, windows)], [*map(asdict, expected)])
+
+
+def test_a_file_that_crashes_its_reader_fails_and_loses_no_other(media, make_media, crashing_media):
+    good = make_media("good.mp4", seconds=5.0)
+    before, crashed, after = (outcome(windows) for windows in media.read(map(reading, (good, crashing_media, good))))
+    assert before == after == [0.0, 2.0]
+    assert crashed.startswith(f"{crashing_media}: its reader crashed or ran out of memory (SIG")
+    assert crashed.endswith("; convert it (ffmpeg -i IN OUT.mp4) or leave it out")
+
+
+def test_a_file_that_cannot_be_read_says_what_it_says_in_one_process(media, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    for path in (tmp_path / "text.mp4", tmp_path / "missing.mp4"):
+        (found,) = (outcome(windows) for windows in media.read([reading(path)]))
+        assert found == outcome(windows_of(reading(path)))
+        assert str(path) in found
+
+
+def test_a_reader_that_gives_nothing_is_killed_and_replaced(media, make_media, monkeypatch):
+    path = make_media(seconds=4.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(media_processes, "HANG_S", 0.0)
+        (hung,) = (outcome(windows) for windows in media.read([reading(path)]))
+    assert "its reader gave nothing for 0 s" in hung
+    assert [outcome(windows) for windows in media.read([reading(path)])] == [[0.0, 2.0]]
+
+
+def test_a_reader_that_died_while_it_waited_is_replaced(media, make_media):
+    path = make_media(seconds=4.0)
+    for process in media.processes:
+        process.start()[0].kill()
+        process.start()[0].join()
+    assert [outcome(windows) for windows in media.read([reading(path)] * 3)] == [[0.0, 2.0]] * 3
+
+
+def test_windows_that_nobody_asks_for_are_passed_over(media, make_media):
+    long = reading(make_media("long.mp4", seconds=30.0))
+    with closing(media.read([long, long])) as sources:
+        assert next(next(sources)).start_s == 0.0
+        assert next(next(sources)).start_s == 0.0
+    with closing(media.windows(long)) as windows:
+        assert next(windows).start_s == 0.0
+    assert [len(outcome(windows)) for windows in media.read([long])] == [15]
+
+
+def test_raw_windows_come_where_they_are_wanted(media, make_media):
+    (windows,) = ([*windows] for windows in media.read([reading(make_media(seconds=2.0), prepared=False)]))
+    assert windows[0].clip.frames.dtype == np.uint8
+    assert len(windows) == 1
+
+
+def test_a_process_may_not_take_more_memory_than_its_limit():
+    script = (
+        "from msma.data import media_processes as m; import numpy as np\n"
+        "m.MEMORY_BYTES = 1 << 30; m.begin_media()\n"
+        "try: np.ones(1 << 28)\n"
+        "except MemoryError: print('refused')"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "refused\n"
+
+
+def test_files_that_cannot_be_opened_are_found_without_harm(make_media, crashing_media, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    good = make_media("good.mp4")
+    found = media_problems([good, crashing_media, tmp_path / "text.mp4"])
+    assert good not in found
+    assert (
+        found[tmp_path / "text.mp4"]
+        == f"{tmp_path / 'text.mp4'}: is not a known video or audio file; convert it to mp4 (ffmpeg -i IN OUT.mp4)"
+    )
