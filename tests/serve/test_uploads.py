@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 from msma.serve.uploads import Uploads
 from msma.types import MsmaError
@@ -56,3 +58,15 @@ def test_what_nobody_asked_about_is_forgotten(uploads):
     os.utime(uploads.root / "old", (time.time() - 1000, time.time() - 1000))
     uploads.forget(900.0)
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_clip_that_is_deleted_while_it_is_read_back_is_read_to_its_end(uploads):
+    path = Path(sent(uploads)["path"])
+    scope = {"type": "http", "method": "GET", "path_params": {"path": str(path)}, "headers": []}
+
+    async def read_back() -> bytes:
+        response = await uploads.give_back(Request(scope))
+        uploads.drop(path)
+        return b"".join([part async for part in response.body_iterator])
+
+    assert asyncio.run(read_back()) == b"clip"

@@ -9,20 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, BinaryIO
 
 from gradio.route_utils import upload_fn
 from gradio.routes import file_upload_statuses
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from msma.types import MsmaError
 
 FORM_BYTES = 64 * 1024
 """How much larger a request may be than the clip in it."""
+PART_BYTES = 256 * 1024
+"""How much of a clip is read at once."""
 FORGOTTEN_AFTER_S = 15 * 60.0
 """A clip that nobody asked about by then is deleted."""
 
@@ -72,7 +74,9 @@ class Uploads:
         if request.method == "DELETE":
             self.drop(path)
             return Response(status_code=204)
-        return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+        # An open file can be read to its end, also where it is deleted in between.
+        parts = read_in_parts(path.open("rb"))
+        return StreamingResponse(parts, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     def too_large(self) -> str:
         problem = f"the clip is over the limit of {self.max_bytes / 1e6:.0f} MB"
@@ -105,6 +109,12 @@ class Uploads:
         for folder in self.root.iterdir():
             if time.time() - folder.stat().st_mtime > older_than_s:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_in_parts(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while part := file.read(PART_BYTES):
+            yield part
 
 
 def refused(status: int, why: str) -> Response:
