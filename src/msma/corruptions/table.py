@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from msma.corruptions import audio, occlusion, stream, visual
 from msma.corruptions.corruption import Corruption
 from msma.types import MsmaError
@@ -16,5 +18,8 @@ CORRUPTIONS = {row.name: row for module in (audio, visual, occlusion, stream) fo
 def find_corruption(name: str) -> Corruption:
     """The row of this name; MsmaError where there is none."""
     if name not in CORRUPTIONS:
-        raise MsmaError(f"{name}: no such corruption; choose among {', '.join(CORRUPTIONS)}")
+        near = ", ".join(get_close_matches(name, CORRUPTIONS, cutoff=0.4))
+        raise MsmaError(
+            f"{name}: no such corruption; `msma corruptions` lists all" + (f"; near it: {near}" if near else "")
+        )
     return CORRUPTIONS[name]
