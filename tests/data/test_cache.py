@@ -19,7 +19,7 @@ import pytest
 
 import msma
 from msma.config import ClipConfig, Limits
-from msma.data import cache, processes
+from msma.data import cache
 from msma.data.cache import CacheReport, fill_cache
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
@@ -27,6 +27,7 @@ from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
 from msma.files import LOCK
 from msma.locks import hold
+from msma.media import processes
 from msma.media.faces import default_detector
 from msma.media.prepare import prepare, raw_windows
 from msma.types import MsmaError, WriteError

@@ -10,7 +10,7 @@ from parsed_page import Page
 
 import msma
 from msma.corruptions.scenarios import CLEAN, Step
-from msma.data.media_processes import MediaProcesses
+from msma.media.isolated import MediaProcesses
 from msma.serve.predictions import OFFERED, Predictor, chosen_cell
 from msma.serve.views import view
 from msma.types import MsmaError

@@ -47,7 +47,7 @@ def predict(
     """
     from msma.cli.show.predictions import writer_of
     from msma.config import Limits, with_overrides
-    from msma.data.media_processes import MediaProcesses
+    from msma.media.isolated import MediaProcesses
     from msma.prediction.batch import media_files, predict_each
 
     if media_preview and format not in ("json", "jsonl"):
@@ -96,8 +96,8 @@ def explain(
 
     The page also shows where the network attended.
     """
-    from msma.data.media_processes import MediaProcesses
     from msma.files import write_whole
+    from msma.media.isolated import MediaProcesses
     from msma.prediction.explain import explain as explain_clip
     from msma.prediction.model import load
     from msma.reports.explanation import explanation_page

@@ -145,10 +145,10 @@ def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...]
 def clips(paths: Sequence[Path]) -> tuple[Clip, Clip]:
     """The clip to corrupt and one of another person, rendered where none is named; MsmaError for an unreadable file."""
     from msma.config import ClipConfig, Limits
-    from msma.data.media_processes import MediaProcesses, Reading
     from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
     from msma.data.synthetic.render import Format, render_clip
     from msma.media.clip import load_clip
+    from msma.media.isolated import MediaProcesses, Reading
 
     if len(paths) > 2:
         raise typer.BadParameter("--clip is given once, or twice with the other person")

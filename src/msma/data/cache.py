@@ -21,12 +21,12 @@ from typing import NamedTuple
 from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
-from msma.data.media_processes import begin_media, granted, why_failed
-from msma.data.processes import in_processes
 from msma.files import append, first_line, locked, read_file
 from msma.media.container import open_file
 from msma.media.faces import default_detector
+from msma.media.isolated import begin_media, granted, why_failed
 from msma.media.prepare import raw_windows
+from msma.media.processes import in_processes
 from msma.types import MsmaError, RawWindow, WriteError
 
 FORMAT = 4

@@ -24,9 +24,9 @@ from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
-from msma.data.processes import leave_interrupts
 from msma.files import written_whole
 from msma.media.prepare import prepare
+from msma.media.processes import leave_interrupts
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 

@@ -16,10 +16,10 @@ from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row, targets
 from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
-from msma.data.processes import leave_interrupts
 from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.predictions import Bounds, Predictions, trait_array
 from msma.media.prepare import prepare
+from msma.media.processes import leave_interrupts
 from msma.prediction.model import Model
 from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
 from msma.types import TRAITS, MsmaError, PreparedWindow

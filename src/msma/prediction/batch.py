@@ -7,8 +7,8 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msma.data.media_processes import MediaProcesses, windows_of
 from msma.files import first_line
+from msma.media.isolated import MediaProcesses, windows_of
 from msma.prediction.model import Model, Progress
 from msma.types import MODALITIES, MsmaError, Prediction
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from msma.corruptions.corruption import WORST
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, corrupt_window
 from msma.corruptions.table import CORRUPTIONS, find_corruption
-from msma.data.media_processes import MediaProcesses
+from msma.media.isolated import MediaProcesses
 from msma.media.prepare import prepare
 from msma.prediction.batch import predict_each
 from msma.prediction.explain import Explanation, explain

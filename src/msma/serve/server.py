@@ -17,7 +17,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from msma.data.media_processes import MediaProcesses
+from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model
 from msma.serve.app import HEAD, THEME, page
 from msma.serve.guard import CLIP, UPLOAD, Guard

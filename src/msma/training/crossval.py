@@ -15,13 +15,13 @@ from msma.config import Recipe
 from msma.data.corpora.manifest import Row, mean_target, targets
 from msma.data.corpus import Corpus
 from msma.data.identity import record_identity, training_identity
-from msma.data.processes import each_done
 from msma.evaluation.baselines import Baselines, baselines
 from msma.evaluation.comparison import Comparison, compare
 from msma.evaluation.evaluation import evaluation_of
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_result
 from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
+from msma.media.processes import each_done
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
 from msma.training.learner import new_learner, with_architectures

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from msma.config import Recipe, TrainConfig
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.data.features import FeatureDataset
-from msma.data.processes import leave_interrupts
+from msma.media.processes import leave_interrupts
 from msma.metrics import logit
 from msma.model.msma_net import MsMANet
 from msma.training.losses import halves, training_loss

@@ -13,7 +13,6 @@ from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.identity import corpus_identity, record_identity
-from msma.data.processes import each_done
 from msma.evaluation.baselines import split_baselines
 from msma.evaluation.coverage import coverage_of
 from msma.evaluation.evaluate import predictions_of, targets_for
@@ -22,6 +21,7 @@ from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResu
 from msma.evaluation.robustness.cells import CellJob, run_cell
 from msma.evaluation.robustness.slices import slice_suite
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
+from msma.media.processes import each_done
 from msma.prediction.model import Model
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, weights_sha256

@@ -14,10 +14,10 @@ import torch
 from msma.config import Recipe
 from msma.corruptions.scenarios import six
 from msma.data.corpus import Corpus
-from msma.data.processes import each_done
 from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
+from msma.media.processes import each_done
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import probe, read_probed, write_probed

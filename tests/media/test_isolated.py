@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from msma.config import ClipConfig, Limits
-from msma.data import media_processes
-from msma.data.media_processes import MediaProcesses, Reading, media_problems, windows_of
+from msma.media import isolated
+from msma.media.isolated import MediaProcesses, Reading, media_problems, windows_of
 from msma.types import MsmaError
 
 SHORT = ClipConfig(window_s=2.0, face="whole")
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_says_what_it_says_in_one_process(media, tmp_
 def test_a_reader_that_gives_nothing_is_killed_and_replaced(media, make_media, monkeypatch):
     path = make_media(seconds=4.0)
     with monkeypatch.context() as patched:
-        patched.setattr(media_processes, "HANG_S", 0.0)
+        patched.setattr(isolated, "HANG_S", 0.0)
         (hung,) = (outcome(windows) for windows in media.read([reading(path)]))
     assert "its reader gave nothing for 0 s" in hung
     assert [outcome(windows) for windows in media.read([reading(path)])] == [[0.0, 2.0]]
@@ -94,7 +94,7 @@ def test_raw_windows_come_where_they_are_wanted(media, make_media):
 
 def test_a_process_may_not_take_more_memory_than_its_limit():
     script = (
-        "from msma.data import media_processes as m; import numpy as np\n"
+        "from msma.media import isolated as m; import numpy as np\n"
         "m.MEMORY_BYTES = 1 << 30; m.begin_media()\n"
         "try: np.ones(1 << 28)\n"
         "except MemoryError: print('refused')"

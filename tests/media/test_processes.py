@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from msma.data.processes import each_done, in_processes
+from msma.media.processes import each_done, in_processes
 from msma.types import MsmaError
 
 
@@ -95,7 +95,7 @@ def test_without_jobs_no_process_is_started(monkeypatch):
 def test_processes_end_with_the_one_that_waits_for_them_even_if_it_is_killed(tmp_path):
     code = (
         "import time\n"
-        "from msma.data.processes import in_processes\n"
+        "from msma.media.processes import in_processes\n"
         "if __name__ == '__main__':\n"
         "    for job, done in in_processes(time.sleep, [0, 600, 600], 2):\n"
         "        print('at work', flush=True)\n"
@@ -109,7 +109,7 @@ def test_processes_end_with_the_one_that_waits_for_them_even_if_it_is_killed(tmp
 
 
 def test_a_script_that_lacks_the_main_guard_is_one_line_that_says_so(tmp_path):
-    code = "from msma.data.processes import in_processes\nlist(in_processes(abs, [1], 1))\n"
+    code = "from msma.media.processes import in_processes\nlist(in_processes(abs, [1], 1))\n"
     (tmp_path / "script.py").write_text(code)
     ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60)
     assert "MsmaError: no process can be started; in a script" in ended.stderr

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msma.config import ClipConfig, Limits
-from msma.data.processes import begin, in_processes
 from msma.files import first_line
 from msma.media.faces import default_detector, yunet_detector
 from msma.media.prepare import check_media, prepare, raw_windows
+from msma.media.processes import begin, in_processes
 from msma.types import Clip, MsmaError, PreparedWindow, RawWindow
 
 MEMORY_BYTES = 3 * 1024**3
