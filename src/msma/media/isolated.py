@@ -115,11 +115,13 @@ class MediaProcesses:
                     begin_some(islice(upcoming, 1))
             finally:
                 wanted = False
-                if any(not windows.ended for windows in pending):
-                    for process in self.processes:
-                        process.interrupt()
-                for windows in pending:
+                left = [windows for windows in pending if not windows.ended]
+                for process in self.processes if left else ():
+                    process.interrupt()
+                for windows in left:
                     windows.pass_over()
+                for process in self.processes if left else ():
+                    process.kill()
 
     def windows(self, reading: Reading) -> Iterator[Any]:
         """The same for one source."""
