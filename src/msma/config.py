@@ -38,6 +38,8 @@ class Limits(Frozen):
     max_pixels: PositiveInt = 4096 * 2304
     max_fps: Positive = 240.0
     max_streams: PositiveInt = 32
+    max_audio_packets_per_s: Positive = 20_000.0
+    """Each packet costs time, however little sound it holds."""
 
 
 class ClipConfig(Frozen):

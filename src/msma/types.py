@@ -77,6 +77,8 @@ class MediaInfo:
     height: int = 0
     fps: float = 0.0
     duration_s: float | None = None
+    audio_mix: str | None = None
+    """How channels were mixed; None for mono and for stereo of which the mean was taken."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av import AudioFrame
 from jaxtyping import Float32, Float64, UInt8
 
 from msma.config import ClipConfig, Limits
-from msma.media.container import Media, open_media
+from msma.media.container import Media
 from msma.media.decode import MIN_BREAK_S, Problems, audio_samples, geometry, to_rgb, video_frames
+from msma.media.streams import opened
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
 FrameWindow = tuple[list[UInt8[np.ndarray, "h w 3"]], list[float], float]
@@ -72,13 +74,10 @@ def read_windows(
     else:
         label = name = name or "bytes"
     problems: Problems = {}
-    # The file is opened twice, once for each stream. With one reader, a file that stores all frames before all
-    # audio (or any bad interleaving) would force the frames of the whole file to be held until their audio comes.
     with (
-        open_media(source, limits, label) as video,
-        open_media(source, limits, label) as audio,
+        opened(source, limits, label, problems) as (video, audio, heard),
         closing(frame_windows(video, config, problems)) as visual_windows,
-        closing(waveform_windows(audio, config, problems)) as audio_windows,
+        closing(waveform_windows(audio, heard, config, problems)) as audio_windows,
     ):
         nothing = True
         for index, (visual, waveform) in enumerate(itertools.zip_longest(visual_windows, audio_windows)):
@@ -92,7 +91,8 @@ def read_windows(
             nothing = False
             stacked = np.stack(frames) if frames else np.zeros((0, 0, 0, 3), np.uint8)
             times = np.array(times_s, np.float64)
-            yield Clip(name, stacked, times, waveform, start_s, end_s, video.info, video.reasons), problems
+            info = replace(video.info, audio_mix=audio.notes.get("audio mix"))
+            yield Clip(name, stacked, times, waveform, start_s, end_s, info, video.reasons), problems
         if nothing:
             raise MsmaError(f"{label}: holds no video and no audio; record or download it again")
 
@@ -142,13 +142,13 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
 
 
 def waveform_windows(
-    media: Media, config: ClipConfig, problems: Problems
+    media: Media, heard: Iterator[AudioFrame], config: ClipConfig, problems: Problems
 ) -> Generator[Float32[np.ndarray, " n"], None, None]:
     """The samples of each window; the last one is as long as the audio that is left."""
     size = round(config.window_s * SAMPLE_RATE)
     held: list[np.ndarray] = []
     missing = size
-    for piece in audio_samples(media, problems):
+    for piece in audio_samples(media, heard, problems):
         while len(piece) >= missing:
             yield np.concatenate([*held, piece[:missing]])
             held, piece, missing = [], piece[missing:], size

@@ -6,7 +6,7 @@ import io
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Media:
     """Length that the file claims, where its header says so."""
     limits: Limits
     reasons: tuple[str, ...]
+    notes: dict[str, str] = field(default_factory=dict)
+    """What was done to read it, by topic; more come as decoding continues."""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from av.stream import Discard
 from jaxtyping import Float32, UInt8
 
 from msma.media.container import Media, check_pixels
+from msma.media.mix import gathered, mixed
 from msma.types import SAMPLE_RATE, MsmaError
 
 MAX_HOLD_S = 10.0
@@ -27,6 +28,8 @@ SET_BACK_S = 1.0
 """Timestamps that fall back by more than this are a clock that was set back, as in recordings that were joined."""
 JITTER_S = 0.05
 """Audio timestamps this near to where the samples run to are rounding, not gaps."""
+MAX_TICK_S = 0.002
+"""Coarsest clock of a container that is taken for what rounds the start of the audio."""
 FILL_SAMPLES = 10 * SAMPLE_RATE
 """Longest piece of the zeros that fill a gap."""
 
@@ -34,9 +37,11 @@ Problems = dict[str, str]
 """Problems of decoding, by topic; more come as decoding continues."""
 
 
-def decoded(media: Media, stream: Any, kind: str, problems: Problems) -> Iterator[Any]:
+def decoded(
+    media: Media, stream: Any, kind: str, problems: Problems, packets: Iterator[Any] | None = None
+) -> Iterator[Any]:
     """The frames of one stream. Packets that are broken are left out and counted; what cannot be read on ends it."""
-    packets = media.container.demux(stream)
+    packets = media.container.demux(stream) if packets is None else packets
     broken = 0
     while True:
         try:
@@ -149,27 +154,31 @@ def to_rgb(media: Media, frame: VideoFrame, shape: Geometry) -> UInt8[np.ndarray
     return np.ascontiguousarray(np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped))
 
 
-def audio_samples(media: Media, problems: Problems) -> Iterator[Float32[np.ndarray, " n"]]:
+def audio_samples(
+    media: Media, frames: Iterator[AudioFrame], problems: Problems
+) -> Iterator[Float32[np.ndarray, " n"]]:
     """Mono 16 kHz in [-1, 1], in pieces that follow one another from time 0; zeros where the file has no audio.
 
-    MsmaError over the limit of length.
+    `frames` are those of `msma.media.priming.begun`. MsmaError over the limits of length and of packets.
     """
     if media.audio is None:
         return
-    if media.video is not None:
-        media.video.discard = Discard.all
+    tick_s = min(float(media.audio.time_base or 0), MAX_TICK_S)
+    whole = gathered(frames, media.limits.max_audio_packets_per_s, JITTER_S, media.name)
     written = 0
     found = False
     shift_s = -media.origin_s
     resampler, form = None, None
-    for frame in decoded(media, media.audio, "audio", problems):
+    for frame in mixed(whole, media.notes):
         own_s = clock_s(frame)
         start = written if own_s is None else round((own_s + shift_s) * SAMPLE_RATE)
+        if resampler is None and abs(start) <= tick_s * SAMPLE_RATE:
+            start = 0
         if found and start < written - SET_BACK_S * SAMPLE_RATE:
             shift_s += (written - start) / SAMPLE_RATE
             start = written
         check_time(max(start, written) / SAMPLE_RATE, media)
-        goes_on = found and abs(start - written) <= JITTER_S * SAMPLE_RATE
+        goes_on = resampler is not None and abs(start - written) <= JITTER_S * SAMPLE_RATE
         skip = 0
         if resampler is None or not goes_on or form != (frame.format.name, frame.layout.name, frame.sample_rate):
             for piece in resampled(problems, resampler, None):

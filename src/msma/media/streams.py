@@ -1,0 +1,77 @@
+"""Open a file for its two streams, on one clock that begins with the sound itself or with the first frame."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from av import AudioFrame
+from av.error import FFmpegError
+from av.stream import Discard
+
+from msma.config import Limits
+from msma.media.container import Media, open_media
+from msma.media.decode import Problems, clock_s, decoded
+from msma.media.priming import delay_samples, without_first
+
+MAX_PRIMING_S = 0.2
+"""Latest time after the claimed start of the audio at which its first frame is taken for that start."""
+SKIPPED = struct.Struct("<I")
+"""Samples at the start that FFmpeg skips by itself, in the side data of the first packet."""
+
+
+@contextmanager
+def opened(
+    source: Path | bytes, limits: Limits, name: str, problems: Problems
+) -> Iterator[tuple[Media, Media, Iterator[AudioFrame]]]:
+    """A file for its video, the same for its audio, and the frames of the audio; MsmaError as of `open_media`.
+
+    It is opened twice, once for each stream. With one reader, a file that stores all frames before all audio (or any
+    bad interleaving) would force the frames of the whole file to be held until their audio comes.
+    """
+    with open_media(source, limits, name) as video, open_media(source, limits, name) as audio:
+        audio, heard = begun(audio, problems)
+        yield replace(video, origin_s=audio.origin_s, claimed_s=audio.claimed_s), audio, heard
+
+
+def begun(media: Media, problems: Problems) -> tuple[Media, Iterator[AudioFrame]]:
+    """The file with time 0 where its audio really begins, unless its video is earlier, and the frames of the audio.
+
+    What the encoder put in front of the sound is left out of them, whichever container it lies in.
+    """
+    if media.audio is None:
+        return media, iter(())
+    if media.video is not None:
+        media.video.discard = Discard.all
+    packets = media.container.demux(media.audio)
+    try:
+        packet = next(packets, None)
+    except (FFmpegError, OSError):  # it is met again, and reported, where the frames are read
+        return media, decoded(media, media.audio, "audio", problems)
+    told = packet is not None and packet.has_sidedata("skip_samples")
+    skipped = SKIPPED.unpack_from(packet.get_sidedata("skip_samples"))[0] if packet and told else 0
+    ahead = itertools.chain([packet] if packet else [], packets)
+    frames = decoded(media, media.audio, "audio", problems, ahead)
+    first = next(frames, None)
+    if first is None:
+        return media, iter(())
+    delay = max(0, delay_samples(media.audio, media.info.container, first) - skipped)
+    kept = without_first(itertools.chain([first], frames), delay)
+    own_s, claimed_s = clock_s(first), start_s(media.audio)
+    if own_s is None or abs(own_s - (own_s if claimed_s is None else claimed_s)) > MAX_PRIMING_S:
+        return media, kept
+    heard_s = own_s + delay / first.sample_rate
+    shown_s = None if media.video is None else start_s(media.video)
+    origin_s = heard_s if shown_s is None else min(heard_s, shown_s)
+    ends_s = None if media.claimed_s is None else media.claimed_s - (origin_s - media.origin_s)
+    return replace(media, origin_s=origin_s, claimed_s=ends_s), kept
+
+
+def start_s(stream: Any) -> float | None:
+    """The start that the file claims of a stream, on the file's clock."""
+    return None if stream.start_time is None or not stream.time_base else float(stream.start_time * stream.time_base)

@@ -1,0 +1,71 @@
+"""The same packets give the same samples, whichever container they lie in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from msma.media.clip import load_clip
+
+
+def remux(path: Path, name: str) -> Path:
+    """The packets of a file, copied into another container."""
+    target = path.with_name(name)
+    with av.open(str(path)) as source, av.open(str(target), "w") as container:
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    return target
+
+
+def chirp(seconds: np.ndarray) -> np.ndarray:
+    """A sound of which every part is different."""
+    return 0.5 * np.sin(2 * np.pi * (300 + 400 * seconds) * seconds)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "names"),
+    [
+        ("aac", 44100, ["a.mov", "a.mkv", "a.mka", "a.ts", "a.flv", "a.aac", "a.avi"]),
+        ("aac", 16000, ["a.mkv", "a.ts"]),
+        ("libmp3lame", 44100, ["a.mov", "a.mkv", "a.ts", "a.flv", "a.avi", "a.mp3"]),
+        ("libopus", 48000, ["a.mkv", "a.webm", "a.ts"]),
+        ("ac3", 48000, ["a.mkv", "a.ts"]),
+    ],
+)
+def test_the_same_packets_give_the_same_samples(make_media, codec, rate, names):
+    path = make_media("first.mp4", fps=None, rate=rate, sound=chirp, codecs=("libx264", codec))
+    expected = load_clip(path).waveform
+    for name in names:
+        np.testing.assert_array_equal(load_clip(remux(path, name)).waveform, expected, err_msg=name)
+
+
+def test_the_first_sample_is_the_first_of_the_sound(make_media):
+    waveform = load_clip(make_media("a.mkv", fps=None, rate=16000, sound=chirp)).waveform
+    expected = chirp(np.arange(8000) / 16000)
+    assert np.corrcoef(waveform[:8000], expected)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+def test_frames_and_sound_stay_together_in_another_container(make_media, name):
+    path = make_media("first.mp4", seconds=3, rate=44100, sound=chirp, options={"bf": "0", "crf": "8"})
+    expected, found = load_clip(path), load_clip(remux(path, name))
+    np.testing.assert_array_equal(found.waveform, expected.waveform)
+    np.testing.assert_array_equal(found.frame_times_s, expected.frame_times_s)
+    np.testing.assert_array_equal(found.frames, expected.frames)
+
+
+def test_opus_in_webm_skips_what_its_header_says_at_any_rate(make_media):
+    path = make_media("first.webm", fps=None, rate=16000, sound=chirp, codecs=("libvpx", "libopus"))
+    np.testing.assert_array_equal(load_clip(remux(path, "a.mkv")).waveform, load_clip(path).waveform)
+    assert np.corrcoef(load_clip(path).waveform[:8000], chirp(np.arange(8000) / 16000))[0, 1] > 0.99
+
+
+def test_sound_without_a_delay_keeps_its_first_sample(make_media):
+    path = make_media("a.mkv", fps=None, rate=16000, sound=chirp, codecs=("libx264", "pcm_s16le"))
+    np.testing.assert_allclose(load_clip(path).waveform, chirp(np.arange(32000) / 16000), atol=1e-4)
