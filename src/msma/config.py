@@ -31,7 +31,7 @@ class Frozen(BaseModel):
 
 
 class Limits(Frozen):
-    """Limits of what a media file may claim or hold before it is refused. Media is untrusted."""
+    """Limits of what a media file, which is untrusted, may claim or hold before it is refused; its tracks to read."""
 
     max_bytes: PositiveInt = 8 * 1024**3
     max_seconds: Positive = 4 * 3600.0
@@ -40,6 +40,10 @@ class Limits(Frozen):
     max_streams: PositiveInt = 32
     max_audio_packets_per_s: Positive = 20_000.0
     """Each packet costs time, however little sound it holds."""
+    audio_track: PositiveInt | None = None
+    """Number of the audio track to read, from 1; None: the one with speech."""
+    video_track: PositiveInt | None = None
+    """Number of the video track to read, from 1, covers not counted; None: the one of the best quality."""
 
 
 class ClipConfig(Frozen):

@@ -77,6 +77,9 @@ class MediaInfo:
     height: int = 0
     fps: float = 0.0
     duration_s: float | None = None
+    video_track: int | None = None
+    """Number of the track that is read among those of its kind, from 1; None: there is none."""
+    audio_track: int | None = None
     audio_mix: str | None = None
     """How channels were mixed; None for mono and for stereo of which the mean was taken."""
 

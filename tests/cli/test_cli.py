@@ -125,6 +125,24 @@ def test_the_exit_code_is_not_zero_where_nothing_worked(run, tmp_path):
     assert run("predict", tmp_path / "empty.mp4").exit_code == 1
 
 
+def test_the_tracks_that_were_named_are_in_the_prediction(run, make_media):
+    result = run("predict", make_media(), "--format", "json", "--audio-track", 1, "--video-track", 1)
+    media = json.loads(result.stdout)[0]["media"]
+    assert (media["audio_track"], media["video_track"]) == (1, 1)
+
+
+def test_a_track_that_is_not_there_fails_the_clip(run, make_media):
+    result = run("predict", make_media(), "--format", "json", "--audio-track", 2)
+    assert result.exit_code == 1
+    assert "has no audio track 2" in json.loads(result.stdout)[0]["reasons"][0]
+
+
+@pytest.mark.parametrize("option", ["--audio-track", "--video-track"])
+def test_explain_reads_the_track_that_was_named(run, make_media, tmp_path, option):
+    result = run("explain", make_media(), "--out", tmp_path / "page.html", option, 2)
+    assert "track 2 that can be decoded" in str(result.exception)
+
+
 @pytest.mark.parametrize("command", ["predict", "explain"])
 def test_a_clip_is_not_overwritten_by_its_prediction(run, make_media, command):
     clip = make_media()

@@ -29,6 +29,13 @@ Face = Annotated[
 ]
 Yunet = Annotated[Path | None, typer.Option("--yunet", help="A YuNet ONNX file, to find faces with OpenCV.")]
 Limit = Annotated[list[str] | None, typer.Option("--limit", help="Change a limit: max_seconds=7200. Repeatable.")]
+AudioTrack = Annotated[
+    int | None,
+    typer.Option("--audio-track", min=1, help="Which audio track to read, from 1; default: the one with speech."),
+]
+VideoTrack = Annotated[
+    int | None, typer.Option("--video-track", min=1, help="Which video track to read, from 1; default: the best.")
+]
 Alpha = Annotated[float, typer.Option("--alpha", help="Share of labels that intervals may miss: 0.01 to 0.5.")]
 MinQuality = Annotated[
     float,
@@ -36,3 +43,8 @@ MinQuality = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
+
+
+def track_limits(audio: int | None, video: int | None) -> list[str]:
+    """Overrides of Limits for the tracks that were named."""
+    return [f"{kind}_track={number}" for kind, number in (("audio", audio), ("video", video)) if number is not None]

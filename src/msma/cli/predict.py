@@ -27,6 +27,8 @@ def predict(
     face: options.Face = None,
     yunet: options.Yunet = None,
     limits: options.Limit = None,
+    audio_track: options.AudioTrack = None,
+    video_track: options.VideoTrack = None,
     alpha: options.Alpha = 0.1,
     min_quality: options.MinQuality = 0.1,
     device: options.Device = "cpu",
@@ -63,7 +65,7 @@ def predict(
             device=device,
             face=face,
             yunet=yunet,
-            limits=with_overrides(Limits, limits or ()),
+            limits=with_overrides(Limits, [*(limits or ()), *options.track_limits(audio_track, video_track)]),
             alpha=alpha,
             min_quality=min_quality,
             runtime=runtime,
@@ -90,12 +92,15 @@ def explain(
     out: Annotated[Path, typer.Option(help="The page (HTML).")],
     model: options.Model = None,
     windows: Annotated[int, typer.Option(min=1, help="How many windows of a long video, from its start.")] = 4,
+    audio_track: options.AudioTrack = None,
+    video_track: options.VideoTrack = None,
     device: options.Device = "cpu",
 ) -> None:
     """Show which modality, seconds and scales drove a prediction.
 
     The page also shows where the network attended.
     """
+    from msma.config import Limits, with_overrides
     from msma.files import write_whole
     from msma.media.isolated import MediaProcesses
     from msma.prediction.explain import explain as explain_clip
@@ -103,7 +108,7 @@ def explain(
     from msma.reports.explanation import explanation_page
 
     check_out(out, clip)
-    loaded = load(model, device=device)
+    loaded = load(model, device=device, limits=with_overrides(Limits, options.track_limits(audio_track, video_track)))
     with MediaProcesses(1) as media, progress_bar("explaining", "seconds") as report:
         found = explain_clip(loaded, clip, media=media, max_windows=windows, progress=report)
     write_whole(out, explanation_page(found, loaded.weights.calibration))

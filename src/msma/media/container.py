@@ -43,6 +43,8 @@ class Media:
     """Length that the file claims, where its header says so."""
     limits: Limits
     reasons: tuple[str, ...]
+    audio_tracks: tuple[int, ...]
+    """Numbers of the audio tracks that can be decoded."""
     notes: dict[str, str] = field(default_factory=dict)
     """What was done to read it, by topic; more come as decoding continues."""
 
@@ -126,9 +128,20 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
     tracks = [s for s in decodable if s.type == "audio"]
     audios = [s for s in tracks if s.codec_context.sample_rate in SAMPLE_RATES]
     usable: dict[Any, list[Any]] = {"video": videos, "audio": audios}
+    numbers = {s: number for some in (videos, tracks) for number, s in enumerate(some, start=1)}
+    wanted = {"video": limits.video_track, "audio": limits.audio_track}
+    for kind, some in usable.items():
+        if wanted[kind] is not None and wanted[kind] not in [numbers[s] for s in some]:
+            raise MsmaError(
+                f"{name}: has no {kind} track {wanted[kind]} that can be decoded (of {len(some)}); "
+                f"leave {kind}_track out or name another one"
+            )
     # FFmpeg's own choice (default flag, then resolution and bit rate), if it is among the usable ones.
     streams: Any = container.streams
-    video, audio = (next((s for s in (streams.best(kind), *some) if s in some), None) for kind, some in usable.items())
+    video, audio = (
+        next((s for s in (streams.best(kind), *some) if s in some and wanted[kind] in (None, numbers[s])), None)
+        for kind, some in usable.items()
+    )
     used = [s for s in (video, audio) if s is not None]
     if not used:
         raise MsmaError(f"{name}: holds no video and no audio that can be decoded; download or convert it again")
@@ -162,7 +175,7 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
     reasons = [
         f"several {kind} tracks ({len(found)}); the best one is used"
         for kind, found in usable.items()
-        if len(found) > 1
+        if len(found) > 1 and wanted[kind] is None
     ]
     if video is None:
         reasons.append("no video track")
@@ -170,9 +183,12 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
         rates = ", ".join(f"{s.codec_context.sample_rate} Hz" for s in tracks)
         reasons.append(f"audio track has an impossible sample rate ({rates})" if rates else "no audio track")
     video_codec, audio_codec = (None if stream is None else stream.codec_context.name for stream in (video, audio))
-    info = MediaInfo(demuxer, video_codec, audio_codec, width, height, fps, claimed_s)
+    video_track, audio_track = (None if stream is None else numbers[stream] for stream in (video, audio))
+    claims = demuxer, video_codec, audio_codec, width, height, fps, claimed_s
+    info = MediaInfo(*claims, video_track=video_track, audio_track=audio_track)
     trusted_s = claimed_s if demuxer in DURATION_IN_HEADER else None
-    return Media(name, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons))
+    choices = tuple(numbers[stream] for stream in audios)
+    return Media(name, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons), choices)
 
 
 def check_pixels(width: int, height: int, limits: Limits, name: str) -> None:
