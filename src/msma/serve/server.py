@@ -8,15 +8,18 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Lock
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from msma.files import LOCK
+from msma.locks import LOCKS, hold
 from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model
 from msma.serve.app import HEAD, THEME, page
@@ -28,6 +31,8 @@ from msma.weights.checkpoint import Weights
 
 CONNECTIONS = 256
 """Open at the same time; a page holds three or four."""
+PREFIX = "msma-serve-"
+"""Of the folders that servers keep clips in."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -38,7 +43,7 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
     """
     with (
         opened(host, port) as listener,
-        TemporaryDirectory(prefix="msma-serve-") as folder,
+        own_folder() as folder,
         MediaProcesses(1) as media,
     ):
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
@@ -77,6 +82,35 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
         )
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[str]:
+    """A folder for what is sent, deleted when the block ends; those of servers that were killed are deleted first."""
+    sweep()
+    while True:
+        with TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
+            try:
+                held = hold(Path(folder, LOCK))
+            except FileNotFoundError:  # a server that starts at the same time took it for one of the killed
+                continue
+            if held is None:
+                continue
+            with held:
+                yield folder
+            return
+
+
+def sweep() -> None:
+    """Delete folders of this user's servers that do not run any more."""
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*") if LOCKS else ():
+        with contextlib.suppress(OSError):  # another server may do the same
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+                held = hold(folder / LOCK)
+                if held is not None:
+                    with held:
+                        shutil.rmtree(folder)
 
 
 async def forget(uploads: Uploads) -> None:
