@@ -224,3 +224,6 @@ class Prediction:
     media: MediaInfo | None = field(default=None)
     media_preview: MediaPreview | None = None
     """None where it was not asked for."""
+    settings: str | None = None
+    """Fingerprint of the weights and options behind it, by which `msma predict --resume` knows its own; None where it
+    was made otherwise."""

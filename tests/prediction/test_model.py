@@ -13,7 +13,8 @@ import pytest
 import msma
 from msma.config import Limits
 from msma.media.clip import load_clip
-from msma.prediction.batch import failed, media_files, predict_each
+from msma.prediction.batch import failed, predict_each
+from msma.prediction.folders import media_files
 from msma.prediction.pooling import WindowOutput, pool, pooled_reasons, pooled_traits
 from msma.types import TRAITS, MediaInfo, MsmaError, Window
 
@@ -150,40 +151,40 @@ def test_folders_are_searched_for_media_and_globs_are_expanded(tmp_path):
     for name in ("a.mp4", "deep/b.MKV", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    names = [Path(path).name for path in media_files([str(tmp_path)])]
+    names = [Path(path).name for path in media_files([str(tmp_path)]).files]
     assert names == ["a.mp4", "b.MKV"]
-    assert media_files([str(tmp_path / "*.mp4")]) == [str(tmp_path / "a.mp4")]
+    assert media_files([str(tmp_path / "*.mp4")]).files == [str(tmp_path / "a.mp4")]
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_name_and_only_once(tmp_path):
     odd = tmp_path / "what [is] this?.dat"
     odd.touch()
-    assert media_files([str(odd), str(odd)]) == [str(odd)]
+    assert media_files([str(odd), str(odd)]).files == [str(odd)]
 
 
 def test_a_folder_without_media_fails_and_the_rest_is_answered(model, make_media, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    paths = media_files([str(empty), str(make_media())])
+    paths = media_files([str(empty), str(make_media())]).files
     first, second = predict_each(model, paths)
     assert "holds no media file" in first.reasons[0]
     assert second.status == "degraded"
 
 
 def test_a_pattern_without_a_match_fails(model, tmp_path):
-    (answer,) = predict_each(model, media_files([str(tmp_path / "*.mp4")]))
+    (answer,) = predict_each(model, media_files([str(tmp_path / "*.mp4")]).files)
     assert "no such file" in answer.reasons[0]
 
 
 def test_the_path_of_an_answer_is_the_text_that_was_given(model, make_media, monkeypatch):
     path = make_media()
     monkeypatch.chdir(path.parent)
-    (answer,) = predict_each(model, media_files([f"./{path.name}"]))
+    (answer,) = predict_each(model, media_files([f"./{path.name}"]).files)
     assert answer.path == f"./{path.name}"
 
 
 def test_an_address_is_told_from_a_path(model):
-    (answer,) = predict_each(model, media_files(["https://example.org/clip.mp4"]))
+    (answer,) = predict_each(model, media_files(["https://example.org/clip.mp4"]).files)
     assert "download the file" in answer.reasons[0]
 
 

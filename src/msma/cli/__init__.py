@@ -22,7 +22,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may be no valid text
     try:
-        app(prog_name="msma")
+        try:
+            app(prog_name="msma")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # a full disk shows here at the latest
     except (MsmaError, OSError) as error:
-        sys.stderr.write(f"msma: {printable(str(error))}\n")
+        if not isinstance(error, BrokenPipeError):  # whoever read has seen enough
+            sys.stderr.write(f"msma: {printable(str(error))}\n")
+        take_no_more()
         sys.exit(1)
+
+
+def take_no_more() -> None:
+    """Drop what stdout did not take: Python would try again when it ends, and fail in several lines."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -42,48 +43,85 @@ def predict(
     ] = False,
     runtime: Annotated[Literal["torch", "onnx"], typer.Option(help="onnx: a folder of `msma export onnx`.")] = "torch",
     workers: options.Workers = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Take over what an earlier run left in --out, made by the same options.")
+    ] = False,
+    all_files: Annotated[
+        bool, typer.Option("--all-files", help="In folders, also files that do not look like media.")
+    ] = False,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="In folders, also folders by a link.")] = False,
 ) -> None:
     """Predict the apparent Big Five of the person in each video.
 
     With each prediction: its status and reasons, prediction intervals, and how much of audio and visual could be used.
     """
+    from msma.cli.ending import Ended, ended_in_order
+    from msma.cli.show.place import place_for, records_before
     from msma.cli.show.predictions import writer_of
     from msma.config import Limits, with_overrides
     from msma.media.isolated import MediaProcesses
-    from msma.prediction.batch import media_files, predict_each
+    from msma.prediction.folders import media_files
 
     if media_preview and format not in ("json", "jsonl"):
         raise typer.BadParameter(f"--media-preview needs --format json or jsonl, not {format!r}")
-    files = media_files(paths)
+    if resume and (out is None or format == "table"):
+        raise typer.BadParameter("--resume needs --out and --format json, jsonl or csv")
+    found = media_files(paths, all_files=all_files, follow_links=follow_links)
+    for line in found.lines():
+        tell(line)
+    files = found.files
     check_out(out, *files)
-    predictions = []
-    with MediaProcesses(min(workers or os.cpu_count() or 1, len(files))) as media:  # they start while torch is loaded
-        from msma.prediction.model import load
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    place: Path | None = None
+    try:
+        with (
+            ended_in_order() as ending,
+            place_for(out, resume=resume) as place,
+            MediaProcesses(
+                min(workers or os.cpu_count() or 1, len(files))
+            ) as media,  # they start while torch is loaded
+        ):
+            from msma.prediction.batch import predict_each
+            from msma.prediction.model import load
+            from msma.prediction.settings import fingerprint
 
-        loaded = load(
-            model,
-            device=device,
-            face=face,
-            yunet=yunet,
-            limits=with_overrides(Limits, [*(limits or ()), *options.track_limits(audio_track, video_track)]),
-            alpha=alpha,
-            min_quality=min_quality,
-            runtime=runtime,
-        )
-        with writer_of(format, out) as write, progress_bar("predicting", "files") as report:
-            for prediction in predict_each(loaded, files, media=media, media_preview=media_preview):
-                predictions.append(prediction)
-                write(prediction)
-                report(len(predictions), len(files))
-    counts = Counter(prediction.status for prediction in predictions)
-    tell(f"{len(predictions)} files: " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status)))
-    for prediction in predictions:
-        if prediction.status == "failed":
-            tell(f"failed: {prediction.reasons[0]}")
+            loaded = load(
+                model,
+                device=device,
+                face=face,
+                yunet=yunet,
+                limits=with_overrides(Limits, [*(limits or ()), *options.track_limits(audio_track, video_track)]),
+                alpha=alpha,
+                min_quality=min_quality,
+                runtime=runtime,
+            )
+            settings = fingerprint(loaded, yunet=yunet and str(yunet), media_preview=media_preview)
+            kept = records_before(out, format, settings, files) if out is not None and resume else {}
+            if resume:
+                tell(f"taken over: {len(kept)} of {len(files)} files")
+            with writer_of(format, place, kept, files) as write, progress_bar("predicting", "files") as report:
+                counts.update(record["status"] for record in kept.values())
+                missing = [file for file in files if file not in kept]
+                for prediction in predict_each(loaded, missing, media=media, media_preview=media_preview):
+                    with ending.held():
+                        write(replace(prediction, settings=settings))
+                        counts[prediction.status] += 1
+                        failures += prediction.reasons[:1] if prediction.status == "failed" else []
+                        report(counts.total(), len(files))
+                ending.over()
+    except Ended as ended:
+        left = f"; they are in {place}" if place is not None and counts else ""
+        remedy = "; --resume takes them over" if left and format != "table" else ""
+        tell(f"ended by {ended}: {counts.total()} of {len(files)} files are predicted{left}{remedy}")
+        raise typer.Exit(ended.exit_code) from None
+    tell(f"{counts.total()} files: " + ", ".join(f"{counts[status]} {status}" for status in get_args(Status)))
+    for failure in failures:
+        tell(f"failed: {failure}")
     if loaded.weights.calibration is None:
         tell("no prediction intervals: these weights have none; fit them with `msma calibrate`")
     tell(loaded.weights.config.notice)
-    if counts["failed"] == len(predictions):
+    if counts["failed"] == counts.total():
         raise typer.Exit(1)
 
 

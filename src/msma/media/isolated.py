@@ -250,7 +250,8 @@ def why_failed(media: Path, error: BaseException) -> str:
 def answer(connection: Connection) -> None:
     """All that such a process does: read what it is asked for, until nobody is there to ask."""
     begin_media()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is for the one that asks, which kills this one when it is ready
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # for the one that asks, which kills this one when it is ready
+        signal.signal(ending, signal.SIG_IGN)
     with contextlib.suppress(EOFError):
         while True:
             reading = connection.recv()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from codecs import BOM_UTF16_LE
 
 HEAD_BYTES = 8192
 """Bytes of the file that are looked at."""
@@ -79,8 +80,10 @@ def demuxer_after_id3(head: bytes) -> str:
 
 
 def elementary_audio(head: bytes) -> str | None:
-    """AAC (ADTS) or MPEG audio without a container, known by a frame header with valid fields."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+    """AAC (ADTS) or MPEG audio without a container, known by a frame header with valid fields.
+
+    One that equals the mark at the start of UTF-16 text, layer I with a checksum, is not known of any audio."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head.startswith(BOM_UTF16_LE):
         return None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     if layer == 0:

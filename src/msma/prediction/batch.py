@@ -1,37 +1,13 @@
-"""Predictions for many files: those that a user means by folders and patterns, none of which stops the others."""
+"""Predictions for many files, none of which stops the others."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from msma.files import first_line
 from msma.media.isolated import MediaProcesses, windows_of
 from msma.prediction.model import Model, Progress
 from msma.types import MODALITIES, MsmaError, Prediction
-
-MEDIA_SUFFIXES = frozenset(
-    f".{name}"
-    for name in "mp4 m4v mov mkv webm avi mpg mpeg ts mts m2ts flv wmv ogv 3gp wav mp3 m4a ogg flac aac opus".split()  # noqa: SIM905
-)
-"""What is taken for media in a folder; a file that is named itself may have any name."""
-
-
-def media_files(paths: Sequence[str]) -> list[str]:
-    """Expand folders (their media files, recursively, by suffix) and globs; a file that is named is taken as it is. A
-    folder without media or a pattern without a match stays as it is, and fails when it is read."""
-    found: list[str] = []
-    for text in paths:
-        inside, path = [], Path(text)
-        with contextlib.suppress(OSError, ValueError):  # an impossible path; reading it says why
-            if path.is_dir():
-                inside = [str(one) for one in path.rglob("*") if one.suffix.lower() in MEDIA_SUFFIXES and one.is_file()]
-            elif glob.has_magic(text) and not path.exists():
-                inside = [one for one in glob.glob(text, recursive=True) if Path(one).is_file()]  # noqa: PTH207
-        found += sorted(inside) or [text]
-    return list(dict.fromkeys(found))
 
 
 def failed(path: str, reason: str, model: Model) -> Prediction:

@@ -2,86 +2,165 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
-from itertools import chain, repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from types import MappingProxyType
+from typing import Any
 
 from rich.console import Console
 
+from msma.cli.show.growing import encoded, growing_file, growing_stream
 from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
+from msma.files import write_whole
 from msma.reports.predictions import predictions_table
 from msma.types import MODALITIES, TRAITS, Prediction
 
+Record = dict[str, Any]
+"""What a format keeps of a prediction; `path`, `status` and `settings` in each."""
 Write = Callable[[Prediction], None]
 
 
-@contextmanager
-def writer_of(format: str, out: Path | None) -> Iterator[Write]:
-    """A function that writes one prediction after the other as `table`, `json`, `jsonl` or `csv` to a file or stdout;
-    OSError where the file cannot be written."""
-    writer = {"table": table_writer, "json": json_writer, "jsonl": jsonl_writer, "csv": csv_writer}[format]
-    with ExitStack() as opened:
-        file = sys.stdout
-        if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            file = opened.enter_context(out.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
-        yield opened.enter_context(writer(file))
+@dataclass(frozen=True)
+class Format:
+    """How a file of predictions is built: head, records with something between them, tail."""
+
+    record: Callable[[Prediction], Record]
+    text: Callable[[Record], str]
+    records: Callable[[str], Iterator[Record]]
+    """The whole records of a text that may be cut off."""
+    head: str = ""
+    between: str = ""
+    tail: str = ""
+
+    def whole(self, records: Iterable[Record]) -> str:
+        """The text of a file, up to its tail."""
+        return self.head + self.between.join(map(self.text, records))
+
+
+def csv_record(prediction: Prediction) -> Record:
+    bounds = {
+        f"{trait}_{end}": (prediction.intervals or {}).get(trait, ["", ""])[place]
+        for trait in TRAITS
+        for place, end in enumerate(("low", "high"))
+    }
+    shares = {
+        f"{name}_{modality}": share[modality]
+        for name, share in (("quality", prediction.quality), ("used", prediction.used))
+        for modality in MODALITIES
+    }
+    about = {"path": shown(prediction.path), "status": prediction.status, "reasons": "; ".join(prediction.reasons)}
+    scores = {trait: (prediction.traits or {}).get(trait, "") for trait in TRAITS}
+    made_by = {"model": prediction.model, "settings": prediction.settings}
+    return about | scores | bounds | {"coverage": prediction.coverage} | shares | made_by
+
+
+CSV_HEADS = [
+    *("path", "status", "reasons", *TRAITS),
+    *(f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")),
+    *("coverage", *(f"{share}_{modality}" for share in ("quality", "used") for modality in MODALITIES)),
+    *("model", "settings"),
+]
+
+
+def csv_text(record: Record) -> str:
+    return csv_line(record[head] for head in CSV_HEADS)
+
+
+def csv_line(cells: Any) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def csv_records(text: str) -> Iterator[Record]:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    with contextlib.suppress(csv.Error):  # it is none from here on
+        if next(rows, None) == CSV_HEADS:
+            yield from (dict(zip(CSV_HEADS, row, strict=True)) for row in rows if len(row) == len(CSV_HEADS))
+
+
+def json_records(text: str) -> Iterator[Record]:
+    """Those of a list, or of lines."""
+    decoder, place = json.JSONDecoder(), 0
+    while (place := text.find("{", place)) >= 0:
+        try:
+            record, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):  # cut off here
+            return
+        yield record
+
+
+FORMATS = {
+    "json": Format(
+        asdict,
+        lambda record: json.dumps(record, indent=2, allow_nan=False),
+        json_records,
+        head="[\n",
+        between=",\n",
+        tail="\n]\n",
+    ),
+    "jsonl": Format(asdict, lambda record: json.dumps(record, allow_nan=False) + "\n", json_records),
+    "csv": Format(csv_record, csv_text, csv_records, head=csv_line(CSV_HEADS)),
+}
+
+
+def shown(path: str) -> str:
+    """A path as text; a name of a file may be none."""
+    return encoded(path).decode("utf-8")
 
 
 @contextmanager
-def json_writer(file: TextIO) -> Iterator[Write]:
-    """One list, closed also when the run is ended early."""
-    separators = chain([""], repeat(",\n"))
+def writer_of(
+    format: str, out: Path | None, kept: Mapping[str, Record] = MappingProxyType({}), files: Sequence[str] = ()
+) -> Iterator[Write]:
+    """A function that writes one prediction after the other as `table`, `json`, `jsonl` or `csv` to a file or stdout.
 
-    def write(prediction: Prediction) -> None:
-        file.write(next(separators) + json.dumps(asdict(prediction), indent=2, allow_nan=False))
+    The file is readable after each of them (a table: when the block ends, however it does). It begins with what is
+    `kept` from before; when the block ends well, all is in the order of the `files`. WriteError where no more fits.
+    """
+    if format == "table":
+        with table_writer(out) as show:
+            yield show
+        return
+    form = FORMATS[format]
+    if out is None or (out.exists() and not out.is_file()):
+        with growing_stream(out, form.head, form.between, form.tail) as add:
+            yield lambda prediction: add(form.text(form.record(prediction)))
+        return
+    records = dict(kept)
+    with growing_file(out, form.whole(records.values()), form.between, form.tail, resumed=bool(kept)) as add:
 
-    file.write("[\n")
-    try:
+        def write(prediction: Prediction) -> None:
+            record = form.record(prediction)
+            add(form.text(record))
+            if kept:
+                records[prediction.path] = record
+
         yield write
-    finally:
-        file.write("\n]\n")
+    if kept:
+        write_whole(out, encoded(form.whole(records[file] for file in files) + form.tail))
 
 
 @contextmanager
-def jsonl_writer(file: TextIO) -> Iterator[Write]:
-    def write(prediction: Prediction) -> None:
-        file.write(json.dumps(asdict(prediction), allow_nan=False) + "\n")
-        file.flush()
-
-    yield write
-
-
-@contextmanager
-def csv_writer(file: TextIO) -> Iterator[Write]:
-    rows = csv.writer(file, lineterminator="\n")
-    shares = [f"{share}_{modality}" for share in ("quality", "used") for modality in MODALITIES]
-    ends = [f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")]
-    rows.writerow(["path", "status", "reasons", *TRAITS, *ends, "coverage", *shares, "model"])
-
-    def write(prediction: Prediction) -> None:
-        traits = [(prediction.traits or {}).get(trait, "") for trait in TRAITS]
-        bounds = [end for trait in TRAITS for end in (prediction.intervals or {}).get(trait, ["", ""])]
-        values = [share[modality] for share in (prediction.quality, prediction.used) for modality in MODALITIES]
-        about = [prediction.path, prediction.status, "; ".join(prediction.reasons)]
-        rows.writerow([*about, *traits, *bounds, prediction.coverage, *values, prediction.model])
-        file.flush()
-
-    yield write
-
-
-@contextmanager
-def table_writer(file: TextIO) -> Iterator[Write]:
+def table_writer(out: Path | None) -> Iterator[Write]:
     """One table, shown also when the run is ended early."""
     predictions: list[Prediction] = []
     try:
         yield predictions.append
     finally:
-        console = stdout() if file is sys.stdout else Console(file=file, markup=False, width=PIPED_WIDTH)
-        show_table(predictions_table(predictions), console)
+        table = predictions_table(predictions)
+        if out is None:
+            show_table(table, stdout())
+            sys.stdout.flush()  # a full disk or a closed pipe shows here
+        else:
+            rendered = io.StringIO()
+            show_table(table, Console(file=rendered, markup=False, width=PIPED_WIDTH))
+            with growing_stream(out) as add:
+                add(rendered.getvalue())

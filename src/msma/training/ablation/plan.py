@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msma.config import ConfigError, Recipe, with_changes
-from msma.files import read_mapping
+from msma.config import ConfigError, Recipe, read_mapping, with_changes
 
 FULL = "full"
 """The recipe itself, to which the others are compared."""
