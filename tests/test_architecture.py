@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"types", "locks"},
     {"files", "metrics"},
+    {"overrides"},
     {"config"},
     {"media"},
     {"corruptions", "model"},

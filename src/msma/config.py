@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from msma.files import first_line, read_mapping
-from msma.types import ConfigError
+from msma.files import read_mapping, why
+from msma.overrides import merged, overridden
+from msma.types import SAMPLE_RATE, ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -22,6 +22,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # Weights come with a config of their own, from other people's machines: what decides sizes has a ceiling.
 Side = Annotated[int, Field(gt=0, le=4096)]
 Scales = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(max_length=16)]
+
+MAX_WINDOW_BYTES = 4 * 1024**3
+"""Limit of the memory that one window may ask for: each setting has a ceiling, and all together have this one."""
+CROP_PIXEL_BYTES = 100
+"""Memory of a pixel of a face crop in the first layers of a backbone, about."""
+AUDIO_TOKEN_HOPS = 8
+"""Log-mel steps of an audio token, at least."""
 
 ModelT = TypeVar("ModelT")
 
@@ -65,6 +72,19 @@ class ClipConfig(Frozen):
     mels: Side = 64
     mel_window_s: Annotated[float, Field(gt=0, le=1)] = 0.04
     mel_hop_s: Annotated[float, Field(ge=0.002, le=1)] = 0.016
+
+    @model_validator(mode="after")
+    def fits_memory(self) -> ClipConfig:
+        refuse_too_large(self.window_bytes(heads=1), "window_s, fps, crop_size, frame_side or mel_hop_s")
+        return self
+
+    def window_bytes(self, heads: int) -> float:
+        """Memory that one window takes, about: frames, their crops, the spectrum, and the attention of so many heads
+        from one modality to the other."""
+        frames, steps = self.window_s * self.fps, self.window_s / self.mel_hop_s
+        frame = 3 * min(self.frame_side**2, Limits().max_pixels) + CROP_PIXEL_BYTES * self.crop_size**2
+        step = 16 * self.mel_window_s * SAMPLE_RATE + 8 * self.mels
+        return frames * frame + steps * step + 8 * heads * frames * steps / AUDIO_TOKEN_HOPS
 
 
 class ModelConfig(Frozen):
@@ -111,6 +131,18 @@ class ModelConfig(Frozen):
         if any(kernel % 2 == 0 for kernel in self.spatial_scales):
             raise ValueError(f"spatial_scales {self.spatial_scales} has an even kernel size")
         return self
+
+
+def refuse_too_large(needed: float, settings: str) -> None:
+    """Refuse (ValueError) a window that takes more bytes than MAX_WINDOW_BYTES; name the settings to lower."""
+    if needed > MAX_WINDOW_BYTES:
+        sizes = f"{needed / 1024**3:.1f} GiB, more than {MAX_WINDOW_BYTES / 1024**3:g}"
+        raise ValueError(f"a window takes {sizes}; lower {settings}")
+
+
+def check_memory(clip: ClipConfig, model: ModelConfig) -> None:
+    """Refuse (ValueError) a network that takes too much memory for a window."""
+    refuse_too_large(clip.window_bytes(model.heads), "heads, window_s or fps")
 
 
 class TrainConfig(Frozen):
@@ -179,7 +211,8 @@ class Recipe(Frozen):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def frozen_where_cached(self) -> Recipe:
+    def parts_fit(self) -> Recipe:
+        check_memory(self.clip, self.model)
         backbones = {"audio": self.model.audio_backbone, "visual": self.model.visual_backbone}
         read = (self.model.fusion,) if self.model.fusion in backbones else tuple(backbones)
         fixed = self.train.tune_stages == 0 and all(backbones[modality] != "small" for modality in read)
@@ -208,31 +241,6 @@ def with_overrides(model: type[ModelT], overrides: Sequence[str]) -> ModelT:
     return parse(model, overridden({}, overrides), " ".join(overrides))
 
 
-def overridden(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Nested `values` with texts `a.b=c` laid over them in turn; `c` is read as YAML."""
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not all(key.split(".")):
-            raise ConfigError(f"--set {override}: write it as section.key=value")
-        try:
-            changes = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(f"--set {override}: the value is not YAML ({first_line(error)})") from error
-        for section in reversed(key.split(".")):
-            changes = {section: changes}
-        values = merged(values, changes)
-    return values
-
-
-def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Nested `values` with `changes` laid over them, key by key; both stay as they are."""
-    together = values | changes
-    for key in values.keys() & changes.keys():
-        if isinstance(values[key], dict) and isinstance(changes[key], dict):
-            together[key] = merged(values[key], changes[key])
-    return together
-
-
 def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
     """Validated `values`; ConfigError, in one line that names the first key that is unknown or has a bad value."""
     try:
@@ -244,3 +252,5 @@ def parse(kind: type[ModelT] | TypeAdapter, values: Any, where: str) -> ModelT:
         problem = first["msg"].removeprefix("Value error, ").lower()
         problem = "no such key" if first["type"] == "extra_forbidden" else problem
         raise ConfigError(": ".join(part for part in (where, key, problem) if part)) from error
+    except Exception as error:  # validators of libraries raise what they like
+        raise ConfigError(f"{where}: {why(error)}") from error

@@ -30,8 +30,6 @@ MAX_SETTINGS_BYTES = 1024**2
 """Limit of a file of settings (YAML or JSON), which people write or read."""
 LOCK = ".lock"
 """The file in a folder that whoever writes into the folder holds."""
-ABANDONED_S = 3600.0
-"""Where files cannot be locked, an unfinished one as old as this was left by a run that was killed."""
 POLL_S = 0.2
 """Time between two looks at a folder that is waited for."""
 MAX_STEM = 50
@@ -136,7 +134,7 @@ def room(path: Path) -> str:
     """What is free where a file should be, in words, if that is little."""
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(next(at for at in path.absolute().parents if at.exists())).free
-        return f", {free / 1024**2:.0f} MiB are free" if free < 1024**3 else ""
+        return f", {free // 1024**2} MiB are free" if free < 1024**3 else ""
     return ""
 
 
@@ -182,15 +180,14 @@ def append(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, pattern: str = ".*.part") -> None:
     """Remove the unfinished files in a folder that no living process holds: their writers were killed."""
-    for part in folder.glob(".*.part"):
+    for part in folder.glob(pattern) if LOCKS else ():
         with contextlib.suppress(OSError):  # another run may do the same
-            if LOCKS or time.time() - part.stat().st_mtime > ABANDONED_S:
-                held = hold(part)
-                if held is not None:
-                    part.unlink(missing_ok=True)
-                    held.close()
+            held = hold(part)
+            if held is not None:
+                part.unlink(missing_ok=True)
+                held.close()
 
 
 # one run, one folder

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from msma.config import Recipe, load_recipe
 from msma.training.loop import learning_rate, new_network
 from msma.training.run import train
-from msma.types import MsmaError
+from msma.types import MsmaError, WriteError
 
 
 def with_train(**changes) -> Recipe:
@@ -138,6 +138,53 @@ def test_the_recipe_of_a_run_is_a_recipe(tmp_path):
     corpus = planted_corpus(tmp_path / "corpus")
     train(RECIPE, corpus, tmp_path / "run", cpu=True)
     assert load_recipe(tmp_path / "run" / "recipe.yaml") == RECIPE
+
+
+def test_two_trainings_into_one_folder_do_not_mix(tmp_path):
+    corpus, told = planted_corpus(tmp_path / "corpus"), []
+
+    def second(*_):
+        with pytest.raises(MsmaError, match=r"run: process \d+ on .* writes into it") as refused:
+            train(with_train(seed=1), corpus, tmp_path / "run", cpu=True)
+        told.append(str(refused.value))
+
+    train(with_train(steps=2), corpus, tmp_path / "run", cpu=True, progress=second)
+    assert len(told) == 2
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").train.seed == 0
+
+
+def test_a_training_that_cannot_be_saved_ends_in_one_line_and_leaves_the_last_state(tmp_path, monkeypatch):
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(2))
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+
+    def full(saved, path):
+        path.write_bytes(b"half a state")
+        raise RuntimeError("unexpected pos 64 vs 0\nException raised from ...")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(WriteError, match=r"state\.pt: cannot be written \(unexpected pos 64 vs 0"):
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before
+    assert list((tmp_path / "run").glob(".*")) == []
+
+
+def test_a_log_with_a_damaged_line_is_refused_in_one_line(tmp_path):
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(3))
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": "two"}\n')
+    with pytest.raises(MsmaError, match=r"metrics\.jsonl .*: step: "):
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
+
+
+def test_the_state_of_another_optimizer_is_refused(tmp_path):
+    corpus = planted_corpus(tmp_path / "corpus")
+    train(RECIPE, corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(1))
+    saved = state_of(tmp_path / "run")
+    saved["optimizer"]["param_groups"][0]["betas"] = "none"
+    torch.save(saved, tmp_path / "run" / "state.pt")
+    with pytest.raises(MsmaError, match="its optimizer has other settings"):
+        train(RECIPE, corpus, tmp_path / "run", cpu=True, resume=True)
 
 
 def test_a_truncated_state_is_refused(tmp_path):

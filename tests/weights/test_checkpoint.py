@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import resource
 from pathlib import Path
 
@@ -224,3 +226,33 @@ def test_a_folder_in_the_place_of_a_file_is_refused(folder, name):
 
 def test_a_file_in_the_place_of_the_folder_is_refused(folder):
     assert str(folder / "config.json") in refusal(folder / "config.json")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "calibration.json"])
+def test_a_file_of_weights_that_never_ends_is_refused_at_once(folder, name):
+    for endless in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo):
+        (folder / name).unlink(missing_ok=True)
+        endless(folder / name)
+        assert f"{folder / name}: " in refusal(folder)
+        assert "(not a regular file)" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"window_s": 600, "fps": 60, "crop_size": 500},
+        {"window_s": 600, "mel_hop_s": 0.002, "mel_window_s": 1.0},
+        {"window_s": 600, "fps": 60, "frame_side": 4096},
+    ],
+)
+def test_settings_that_only_together_take_too_much_memory_are_refused(folder, settings):
+    change_config(folder, lambda values: values["clip"].update(settings))
+    assert re.search(r"a window takes \d+\.\d gib, more than 4; lower window_s", refusal(folder))
+    for name, value in settings.items():
+        assert ClipConfig.model_validate({name: value})
+
+
+def test_heads_that_take_too_much_memory_with_a_long_window_are_refused(folder):
+    change_config(folder, lambda values: values["clip"].update(window_s=300, mel_hop_s=0.004))
+    change_config(folder, lambda values: values["model"].update(width=64, heads=64))
+    assert "lower heads, window_s or fps" in refusal(folder)

@@ -392,7 +392,7 @@ def test_predictions_that_are_none_are_refused(folder):
 
 def test_a_file_that_is_too_large_is_not_read(folder):
     os.truncate(folder / "model.onnx", MAX_BYTES + 1)
-    assert "larger than 1 GiB" in refusal(folder)
+    assert "larger than 1024 MiB" in refusal(folder)
 
 
 @pytest.mark.parametrize(("key", "value"), [("format", "msma-onnx/2"), ("weights_sha256", "abc"), ("surprise", 1)])

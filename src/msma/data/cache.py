@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
@@ -39,6 +41,8 @@ SETTLED_S = 2.0
 
 Stamp = tuple[int, int, int]
 """Size, and the times (ns) of the last change of the content and of the file: by it a change is seen."""
+RECORD = TypeAdapter(tuple[str, int, int, int, str], config=ConfigDict(strict=True))
+"""A line of the index: path, stamp and content."""
 Remembered = tuple[Stamp, str]
 """Stamp of a media file and SHA-256 of its content."""
 
@@ -189,7 +193,7 @@ def read_index(path: Path) -> dict[str, Remembered]:
     remembered: dict[str, Remembered] = {}
     lines = read_file(path, bytes.splitlines, "delete it", MAX_INDEX_BYTES) if path.exists() else ()
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, RecursionError):
-            media, *stamp, content = json.loads(line)
-            remembered[media] = tuple(stamp), content
+        with contextlib.suppress(ValidationError):
+            media, size, changed_ns, replaced_ns, content = RECORD.validate_json(line)
+            remembered[media] = (size, changed_ns, replaced_ns), content
     return remembered

@@ -13,15 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Int16, Int64, UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from pydantic import Field, TypeAdapter
+from safetensors import safe_open
+from safetensors.numpy import save
 
-from msma.files import first_line, written_whole
+from msma.config import Frozen
+from msma.files import reading, write_whole
 from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow
@@ -31,7 +33,25 @@ JPEG = (*(cv2.IMWRITE_JPEG_QUALITY, 95), *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2
 DECODED_STEP = 1 / 32768
 """Step of the samples that decoding gives (16 bits), which are stored exactly."""
 TENSORS_OF = {"audio": ("waveform",), "visual": ("jpeg", "jpeg_bytes", "frame_times_s", "boxes", "valid")}
-READ_ERRORS = (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError, cv2.error)
+MAX_BYTES = 64 * 1024**3
+
+
+class WindowNotes(Frozen):
+    """The description of a window in an entry."""
+
+    name: str
+    start_s: float
+    end_s: float
+    frame_shape: tuple[int, int, int]
+    step: float
+    media: dict[str, Any]
+    reasons: list[str]
+    detector: str
+    face_reasons: list[str]
+    degradations: list[str]
+
+
+NOTES = TypeAdapter(Annotated[list[WindowNotes], Field(min_length=1)])
 
 
 def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
@@ -72,8 +92,7 @@ def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
         )
     # In one value: the order of several is not fixed.
     entry = json.dumps({"format": FORMAT, "sha256": digest(notes, tensors), "windows": notes})
-    with written_whole(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"entry": entry})
+    write_whole(path, save(tensors, metadata={"entry": entry}))
 
 
 def cached_windows(
@@ -119,13 +138,11 @@ def read_notes(path: Path) -> list[dict[str, Any]]:
 @contextmanager
 def opened(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
     """A safetensors file of the cache; MsmaError where it, or what the block reads of it, is missing or damaged."""
-    try:
-        with safe_open(path, framework=framework) as file:
-            yield file
-    except READ_ERRORS as error:
-        raise MsmaError(
-            f"{path}: damaged cache entry ({first_line(error)}); delete it, it will be recreated"
-        ) from error
+    with (
+        reading(path, "delete it, it will be recreated", MAX_BYTES, "damaged cache entry"),
+        safe_open(path, framework=framework) as file,
+    ):
+        yield file
 
 
 def entry_in(file: Any) -> dict[str, Any]:
@@ -133,6 +150,7 @@ def entry_in(file: Any) -> dict[str, Any]:
     entry = json.loads(file.metadata()["entry"])
     if entry["format"] != FORMAT:
         raise ValueError("it is of another format")
+    NOTES.validate_python(entry["windows"])
     return entry
 
 

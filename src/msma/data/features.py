@@ -24,7 +24,7 @@ from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
-from msma.files import written_whole
+from msma.files import write_whole
 from msma.media.prepare import prepare
 from msma.media.processes import leave_interrupts
 from msma.model.msma_net import MsMANet
@@ -104,8 +104,7 @@ def fill_features(
                     features = network.features(collate([inputs]).to(device))
                 named = {name: getattr(features, name)[0].cpu().contiguous() for name in TENSORS} | {"quality": quality}
                 tensors |= {f"{place}.{variant}.{name}": tensor for name, tensor in named.items()}
-        with written_whole(files[clip]) as unfinished:
-            unfinished.write_bytes(save(tensors))
+        write_whole(files[clip], save(tensors))
         progress(len(files) - len(missing) + done, len(files))
     return files
 
@@ -114,8 +113,8 @@ def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Featur
     """One window of a clip, and its quality; MsmaError where the file is missing or damaged."""
     with opened(path, "pt") as file:
         tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*TENSORS, "quality")}
-    quality = tensors.pop("quality")
-    return Features(**tensors), quality
+        quality = tensors.pop("quality")
+        return Features(**tensors), quality
 
 
 def windows_in(path: Path) -> int:

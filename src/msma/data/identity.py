@@ -12,7 +12,7 @@ import yaml
 
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
-from msma.files import write_whole
+from msma.files import MAX_SETTINGS_BYTES, read_text, write_whole
 from msma.types import MsmaError
 
 FORMAT = 5
@@ -43,5 +43,5 @@ def record_identity(path: Path, identity: dict[str, Any], otherwise: str) -> Non
     text = yaml.safe_dump(identity, sort_keys=False)
     if not path.exists():
         write_whole(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif read_text(path, "name another --out", MAX_SETTINGS_BYTES) != text:
         raise MsmaError(f"{path.parent}: is {otherwise}; name another --out")

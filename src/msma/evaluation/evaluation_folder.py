@@ -13,7 +13,7 @@ from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import MAX_BYTES, checked, write_result
 from msma.evaluation.results import CrossValidation
-from msma.files import read_json, written_whole
+from msma.files import read_json, reading, written_whole
 from msma.types import TRAITS, MsmaError
 
 
@@ -43,6 +43,9 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, Predictions]:
     evaluation = checked(values, kind, str(path), remedy)
     try:
         table = read_table(table_path)
+    except MsmaError as error:
+        raise MsmaError(f"{error}; {remedy}") from error
+    with reading(table_path, remedy, MAX_BYTES):
         column = {name: [cells[place] for cells in table.rows] for place, name in enumerate(table.columns)}
         predicted, target = (
             np.array([[float(text or "nan") for text in column[prefix + trait]] for trait in TRAITS]).T
@@ -52,7 +55,3 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, Predictions]:
             raise ValueError("does not have all clips")
         abstained = None if evaluation.abstention is None else np.array(column["abstained"]) == "yes"
         return evaluation, Predictions(column["clip"], column["source"], predicted, target, abstained=abstained)
-    except MsmaError as error:
-        raise MsmaError(f"{error}; {remedy}") from error
-    except (ValueError, KeyError) as error:
-        raise MsmaError(f"{table_path}: {error}; {remedy}") from error

@@ -21,6 +21,7 @@ from msma.evaluation.evaluation import evaluation_of
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_result
 from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
+from msma.files import locked
 from msma.media.processes import each_done
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
@@ -78,19 +79,22 @@ def cross_validate(
     fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 0})})  # change no result
     about = {"folds": len(parted), "ridge": ridge, **training_identity(corpus, pretrained)}
     other = "a cross-validation of another recipe, corpus, weights, number of folds or baseline"
-    record_identity(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
+    with locked(out):
+        record_identity(out / "crossval.yaml", about | {"recipe": fixed.model_dump(mode="json")}, other)
 
-    accelerator = new_accelerator(recipe.train, cpu)
-    learner = new_learner(
-        recipe, network, pretrained, corpus, rows, accelerator=accelerator, ridge=ridge, progress=features_progress
-    )
-    jobs = [FoldJob(learner, fold, ridge, cpu, out / f"fold_{number:03d}.json") for number, fold in enumerate(parted)]
-    waiting = [job for job in jobs if not job.path.exists()]
-    progress(len(jobs) - len(waiting), len(jobs))
-    for done, _ in enumerate(each_done(run_fold, waiting, workers), start=len(jobs) - len(waiting) + 1):
-        progress(done, len(jobs))
-    results = [read_fold(job.path, len(job.fold[1])) for job in jobs]
-    return gathered(rows, parted, results)
+        accelerator = new_accelerator(recipe.train, cpu)
+        learner = new_learner(
+            recipe, network, pretrained, corpus, rows, accelerator=accelerator, ridge=ridge, progress=features_progress
+        )
+        jobs = [
+            FoldJob(learner, fold, ridge, cpu, out / f"fold_{number:03d}.json") for number, fold in enumerate(parted)
+        ]
+        waiting = [job for job in jobs if not job.path.exists()]
+        progress(len(jobs) - len(waiting), len(jobs))
+        for done, _ in enumerate(each_done(run_fold, waiting, workers), start=len(jobs) - len(waiting) + 1):
+            progress(done, len(jobs))
+        results = [read_fold(job.path, len(job.fold[1])) for job in jobs]
+        return gathered(rows, parted, results)
 
 
 def read_fold(path: Path, clips: int) -> FoldResult:

@@ -7,11 +7,11 @@ resume) and the best weights so far.
 from __future__ import annotations
 
 import json
-import pickle
 import platform
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,24 +22,25 @@ import torch
 import yaml
 from torch import Tensor
 
-from msma.config import Recipe, TrainConfig, first_line, load_recipe
+from msma.config import Recipe, TrainConfig, load_recipe, parse
 from msma.data.corpora.manifest import mean_target, targets
 from msma.data.corpus import Corpus
 from msma.data.identity import training_identity
-from msma.evaluation.result_file import Result
-from msma.files import read_json, write_whole, written_whole
+from msma.evaluation.result_file import MAX_BYTES, Result, json_of
+from msma.files import append, locked, read_json, read_text, write_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
 from msma.training.learner import new_learner, with_architectures
 from msma.training.linear_fit import shrunk_tensors
 from msma.training.loop import LabelledClips, State, new_accelerator, new_network, predict, start, steps
 from msma.training.ridge import choose_shrinkage, shrunk
+from msma.training.saved_state import ANOTHER, Logged, restore, save
 from msma.types import MsmaError
 from msma.weights.checkpoint import save_weights
 from msma.weights.config import WeightsConfig
 
 NOTICE = "Apparent personality: what observers would attribute to a person, not what the person is."
 
-PROVENANCE = "provenance.jsonl"
+LOG, PROVENANCE = "metrics.jsonl", "provenance.jsonl"
 LIBRARIES = ("msma", "torch", "numpy", "accelerate", "av", "opencv-python-headless")
 
 
@@ -104,59 +105,59 @@ def train(
     accelerator = new_accelerator(config, cpu)
     network, pretrained = new_network(recipe, mean)
     network.to(accelerator.device)
-    if accelerator.is_main_process:
-        begin(run, recipe, {"corpus": manifest.corpus, **training_identity(corpus, pretrained)}, resume)
-    accelerator.wait_for_everyone()
-    learner = new_learner(
-        recipe,
-        network,
-        pretrained,
-        corpus,
-        rows,
-        held_out,
-        accelerator=accelerator,
-        modalities=network.reads,
-        progress=features_progress,
-    )
-    taken = network.take_backbones() if config.cache_features else {}
-    path, linear = learner.linear_path(np.arange(len(rows)), mean)
-    if network.linear_path is not None and path is not None:
-        network.linear_path.load_state_dict(path.state_dict())
-    training, validation = learner.dataset(rows, linear, augmented=True), learner.dataset(held_out)
+    with locked(run) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            begin(run, recipe, {"corpus": manifest.corpus, **training_identity(corpus, pretrained)}, resume)
+        accelerator.wait_for_everyone()
+        learner = new_learner(
+            recipe,
+            network,
+            pretrained,
+            corpus,
+            rows,
+            held_out,
+            accelerator=accelerator,
+            modalities=network.reads,
+            progress=features_progress,
+        )
+        taken = network.take_backbones() if config.cache_features else {}
+        path, linear = learner.linear_path(np.arange(len(rows)), mean)
+        if network.linear_path is not None and path is not None:
+            network.linear_path.load_state_dict(path.state_dict())
+        training, validation = learner.dataset(rows, linear, augmented=True), learner.dataset(held_out)
 
-    state = start(network, recipe, accelerator)
-    if resume:
-        restore(state, run / "state.pt")
-        if accelerator.is_main_process:
-            drop_log_after(run / "metrics.jsonl", state.step)
-    if accelerator.is_main_process and state.step < config.steps:
-        note_session(run, str(accelerator.device))
-    about = WeightsConfig(
-        name=name or run.name,
-        corpus=manifest.corpus,
-        notice=manifest.facts.get("notice", NOTICE),
-        traits=manifest.traits,
-        pretrained=pretrained,
-        clip=recipe.clip,
-        model=recipe.model,
-    )
-    for loss in steps(state, training, config, should_stop):
-        found = None
-        if state.step % config.validate_every == 0 or state.step == config.steps:
-            found, tensors = validate(state, validation, config)
+        state = start(network, recipe, accelerator)
+        if resume:
+            restore(state, run / "state.pt")
             if accelerator.is_main_process:
-                with (run / "metrics.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(found.model_dump_json() + "\n")
-                if found.ccc > state.best_ccc:
-                    save_weights(run, about, tensors | taken)
-            state.best_ccc, state.losses = max(state.best_ccc, found.ccc), []
+                drop_log_after(run / LOG, state.step)
+        if accelerator.is_main_process and state.step < config.steps:
+            note_session(run, str(accelerator.device))
+        about = WeightsConfig(
+            name=name or run.name,
+            corpus=manifest.corpus,
+            notice=manifest.facts.get("notice", NOTICE),
+            traits=manifest.traits,
+            pretrained=pretrained,
+            clip=recipe.clip,
+            model=recipe.model,
+        )
+        for loss in steps(state, training, config, should_stop):
+            found = None
+            if state.step % config.validate_every == 0 or state.step == config.steps:
+                found, tensors = validate(state, validation, config)
+                if accelerator.is_main_process:
+                    append(run / LOG, found.model_dump_json())
+                    if found.ccc > state.best_ccc:
+                        save_weights(run, about, tensors | taken)
+                state.best_ccc, state.losses = max(state.best_ccc, found.ccc), []
+                save(state, run / "state.pt")
+            if accelerator.is_main_process:
+                progress(state.step, loss, found)
+        finished = state.step >= config.steps
+        if not finished:
             save(state, run / "state.pt")
-        if accelerator.is_main_process:
-            progress(state.step, loss, found)
-    finished = state.step >= config.steps
-    if not finished:
-        save(state, run / "state.pt")
-    return TrainResult(finished, state.step, state.best_ccc)
+        return TrainResult(finished, state.step, state.best_ccc)
 
 
 def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[Validation, dict[str, Tensor]]:
@@ -197,12 +198,12 @@ def begin(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> No
     if not check_begun(run, resume):
         write_whole(run / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         write_whole(run / "corpus.json", json.dumps(corpus, indent=2) + "\n")
-        for name in ("metrics.jsonl", PROVENANCE):
+        for name in (LOG, PROVENANCE):
             (run / name).unlink(missing_ok=True)
         return
     # The number of loader workers changes no result.
     was = load_recipe(run / "recipe.yaml", [f"train.workers={recipe.train.workers}"])
-    if was != recipe or read_json(run / "corpus.json", "train again into another --out") != corpus:
+    if was != recipe or read_json(run / "corpus.json", ANOTHER) != corpus:
         raise MsmaError(f"{run}: is a run of another recipe, corpus or weights; name another --out")
 
 
@@ -214,34 +215,13 @@ def note_session(run: Path, device: str) -> None:
         platform=platform.platform(),
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     )
-    with (run / PROVENANCE).open("a", encoding="utf-8") as file:
-        file.write(session.model_dump_json() + "\n")
-
-
-def save(state: State, path: Path) -> None:
-    if state.accelerator.is_main_process:
-        saved = {"step": state.step, "best_ccc": state.best_ccc, "losses": state.losses}
-        with written_whole(path) as unfinished:
-            torch.save(saved | {name: part.state_dict() for name, part in state.parts.items()}, unfinished)
-
-
-def restore(state: State, path: Path) -> None:
-    """Go back to a saved state; MsmaError where the file is truncated, foreign or of another network. It is read with
-    `weights_only`: a foreign pickle is refused, not run."""
-    try:
-        saved = torch.load(path, map_location=state.accelerator.device, weights_only=True)
-        for name, part in state.parts.items():
-            part.load_state_dict(saved[name])
-        state.step, state.best_ccc, state.losses = saved["step"], saved["best_ccc"], saved["losses"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise MsmaError(
-            f"{path}: damaged or foreign state ({first_line(error)}); train again into another --out"
-        ) from error
+    append(run / PROVENANCE, session.model_dump_json())
 
 
 def drop_log_after(path: Path, step: int) -> None:
-    """A run that was killed may have logged steps that its saved state does not know, the last one perhaps in part."""
+    """Drop the validations that a saved state does not know, of a run that was killed before it was saved again, the
+    last one perhaps in part; MsmaError where a line is damaged."""
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        write_whole(path, "".join(f"{line}\n" for line in kept))
+        lines = read_text(path, ANOTHER, MAX_BYTES).split("\n")[:-1]  # what follows the last end was cut off
+        steps_of = [parse(Logged, json_of(line, str(path), ANOTHER), f"{path} ({ANOTHER})").step for line in lines]
+        write_whole(path, "".join(f"{line}\n" for line, at in zip(lines, steps_of, strict=True) if at <= step))

@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ConfigError
-from msma.files import write_whole
+from msma.files import MAX_SETTINGS_BYTES, reading, write_whole
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
-from msma.weights.config import BUNDLED, WeightsConfig, read_calibration, read_config, save_config
-from msma.weights.hub import found_folder
+from msma.weights.config import BUNDLED, FOLDER_REMEDY, WeightsConfig, read_calibration, read_config, save_config
+from msma.weights.hub import MAX_BYTES, found_folder
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,14 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu",
     MsmaError where a file is missing, damaged or foreign, a tensor does not fit, or a calibration is of other weights.
     """
     where = folder or BUNDLED
-    config = read_config(where / "config.json")
+    path = where / "config.json"
+    config = read_config(path)
     try:
-        with torch.device("meta"):  # shapes without memory: a config may claim any size
+        # Shapes without memory: a config may claim any size, and a library may raise what it likes of it.
+        with reading(path, FOLDER_REMEDY, MAX_SETTINGS_BYTES), torch.device("meta"):
             expected = MsMANet(config.model, config.clip).state_dict()
     except ConfigError as error:
-        raise ConfigError(f"{where / 'config.json'}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from error
     tensors = _read_tensors(where / "model.safetensors", expected)
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
@@ -119,21 +121,21 @@ def calibration_sha256(weights: Weights) -> str | None:
 
 def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     remedy = "copy the whole folder again or train again"
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = set(file.keys())
-            for problem, names in (("lacks", set(expected) - found), ("has an unknown", found - set(expected))):
-                if names:
-                    raise MsmaError(f"{path}: {problem} tensor {min(names)} ({len(names)} in all); {remedy}")
-            for name, tensor in expected.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(tensor.shape):
-                    raise MsmaError(f"{path}: {name} has shape {shape}, not {tuple(tensor.shape)}; {remedy}")
-            tensors = {name: file.get_tensor(name) for name in expected}
-    except FileNotFoundError as error:
-        raise MsmaError(f"{path}: not there; {remedy}") from error
-    except (OSError, SafetensorError) as error:
-        raise MsmaError(f"{path}: truncated or not a safetensors file ({error}); {remedy}") from error
+    if not path.exists():
+        raise MsmaError(f"{path}: not there; {remedy}")
+    with (
+        reading(path, remedy, MAX_BYTES["model.safetensors"], "truncated or not a safetensors file"),
+        safe_open(path, framework="pt") as file,
+    ):
+        found = set(file.keys())
+        for problem, names in (("lacks", set(expected) - found), ("has an unknown", found - set(expected))):
+            if names:
+                raise MsmaError(f"{path}: {problem} tensor {min(names)} ({len(names)} in all); {remedy}")
+        for name, tensor in expected.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(tensor.shape):
+                raise MsmaError(f"{path}: {name} has shape {shape}, not {tuple(tensor.shape)}; {remedy}")
+        tensors = {name: file.get_tensor(name) for name in expected}
     for name, tensor in tensors.items():
         if tensor.dtype != expected[name].dtype:
             raise MsmaError(f"{path}: {name} is {tensor.dtype}, not {expected[name].dtype}; {remedy}")

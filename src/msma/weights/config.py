@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from msma.config import ClipConfig, Frozen, ModelConfig, parse
+from msma.config import ClipConfig, Frozen, ModelConfig, check_memory, parse
 from msma.files import read_json, write_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder
 
 FORMAT = "msma-net/1"
+FOLDER_REMEDY = "name a folder written by `msma train`"
 BUNDLED = Path(__file__).with_name("synthetic")
 """The folder of the weights that come with the package."""
 
@@ -40,6 +41,11 @@ class WeightsConfig(Frozen):
         if not traits or set(traits) - set(TRAITS):
             raise ValueError(f"name one or more of {', '.join(TRAITS)}")
         return traits
+
+    @model_validator(mode="after")
+    def fits_memory(self) -> WeightsConfig:
+        check_memory(self.clip, self.model)
+        return self
 
 
 def save_config(folder: Path, config: WeightsConfig, calibration: Calibration | None) -> None:
@@ -76,7 +82,7 @@ def read_calibration(path: Path, sha256: str | None = None) -> Calibration | Non
 
 def read_config(path: Path) -> WeightsConfig:
     """`config.json` of a folder of weights; MsmaError where it is missing or foreign, or a key is left out."""
-    remedy = "name a folder written by `msma train`"
+    remedy = FOLDER_REMEDY
     if not path.exists():
         raise MsmaError(f"{path.parent}: holds no config.json; {remedy}")
     values = read_json(path, remedy)

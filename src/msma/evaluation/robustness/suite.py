@@ -21,6 +21,7 @@ from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResu
 from msma.evaluation.robustness.cells import CellJob, run_cell
 from msma.evaluation.robustness.slices import slice_suite
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
+from msma.files import locked
 from msma.media.processes import each_done
 from msma.prediction.model import Model
 from msma.types import TRAITS, MsmaError
@@ -58,25 +59,28 @@ def run_suite(
         "split": split,
         **corpus_identity(corpus, rows),
     }
-    record_identity(out / "robustness.yaml", about, "of another model, corpus or split")
-    path, total = cell_path(out, CLEAN), 1 + len(cells)
-    first = CellJob(CLEAN, rows, own, split_baselines(manifest, rows), weights.folder, sha256, model.device, path, None)
-    clean = done_before(out, CLEAN, rows)
-    if clean is None:
-        progress(0, total)
-        (clean,) = each_done(run_cell, [first], workers)
-    if isinstance(clean, NotRun):
-        raise MsmaError(clean.reason)
-    rows = tuple(row for row in rows if row.clip in clean.predictions)
-    later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=clean.predictions)
-    results: dict[str, CellResult | NotRun] = {
-        cell.name: before for cell in cells if (before := done_before(out, cell, rows)) is not None
-    }
-    jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell.name not in results]
-    progress(total - len(jobs), total)
-    for result in each_done(run_cell, jobs, workers):
-        results[result.cell.name] = result
-        progress(1 + len(results), total)
+    with locked(out):
+        record_identity(out / "robustness.yaml", about, "of another model, corpus or split")
+        path, total = cell_path(out, CLEAN), 1 + len(cells)
+        first = CellJob(
+            CLEAN, rows, own, split_baselines(manifest, rows), weights.folder, sha256, model.device, path, None
+        )
+        clean = done_before(out, CLEAN, rows)
+        if clean is None:
+            progress(0, total)
+            (clean,) = each_done(run_cell, [first], workers)
+        if isinstance(clean, NotRun):
+            raise MsmaError(clean.reason)
+        rows = tuple(row for row in rows if row.clip in clean.predictions)
+        later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=clean.predictions)
+        results: dict[str, CellResult | NotRun] = {
+            cell.name: before for cell in cells if (before := done_before(out, cell, rows)) is not None
+        }
+        jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell.name not in results]
+        progress(total - len(jobs), total)
+        for result in each_done(run_cell, jobs, workers):
+            results[result.cell.name] = result
+            progress(1 + len(results), total)
     run = [result for cell in cells if isinstance(result := results[cell.name], CellResult)]
     outputs = {result.cell.name: predictions_of(model, rows, result.predictions) for result in (clean, *run)}
     constant: dict[str, float] = dict(zip(TRAITS, weights.network.head.prior.tolist(), strict=True))

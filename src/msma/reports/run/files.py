@@ -8,19 +8,22 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from msma.config import read_mapping
+from msma.config import parse
 from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.evaluation_folder import read_evaluation
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_lines, read_result
 from msma.evaluation.results import AblationStudy, Profile
 from msma.evaluation.robustness.summary import SuiteSummary
+from msma.files import read_mapping
 from msma.training.run import PROVENANCE, Session, Validation
 from msma.types import MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.config import WeightsConfig
 
 T = TypeVar("T")
+RECIPE: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, dict[str, Any]])
+"""Sections of a recipe, of whatever version of msma."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def read_run(folder: Path) -> RunFiles:
     suites = (read(at / "summary.json", SuiteSummary, f"make it with `msma robustness --out {at}`") for at in places)
     found = RunFiles(
         folder=folder,
-        recipe=read_mapping(recipe, train) if recipe.exists() else None,
+        recipe=parse(RECIPE, read_mapping(recipe, train), f"{recipe} ({train})") if recipe.exists() else None,
         config=read(folder / "config.json", WeightsConfig, train),
         corpus=read(folder / "corpus.json", TypeAdapter(dict[str, Any]), train),
         log=read_lines(folder / "metrics.jsonl", Validation, train),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msma.config import ConfigError, Recipe, read_mapping, with_changes
+from msma.config import ConfigError, Recipe, with_changes
+from msma.files import read_mapping
 
 FULL = "full"
 """The recipe itself, to which the others are compared."""

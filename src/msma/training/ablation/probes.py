@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from msma.config import ClipConfig, first_line
+from msma.config import ClipConfig
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.scenarios import cells_of, corrupt_window
 from msma.corruptions.table import find_corruption
 from msma.data.cache_entry import cached_windows
 from msma.data.corpus import Corpus
-from msma.files import write_whole
+from msma.evaluation.result_file import MAX_BYTES
+from msma.files import read_file, write_whole
 from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model
 from msma.training.ablation.statistics import evenness, linear_cka, mass_on
-from msma.types import MODALITIES, Clip, InputArrays, MsmaError, RawWindow
+from msma.types import MODALITIES, Clip, InputArrays, RawWindow
 
 NOISES = {"audio": "white_noise", "visual": "gaussian_noise"}
 """The noise that is turned up in each modality."""
@@ -183,9 +183,4 @@ def write_probed(path: Path, probed: Probed) -> None:
 
 def read_probed(path: Path) -> Probed:
     """The measures that `write_probed` wrote; MsmaError where the file is damaged."""
-    try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise MsmaError(
-            f"{path}: damaged ({first_line(error)}); delete it, the network will be probed again"
-        ) from error
+    return read_file(path, load, "delete it, the network will be probed again", MAX_BYTES, "damaged")

@@ -17,6 +17,7 @@ from msma.data.corpus import Corpus
 from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
+from msma.files import locked
 from msma.media.processes import each_done
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
@@ -76,10 +77,11 @@ def study(
         for one in ablations
     ]
     found: dict[Path, StudiedNetwork] = {}
-    progress(0, len(jobs))
-    for one in each_done(run_job, jobs, workers):
-        found[one.path] = one
-        progress(len(found), len(jobs))
+    with locked(out):
+        progress(0, len(jobs))
+        for one in each_done(run_job, jobs, workers):
+            found[one.path] = one
+            progress(len(found), len(jobs))
     return {one.name: [found[job.path] for job in jobs if job.name == one.name] for one in ablations}
 
 
