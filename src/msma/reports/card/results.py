@@ -20,12 +20,12 @@ EVALUATION = "test/evaluation.json"
 SUITES = ("six/summary.json", "full/summary.json")
 """The second is taken where it is there."""
 COMMANDS = {
-    "calibration.json": "msma calibrate --model {run} --manifest MANIFEST.csv",
-    EVALUATION: "msma evaluate --model {run} --manifest MANIFEST.csv",
-    SUITES[0]: "msma robustness --model {run} --manifest MANIFEST.csv --suite six --out {run}/six",
-    SUITES[1]: "msma robustness --model {run} --manifest MANIFEST.csv --suite full --out {run}/full",
+    "calibration.json": "msma calibrate --model RUN --manifest CSV",
+    EVALUATION: "msma evaluate --model RUN --manifest CSV",
+    SUITES[0]: "msma robustness --model RUN --manifest CSV --suite six --out RUN/six",
+    SUITES[1]: "msma robustness --model RUN --manifest CSV --suite full --out RUN/full",
 }
-"""The command that makes each file."""
+"""The command that makes each file of a folder RUN, which messages name once: a line must not get too long."""
 TestedT = TypeVar("TestedT", bound=Tested)
 
 
@@ -48,29 +48,30 @@ class Results:
 def read_results(weights: Weights, run: Path) -> Results:
     """The results of a run, of these very weights; MsmaError where one is missing (it names them all, and the commands
     that make them), of other weights, of another split than test, or damaged."""
-    make, calibration = {name: command.format(run=run) for name, command in COMMANDS.items()}, weights.calibration
+    calibration = weights.calibration
     missing = [name for name in (EVALUATION, SUITES[0]) if not (run / name).is_file()]
     if missing or calibration is None:
         names = [*(["calibration.json"] if calibration is None else []), *missing]
-        remedies = "; ".join(f"{name} ({make[name]})" for name in names)
+        commands = [COMMANDS[name] if len(names) == 1 else " ".join(COMMANDS[name].split()[:2]) for name in names]
+        remedies = "; ".join(f"{name} ({command})" for name, command in zip(names, commands, strict=True))
         raise MsmaError(f"{run}: a model card is made of results, and these are missing: {remedies}")
     sha256, calibrated = weights_sha256(weights), calibration_sha256(weights)
 
     def result(name: str, kind: type[TestedT], calibrations: tuple[str | None, ...]) -> TestedT:
-        path, again = run / name, f"make it again: {make[name]}"
+        path, again = run / name, f"make it again: {COMMANDS[name]}"
         found = read_result(path, kind, again)
         if found.weights_sha256 != sha256:
             problem = "is of other weights" if found.weights_sha256 else "does not say of which weights it is"
-            raise MsmaError(f"{path}: {problem}; delete {path.parent} and {again}")
+            raise MsmaError(f"{path}: {problem}; delete its folder and {again}")
         if found.calibration_sha256 not in calibrations:
             raise MsmaError(f"{path}: is of another calibration; {again}")
         if found.split != "test":
-            raise MsmaError(f"{path}: is of split {found.split!r}, not of test; delete {path.parent} and {again}")
+            raise MsmaError(f"{path}: is of split {found.split!r}, not of test; delete its folder and {again}")
         return found
 
     evaluation = result(EVALUATION, Evaluation, (calibrated,))
     if evaluation.prediction_intervals is None:
-        raise MsmaError(f"{run / EVALUATION}: has no prediction intervals; make it again: {make[EVALUATION]}")
+        raise MsmaError(f"{run / EVALUATION}: has no prediction intervals; make it again: {COMMANDS[EVALUATION]}")
     # A suite that was run before the weights were calibrated says nothing of intervals, and all else is the same.
     suites = [result(name, SuiteSummary, (calibrated, None)) for name in SUITES if (run / name).is_file()]
     intervals, profile, recipe = evaluation.prediction_intervals, profile_rows(weights, run), recipe_of(weights, run)
