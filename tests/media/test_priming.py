@@ -69,3 +69,18 @@ def test_opus_in_webm_skips_what_its_header_says_at_any_rate(make_media):
 def test_sound_without_a_delay_keeps_its_first_sample(make_media):
     path = make_media("a.mkv", fps=None, rate=16000, sound=chirp, codecs=("libx264", "pcm_s16le"))
     np.testing.assert_allclose(load_clip(path).waveform, chirp(np.arange(32000) / 16000), atol=1e-4)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
+def test_a_delay_that_no_edit_list_names_is_left_out_too(make_media, codec):
+    sound = {"fps": None, "rate": 44100, "sound": chirp, "codecs": ("libx264", codec)}
+    expected = load_clip(make_media("told.mp4", **sound)).waveform
+    untold = make_media("untold.mp4", **sound, container_options={"use_editlist": "0"})
+    np.testing.assert_array_equal(load_clip(untold).waveform, expected)
+
+
+def test_sound_that_begins_after_the_pictures_keeps_its_place(make_media):
+    path = make_media("first.mp4", seconds=3, rate=44100, sound=chirp, audio_start_s=0.5, options={"bf": "0"})
+    expected, found = load_clip(path), load_clip(remux(path, "a.ts"))
+    np.testing.assert_allclose(found.waveform, expected.waveform, atol=0.01)
+    assert np.abs(found.waveform[: round(0.49 * 16000)]).max() < 0.01

@@ -13,19 +13,22 @@ from msma.media.mix import frame_like, samples_of
 DELAYS = {"mp3": 1105, "mp3float": 1105, "opus": 312, "libopus": 312, "ac3": 256, "eac3": 256}
 """Samples, by decoder, that come out before the sound: half a block that overlaps with nothing; for MP3 those of LAME
 and of the decoder. Of AAC it is the first frame."""
-TOLD = ("mov", "ogg", "mp3")
-"""Demuxers that tell the delay (by edit list, granule position, LAME's header): where they do not, there is none."""
 OPUS_HEAD = struct.Struct("<8sBBH")
 """Signature, version, channels and the delay in samples at 48 kHz."""
 
 
-def delay_samples(stream: Any, demuxer: str, first: AudioFrame) -> int:
-    """Samples at the start of what the decoder gives that are not of the sound, if nobody skipped any."""
+def delay_samples(stream: Any, first: AudioFrame, skipped: int) -> int:
+    """Samples to leave out at the start of a stream of which FFmpeg skips so many, told by the container, itself.
+
+    The first frame that is decoded is `first`. Where the container names no delay, the encoder's usual one is taken.
+    """
     codec = stream.codec_context
-    usual = 0 if demuxer in TOLD else first.samples if codec.name == "aac" else DELAYS.get(codec.name, 0)
-    if "opus" in codec.name and len(codec.extradata or b"") >= OPUS_HEAD.size:
-        return OPUS_HEAD.unpack_from(codec.extradata)[3] or usual
-    return usual
+    head = codec.extradata or b""
+    if "opus" in codec.name and len(head) >= OPUS_HEAD.size and (told := OPUS_HEAD.unpack_from(head)[3]):
+        return max(0, told - skipped)
+    if skipped:
+        return 0
+    return first.samples if codec.name == "aac" else DELAYS.get(codec.name, 0)
 
 
 def without_first(frames: Iterable[AudioFrame], samples: int) -> Iterator[AudioFrame]:

@@ -101,7 +101,7 @@ def begun(media: Media, problems: Problems) -> tuple[Media, Iterator[AudioFrame]
     first = next(frames, None)
     if first is None:
         return media, iter(())
-    delay = max(0, delay_samples(media.audio, media.info.container, first) - skipped)
+    delay = delay_samples(media.audio, first, skipped)
     kept = without_first(itertools.chain([first], frames), delay)
     own_s, claimed_s = clock_s(first), start_s(media.audio)
     if own_s is None or abs(own_s - (own_s if claimed_s is None else claimed_s)) > MAX_PRIMING_S:
