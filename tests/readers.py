@@ -6,7 +6,7 @@ import ast
 import json
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from made_up import graded
 from planted import CACHED, RECIPE, StopAfter, planted_corpus, planted_window
 
 import msma
+from msma.cli.show.place import records_before
+from msma.cli.show.predictions import FORMATS, writer_of
 from msma.config import Recipe, load_recipe, with_changes, with_overrides
 from msma.corruptions.scenarios import cells_of, read_suite
 from msma.data.cache import INDEX, read_index
@@ -234,6 +236,17 @@ def parquet_bytes() -> bytes:
 
 
 def of_results(folder: Path) -> Iterator[Reader]:
+    for form, made in FORMATS.items():
+        out = folder / f"earlier.{form}"
+        with writer_of(form, out) as write:
+            write(replace(prediction(), settings="same"))
+        yield Reader(
+            ("cli.show.place.records_before",),
+            out,
+            lambda form=form, made=made, out=out: made.whole(
+                records_before(out, form, "same", [prediction().path]).values()
+            ),
+        )
     run = run_folder(folder / "run")
     kinds = {
         "evaluation": run / "test" / "evaluation.json",

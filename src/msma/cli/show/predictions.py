@@ -18,9 +18,11 @@ from rich.console import Console
 
 from msma.cli.show.growing import encoded, growing_file, growing_stream
 from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
+from msma.config import parse
 from msma.files import write_whole
+from msma.prediction.predictions_json import PREDICTIONS
 from msma.reports.predictions import predictions_table
-from msma.types import MODALITIES, TRAITS, Prediction
+from msma.types import MODALITIES, TRAITS, MsmaError, Prediction
 
 Record = dict[str, Any]
 """What a format keeps of a prediction; `path`, `status` and `settings` in each."""
@@ -87,14 +89,16 @@ def csv_records(text: str) -> Iterator[Record]:
 
 
 def json_records(text: str) -> Iterator[Record]:
-    """Those of a list, or of lines."""
+    """Those of a list, or of lines, that are predictions."""
     decoder, place = json.JSONDecoder(), 0
     while (place := text.find("{", place)) >= 0:
         try:
             record, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):  # cut off here
             return
-        yield record
+        with contextlib.suppress(MsmaError):
+            parse(PREDICTIONS, [record], "")
+            yield record
 
 
 FORMATS = {
