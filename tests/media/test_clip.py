@@ -389,3 +389,27 @@ def test_a_long_file_that_breaks_off_says_so_in_its_last_window(make_media: Make
     (tmp_path / "half.mkv").write_bytes(whole[: int(share * len(whole))])
     windows = list(load_windows(tmp_path / "half.mkv", ClipConfig(window_s=5.0)))
     assert any("breaks off" in reason for reason in windows[-1].reasons)
+
+
+def disc(_: int, width: int, height: int) -> np.ndarray:
+    """A white disc in the middle, of half the shorter side, on grey."""
+    rows, columns = np.mgrid[:height, :width]
+    inside = (rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (min(width, height) / 4) ** 2
+    return np.where(inside[..., None], np.uint8(235), np.uint8(110)).repeat(3, axis=2)
+
+
+@pytest.mark.parametrize("size", [(240, 320), (160, 160), (640, 200), (640, 480)])
+def test_frames_of_another_size_keep_their_shape(make_media, tmp_path, size):
+    first = make_media("a.ts", size=(320, 240), picture=disc, rate=None, options={"crf": "8", "bf": "0"})
+    after = {"output_ts_offset": "2"}
+    second = make_media("b.ts", size=size, picture=disc, rate=None, options={"crf": "8"}, container_options=after)
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    clip = load_clip(path)
+    frame = clip.frames[-1].mean(axis=2)
+    assert frame.shape == (240, 320)
+    rows, columns = ((frame > 180).any(axis=axis).sum() for axis in (1, 0))
+    assert rows == pytest.approx(columns, abs=3)
+    scale = min(320 / size[0], 240 / size[1])
+    assert (frame > 60).sum() == pytest.approx(size[0] * size[1] * scale**2, rel=0.03)
+    assert any(reason.startswith("frame size changes") for reason in clip.reasons)

@@ -8,15 +8,17 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from av import AudioFrame
 from jaxtyping import Float32, Float64, UInt8
 
 from msma.config import ClipConfig, Limits
+from msma.media.colour import colour_problem
 from msma.media.container import Media
-from msma.media.decode import MIN_BREAK_S, Problems, audio_samples, geometry, to_rgb, video_frames
+from msma.media.decode import MIN_BREAK_S, audio_samples, frames_on_display
+from msma.media.geometry import fitted, geometry, to_rgb
+from msma.media.packets import Problems
 from msma.media.streams import opened
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
@@ -113,19 +115,22 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
     samples = sample_times(config)
     window, time_s = next(samples)
     frames, times_s = [], []
-    shape, nothing, end_s, last = None, True, 0.0, None
-    decoded: Iterator[Any] = itertools.chain(video_frames(media, problems), [None])
-    for (from_s, own_end_s, frame), after in itertools.pairwise(decoded):
-        last, end_s = frame, after[0] if after else own_end_s  # it is on display until the next one
-        if shape is None:
-            shape, first_size = geometry(media, frame, config.frame_side), (frame.width, frame.height)
+    first = shape = size = last = None
+    nothing, end_s = True, 0.0
+    for from_s, end_s, frame in frames_on_display(media, problems):
+        if shape is None or first is None:
+            shape = first = geometry(media, frame, config.frame_side)
+            if (problem := colour_problem(frame)) is not None:
+                problems["colour"] = problem
             from_s -= 1 / config.fps  # the first frame also stands for the moment before it
-        if (frame.width, frame.height) != first_size:
-            problems["video size"] = "frame size changes; all frames are scaled to the first size"
+        elif (frame.width, frame.height) != size:
+            shape = fitted(geometry(media, frame, config.frame_side), first)
+            problems["video size"] = "frame size changes; all frames are fitted into the first size"
+        last, size = frame, (frame.width, frame.height)
         pixels = None
         while time_s < end_s:
             if time_s >= from_s:
-                pixels = to_rgb(media, frame, shape) if pixels is None else pixels
+                pixels = to_rgb(media, frame, shape, first) if pixels is None else pixels
                 frames.append(pixels)
                 times_s.append(time_s)
                 nothing = False
@@ -134,10 +139,10 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
             if window > window_before:
                 yield frames, times_s, window * config.window_s if frames else 0.0
                 frames, times_s = [], []
-    if last is None or shape is None:
+    if last is None or shape is None or first is None:
         return
     if nothing:
-        frames, times_s = [to_rgb(media, last, shape)], [max(0.0, end_s)]
+        frames, times_s = [to_rgb(media, last, shape, first)], [max(0.0, end_s)]
     yield frames, times_s, min(end_s, (window + 1) * config.window_s)
 
 

@@ -25,7 +25,8 @@ SAMPLE_RATES = range(2_000, 768_001)
 """Plausible sample rates of an audio track, in Hz."""
 
 DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "ogg")
-"""Demuxers whose duration is stored in the file; the others estimate it from the bit rate or the bytes."""
+"""Demuxers whose duration is stored in the file; the others estimate it from the bit rate, or from
+the last time stamp, which a clock that jumps makes anything."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,9 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
         whole_s = max(0.0, whole_s - origin_s)
     stream_s = max(ends) - origin_s if len(ends) == len(used) else None
     claimed_s = whole_s if stream_s is None else stream_s
+    trusted = demuxer in DURATION_IN_HEADER
     longest_s = max(whole_s or 0.0, stream_s or 0.0)
-    if longest_s > limits.max_seconds:
+    if trusted and longest_s > limits.max_seconds:
         raise MsmaError(
             f"{name}: claims to last {longest_s:.0f} s, over the limit of {limits.max_seconds:.0f} s; "
             "cut it or raise max_seconds"
@@ -184,9 +186,9 @@ def choose_streams(container: InputContainer, demuxer: str, limits: Limits, name
         reasons.append(f"audio track has an impossible sample rate ({rates})" if rates else "no audio track")
     video_codec, audio_codec = (None if stream is None else stream.codec_context.name for stream in (video, audio))
     video_track, audio_track = (None if stream is None else numbers[stream] for stream in (video, audio))
-    claims = demuxer, video_codec, audio_codec, width, height, fps, claimed_s
+    trusted_s = claimed_s if trusted else None
+    claims = demuxer, video_codec, audio_codec, width, height, fps, trusted_s
     info = MediaInfo(*claims, video_track=video_track, audio_track=audio_track)
-    trusted_s = claimed_s if demuxer in DURATION_IN_HEADER else None
     choices = tuple(numbers[stream] for stream in audios)
     return Media(name, container, video, audio, info, origin_s, trusted_s, limits, tuple(reasons), choices)
 

@@ -11,6 +11,7 @@ from msma.config import ClipConfig, Limits
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
 from msma.media.clip import Source, load_windows
 from msma.media.container import open_media
+from msma.media.coverage import missing_reasons, missing_stretches
 from msma.media.faces import Detector, track_face
 from msma.media.frames import face_crops, whole_frames
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
@@ -110,12 +111,16 @@ def placed(values: np.ndarray, slots: np.ndarray) -> np.ndarray:
 def degradations(clip: Clip, face: FaceTrack) -> tuple[str, ...]:
     """Every reason why this window is less than perfect, the one that matters most first."""
     level = level_reason(clip.waveform)
-    return tuple(by_weight([*clip.reasons, *([level] if level else []), *face.reasons]))
+    reasons = [*clip.reasons, *([level] if level else [])]
+    return tuple(by_weight([*reasons, *missing_reasons(clip, reasons), *face.reasons]))
 
 
 def used_shares(clip: Clip, inputs: InputArrays, config: ClipConfig) -> dict[str, float]:
     """Share of the window's time in which audio and frames could be used, by modality, in [0, 1]."""
-    audio_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s) * float(inputs.mel_mask.mean())
+    audio_s = min(len(clip.waveform) / SAMPLE_RATE, clip.duration_s)
+    until_s = clip.start_s + audio_s
+    silent_s = sum(max(0.0, min(end_s, until_s) - begin_s) for begin_s, end_s in missing_stretches(clip)["audio"])
+    audio_s = (audio_s - silent_s) * float(inputs.mel_mask.mean())
     frames = max(1, round(clip.duration_s * config.fps))
     seen = float(inputs.frame_mask.sum()) / max(frames, len(clip.frames))
     return dict(zip(MODALITIES, (coverage(clip, audio_s), min(1.0, seen)), strict=True))

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 from av import AudioFrame
-from av.error import FFmpegError
-from av.stream import Discard
 
 from msma.config import Limits
 from msma.media.container import Media, open_media
-from msma.media.decode import Problems, audio_samples, clock_s, decoded
+from msma.media.decode import audio_samples, clock_s, decoded
+from msma.media.packets import Problems, packets_of
 from msma.media.priming import delay_samples, without_first
 from msma.media.speech import speech_likeness
 from msma.types import SAMPLE_RATE, MsmaError
@@ -87,17 +86,11 @@ def begun(media: Media, problems: Problems) -> tuple[Media, Iterator[AudioFrame]
     """
     if media.audio is None:
         return media, iter(())
-    if media.video is not None:
-        media.video.discard = Discard.all
-    packets = media.container.demux(media.audio)
-    try:
-        packet = next(packets, None)
-    except (FFmpegError, OSError):  # it is met again, and reported, where the frames are read
-        return media, decoded(media, media.audio, "audio", problems)
+    packets = packets_of(media, media.audio, "audio", problems)
+    packet = next(packets, None)
     told = packet is not None and packet.has_sidedata("skip_samples")
     skipped = SKIPPED.unpack_from(packet.get_sidedata("skip_samples"))[0] if packet and told else 0
-    ahead = itertools.chain([packet] if packet else [], packets)
-    frames = decoded(media, media.audio, "audio", problems, ahead)
+    frames = decoded(itertools.chain([packet] if packet else [], packets), "audio", problems)
     first = next(frames, None)
     if first is None:
         return media, iter(())
