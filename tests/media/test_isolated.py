@@ -13,7 +13,8 @@ import pytest
 
 from msma.config import ClipConfig, Limits
 from msma.media import isolated
-from msma.media.isolated import MediaProcesses, Reading, media_problems, windows_of
+from msma.media.bounded import Reading, media_problems, windows_of
+from msma.media.isolated import MediaProcesses
 from msma.types import MsmaError
 
 SHORT = ClipConfig(window_s=2.0, face="whole")
@@ -94,7 +95,7 @@ def test_raw_windows_come_where_they_are_wanted(media, make_media):
 
 def test_a_process_may_not_take_more_memory_than_its_limit():
     script = (
-        "from msma.media import isolated as m; import numpy as np\n"
+        "from msma.media import bounded as m; import numpy as np\n"
         "m.MEMORY_BYTES = 1 << 30; m.begin_media()\n"
         "try: np.ones(1 << 28)\n"
         "except MemoryError: print('refused')"

@@ -48,7 +48,7 @@ def prepare_chalearn(
     """
     from msma.data.corpora.chalearn import find_chalearn
     from msma.data.corpora.manifest import check_manifest_path
-    from msma.media.isolated import media_problems
+    from msma.media.bounded import media_problems
 
     check_manifest_path(out)
     check_out(out, *(columns or ()))
@@ -90,7 +90,7 @@ def prepare_table(
     """Make a manifest of any corpus with a table of clips and scores."""
     from msma.data.corpora.manifest import check_manifest_path
     from msma.data.corpora.table import Layout, find_table
-    from msma.media.isolated import media_problems
+    from msma.media.bounded import media_problems
 
     check_manifest_path(out)
     check_out(out, table)

@@ -147,8 +147,9 @@ def clips(paths: Sequence[Path]) -> tuple[Clip, Clip]:
     from msma.config import ClipConfig, Limits
     from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
     from msma.data.synthetic.render import Format, render_clip
+    from msma.media.bounded import Reading
     from msma.media.clip import load_clip
-    from msma.media.isolated import MediaProcesses, Reading
+    from msma.media.isolated import MediaProcesses
 
     if len(paths) > 2:
         raise typer.BadParameter("--clip is given once, or twice with the other person")

@@ -24,9 +24,9 @@ from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
 from msma.files import append, first_line, locked, read_file
+from msma.media.bounded import begin_media, granted, why_failed
 from msma.media.container import open_file
 from msma.media.faces import default_detector
-from msma.media.isolated import begin_media, granted, why_failed
 from msma.media.prepare import raw_windows
 from msma.media.processes import in_processes
 from msma.types import MsmaError, RawWindow, WriteError

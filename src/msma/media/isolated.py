@@ -8,71 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import queue
-import resource
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from itertools import islice
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from msma.config import ClipConfig, Limits
 from msma.files import first_line
-from msma.media.faces import default_detector, yunet_detector
-from msma.media.prepare import check_media, prepare, raw_windows
-from msma.media.processes import begin, in_processes
-from msma.types import Clip, MsmaError, PreparedWindow, RawWindow
+from msma.media.bounded import CPU_S, MEMORY_BYTES, Reading, begin_media, granted, windows_of
+from msma.types import MsmaError, PreparedWindow, RawWindow
 
-MEMORY_BYTES = 3 * 1024**3
-"""Memory that a process may allocate."""
-OPEN_FILES = 256
-CPU_S = 120
-"""Processor seconds for one window."""
 HANG_S = 300.0
 """A process that gives nothing for this long is taken to hang."""
 AHEAD = 2
 """Windows of a file that wait until they are asked for, and files that a process is ahead."""
 
-T = TypeVar("T")
 Window = PreparedWindow | RawWindow
 Message = Window | str | None
 """From a process: a window, the reason why there are no more, or the end."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A source, and all that decides which windows come of it."""
-
-    source: str | Path | bytes | Clip
-    clip: ClipConfig
-    limits: Limits
-    yunet: Path | None = None
-    """The model of OpenCV's face detector; None: the default detector."""
-    prepared: bool = True
-    """Whether windows come as the network sees them, or raw."""
-    max_windows: int | None = None
-    """Windows after which reading ends; None: all."""
-
-    @property
-    def name(self) -> str:
-        if isinstance(self.source, Clip):
-            return self.source.name
-        return "bytes" if isinstance(self.source, bytes) else str(self.source)
-
-
-def windows_of(reading: Reading) -> Iterator[Any]:
-    """Read, detect faces and prepare in this process, window by window; MsmaError where that cannot be done."""
-    detector = default_detector() if reading.yunet is None else yunet_detector(reading.yunet)
-    raw = raw_windows(reading.source, reading.clip, reading.limits, detector)
-    for window in islice(raw, reading.max_windows):
-        yield prepare(window, reading.clip) if reading.prepared else window
 
 
 class MediaProcesses:
@@ -230,21 +187,8 @@ class Received(Iterator[Any]):
                 pass
 
 
-def media_problems(paths: Sequence[Path]) -> dict[Path, str]:
-    """Why files cannot be read, by path: each is opened and its headers are read, in parallel processes."""
-    jobs = in_processes(partial(check_media, limits=Limits()), paths, os.cpu_count() or 1, begin_media)
-    outcomes = {path: done.exception() for path, done in jobs}
-    return {path: why_failed(path, error) for path, error in outcomes.items() if error is not None}
-
-
-def why_failed(media: Path, error: BaseException) -> str:
-    """Why a media file could not be read by a process of its own."""
-    if isinstance(error, MsmaError):
-        return str(error)
-    if isinstance(error, BrokenProcessPool):
-        return f"{media}: the process that read it died twice, crashed or out of memory; convert it or leave it out"
-    # A defect of ours must not lose the rest of the corpus.
-    return f"{media}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
+def unexpected(reading: Reading, error: Exception) -> str:
+    return f"{reading.name}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
 
 
 def answer(connection: Connection) -> None:
@@ -265,36 +209,3 @@ def answer(connection: Connection) -> None:
                 connection.send(f"{reading.name}: takes more than {MEMORY_BYTES >> 30} GiB to read; scale it down")
             except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
                 connection.send(unexpected(reading, error))
-
-
-def unexpected(reading: Reading, error: Exception) -> str:
-    return f"{reading.name}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
-
-
-def begin_media() -> None:
-    """First thing in a process that reads media: bound what media can make it take."""
-    begin()
-    set_limit(resource.RLIMIT_DATA, MEMORY_BYTES)
-    set_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-
-
-def set_limit(kind: int, limit: int) -> None:
-    hard = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
-def granted(windows: Iterator[T]) -> Iterator[T]:
-    """The same windows, for each of which a process that was started for media gets CPU_S of processor time."""
-    limited = multiprocessing.parent_process() is not None
-    while True:
-        if limited:
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            limit, hard = int(usage.ru_utime + usage.ru_stime) + CPU_S, resource.getrlimit(resource.RLIMIT_CPU)[1]
-            resource.setrlimit(
-                resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
-            )
-        try:
-            window = next(windows)
-        except StopIteration:
-            return
-        yield window

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from msma.files import first_line
-from msma.media.isolated import MediaProcesses, windows_of
+from msma.media.bounded import windows_of
+from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model, Progress
 from msma.types import MODALITIES, MsmaError, Prediction
 

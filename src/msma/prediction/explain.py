@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
-from msma.media.isolated import MediaProcesses, windows_of
+from msma.media.bounded import windows_of
+from msma.media.isolated import MediaProcesses
 from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput

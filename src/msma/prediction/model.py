@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runt
 import numpy as np
 
 from msma.config import ClipConfig, Limits
+from msma.media.bounded import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
-from msma.media.isolated import Reading, windows_of
 from msma.prediction.media_preview import PreviewBuilder
 from msma.prediction.pooling import VideoOutput, pool, window_output
 from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow

@@ -14,7 +14,8 @@ from msma.config import ClipConfig, Limits
 from msma.data.corpora.manifest import SPLITS, Manifest, targets
 from msma.evaluation.result_file import read_lines, read_result
 from msma.evaluation.results import AblationStudy
-from msma.media.isolated import MediaProcesses, Reading
+from msma.media.bounded import Reading
+from msma.media.isolated import MediaProcesses
 from msma.prediction.explain import Explanation
 from msma.reports.ablation import ablation_blocks
 from msma.reports.explanation import explained
