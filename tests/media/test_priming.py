@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from msma.config import ClipConfig
 from msma.media.clip import load_clip
 
 
@@ -53,8 +54,9 @@ def test_the_first_sample_is_the_first_of_the_sound(make_media):
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
 def test_frames_and_sound_stay_together_in_another_container(make_media, name):
-    path = make_media("first.mp4", seconds=3, rate=44100, sound=chirp, options={"bf": "0", "crf": "8"})
-    expected, found = load_clip(path), load_clip(remux(path, name))
+    path = make_media("first.mp4", seconds=3, fps=12, rate=44100, sound=chirp, options={"bf": "0", "crf": "8"})
+    config = ClipConfig(fps=2)  # each moment is one at which a frame begins
+    expected, found = load_clip(path, config), load_clip(remux(path, name), config)
     np.testing.assert_array_equal(found.waveform, expected.waveform)
     np.testing.assert_array_equal(found.frame_times_s, expected.frame_times_s)
     np.testing.assert_array_equal(found.frames, expected.frames)

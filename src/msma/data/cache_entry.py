@@ -28,7 +28,7 @@ from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow
 
-FORMAT = "msma clip 3"
+FORMAT = "msma clip 4"
 JPEG = (*(cv2.IMWRITE_JPEG_QUALITY, 95), *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444))
 DECODED_STEP = 1 / 32768
 """Step of the samples that decoding gives (16 bits), which are stored exactly."""

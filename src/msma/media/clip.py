@@ -25,8 +25,9 @@ from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 FrameWindow = tuple[list[UInt8[np.ndarray, "h w 3"]], list[float], float]
 """Frames, their times in seconds, and until when there is a frame, at most the end of the window."""
 
-
 Source = str | Path | bytes | Clip
+TICK_S = 2e-5
+"""A moment this near to the start of a frame is in it: the clocks of containers round (by 1 / 90000 s and less)."""
 CONFIG, LIMITS = ClipConfig(), Limits()
 
 
@@ -128,8 +129,8 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
             problems["video size"] = "frame size changes; all frames are fitted into the first size"
         last, size = frame, (frame.width, frame.height)
         pixels = None
-        while time_s < end_s:
-            if time_s >= from_s:
+        while time_s < end_s - TICK_S:
+            if time_s >= from_s - TICK_S:
                 pixels = to_rgb(media, frame, shape, first) if pixels is None else pixels
                 frames.append(pixels)
                 times_s.append(time_s)

@@ -114,7 +114,7 @@ def audio_samples(
 ) -> Iterator[Float32[np.ndarray, " n"]]:
     """Mono 16 kHz in [-1, 1], in pieces that follow one another from time 0; zeros where the file has no audio.
 
-    `frames` are those of `msma.media.priming.begun`. MsmaError over the limits of length and of packets.
+    `frames` are those of `msma.media.streams.begun`. MsmaError over the limits of length and of packets.
     """
     if media.audio is None:
         return
