@@ -28,9 +28,9 @@ def megabytes(limits: Limits) -> str:
 
 
 def extent(clip: Clip) -> str:
-    """The part of a file that a window is."""
+    """The part of a file that a window is; many files do not say how long they are."""
     whole_s = clip.media.duration_s
-    return "The clip" if whole_s is None or whole_s < clip.end_s + 1 else f"The first {clip.end_s:.0f} s"
+    return "The clip" if whole_s is not None and whole_s < clip.end_s + 1 else f"The first {clip.end_s:.0f} s"
 
 
 def applied(cell: Cell) -> str:
