@@ -114,3 +114,10 @@ def test_the_command_knows_every_kind():
     refused, shown = (CliRunner().invoke(app, ["schema", word]) for word in ("weights", "--help"))
     assert refused.exit_code == 2
     assert all(name in refused.stderr and name in shown.stdout for name in SCHEMAS)
+
+
+def test_a_study_of_more_networks_than_any_is_refused(files, tmp_path):
+    study = values_in(files["ablation"])
+    (tmp_path / "study.json").write_text(json.dumps(study | {"seeds": 2**40}))
+    with pytest.raises(MsmaError, match=r"seeds: .*1000; make it again"):
+        read_result(tmp_path / "study.json", SCHEMAS["ablation"], "make it again")

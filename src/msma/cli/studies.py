@@ -70,7 +70,7 @@ def ablate(
     recipe: options.Recipe,
     manifest: options.Manifest,
     out: Annotated[Path, typer.Option(help="A folder for the runs, ablation.json and ablation.csv.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Networks of each ablation, with seeds 0, 1, 2 ...")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Networks of each ablation, with seeds 0, 1, 2 ...")] = 3,
     only: Annotated[str | None, typer.Option(help="Some ablations beside the recipe: no_multiscale,concat.")] = None,
     ablations: Annotated[
         Path | None, typer.Option(help="Folder of their YAML files; default: `ablations` beside the recipe.")

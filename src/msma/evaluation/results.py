@@ -19,6 +19,9 @@ from msma.prediction.predictions_json import PREDICTIONS
 from msma.types import MODALITIES
 from msma.weights.calibration import Calibration
 
+MAX_SEEDS = 1000
+"""Limit of the networks of one ablation, for each of which a report has lines."""
+
 
 @dataclass(frozen=True)
 class FoldSpread:
@@ -107,7 +110,7 @@ class AblationTable(Result):
     """The ablations beside the recipe: clean and non-ideal scores over several seeds."""
 
     scenarios: tuple[str, ...]
-    seeds: int
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)]
     clips: int
     """Clips with a prediction of every network in every scenario."""
     unpredicted: int
