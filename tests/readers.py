@@ -39,7 +39,8 @@ from msma.evaluation.predictions_csv import read_predictions
 from msma.evaluation.result_file import read_lines, read_result, write_result
 from msma.evaluation.results import SCHEMAS
 from msma.evaluation.robustness.suite import cell_path, done_before
-from msma.files import append, read_json, write_whole
+from msma.files.reading import read_json
+from msma.files.writing import append, write_whole
 from msma.prediction.predictions_json import load_predictions
 from msma.reports.card.results import profile_rows, read_results
 from msma.reports.run.files import read_run

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
-    {"types", "locks"},
+    {"types"},
     {"files", "metrics"},
     {"overrides"},
     {"config"},

@@ -12,7 +12,10 @@ import sys
 
 import pytest
 
-from msma.files import LOCK, distinct_names, locked, read_file, read_yaml, sweep, write_whole, written_whole
+from msma.files.folders import LOCK, locked
+from msma.files.names import distinct_names
+from msma.files.reading import read_file, read_yaml
+from msma.files.writing import sweep, write_whole, written_whole
 from msma.types import ConfigError, MsmaError, WriteError
 
 
@@ -57,7 +60,8 @@ def test_a_folder_that_nothing_was_written_into_is_not_left(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from msma.files import locked, written_whole
+from msma.files.folders import locked
+from msma.files.writing import written_whole
 with locked(Path(sys.argv[1])), written_whole(Path(sys.argv[1]) / "state") as part:
     part.write_text("half")
     print("ready", flush=True)

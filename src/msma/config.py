@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from msma.files import read_mapping, why
+from msma.files.reading import read_mapping, why
 from msma.overrides import merged, overridden
 from msma.types import SAMPLE_RATE, ConfigError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msma.files import why, yaml_values
+from msma.files.reading import why, yaml_values
 from msma.types import ConfigError
 
 

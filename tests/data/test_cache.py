@@ -25,8 +25,8 @@ from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.data.synthetic.people import cast
 from msma.data.synthetic.render import Format, render_clip
-from msma.files import LOCK
-from msma.locks import hold
+from msma.files.folders import LOCK
+from msma.files.locks import hold
 from msma.media import processes
 from msma.media.faces import default_detector
 from msma.media.prepare import prepare, raw_windows

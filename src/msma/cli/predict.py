@@ -139,7 +139,7 @@ def explain(
     The page also shows where the network attended.
     """
     from msma.config import Limits, with_overrides
-    from msma.files import write_whole
+    from msma.files.writing import write_whole
     from msma.media.isolated import MediaProcesses
     from msma.prediction.explain import explain as explain_clip
     from msma.prediction.model import load

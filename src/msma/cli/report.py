@@ -35,7 +35,7 @@ def report(
 
     Reads result files only, no media and no tensors, unless --manifest or --explain ask for them.
     """
-    from msma.files import write_whole
+    from msma.files.writing import write_whole
 
     check_out(out, source, *(path for path in (manifest, clip) if path is not None))
     is_study = (source / "ablation.json").exists() and not (source / "config.json").exists()

@@ -131,7 +131,7 @@ def corruptions(
 
 
 def show_page(out: Path, rows: Sequence[Corruption], severities: tuple[int, ...], paths: Sequence[Path]) -> None:
-    from msma.files import write_whole
+    from msma.files.writing import write_whole
     from msma.reports.contact_sheet import contact_sheet
 
     check_out(out, *paths, option="--preview")

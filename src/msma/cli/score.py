@@ -125,7 +125,7 @@ def compare(
     Side by side, with paired differences from the first.
     """
     from msma.evaluation.evaluation_folder import read_evaluation
-    from msma.files import distinct_names
+    from msma.files.names import distinct_names
     from msma.reports.scores import evaluations_table
 
     names = distinct_names([str(folder) for folder in folders])

@@ -33,7 +33,7 @@ def card(
 
     Evaluation, calibration and robustness: it is refused where one of them is missing.
     """
-    from msma.files import write_whole
+    from msma.files.writing import write_whole
     from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
 

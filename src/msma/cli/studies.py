@@ -94,7 +94,7 @@ def ablate(
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.result_file import write_result
     from msma.evaluation.results import AblationStudy
-    from msma.files import written_whole
+    from msma.files.writing import written_whole
     from msma.reports.ablation import ablation_blocks
     from msma.training.ablation.checks import quick_checks
     from msma.training.ablation.plan import plan_ablations

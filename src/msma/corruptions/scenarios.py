@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from msma.config import ClipConfig, ConfigError, Frozen, parse
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
-from msma.files import read_yaml
+from msma.files.reading import read_yaml
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
 from msma.types import Clip, FaceTrack, MsmaError, RawWindow
 

@@ -23,7 +23,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
-from msma.files import append, first_line, locked, read_file
+from msma.files.folders import locked
+from msma.files.reading import first_line, read_file
+from msma.files.writing import append
 from msma.media.bounded import begin_media, granted, why_failed
 from msma.media.container import open_file
 from msma.media.faces import default_detector

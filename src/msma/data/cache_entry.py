@@ -23,7 +23,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from msma.config import Frozen
-from msma.files import reading, write_whole
+from msma.files.reading import reading
+from msma.files.writing import write_whole
 from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow

@@ -24,7 +24,7 @@ from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
-from msma.files import write_whole
+from msma.files.writing import write_whole
 from msma.media.prepare import prepare
 from msma.media.processes import leave_interrupts
 from msma.model.msma_net import MsMANet

@@ -12,7 +12,8 @@ import yaml
 
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
-from msma.files import MAX_SETTINGS_BYTES, read_text, write_whole
+from msma.files.reading import MAX_SETTINGS_BYTES, read_text
+from msma.files.writing import write_whole
 from msma.types import MsmaError
 
 FORMAT = 5

@@ -13,7 +13,8 @@ from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import MAX_BYTES, checked, write_result
 from msma.evaluation.results import CrossValidation
-from msma.files import read_json, reading, written_whole
+from msma.files.reading import read_json, reading
+from msma.files.writing import written_whole
 from msma.types import TRAITS, MsmaError
 
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from msma.config import parse
-from msma.files import read_json, read_text, why, write_whole
+from msma.files.reading import read_json, read_text, why
+from msma.files.writing import write_whole
 from msma.types import MsmaError
 
 MAX_BYTES = 256 * 1024**2

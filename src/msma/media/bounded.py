@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msma.config import ClipConfig, Limits
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.media.faces import default_detector, yunet_detector
 from msma.media.prepare import check_media, prepare, raw_windows
 from msma.media.processes import begin, in_processes

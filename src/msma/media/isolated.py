@@ -18,7 +18,7 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.media.bounded import CPU_S, MEMORY_BYTES, Reading, begin_media, granted, windows_of
 from msma.types import MsmaError, PreparedWindow, RawWindow
 

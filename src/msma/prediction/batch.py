@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.media.bounded import windows_of
 from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model, Progress

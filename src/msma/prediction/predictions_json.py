@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from msma.config import parse
-from msma.files import first_line, read_text
+from msma.files.reading import first_line, read_text
 from msma.prediction.media_preview import MAX_FACES, MAX_STEPS
 from msma.types import MODALITIES, TRAITS, MsmaError, Prediction
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from markupsafe import Markup
 
 from msma.corruptions.corruption import SEVERITIES
-from msma.files import written_whole
+from msma.files.writing import written_whole
 from msma.reports.charts import BLUE, ORANGE
 from msma.reports.page import data_uri, text
 from msma.types import MsmaError

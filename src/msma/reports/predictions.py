@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import get_args
 
-from msma.files import distinct_names
+from msma.files.names import distinct_names
 from msma.reports.charts import clock
 from msma.reports.numbers import number
 from msma.reports.page import render

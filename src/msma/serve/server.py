@@ -18,8 +18,8 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from msma.files import LOCK
-from msma.locks import LOCKS, hold
+from msma.files.folders import LOCK
+from msma.files.locks import LOCKS, hold
 from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model
 from msma.serve.app import HEAD, THEME, page

@@ -21,7 +21,7 @@ from msma.evaluation.evaluation import evaluation_of
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_result
 from msma.evaluation.results import CrossValidation, FoldScores, FoldSpread
-from msma.files import locked
+from msma.files.folders import locked
 from msma.media.processes import each_done
 from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold

@@ -27,7 +27,9 @@ from msma.data.corpora.manifest import mean_target, targets
 from msma.data.corpus import Corpus
 from msma.data.identity import training_identity
 from msma.evaluation.result_file import MAX_BYTES, Result, json_of
-from msma.files import append, locked, read_json, read_text, write_whole
+from msma.files.folders import locked
+from msma.files.reading import read_json, read_text
+from msma.files.writing import append, write_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
 from msma.training.learner import new_learner, with_architectures
 from msma.training.linear_fit import shrunk_tensors

@@ -9,7 +9,8 @@ import torch
 from pydantic import BaseModel, Field
 
 from msma.config import parse
-from msma.files import reading, written_whole
+from msma.files.reading import reading
+from msma.files.writing import written_whole
 from msma.training.loop import State
 
 ANOTHER = "train again into another --out"

@@ -15,7 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ConfigError
-from msma.files import MAX_SETTINGS_BYTES, reading, write_whole
+from msma.files.reading import MAX_SETTINGS_BYTES, reading
+from msma.files.writing import write_whole
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
 from msma.types import InputArrays, MsmaError

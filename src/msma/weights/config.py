@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field, field_validator, model_validator
 
 from msma.config import ClipConfig, Frozen, ModelConfig, check_memory, parse
-from msma.files import read_json, write_whole
+from msma.files.reading import read_json
+from msma.files.writing import write_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.types import MsmaError
 
 MIB = 1024**2

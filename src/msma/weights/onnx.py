@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from msma.config import Frozen, parse
-from msma.files import first_line, read_file, read_json
+from msma.files.reading import first_line, read_file, read_json
 from msma.types import InputArrays, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.config import WeightsConfig, read_calibration, read_config

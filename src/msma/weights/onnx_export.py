@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig
-from msma.files import first_line, write_whole
+from msma.files.reading import first_line
+from msma.files.writing import write_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from msma.config import ConfigError
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.model.backbones.by_name import HF, Stacked
 from msma.model.backbones.transformers import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
 from msma.types import MsmaError

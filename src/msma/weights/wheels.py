@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from msma.files import read_file, write_whole
+from msma.files.reading import read_file
+from msma.files.writing import write_whole
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.types import MsmaError

@@ -9,7 +9,8 @@ from io import FileIO
 from itertools import chain, repeat
 from pathlib import Path
 
-from msma.files import why, write_whole, writing
+from msma.files.reading import why
+from msma.files.writing import write_whole, writing
 from msma.types import WriteError
 
 Add = Callable[[str], None]

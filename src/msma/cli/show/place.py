@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from msma.cli.show.predictions import FORMATS, Record, shown
-from msma.files import read_file, writing
-from msma.locks import hold
+from msma.files.locks import hold
+from msma.files.reading import read_file
+from msma.files.writing import writing
 from msma.types import MsmaError
 
 MAX_BYTES = 4 * 1024**3

@@ -19,7 +19,7 @@ from rich.console import Console
 from msma.cli.show.growing import encoded, growing_file, growing_stream
 from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
 from msma.config import parse
-from msma.files import write_whole
+from msma.files.writing import write_whole
 from msma.prediction.predictions_json import PREDICTIONS
 from msma.reports.predictions import predictions_table
 from msma.types import MODALITIES, TRAITS, MsmaError, Prediction

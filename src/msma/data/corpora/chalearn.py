@@ -20,7 +20,7 @@ from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
 from msma.data.corpora.manifest import Check, Found, KnownFacts, Row, readable
 from msma.data.corpora.unpacking import Progress
-from msma.files import MAX_SETTINGS_BYTES, read_file
+from msma.files.reading import MAX_SETTINGS_BYTES, read_file
 from msma.types import TRAITS, MsmaError
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}

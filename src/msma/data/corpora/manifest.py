@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field
 
 from msma.config import parse
 from msma.data.corpora.table_file import first_duplicate, read_table
-from msma.files import read_json, write_whole, written_whole
+from msma.files.reading import read_json
+from msma.files.writing import write_whole, written_whole
 from msma.metrics import ByTrait, Keys
 from msma.types import TRAITS, MsmaError
 

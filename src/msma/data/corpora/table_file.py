@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msma.files import reading
+from msma.files.reading import reading
 from msma.types import MsmaError
 
 MAX_BYTES = 256 * 1024**2

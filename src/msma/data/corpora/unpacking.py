@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from msma.data.corpora.zips import CHUNK_BYTES, Damaged, Locked, Member, Zip, open_zip, refused, shown, unpack_member
-from msma.files import read_json, sweep, why, write_whole, written_whole
+from msma.files.reading import read_json, why
+from msma.files.writing import sweep, write_whole, written_whole
 from msma.types import MsmaError, WriteError
 
 MAX_DEPTH = 3

@@ -22,7 +22,8 @@ from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import ClipPlan, cast
 from msma.data.synthetic.render import Format, render_clip, use_one_thread
-from msma.files import read_json, sweep, write_whole, written_whole
+from msma.files.reading import read_json
+from msma.files.writing import sweep, write_whole, written_whole
 from msma.types import TRAITS, MsmaError
 
 GENERATOR_VERSION = 1

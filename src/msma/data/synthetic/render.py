@@ -13,7 +13,7 @@ from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import ClipPlan
 from msma.data.synthetic.voice import speak
-from msma.files import written_whole
+from msma.files.writing import written_whole
 from msma.media.encode import write_mp4
 
 

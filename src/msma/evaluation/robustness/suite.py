@@ -21,7 +21,7 @@ from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResu
 from msma.evaluation.robustness.cells import CellJob, run_cell
 from msma.evaluation.robustness.slices import slice_suite
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
-from msma.files import locked
+from msma.files.folders import locked
 from msma.media.processes import each_done
 from msma.prediction.model import Model
 from msma.types import TRAITS, MsmaError

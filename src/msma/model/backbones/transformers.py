@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.config import ConfigError
-from msma.files import first_line
+from msma.files.reading import first_line
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone, sample_mask
 from msma.types import SAMPLE_RATE, MsmaError
 

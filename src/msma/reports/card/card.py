@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from markupsafe import Markup
 
 from msma.evaluation.robustness.summary import Group, SuiteSummary
-from msma.files import write_whole
+from msma.files.writing import write_whole
 from msma.reports.card.results import Results, read_results
 from msma.reports.costs import costs
 from msma.reports.markdown import clean, environment, quoted

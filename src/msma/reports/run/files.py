@@ -15,7 +15,7 @@ from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_lines, read_result
 from msma.evaluation.results import AblationStudy, Profile
 from msma.evaluation.robustness.summary import SuiteSummary
-from msma.files import read_mapping
+from msma.files.reading import read_mapping
 from msma.training.run import PROVENANCE, Session, Validation
 from msma.types import MsmaError
 from msma.weights.calibration import Calibration

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from msma.config import ConfigError, Recipe, with_changes
-from msma.files import read_mapping
+from msma.files.reading import read_mapping
 
 FULL = "full"
 """The recipe itself, to which the others are compared."""

@@ -22,7 +22,8 @@ from msma.corruptions.table import find_corruption
 from msma.data.cache_entry import cached_windows
 from msma.data.corpus import Corpus
 from msma.evaluation.result_file import MAX_BYTES
-from msma.files import read_file, write_whole
+from msma.files.reading import read_file
+from msma.files.writing import write_whole
 from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput

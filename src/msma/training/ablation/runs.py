@@ -17,7 +17,7 @@ from msma.data.corpus import Corpus
 from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
-from msma.files import locked
+from msma.files.folders import locked
 from msma.media.processes import each_done
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation

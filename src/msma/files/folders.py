@@ -1,0 +1,73 @@
+"""Folders that one run holds while it writes into them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path, PurePath
+
+from msma.files.locks import hold
+from msma.files.reading import read_json
+from msma.files.writing import sweep, writing
+from msma.types import MsmaError
+
+LOCK = ".lock"
+"""The file in a folder that whoever writes into the folder holds."""
+POLL_S = 0.2
+"""Time between two looks at a folder that is waited for."""
+
+
+@contextmanager
+def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold a folder, which is made if need be, while the block writes into it, so that no other run does.
+
+    MsmaError, which says who holds it, where another does; or, with `waiting`, say it by that once, and wait. A holder
+    that died holds nothing. File systems without locks hold nothing either.
+    """
+    with writing(folder):
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+    path, told = folder / LOCK, False
+    while True:
+        with writing(path):
+            held = hold(path)
+        if held is not None:
+            break
+        taken = f"{folder}: {holder(path)} writes into it"
+        if waiting is None:
+            raise MsmaError(f"{taken}; wait until it has ended, or name another folder")
+        if not told:
+            waiting(f"{taken}; waiting until it has ended")
+        told = True
+        time.sleep(POLL_S)
+    try:
+        with writing(path):
+            command = shlex.join([PurePath(sys.argv[0] if sys.argv else "").name, *sys.argv[1:]])
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            about = {"pid": os.getpid(), "command": command, "host": socket.gethostname(), "since": since}
+            path.write_text(json.dumps(about), encoding="utf-8")
+            sweep(folder)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        held.close()
+        if new:
+            with contextlib.suppress(OSError):  # it holds what was written
+                folder.rmdir()
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock file, in words."""
+    try:
+        about = read_json(path, "")
+        return f"process {about['pid']} on {about['host']} ({about['command'][:100]}), since {about['since']},"
+    except (MsmaError, KeyError, TypeError):  # it has not said so yet
+        return "another run"
