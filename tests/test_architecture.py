@@ -14,7 +14,6 @@ ROOT = Path(__file__).parent.parent / "src" / "msma"
 FLOORS = (
     {"types"},
     {"files", "metrics"},
-    {"overrides"},
     {"config"},
     {"media"},
     {"corruptions", "model"},

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from msma.files.overrides import merged, overridden
 from msma.files.reading import read_mapping, why
-from msma.overrides import merged, overridden
 from msma.types import SAMPLE_RATE, ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
