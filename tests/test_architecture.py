@@ -79,3 +79,8 @@ def test_torch_is_not_loaded_before_it_is_needed(code):
     report = "import atexit, sys; atexit.register(lambda: sys.stderr.write(f'torch: {\"torch\" in sys.modules}'))"
     ran = subprocess.run([sys.executable, "-c", f"{report}; {code}"], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "torch: False")
+
+
+def test_the_root_is_small_enough_to_be_read_at_a_glance():
+    entries = {path.name for path in ROOT.iterdir() if path.name not in ("__pycache__", "py.typed")}
+    assert len(entries) <= 16
