@@ -14,6 +14,7 @@ import pytest
 
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
 from msma.data.synthetic.render import Format, render_clip
+from msma.files.folders import LOCK
 
 MAX_BYTES = 20_000_000
 WATCHED = """
@@ -40,8 +41,9 @@ class Served:
     """A line for every address that it connected to."""
 
     def left(self) -> list[Path]:
-        """Files that it keeps; folders may go while this looks."""
-        return [Path(folder, name) for folder, _, names in os.walk(self.temporary) for name in names]
+        """Files that it keeps, besides the lock that it holds; folders may go while this looks."""
+        files = [Path(folder, name) for folder, _, names in os.walk(self.temporary) for name in names]
+        return [path for path in files if path.name != LOCK]
 
 
 @pytest.fixture(scope="session")
