@@ -116,7 +116,7 @@ def of_settings(folder: Path) -> Iterator[Reader]:
     yield Reader(("config.load_recipe",), recipe, lambda: load_recipe(recipe))
     text = folder / "override.txt"
     text.write_text("train.steps=5")
-    yield Reader(("overrides.overridden",), text, lambda: with_overrides(Recipe, given(text)))
+    yield Reader((), text, lambda: with_overrides(Recipe, given(text)))
     suite = folder / "suite.yaml"
     suite.write_text(
         "- name: call\n  corruptions: [no_visual, {white_noise: 2}]\n- name: dark\n  corruptions: [gaussian_noise]\n"

@@ -127,10 +127,9 @@ def assert_close(one: Any, other: Any) -> None:
 
 
 def but_device(predictions: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[str | None]]:
-    """Predictions without where they were found, and where that was."""
-    return [{key: prediction[key] for key in prediction if key != "device"} for prediction in predictions], {
-        prediction["device"] for prediction in predictions
-    }
+    """Predictions without where they were found and the fingerprint of that, and where it was."""
+    without = [{key: found[key] for key in found if key not in ("device", "settings")} for found in predictions]
+    return without, {found["device"] for found in predictions}
 
 
 def test_the_whole_prediction_for_twenty_clips_is_that_of_torch(made):
