@@ -256,3 +256,8 @@ def test_heads_that_take_too_much_memory_with_a_long_window_are_refused(folder):
     change_config(folder, lambda values: values["clip"].update(window_s=300, mel_hop_s=0.004))
     change_config(folder, lambda values: values["model"].update(width=64, heads=64))
     assert "lower heads, window_s or fps" in refusal(folder)
+
+
+def test_a_name_with_half_a_character_is_refused(folder):
+    change_config(folder, lambda values: values.update(name="\ud800"))
+    assert refusal(folder).startswith(f"{folder / 'config.json'}: ")

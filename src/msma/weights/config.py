@@ -48,6 +48,11 @@ class WeightsConfig(Frozen):
         check_memory(self.clip, self.model)
         return self
 
+    @model_validator(mode="after")
+    def is_text(self) -> WeightsConfig:
+        self.model_dump_json()  # a ValueError for half a character in a name, which no digest or file could hold
+        return self
+
 
 def save_config(folder: Path, config: WeightsConfig, calibration: Calibration | None) -> None:
     """Write `config.json` and `calibration.json`; without a calibration, one of other weights goes."""
