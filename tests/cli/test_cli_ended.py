@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # real processes, each of which loads what a command does
+
 RUN = """
 import contextlib, os, sys, time
 from types import SimpleNamespace as Made
