@@ -90,6 +90,11 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def unexpected(name: object, error: BaseException) -> str:
+    """A defect of ours, in one line, where it costs one file of many."""
+    return f"{name}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
+
+
 def why(error: BaseException) -> str:
     """The reason in few words: no path that a message names anyway, and of a KeyError that the key is missing."""
     if isinstance(error, OSError) and error.strerror:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msma.config import ClipConfig, Limits
-from msma.files.reading import first_line
+from msma.files.reading import unexpected
 from msma.media.faces import default_detector, yunet_detector
 from msma.media.prepare import check_media, prepare, raw_windows
 from msma.media.processes import begin, in_processes
@@ -71,8 +71,7 @@ def why_failed(media: Path, error: BaseException) -> str:
         return str(error)
     if isinstance(error, BrokenProcessPool):
         return f"{media}: the process that read it died twice, crashed or out of memory; convert it or leave it out"
-    # A defect of ours must not lose the rest of the corpus.
-    return f"{media}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
+    return unexpected(media, error)
 
 
 def begin_media() -> None:

@@ -18,7 +18,7 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
-from msma.files.reading import first_line
+from msma.files.reading import unexpected
 from msma.media.bounded import CPU_S, MEMORY_BYTES, Reading, begin_media, granted, windows_of
 from msma.types import MsmaError, PreparedWindow, RawWindow
 
@@ -99,7 +99,7 @@ class MediaProcesses:
         except MsmaError as error:
             end = str(error)
         except Exception as error:  # noqa: BLE001  a thread has nobody to tell but the one that waits for the windows
-            end = unexpected(reading, error)
+            end = unexpected(reading.name, error)
         finally:
             self.idle.put(process)
             messages.put(end)
@@ -187,10 +187,6 @@ class Received(Iterator[Any]):
                 pass
 
 
-def unexpected(reading: Reading, error: Exception) -> str:
-    return f"{reading.name}: unexpected {type(error).__name__} ({first_line(error)}); please report it"
-
-
 def answer(connection: Connection) -> None:
     """All that such a process does: read what it is asked for, until nobody is there to ask."""
     begin_media()
@@ -208,4 +204,4 @@ def answer(connection: Connection) -> None:
             except MemoryError:
                 connection.send(f"{reading.name}: takes more than {MEMORY_BYTES >> 30} GiB to read; scale it down")
             except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
-                connection.send(unexpected(reading, error))
+                connection.send(unexpected(reading.name, error))

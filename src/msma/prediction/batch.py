@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from msma.files.reading import first_line
+from msma.files.reading import unexpected
 from msma.media.bounded import windows_of
 from msma.media.isolated import MediaProcesses
 from msma.prediction.model import Model, Progress
@@ -40,6 +40,4 @@ def predict_each(
         except MsmaError as error:
             yield failed(path, str(error), model)
         except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
-            yield failed(
-                path, f"{path}: unexpected {type(error).__name__} ({first_line(error)}); please report it", model
-            )
+            yield failed(path, unexpected(path, error), model)
