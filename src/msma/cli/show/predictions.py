@@ -46,29 +46,25 @@ class Format:
         return self.head + self.between.join(map(self.text, records))
 
 
-def csv_record(prediction: Prediction) -> Record:
-    bounds = {
-        f"{trait}_{end}": (prediction.intervals or {}).get(trait, ["", ""])[place]
-        for trait in TRAITS
-        for place, end in enumerate(("low", "high"))
-    }
-    shares = {
-        f"{name}_{modality}": share[modality]
-        for name, share in (("quality", prediction.quality), ("used", prediction.used))
-        for modality in MODALITIES
-    }
-    about = {"path": shown(prediction.path), "status": prediction.status, "reasons": "; ".join(prediction.reasons)}
-    scores = {trait: (prediction.traits or {}).get(trait, "") for trait in TRAITS}
-    made_by = {"model": prediction.model, "settings": prediction.settings}
-    return about | scores | bounds | {"coverage": prediction.coverage} | shares | made_by
-
-
 CSV_HEADS = [
     *("path", "status", "reasons", *TRAITS),
     *(f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")),
     *("coverage", *(f"{share}_{modality}" for share in ("quality", "used") for modality in MODALITIES)),
     *("model", "settings"),
 ]
+
+
+def csv_record(prediction: Prediction) -> Record:
+    traits, intervals = prediction.traits or {}, prediction.intervals or {}
+    cells = [
+        *(shown(prediction.path), prediction.status, "; ".join(prediction.reasons)),
+        *(traits.get(trait, "") for trait in TRAITS),
+        *(end for trait in TRAITS for end in intervals.get(trait, ["", ""])),
+        prediction.coverage,
+        *(share[modality] for share in (prediction.quality, prediction.used) for modality in MODALITIES),
+        *(prediction.model, prediction.settings),
+    ]
+    return dict(zip(CSV_HEADS, cells, strict=True))
 
 
 def csv_text(record: Record) -> str:
