@@ -78,10 +78,9 @@ def predict(
         with (
             ended_in_order() as ending,
             place_for(out, resume=resume) as place,
-            MediaProcesses(
-                min(workers or os.cpu_count() or 1, len(files))
-            ) as media,  # they start while torch is loaded
+            MediaProcesses(min(workers or os.cpu_count() or 1, len(files))) as media,
         ):
+            # Imported here: the processes start while torch is loaded.
             from msma.prediction.batch import predict_each
             from msma.prediction.model import load
             from msma.prediction.settings import fingerprint
