@@ -252,6 +252,26 @@ def test_a_name_that_is_no_text_is_known_again(tmp_path, format):
     assert "taken over: 1 of 1 files" in ran(*options, "--resume")[2]
 
 
+@pytest.mark.parametrize("format", KEPT)
+@pytest.mark.parametrize(
+    ("before", "now"), [("P1\\a.mp4", "P1/a.mp4"), ("caf\u00e9.mp4", "cafe\u0301.mp4")], ids=["Windows", "NFD"]
+)
+def test_a_name_that_another_system_wrote_is_known_again(tmp_path, format, before, now):
+    options = ("--format", format, "--out", tmp_path / "out")
+    ran(before, *options)
+    assert "taken over: 1 of 1 files" in ran(now, *options, "--resume")[2]
+    assert paths_in(tmp_path / "out", format) == [now]
+
+
+def test_another_file_of_almost_that_name_is_not_taken_for_it(tmp_path):
+    (tmp_path / "P1").mkdir()
+    for name in ("P1\\a.mp4", "P1/a.mp4"):
+        (tmp_path / name).touch()
+    options = ("--format", "jsonl", "--out", tmp_path / "out")
+    ran(str(tmp_path / "P1\\a.mp4"), *options)
+    assert "taken over: 0 of 1 files" in ran(str(tmp_path / "P1/a.mp4"), *options, "--resume")[2]
+
+
 @pytest.mark.parametrize("format", ["json", "csv"])
 def test_what_is_whole_of_a_broken_file_is_taken_over(tmp_path, format):
     options = (*FILES, "--format", format, "--out", tmp_path / "out")

@@ -40,6 +40,7 @@ def prepare_chalearn(
         typer.Option(help="CSV or Parquet with further columns of the clips, such as gender. Repeatable."),
     ] = None,
     clip_column: Annotated[str, typer.Option(help="Column of --columns that names the clips.")] = "clip",
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Also folders by a link.")] = False,
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of First Impressions V2, or of `msma synth`.
@@ -63,6 +64,7 @@ def prepare_chalearn(
             keys=keys,
             columns=columns or (),
             clip_column=clip_column,
+            follow_links=follow_links,
             progress=lambda done, total: report(done >> 20, total >> 20),
         )
     finish(place, out, found)

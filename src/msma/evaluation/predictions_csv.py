@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from msma.data.corpora.manifest import Manifest, Row, targets
+from msma.data.corpora.clip_names import Names, match_clips, names_of_clips
+from msma.data.corpora.manifest import Manifest, targets
 from msma.data.corpora.table import score_of
 from msma.data.corpora.table_file import Table, read_table
 from msma.evaluation.predictions import Predictions
@@ -61,7 +62,7 @@ def read_predictions(
 ) -> Read:
     """The predictions for one split in a CSV or Parquet file with a column of clips and one for each labelled trait.
 
-    A clip is written as in the manifest, without `.mp4`, or as a path that ends in it.
+    A clip is written as in the manifest, without `.mp4`, or as a path, of any system: see `match_clips`.
 
     Args:
         clip_column: by default `clip`, else `path`.
@@ -70,20 +71,21 @@ def read_predictions(
         strict: refuse a file with missing, unknown, duplicated or unusable clips.
 
     MsmaError where the file cannot be read (see `read_table`), a score is not in [0, 1], a clip is duplicated with
-    different scores, a name fits several clips, or no clip of the split has scores.
+    different scores, a name fits several clips, or several names one, or no clip of the split has scores.
     """
     rows, table = manifest.split(split), read_table(path)
-    in_split, names = {row.clip for row in rows}, names_of_clips(manifest.rows)
+    in_split = {row.clip for row in rows}
     clip_at, traits_at = find_columns(table, manifest.traits, clip_column, trait_columns or {})
     found: dict[str, list[float] | str] = {}  # a score for each trait, or why there is none
     unknown: list[str] = []
     duplicated: list[str] = []
     elsewhere = clamped = 0
-    for number, cells in enumerate(table.rows, start=1):
-        where, written = f"{path}, row {number}", cells[clip_at].strip()
-        clip = clip_of(written, names, where)
-        if clip not in in_split:
-            unknown += [repr(written[:100])] if clip is None else []
+    written = [cells[clip_at].strip() for cells in table.rows]
+    matched = match_clips(written, Names(names_of_clips(manifest)), lambda place: f"{path}, row {place + 1}")
+    for number, (cells, clip) in enumerate(zip(table.rows, matched, strict=True), start=1):
+        where = f"{path}, row {number}"
+        if clip is None or clip not in in_split:
+            unknown += [repr(written[number - 1][:100])] if clip is None else []
             elsewhere += clip is not None
             continue
         scores, outside = row_scores(table, cells, traits_at, where, clamp)
@@ -161,32 +163,6 @@ def find_columns(
                 "name yours with --clip-column and --trait-columns openness=...,neuroticism=..."
             )
     return names.index(clip), {trait: names.index(name) for trait, name in wanted.items()}
-
-
-def names_of_clips(rows: Sequence[Row]) -> dict[str, str | None]:
-    """Every way to write a clip; None for what fits more than one. The name in the manifest always means its clip."""
-    names: dict[str, str | None] = {}
-    for row in rows:
-        tails = {tail(row.clip), row.path.name}
-        bare = {name.removesuffix(suffix) for name in tails for suffix in (".mp4", row.path.suffix)}
-        for name in tails | bare:
-            names[name] = row.clip if names.get(name, row.clip) == row.clip else None
-    return {**names, **{row.clip: row.clip for row in rows}}
-
-
-def tail(name: str) -> str:
-    """The last part of a path, also of one from Windows."""
-    return PurePosixPath(name.replace("\\", "/")).name
-
-
-def clip_of(written: str, names: Mapping[str, str | None], where: str) -> str | None:
-    """The clip of the manifest that a row is for, None for none; MsmaError where it could be several."""
-    last = tail(written)
-    form = next((form for form in (written, last, last.removesuffix(".mp4")) if form in names), None)
-    clip = None if form is None else names[form]
-    if form is not None and clip is None:
-        raise MsmaError(f"{where}: {written!r} fits several clips of the manifest; write their names as it does")
-    return clip
 
 
 def examples(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msma.files.walking import FORBIDDEN, LINKED, PassedOver, files_below, lines_on
 from msma.media.sniff import HEAD_BYTES, demuxer_for
 
 MEDIA_SUFFIXES = frozenset(
@@ -20,8 +21,6 @@ reason. Files of other names are known by their content."""
 
 NO_MEDIA = "hold no media that is known; --all-files includes them"
 NOTES = "are notes of macOS beside other files; --all-files includes them"
-LINKED = "are linked folders; --follow-links includes them"
-FORBIDDEN = "may not be read; check their permissions"
 SPECIAL = "are pipes or devices; copy their content to files"
 MATCHED = "are folders that a pattern matches; name them without a pattern"
 PASSED_OVER = (NO_MEDIA, NOTES, LINKED, FORBIDDEN, SPECIAL, MATCHED)
@@ -30,14 +29,11 @@ PASSED_OVER = (NO_MEDIA, NOTES, LINKED, FORBIDDEN, SPECIAL, MATCHED)
 @dataclass
 class Found:
     files: list[str] = field(default_factory=list)
-    passed_over: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in PASSED_OVER})
-    """Paths by what is the matter with them."""
+    passed_over: PassedOver = field(default_factory=lambda: {kind: [] for kind in PASSED_OVER})
 
     def lines(self) -> Iterator[str]:
         """One for each kind of what was passed over, with an example."""
-        for kind, paths in self.passed_over.items():
-            if paths:
-                yield f"passed over: {len(paths)} that {kind} ({paths[0][-100:]}{', …' if len(paths) > 1 else ''})"
+        return lines_on(self.passed_over)
 
 
 def media_files(paths: Sequence[str], *, all_files: bool = False, follow_links: bool = False) -> Found:
@@ -71,26 +67,13 @@ def matching(pattern: str, found: Found) -> list[str]:
 def in_folder(folder: str, found: Found, *, all_files: bool, follow_links: bool) -> list[str]:
     """The media in a folder and those below it, each of which is entered once."""
     media: list[str] = []
-    entered: set[tuple[int, int]] = set()
-    unreadable = found.passed_over[FORBIDDEN]
-    for place, folders, names in os.walk(
-        folder, followlinks=follow_links, onerror=lambda error: unreadable.append(str(error.filename))
-    ):
-        status = os.stat(place)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in entered:  # by another link
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders.sort()
-        if not follow_links:
-            found.passed_over[LINKED] += [str(Path(place, one)) for one in folders if Path(place, one).is_symlink()]
-        for name in sorted(names):
-            path = Path(place, name)
-            kind = None if path.suffix.lower() in MEDIA_SUFFIXES and not name.startswith("._") else problem_of(path)
-            if kind is None or (all_files and kind in (NO_MEDIA, NOTES)):
-                media.append(str(path))
-            else:
-                found.passed_over[kind].append(str(path))
+    for path in files_below(folder, found.passed_over, follow_links=follow_links):
+        by_name = path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("._")
+        kind = None if by_name else problem_of(path)
+        if kind is None or (all_files and kind in (NO_MEDIA, NOTES)):
+            media.append(str(path))
+        else:
+            found.passed_over[kind].append(str(path))
     return media
 
 

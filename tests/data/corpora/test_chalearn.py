@@ -266,10 +266,22 @@ def test_what_is_no_transcription_is_refused_in_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("clip", ["../../x.mp4", "/x.mp4", "a\\b.mp4", "..", "", "a\x1b[2J.mp4", "x" * 300])
+@pytest.mark.parametrize("clip", ["../../x.mp4", "/x.mp4", "..\\x.mp4", "\\x.mp4", "..", "", "a\x1b[2J.mp4", "x" * 300])
 def test_labels_of_what_is_no_file_name_are_refused(tmp_path, clip):
     with pytest.raises(MsmaError, match="is not the name of a file"):
         read_annotation(write(tmp_path, "train", labels(clips=[clip])))
+
+
+@pytest.mark.parametrize("folder", ["train\\", "train/80_00/", "C:\\data\\train\\"])
+def test_folders_before_the_names_of_labels_are_left_out(tmp_path, folder):
+    path = write(tmp_path, "train", labels(clips=[f"{folder}{clip}" for clip in CLIPS]))
+    assert read_annotation(path) == in_ocean_order(labels())
+
+
+def test_two_labels_of_one_file_name_are_refused_with_both(tmp_path):
+    path = write(tmp_path, "train", labels(clips=["P1\\intro.mp4", "P2/intro.mp4"]))
+    with pytest.raises(MsmaError, match=r"P1\\intro.mp4 and P2/intro.mp4 are of one name"):
+        read_annotation(path)
 
 
 @pytest.mark.parametrize("pack", ["folder", "zip", "zip in zip"])
@@ -350,6 +362,79 @@ def test_a_clip_without_a_label_is_reported(corpus):
     found = find_chalearn(corpus, readable)
     assert found.problems["clips without labels"] == ["extra.001.mp4"]
     assert len(found.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("clip", "file"),
+    [
+        ("caf\u00e9.001.mp4", "cafe\u0301.001.mp4"),
+        ("cafe\u0301.001.mp4", "caf\u00e9.001.mp4"),
+        ("clip.001.mp4", "clip.001.MP4"),
+        ("CLIP.001.mp4", "clip.001.mp4"),
+    ],
+)
+def test_a_clip_is_matched_as_its_name_is_read(tmp_path, clip, file):
+    (tmp_path / file).touch()
+    write(tmp_path, "train", labels(clips=[clip]))
+    found = find_chalearn(tmp_path, readable)
+    assert [row.path for row in found.rows] == [tmp_path / file]
+    assert not any(found.problems.values())
+
+
+def test_case_that_tells_clips_apart_counts(tmp_path):
+    for file in ("abc.001.mp4", "ABC.001.mp4"):
+        (tmp_path / file).touch()
+    write(tmp_path, "train", labels(clips=["ABC.001.mp4", "Abc.001.mp4"]))
+    found = find_chalearn(tmp_path, readable)
+    assert [(row.clip, row.path.name) for row in found.rows] == [("ABC.001.mp4", "ABC.001.mp4")]
+    assert found.problems["labels without clips"] == ["Abc.001.mp4"]
+
+
+def test_label_files_may_be_written_in_any_case(tmp_path):
+    write(tmp_path, "train", labels()).rename(tmp_path / "Annotation_Training.PKL")
+    assert len(find_chalearn(tmp_path, None).rows) == len(CLIPS)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda at: (at / f"._{CLIPS[0]}").touch(), "1 that are notes of macOS"),
+        (lambda at: (at / "clip.avi").touch(), "1 that are no clips"),
+        (lambda at: os.mkfifo(at / "pipe.mp4"), "1 that are pipes"),
+        (lambda at: (at / "gone.mp4").symlink_to(at / "nowhere"), "1 that are pipes, devices or links to nothing"),
+        (lambda at: (at / "more").symlink_to(at.parent), "1 that are linked folders; --follow-links"),
+    ],
+    ids=["note", "other", "pipe", "link to nothing", "linked folder"],
+)
+def test_what_is_passed_over_in_a_folder_is_counted(corpus, make, told):
+    make(corpus)
+    found = find_chalearn(corpus, readable)
+    assert any(f"passed over: {told}" in note for note in found.facts["notes"])
+    assert len(found.rows) == 3
+
+
+def test_a_linked_folder_can_be_followed(corpus, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    clip = next(corpus.rglob(CLIPS[1]))
+    clip.rename(outside / clip.name)
+    (corpus / "linked").symlink_to(outside)
+    assert find_chalearn(corpus, readable).problems["labels without clips"] == [CLIPS[1]]
+    found = find_chalearn(corpus, readable, follow_links=True)
+    assert found.problems["labels without clips"] == []
+
+
+def test_a_folder_that_may_not_be_read_is_counted(corpus, monkeypatch):
+    scandir = os.scandir
+
+    def forbidding(path):
+        if Path(path).name == "val-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidding)
+    found = find_chalearn(corpus, readable)
+    assert found.problems["labels without clips"] == [CLIPS[1]]
+    assert any("1 that may not be read; check their permissions" in note for note in found.facts["notes"])
 
 
 def test_a_label_without_a_clip_is_reported_and_left_out(corpus):

@@ -30,6 +30,11 @@ def test_clips_may_be_written_without_mp4(tmp_path):
     assert list(read(table(tmp_path / "a.csv", "clip,gender", "a.001,f"))) == ["a.001.mp4"]
 
 
+@pytest.mark.parametrize("written", ["train/a.001.mp4", "C:\\train\\a.001", "A.001.MP4"])
+def test_clips_may_be_written_as_paths(tmp_path, written):
+    assert list(read(table(tmp_path / "a.csv", "clip,gender", f"{written},f"))) == ["a.001.mp4"]
+
+
 def test_the_tables_of_first_impressions_are_read_as_they_are(tmp_path):
     """One for training and validation, one for the test split; semicolons; clips in VideoName."""
     dev = table(tmp_path / "eth_gender_annotations_dev.csv", "VideoName;Ethnicity;Gender", "a.001.mp4;2;1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -143,6 +144,59 @@ def test_paths_are_relative_to_another_folder_if_one_is_named(table, tmp_path):
     (tmp_path / "media" / "a.mp4").touch()
     (row,) = find_table(path, replace(LAYOUT, root=tmp_path / "media"), readable).rows
     assert row.path == tmp_path / "media" / "a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("P1\\intro.mp4", "P1/intro.mp4"),
+        ("P1\\intro.mp4", "P1\\intro.mp4"),
+        ("caf\u00e9.mp4", "cafe\u0301.mp4"),
+        ("Intro.MP4", "intro.mp4"),
+        ("caf\\udce9.mp4", "caf\udce9.mp4"),
+    ],
+    ids=["Windows", "a backslash in the name", "NFC", "case", "no UTF-8"],
+)
+def test_a_file_is_found_as_people_and_other_systems_write_it(table, tmp_path, written, file):
+    path = table(f"{written},train,0.5,0.5", media=False)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    found = find_table(path, LAYOUT, readable)
+    assert [row.path for row in found.rows] == [tmp_path / file]
+    write_manifest(tmp_path / "out" / "manifest.csv", "mine", found.rows, found.facts)
+    (row,) = read_manifest(tmp_path / "out" / "manifest.csv").rows
+    assert os.fspath(row.path) == os.fspath((tmp_path / file).resolve())
+
+
+def test_two_rows_for_one_file_in_other_case_are_one_clip(table, tmp_path):
+    path = table("intro.mp4,train,0.5,0.5", "Intro.MP4,train,0.25,0.5", media=False)
+    (tmp_path / "intro.mp4").touch()
+    with pytest.raises(MsmaError, match=r"row 2 \(Intro.MP4\) has other labels than row 1 \(intro.mp4\)"):
+        find_table(path, LAYOUT, readable)
+
+
+def test_case_that_fits_two_files_is_an_error_that_names_both(table, tmp_path):
+    path = table("a.MP4,train,0.5,0.5", media=False)
+    for file in ("a.mp4", "A.mp4"):
+        (tmp_path / file).touch()
+    with pytest.raises(MsmaError, match=r"a\.MP4: may be 'A\.mp4' or 'a\.mp4'"):
+        find_table(path, LAYOUT, readable)
+
+
+def test_clips_of_windows_folders_are_called_as_those_of_others(table):
+    path = table("x\\a.mp4,train,0.5,0.5", "y\\b.mp4,train,0.5,0.5", media=False)
+    assert [row.clip for row in find_table(path, LAYOUT, None).rows] == ["a.mp4", "b.mp4"]
+
+
+def test_absolute_paths_of_another_machine_are_found_by_their_ends_and_that_is_said(table, tmp_path):
+    lines = [f"C:\\data\\{who}\\intro.mp4,train,0.5,0.5" for who in ("P1", "P2")]
+    path = table(*lines, media=False)
+    for who in ("P1", "P2"):
+        (tmp_path / who).mkdir()
+        (tmp_path / who / "intro.mp4").touch()
+    found = find_table(path, LAYOUT, readable)
+    assert [row.path for row in found.rows] == [tmp_path / who / "intro.mp4" for who in ("P1", "P2")]
+    assert any("2 paths are of another place and were found by their ends" in note for note in found.facts["notes"])
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,23 @@ def test_a_relative_manifest_path_gives_the_same_rows(tmp_path, monkeypatch):
     assert read_manifest(tmp_path / "manifest.csv").rows == (row(tmp_path),)
 
 
+@pytest.mark.parametrize("path", ["train\\a.mp4", "Train/A.mp4", "C:\\corpus\\train\\a.mp4", "./train//a.mp4"])
+def test_a_path_may_be_written_as_on_another_system(written, tmp_path, path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.mp4").touch()
+    (row,) = read_manifest(written(LINE.replace("train/a.mp4", path))).rows
+    assert row.path == tmp_path / "train" / "a.mp4"
+
+
+def test_a_path_that_is_no_text_comes_back(tmp_path):
+    stored = row(tmp_path / "no text \udcff", clip="a\udcfe.mp4")
+    stored.path.parent.mkdir(parents=True)
+    stored.path.touch()
+    write_manifest(tmp_path / "manifest.csv", "mine", [stored], {"notes": ["a\udcff"]})
+    assert (tmp_path / "manifest.csv").read_text(encoding="utf-8")
+    assert read_manifest(tmp_path / "manifest.csv").rows[0].path == stored.path
+
+
 def test_scores_of_numpy_are_written_as_numbers(tmp_path):
     scores = tuple(np.array(SCORES))
     write_manifest(tmp_path / "manifest.csv", "mine", [Row("a.mp4", tmp_path / "a.mp4", "a", "train", scores)], {})

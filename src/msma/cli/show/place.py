@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from msma.cli.show.predictions import FORMATS, Record, shown
+from msma.cli.show.predictions import FORMATS, Record
+from msma.files.finding import grouped
 from msma.files.locks import hold
+from msma.files.names import composed, meant, shown
 from msma.files.reading import read_file
 from msma.files.writing import writing
 from msma.types import MsmaError
@@ -61,16 +63,31 @@ def records_before(out: Path, format: str, settings: str, files: Sequence[str]) 
     """
     found: dict[str, Record] = {}
     wanted = {shown(file): file for file in files}
+    alike = grouped(files, spelled)
     for path in (out, unfinished_of(Path(os.path.realpath(out)))):
         if path.exists():
             remedy = "leave out --resume, or name another --out"
             text = read_file(path, lambda content: content.decode("utf-8", "replace"), remedy, MAX_BYTES)
             for record in FORMATS[format].records(text):
                 name = shown(str(record.get("path")))
-                ours = name in wanted and record.get("settings") == settings and record.get("status") != "failed"
-                if ours and not newer(wanted[name], path):
-                    found[wanted[name]] = record
+                fits = [wanted[name]] if name in wanted else alike.get(spelled(name), [])
+                ours = len(fits) == 1 and record.get("settings") == settings and record.get("status") != "failed"
+                if ours and may_be(meant(name), fits[0]) and not newer(fits[0], path):
+                    found[fits[0]] = record | {"path": shown(fits[0])}
     return found
+
+
+def spelled(file: str) -> str:
+    """A path for comparison, where another system may have written it."""
+    return composed(shown(file)).replace("\\", "/")
+
+
+def may_be(name: str, file: str) -> bool:
+    """Whether the path of an earlier run can mean a file: it is the same one, or not there under that name."""
+    try:
+        return Path(name).samefile(file)
+    except (OSError, ValueError):
+        return not os.path.lexists(name)
 
 
 def newer(file: str, than: Path) -> bool:

@@ -14,8 +14,12 @@ from pathlib import Path
 
 from msma.data.corpora.unpacking import Gathered, Progress, Unpacking, is_clutter, is_zip
 from msma.data.corpora.zips import Damaged, Zip, open_zip
+from msma.files.walking import FORBIDDEN, PassedOver, files_below
 from msma.types import MsmaError
 
+NOTES = "are notes of macOS beside other files"
+NO_FILES = "are pipes, devices or links to nothing"
+OTHERS = "are no clips (mp4), label files or zips"
 OTHER_ARCHIVES = (".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
 
@@ -25,6 +29,7 @@ def gather(
     root: Path,
     *,
     keys: Sequence[str] = (),
+    follow_links: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Gathered:
     """Find the files with a wanted name below `place` (a folder, or one zip), unpacking archives into `root`.
@@ -36,7 +41,7 @@ def gather(
     task = Unpacking(root, wanted, [os.fsencode(key) for key in keys if key], progress)
     gathered = task.gathered
     archives: list[tuple[Path, Zip]] = []
-    for path in find_files(place, root):
+    for path in find_files(place, root, gathered.passed_over, follow_links=follow_links):
         try:
             if is_zip(path.name):
                 with path.open("rb") as file:
@@ -46,6 +51,8 @@ def gather(
                 task.loose[path.name].append(path)
             elif path.suffix.lower() in OTHER_ARCHIVES:
                 gathered.unused.append(f"{path}: an archive but no zip; unpack it by hand")
+            else:
+                gathered.passed_over.setdefault(OTHERS, []).append(str(path))
         except Damaged as error:
             gathered.unused.append(str(error))
     base = place if place.is_dir() else place.parent
@@ -63,21 +70,23 @@ def gather(
     return replace(gathered, files=list(dict.fromkeys(gathered.files)))
 
 
-def find_files(place: Path, skipped: Path) -> list[Path]:
+def find_files(place: Path, skipped: Path, passed_over: PassedOver, *, follow_links: bool) -> list[Path]:
     """Files below `place`, sorted, zips last; the folder `skipped` is not looked into.
 
-    MsmaError where it is neither a folder nor a zip, or a folder that may not be read.
+    MsmaError where it is neither a folder nor a zip. See `files_below` for what is passed over.
     """
     if place.is_file() and is_zip(place.name):
         return [place]
     if not place.is_dir():
         raise MsmaError(f"{place}: not a folder and not a zip; name the one that holds the clips and the label files")
-
-    def unreadable(error: OSError) -> None:
-        raise MsmaError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from error
-
     files: list[Path] = []
-    for here, folders, names in os.walk(place, onerror=unreadable):
-        folders[:] = [name for name in folders if not (skipped.exists() and skipped.samefile(Path(here, name)))]
-        files += [path for name in names if not is_clutter(name) and (path := Path(here, name)).is_file()]
+    for path in files_below(place, passed_over, follow_links=follow_links, skipped=skipped):
+        try:
+            kind = NOTES if is_clutter(path.name) else None if path.is_file() else NO_FILES
+        except PermissionError:
+            kind = FORBIDDEN
+        if kind is None:
+            files.append(path)
+        else:
+            passed_over.setdefault(kind, []).append(str(path))
     return sorted(files, key=lambda path: (is_zip(path.name), path))

@@ -8,25 +8,32 @@ everything else.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
 
 from msma.data.corpora.archives import gather
+from msma.data.corpora.clip_names import by_label
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
 from msma.data.corpora.manifest import Check, Found, KnownFacts, Row, readable
+from msma.data.corpora.table_file import first_duplicate
 from msma.data.corpora.unpacking import Progress
+from msma.files.names import caseless, composed, parts_of, shown
 from msma.files.reading import MAX_SETTINGS_BYTES, read_file
+from msma.files.walking import lines_on
 from msma.types import TRAITS, MsmaError
+
+T = TypeVar("T")
 
 ANNOTATIONS = {"train": "annotation_training.pkl", "val": "annotation_validation.pkl", "test": "annotation_test.pkl"}
 TRANSCRIPTIONS = ("transcription_training.pkl", "transcription_validation.pkl", "transcription_test.pkl")
 ORACLE = "oracle.json"
 """The file in which `msma synth` describes its corpus."""
+OTHER_FILES = (*ANNOTATIONS.values(), *TRANSCRIPTIONS, ORACLE)
 MAX_LABEL_BYTES = 16 * 1024**2
 MAX_TRANSCRIPT = 50_000
 """Characters; people speak twenty a second."""
@@ -45,27 +52,32 @@ def find_chalearn(
     keys: Sequence[str] = (),
     columns: Sequence[Path] = (),
     clip_column: str = "clip",
+    follow_links: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Found:
     """Match the mp4 files below `place` (a folder, or one zip) with its label pickles and transcripts.
 
     What lies in zips is unpacked into `extract` (by default `extracted` beside what `place` holds); `keys` open the
-    encrypted ones. `columns` are tables with more about the clips, which are in the column `clip_column`. `check`
-    finds the labelled files that cannot be read. None leaves media unread and gives every labelled clip a row, with
-    the path where it is expected if it has no file. MsmaError for nothing there, no labels, a pickle that is not as
-    it should be, a duplicate clip, a hostile archive, or a table of columns that does not fit (see `read_columns`).
+    encrypted ones; `follow_links` looks into linked folders too. `columns` are tables with more about the clips, which
+    are in the column `clip_column`. `check` finds the labelled files that cannot be read. None leaves media unread and
+    gives every labelled clip a row, with the path where it is expected if it has no file. MsmaError for nothing there,
+    no labels, a pickle that is not as it should be, a duplicate clip, a hostile archive, or a table of columns that
+    does not fit (see `read_columns`).
     """
     home = place if place.is_dir() else place.parent
-    gathered = gather(place, is_wanted, extract or home / "extracted", keys=keys, progress=progress)
+    gathered = gather(
+        place, is_wanted, extract or home / "extracted", keys=keys, follow_links=follow_links, progress=progress
+    )
     unique: dict[str, Path] = {}
     for path in gathered.files:
-        if path.name in unique:
+        name = name_of(path.name)
+        if name in unique:
             raise MsmaError(
-                f"{path}: {'the clip is ' if is_clip(path.name) else ''}also at {unique[path.name]}; keep one of them"
+                f"{path}: {'the clip is ' if is_clip(name) else ''}also at {unique[name]}; keep one of them"
             )
-        unique[path.name] = path
-    clips = {name: path for name, path in unique.items() if is_clip(name)}
+        unique[name] = path
     labels = all_labels(unique)
+    clips = by_label({name: path for name, path in unique.items() if is_clip(name)}, labels)
     if not labels:
         expected = f"no annotation pickle there; expected {', '.join(ANNOTATIONS.values())}"
         raise MsmaError("; ".join([f"{place}: {expected}", *gathered.unused[:10]]))
@@ -94,7 +106,7 @@ def find_chalearn(
         problems["transcripts without labels"] = sorted(transcripts.keys() - labels.keys())
     if columns:
         problems["clips without further columns"] = sorted(labels.keys() - further.keys())
-    notes = [NEUROTICISM_NOTE, *table_notes]
+    notes = [NEUROTICISM_NOTE, *table_notes, *lines_on(gathered.passed_over)]
     if missing := sum(row.clip not in clips for row in rows):
         notes.append(f"{missing} of {len(rows)} clips have no file; their path is where it is expected")
     facts: dict[str, Any] = {"notes": notes}
@@ -105,12 +117,17 @@ def find_chalearn(
 
 
 def is_clip(name: str) -> bool:
-    return name.endswith(".mp4")
+    return name.lower().endswith(".mp4")
 
 
 def is_wanted(name: str) -> bool:
     """Whether a file of this name belongs to the corpus."""
-    return is_clip(name) or name in (*ANNOTATIONS.values(), *TRANSCRIPTIONS, ORACLE)
+    return is_clip(name) or name_of(name) in OTHER_FILES
+
+
+def name_of(name: str) -> str:
+    """The name by which a file is matched: a clip's in NFC, that of another file without upper case."""
+    return shown(composed(name)) if is_clip(name) else caseless(name)
 
 
 def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
@@ -119,7 +136,7 @@ def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
     MsmaError for a file that is too large, not a pickle, or not of the expected dictionaries.
     """
     annotation = read_pickle(path, ANNOTATION)
-    columns = [getattr(annotation, trait) for trait in TRAITS]
+    columns = [by_file(path, getattr(annotation, trait)) for trait in TRAITS]
     for trait, column in zip(TRAITS, columns, strict=True):
         if column.keys() != columns[0].keys():
             raise not_labels(path, f"{trait} does not score the same clips as {TRAITS[0]}")
@@ -128,7 +145,16 @@ def read_annotation(path: Path) -> dict[str, tuple[float, ...]]:
 
 def read_transcription(path: Path) -> dict[str, str]:
     """Clip name to transcript; MsmaError as for `read_annotation`."""
-    return read_pickle(path, TRANSCRIPTION)
+    return by_file(path, read_pickle(path, TRANSCRIPTION))
+
+
+def by_file(path: Path, values: Mapping[str, T]) -> dict[str, T]:
+    """Values by the names of the files: a label may have folders before it, of any system."""
+    names = {name: shown(parts_of(name)[-1]) for name in values}
+    if again := first_duplicate(names.values()):
+        one, other = [name for name, file in names.items() if file == again][:2]
+        raise not_labels(path, f"{one} and {other} are of one name; give the clips names of their own")
+    return {names[name]: value for name, value in values.items()}
 
 
 def read_pickle(path: Path, schema: TypeAdapter) -> Any:
@@ -153,8 +179,9 @@ def not_labels(path: Path, why: str) -> MsmaError:
 
 
 def checked_name(clip: str) -> str:
-    """Names become paths and lines of the report."""
-    if not clip.isprintable() or "/" in clip or "\\" in clip or clip in ("", ".", "..") or len(clip) > 200:
+    """Names, perhaps with folders before them, become paths and lines of the report."""
+    parts = clip.replace("\\", "/").split("/")
+    if not clip.isprintable() or {"", ".", ".."} & {*parts} or len(clip) > 200:
         raise ValueError("is not the name of a file")
     return clip
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from msma.data.corpora.clip_names import Name, Names, match_clips
 from msma.data.corpora.manifest import COLUMNS
 from msma.data.corpora.table_file import Table, read_table
+from msma.files.names import parts_of
 from msma.types import TRAITS, MsmaError
 
 
@@ -15,13 +17,14 @@ def read_columns(
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Clip to its values of all columns of the tables, for the clips that a table has; and the tables' notes.
 
-    A clip is written as in the corpus, or without `.mp4`. Tables may share columns where they are of other clips, as
-    when each split has a table. MsmaError where a table cannot be read, has no column for the clips or none beside it,
-    names a clip that is not in the corpus or one twice, or has a column whose name is the manifest's own or in `taken`.
+    A clip is written as in the corpus, without `.mp4`, or as a path that ends in it. Tables may share columns where
+    they are of other clips, as when each split has a table. MsmaError where a table cannot be read, has no column for
+    the clips or none beside it, names a clip that is not in the corpus or one twice, or has a column whose name is the
+    manifest's own or in `taken`.
     """
     columns: dict[str, dict[str, str]] = {}
     notes: list[str] = []
-    known = {clip.removesuffix(".mp4"): clip for clip in clips} | {clip: clip for clip in clips}
+    known = Names(Name(clip, parts, len(parts)) for clip in clips for parts in [parts_of(clip)])
     for path in paths:
         table = read_table(path)
         clip_at = table.place(clip_column, "; say with --clip-column which one names the clips")
@@ -39,22 +42,19 @@ def read_columns(
     return columns, notes
 
 
-def by_clip(table: Table, clip_at: int, known: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def by_clip(table: Table, clip_at: int, known: Names) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    unknown: list[str] = []
-    for cells in table.records():
-        values = {name: text.strip() for name, text in cells.items()}
-        written = values.pop(table.columns[clip_at])
-        clip = known.get(written)
-        if clip is None:
-            unknown.append(written)
-        elif clip in found:
+    written = [cells[clip_at].strip() for cells in table.rows]
+    matched = match_clips(written, known, lambda place: f"{table.path}, row {place + 1}")
+    for cells, clip in zip(table.records(), matched, strict=True):
+        if clip is not None and clip in found:
             raise MsmaError(f"{table.path}: clip {clip} is duplicated; keep one of its rows")
-        else:
-            found[clip] = values
-    if unknown:
+        if clip is not None:
+            found[clip] = {name: text.strip() for name, text in cells.items() if name != table.columns[clip_at]}
+    if unknown := [name for name, clip in zip(written, matched, strict=True) if clip is None]:
+        called = min((name.clip for name in known.names), default="")
         raise MsmaError(
             f"{table.path}: {len(unknown)} of {len(table.rows)} rows are for clips without labels here, such as "
-            f"{unknown[0][:100]!r}; clips are called like {min(known.values(), default='')!r}; fix or remove the rows"
+            f"{unknown[0][:100]!r}; clips are called like {called!r}; fix or remove the rows"
         )
     return found

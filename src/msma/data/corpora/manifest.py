@@ -3,9 +3,9 @@
     clip,path,source,split,openness,conscientiousness,extraversion,agreeableness,neuroticism
     abcdefghijk.001.mp4,train/abcdefghijk.001.mp4,abcdefghijk,train,0.51,0.48,0.60,0.44,0.57
 
-Paths are relative to the manifest's folder or absolute. Scores are in [0, 1], OCEAN order; a trait that the corpus does
-not label has no column, or an empty one. `source` is the group that must not be split (YouTube id, person). Any other
-column (gender, age group, transcript) is kept as text.
+Paths are relative to the manifest's folder or absolute, of any system. Scores are in [0, 1], OCEAN order; a trait that
+the corpus does not label has no column, or an empty one. `source` is the group that must not be split (YouTube id,
+person). Any other column (gender, age group, transcript) is kept as text.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from msma.config import parse
 from msma.data.corpora.table_file import first_duplicate, read_table
+from msma.files.finding import find_files
+from msma.files.names import shown
 from msma.files.reading import read_json
 from msma.files.writing import write_whole, written_whole
 from msma.metrics import ByTrait, Keys
@@ -107,7 +109,10 @@ def write_manifest(path: Path, corpus: str, rows: Sequence[Row], facts: dict[str
     """Write `path` and its JSON. Paths below the manifest's folder are stored relative, so that a corpus can move."""
     check_manifest_path(path)
     home = path.parent.resolve()
-    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+    with (
+        written_whole(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,  # as `shown`
+    ):
         extra = list(dict.fromkeys(name for row in rows for name in row.columns))
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, *TRAITS, *extra])
@@ -142,7 +147,10 @@ def read_manifest(path: Path) -> Manifest:
         missing = ["(at least one of) " + ", ".join(TRAITS)]
     if missing:
         raise MsmaError(f"{path}: not a manifest, lacks the columns {', '.join(missing)}; {remedy}")
-    rows = tuple(_row(f"{path}, row {number}", path.parent, cells) for number, cells in enumerate(table.records(), 1))
+    at = table.columns.index("path")
+    files = find_files(path.parent, [cells[at] for cells in table.rows])
+    numbered = enumerate(zip(table.records(), files, strict=True), start=1)
+    rows = tuple(_row(f"{path}, row {number}", file, cells) for number, (cells, file) in numbered)
     if duplicate := first_duplicate(row.clip for row in rows):
         raise MsmaError(f"{path}: clip {duplicate} is duplicated; each clip has one row")
     labelled = np.isfinite(targets(rows))
@@ -152,15 +160,15 @@ def read_manifest(path: Path) -> Manifest:
     if not labelled.any():
         raise MsmaError(f"{path}: no clip has a score; label at least one trait")
     facts = _facts(facts_path(path), "recreate it with `msma prepare`")
-    return Manifest(str(facts.pop("corpus", path.stem)), rows, facts)
+    return Manifest(str(facts.pop("corpus", shown(path.stem))), rows, facts)
 
 
 def facts_path(path: Path) -> Path:
     return path.with_suffix(".facts.json")
 
 
-def _row(where: str, folder: Path, cells: dict[str, str]) -> Row:
-    """One row of a manifest in `folder`; MsmaError, which begins with `where`, for a bad score or split."""
+def _row(where: str, file: Path, cells: dict[str, str]) -> Row:
+    """One row of a manifest, with its media file; MsmaError, which begins with `where`, for a bad score or split."""
     scores = []
     for trait in TRAITS:
         text = cells.pop(trait, "")
@@ -170,10 +178,10 @@ def _row(where: str, folder: Path, cells: dict[str, str]) -> Row:
                 raise ValueError
         except ValueError as error:
             raise MsmaError(f"{where}: {trait} is {text!r}, not a number in [0, 1]") from error
-    clip, path, source, split = (cells.pop(column) for column in COLUMNS)
+    clip, _, source, split = (cells.pop(column) for column in COLUMNS)
     if split not in SPLITS:
         raise MsmaError(f"{where}: split is {split!r}; use {', '.join(SPLITS)}")
-    return Row(clip, folder / path, source, split, tuple(scores), cells)
+    return Row(clip, file, source, split, tuple(scores), cells)
 
 
 class KnownFacts(BaseModel):
@@ -181,6 +189,8 @@ class KnownFacts(BaseModel):
 
     corpus: str = ""
     notice: str = ""
+    named_folders: StrictBool | None = None
+    """Whether the table that the corpus comes from gave each clip's folder; None: clips have names of their own."""
     ceiling: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] = Field(default_factory=dict)
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from msma.data.corpora.manifest import COLUMNS, SPLITS, Check, Found, Row, readable
 from msma.data.corpora.table_file import Table, first_duplicate, read_table
+from msma.files.finding import absolute, find_files
+from msma.files.names import caseless, parts_of, shown
 from msma.types import TRAITS, MsmaError
 
 SPLIT_NAMES = {
@@ -71,12 +73,13 @@ def find_table(path: Path, layout: Layout, check: Check | None) -> Found:
         problems["no such file"] = [f"{line}: {file}" for file, line in lines.items()]
         rows = readable((row for row in rows if row.path not in lines), check, problems["unreadable"])
     facts = {
-        "notes": notes_on(table, layout, columns, rows),
+        "notes": [*notes_on(table, layout, columns, rows), *note_on_moved(list(usable.values()))],
+        "named_folders": all(len(parts_of(row.clip)) > 1 for row in usable.values()),
         "range": list(layout.range or (0.0, 1.0)),
         "columns": {"path": layout.path, "source": layout.source, "split": layout.split, **columns},
         "split": None if layout.split else {"shares": list(layout.shares), "seed": layout.seed},
     }
-    return Found(path.stem, rows, facts, problems)
+    return Found(shown(path.stem), rows, facts, problems)
 
 
 def trait_columns(table: Table, layout: Layout) -> dict[str, str]:
@@ -115,8 +118,9 @@ def usable_rows(
     others = other_columns(table, {path_at, source_at, split_at, *traits_at.values()})
     rows: dict[str, Row] = {}
     lines: dict[Path, str] = {}
-    for number, cells in enumerate(table.rows, start=1):
-        written = cells[path_at].strip()
+    named = [cells[path_at].strip() for cells in table.rows]
+    files = [Path(os.path.normpath(file)) for file in find_files(root, named)]
+    for number, (cells, written, file) in enumerate(zip(table.rows, named, files, strict=True), start=1):
         line = f"row {number} ({written[:200]})"
         raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
         missing = [trait for trait, score in raw.items() if math.isnan(score)]
@@ -140,10 +144,9 @@ def usable_rows(
             raise MsmaError(f"{table.path}: {line} has the split {split!r}; use {', '.join(SPLIT_NAMES)}")
         else:
             target = tuple((raw.get(trait, math.nan) - low) / (high - low) for trait in TRAITS)
-            path = Path(os.path.normpath(root / written))
             further = {name: cells[place] for name, place in others.items()}
-            row = Row(written, path, source, SPLIT_NAMES.get(split.casefold(), ""), target, further)
-            first = lines.setdefault(path, line)
+            row = Row(written, file, source, SPLIT_NAMES.get(split.casefold(), ""), target, further)
+            first = lines.setdefault(file, line)
             if first == line:
                 rows[line] = row
             elif labels_of(row) == labels_of(rows[first]):
@@ -182,9 +185,9 @@ def other_columns(table: Table, used: set[int | None]) -> dict[str, int]:
 
 def clip_names(paths: Sequence[str]) -> list[str]:
     """The name of the file where no other clip has it, else the path as written."""
-    names = [PurePosixPath(path).name or path for path in paths]
-    count = Counter(names)
-    return [name if count[name] == 1 else path for name, path in zip(names, paths, strict=True)]
+    names = [PurePosixPath(path.replace("\\", "/")).name or path for path in paths]
+    count = Counter(map(caseless, names))
+    return [name if count[caseless(name)] == 1 else path for name, path in zip(names, paths, strict=True)]
 
 
 def split_by_source(path: Path, sources: Sequence[str], shares: tuple[float, float, float], seed: int) -> list[str]:
@@ -226,6 +229,12 @@ def notes_on(table: Table, layout: Layout, columns: Mapping[str, str], rows: Seq
     if missing := sum(not is_there(row.path) for row in rows):
         notes.append(f"{missing} of {len(rows)} clips have no file")
     return notes
+
+
+def note_on_moved(rows: Sequence[Row]) -> list[str]:
+    moved = [row for row in rows if absolute(row.clip) and is_there(row.path) and not is_there(Path(row.clip))]
+    about = f"{len(moved)} paths are of another place and were found by their ends"
+    return [f"{about}, such as {moved[0].clip} at {moved[0].path}"] if moved else []
 
 
 def is_there(path: Path) -> bool:

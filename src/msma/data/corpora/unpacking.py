@@ -16,6 +16,7 @@ from typing import Any
 
 from msma.data.corpora.zips import CHUNK_BYTES, Damaged, Locked, Member, Zip, open_zip, refused, shown, unpack_member
 from msma.files.reading import read_json, why
+from msma.files.walking import PassedOver
 from msma.files.writing import sweep, write_whole, written_whole
 from msma.types import MsmaError, WriteError
 
@@ -42,6 +43,7 @@ class Gathered:
     """One line per member."""
     unused: list[str] = field(default_factory=list)
     """One line per archive that gave nothing, or not all."""
+    passed_over: PassedOver = field(default_factory=dict)
 
 
 @dataclass
