@@ -20,6 +20,8 @@ from msma.cli.show.predictions import writer_of
 from msma.cli.show.progress import RateColumn
 from msma.cli.show.tables import show_cache_report
 from msma.data.cache import CacheReport
+from msma.files.names import meant
+from msma.prediction.predictions_json import load_predictions
 from msma.types import TRAITS
 
 
@@ -178,7 +180,19 @@ def test_a_file_whose_name_is_not_valid_text_is_predicted(run, make_media, tmp_p
     for format in ("json", "csv", "table"):
         out = tmp_path / f"predictions.{format}"
         assert run("predict", path, "--format", format, "--out", out).exit_code == 0
-        assert out.read_text()
+        assert r"\udcff.mp4" in out.read_text(encoding="utf-8").replace("\\\\", "\\")
+    (prediction,) = load_predictions(tmp_path / "predictions.json")
+    assert meant(prediction.path) == path
+
+
+def test_a_failure_in_a_folder_that_is_no_text_names_the_file(run, tmp_path):
+    folder = tmp_path / os.fsdecode(b"no text \xff")
+    folder.mkdir()
+    (folder / os.fsdecode(b"a\xfe.mp4")).write_bytes(b"no media")
+    for format in ("json", "jsonl", "csv", "table"):
+        result = run("predict", folder, "--format", format)
+        assert r"a\udcfe.mp4" in result.stdout.replace("\\\\", "\\")
+        assert re.search(r"failed: .*no text \\udcff/a\\udcfe.mp4", result.stderr)
 
 
 def test_predictions_made_before_an_early_end_are_written(make_media, tmp_path):

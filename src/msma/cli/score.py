@@ -12,6 +12,7 @@ from msma.cli import options
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show_json, show_result, show_table, tell
 from msma.cli.steps import cached_corpus, check_out, names_in
+from msma.files.names import distinct_names, shown
 
 if TYPE_CHECKING:
     from msma.evaluation.evaluation import Evaluation
@@ -103,12 +104,12 @@ def score(
         warnings = [*warnings, *other.warnings]
         constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
         paired = compare_predictions(read.predictions, other.predictions, constant)
-        comparison = Comparison(**dict(paired), file=str(against))
+        comparison = Comparison(**dict(paired), file=shown(str(against)))
     evaluation = evaluation_of(
         corpus,
         split,
         read.predictions,
-        model=str(file),
+        model=shown(str(file)),
         slices=names_in(slices),
         warnings=warnings,
         failed=read.failed,
@@ -125,7 +126,6 @@ def compare(
     Side by side, with paired differences from the first.
     """
     from msma.evaluation.evaluation_folder import read_evaluation
-    from msma.files.names import distinct_names
     from msma.reports.scores import evaluations_table
 
     names = distinct_names([str(folder) for folder in folders])

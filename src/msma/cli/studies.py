@@ -12,6 +12,7 @@ from msma.cli.score import finish
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show, show_result, tell
 from msma.cli.steps import at_once, cached_corpus, check_out, names_in
+from msma.files.names import shown
 
 
 def crossval(
@@ -55,7 +56,7 @@ def crossval(
             progress=report,
             features_progress=features_report,
         )
-    found = cross_validation(result.msma, result, corpus, recipe.stem, plan)
+    found = cross_validation(result.msma, result, corpus, shown(recipe.stem), plan)
     finish(found, result.msma, format, out)
     if format == "table":
         show(fold_lines(found))
@@ -126,7 +127,7 @@ def ablate(
     table = ablation_table(plan.ablations, networks, rows, constant)
     found = AblationStudy(
         **dict(table),
-        recipe=recipe.stem,
+        recipe=shown(recipe.stem),
         corpus=labels.corpus,
         split="test",
         severity=severity,

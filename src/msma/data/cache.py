@@ -24,6 +24,7 @@ from msma.config import ClipConfig, Limits
 from msma.data.cache_entry import read_notes, write_entry
 from msma.data.corpora.manifest import Row
 from msma.files.folders import locked
+from msma.files.names import shown
 from msma.files.reading import first_line, read_file
 from msma.files.writing import append
 from msma.media.bounded import begin_media, granted, why_failed
@@ -129,7 +130,7 @@ def find_entry(media: Path, remembered: dict[str, Remembered], config: ClipConfi
         stamp = stamp_of(media.stat())
     except (OSError, ValueError):  # reading it will say what is wrong
         return None
-    known, content = remembered.get(os.path.abspath(media), (None, ""))  # noqa: PTH100  (links stay)
+    known, content = remembered.get(remembered_as(media), (None, ""))
     return valid_entry(entry_path(folder, content, config)) if known == stamp else None
 
 
@@ -147,7 +148,12 @@ def cache_media(row: Row, config: ClipConfig, limits: Limits, folder: Path) -> t
         cached = Cached(entry, reasons_in(entry))
     if began_ns - max(stamp[1:]) < SETTLED_S * 1e9:
         return cached, ""
-    return cached, json.dumps([os.path.abspath(row.path), *stamp, content])  # noqa: PTH100
+    return cached, json.dumps([remembered_as(row.path), *stamp, content])
+
+
+def remembered_as(media: Path) -> str:
+    """What the index calls a media file."""
+    return shown(os.path.abspath(media))  # noqa: PTH100  (links stay)
 
 
 def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:

@@ -23,6 +23,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from msma.config import Frozen
+from msma.files.names import shown
 from msma.files.reading import reading
 from msma.files.writing import write_whole
 from msma.media.encode import to_jpeg
@@ -79,7 +80,7 @@ def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
         tensors |= {f"{index}.{name}": np.ascontiguousarray(tensor) for name, tensor in stored.items()}
         notes.append(
             {
-                "name": clip.name,
+                "name": shown(clip.name),
                 "start_s": clip.start_s,
                 "end_s": clip.end_s,
                 "frame_shape": clip.frames.shape[1:],

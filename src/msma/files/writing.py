@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from msma.files.locks import LOCKS, hold
+from msma.files.names import shown
 from msma.files.reading import why
 from msma.types import WriteError
 
@@ -67,9 +68,10 @@ def new_part(path: Path) -> tuple[Path, IO[str]]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write text (UTF-8) or bytes to a file that appears whole or not at all; WriteError as `writing`."""
+    """Write text (UTF-8; see `shown` for names that are none) or bytes to a file that appears whole or not at all;
+    WriteError as `writing`."""
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        unfinished.write_bytes(shown(content).encode() if isinstance(content, str) else content)
 
 
 def append(path: Path, line: str) -> None:

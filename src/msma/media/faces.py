@@ -19,6 +19,7 @@ from jaxtyping import Float32, UInt8
 from scipy.ndimage import median_filter
 
 from msma.config import ClipConfig
+from msma.files.reading import read_file
 from msma.media.encode import shrunk
 from msma.types import Clip, FaceTrack, MsmaError
 
@@ -35,6 +36,7 @@ OFTEN_SHARE = 0.8
 WHOLE_FRAME = "whole frame"
 RESULT_BYTES = 0x9000
 """Size of the buffer that libfacedetection asks for."""
+MAX_YUNET_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def yunet_detector(path: str | Path) -> Detector:
     """OpenCV's FaceDetectorYN with the YuNet ONNX file at `path`; MsmaError where it is not one."""
     if not Path(path).is_file():
         raise MsmaError(f"{path}: no such file; give the path of a YuNet ONNX file")
-    try:
-        yunet: Any = cv2.FaceDetectorYN.create(str(path), "", (FINE_SIDE, FINE_SIDE), MIN_SCORE)
+    content = np.frombuffer(read_file(Path(path), bytes, "download it again", MAX_YUNET_BYTES), np.uint8)
+    try:  # from memory: OpenCV crashes at a path that is no UTF-8
+        yunet: Any = cv2.FaceDetectorYN.create("onnx", content, content[:0], (FINE_SIDE, FINE_SIDE), MIN_SCORE)
     except cv2.error as error:
         raise MsmaError(f"{path}: is not a YuNet model that OpenCV can read; download it again") from error
 

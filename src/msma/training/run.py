@@ -28,6 +28,7 @@ from msma.data.corpus import Corpus
 from msma.data.identity import training_identity
 from msma.evaluation.result_file import MAX_BYTES, Result, json_of
 from msma.files.folders import locked
+from msma.files.names import shown
 from msma.files.reading import read_json, read_text
 from msma.files.writing import append, write_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
@@ -136,7 +137,7 @@ def train(
         if accelerator.is_main_process and state.step < config.steps:
             note_session(run, str(accelerator.device))
         about = WeightsConfig(
-            name=name or run.name,
+            name=name or shown(run.name),
             corpus=manifest.corpus,
             notice=manifest.facts.get("notice", NOTICE),
             traits=manifest.traits,

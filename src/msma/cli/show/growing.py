@@ -9,6 +9,7 @@ from io import FileIO
 from itertools import chain, repeat
 from pathlib import Path
 
+from msma.files.names import shown
 from msma.files.reading import why
 from msma.files.writing import write_whole, writing
 from msma.types import WriteError
@@ -55,7 +56,7 @@ def write_all(file: FileIO, place: int, content: bytes) -> None:
 
 def encoded(text: str) -> bytes:
     """In UTF-8; the name of a file may be no valid text."""
-    return text.encode("utf-8", "backslashreplace")
+    return shown(text).encode()
 
 
 @contextmanager

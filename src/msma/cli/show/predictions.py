@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from rich.console import Console
 from msma.cli.show.growing import encoded, growing_file, growing_stream
 from msma.cli.show.tables import PIPED_WIDTH, show_table, stdout
 from msma.config import parse
+from msma.files.names import shown
 from msma.files.writing import write_whole
 from msma.prediction.predictions_json import PREDICTIONS
 from msma.reports.predictions import predictions_table
@@ -57,7 +58,7 @@ CSV_HEADS = [
 def csv_record(prediction: Prediction) -> Record:
     traits, intervals = prediction.traits or {}, prediction.intervals or {}
     cells = [
-        *(shown(prediction.path), prediction.status, "; ".join(prediction.reasons)),
+        *(prediction.path, prediction.status, "; ".join(prediction.reasons)),
         *(traits.get(trait, "") for trait in TRAITS),
         *(end for trait in TRAITS for end in intervals.get(trait, ["", ""])),
         prediction.coverage,
@@ -111,9 +112,9 @@ FORMATS = {
 }
 
 
-def shown(path: str) -> str:
-    """A path as text; a name of a file may be none."""
-    return encoded(path).decode("utf-8")
+def as_text(prediction: Prediction) -> Prediction:
+    """The prediction with names that any file can hold."""
+    return replace(prediction, path=shown(prediction.path), reasons=[*map(shown, prediction.reasons)])
 
 
 @contextmanager
@@ -132,13 +133,13 @@ def writer_of(
     form = FORMATS[format]
     if out is None or (out.exists() and not out.is_file()):
         with growing_stream(out, form.head, form.between, form.tail) as add:
-            yield lambda prediction: add(form.text(form.record(prediction)))
+            yield lambda prediction: add(form.text(form.record(as_text(prediction))))
         return
     records = dict(kept)
     with growing_file(out, form.whole(records.values()), form.between, form.tail, resumed=bool(kept)) as add:
 
         def write(prediction: Prediction) -> None:
-            record = form.record(prediction)
+            record = form.record(as_text(prediction))
             add(form.text(record))
             if kept:
                 records[prediction.path] = record

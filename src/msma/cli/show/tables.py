@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from msma.files.names import shown
 from msma.reports.table import Block, Row, Table
 
 if TYPE_CHECKING:
@@ -162,8 +163,8 @@ def stderr() -> Console:
 
 
 def printable(text: str) -> str:
-    """Control characters of a file name do not reach the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Control characters of a file name do not reach the terminal, and bytes that are no text are written out."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown(text))
 
 
 def tell(text: str) -> None:
