@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from msma.media.container import Media, check_pixels
 from msma.media.coverage import MIN_MISSING_S
 from msma.media.mix import gathered, mixed
-from msma.media.packets import Problems, packets_of
+from msma.media.packets import Problems, packets_of, seconds
 from msma.types import SAMPLE_RATE, MsmaError
 
 MAX_HOLD_S = 10.0
@@ -61,7 +61,8 @@ def note_end(media: Media, kind: str, end_s: float | None, problems: Problems) -
 
 def clock_s(frame: VideoFrame | AudioFrame) -> float | None:
     """The frame's own timestamp on the file's clock."""
-    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+    base = frame.time_base
+    return None if frame.pts is None or base is None else seconds(frame.pts, base)
 
 
 def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
@@ -90,7 +91,7 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
             )
         if last_s is not None and time_s <= last_s:
             continue
-        duration_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else step_s
+        duration_s = seconds(frame.duration, frame.time_base) if frame.duration and frame.time_base else step_s
         last_s, end_s = time_s, time_s + min(max(duration_s, 0.0) or step_s, MAX_HOLD_S)
         yield time_s, end_s, frame
     note_end(media, "video", end_s, problems)

@@ -10,6 +10,8 @@ import contextlib
 import multiprocessing
 import queue
 import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,10 @@ from msma.types import MsmaError, PreparedWindow, RawWindow
 
 HANG_S = 300.0
 """A process that gives nothing for this long is taken to hang."""
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""macOS has libraries that do not bear a fork."""
+ONE_AT_A_TIME = threading.RLock()
+"""Whoever starts a process asks after all others, and would take the exit code that another thread waits for."""
 AHEAD = 2
 """Windows of a file that wait until they are asked for, and files that a process is ahead."""
 
@@ -33,19 +39,25 @@ Message = Window | str | None
 
 
 class MediaProcesses:
-    """So many processes that read media until the block ends; they start at once and load no torch."""
+    """So many processes that read media until the block ends; they start at once, beside, and load no torch."""
 
     def __init__(self, count: int) -> None:
         self.idle: queue.SimpleQueue[MediaProcess] = queue.SimpleQueue()
         self.processes = [MediaProcess() for _ in range(count)]
+        self.beginning = threading.Thread(target=self.begin, daemon=True)
 
     def __enter__(self) -> MediaProcesses:
-        for process in self.processes:
-            process.start()
-            self.idle.put(process)
+        self.beginning.start()
         return self
 
+    def begin(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(OSError):  # whoever wants to read tries again, and is told
+                process.start()
+            self.idle.put(process)
+
     def __exit__(self, *_: object) -> None:
+        self.beginning.join()
         for process in self.processes:
             process.kill()
 
@@ -112,16 +124,18 @@ class MediaProcess:
         self.running: tuple[Any, Connection] | None = None
 
     def start(self) -> tuple[Any, Connection]:
-        if self.running is not None and not self.running[0].is_alive():
-            self.kill()
-        if self.running is None:
-            context = multiprocessing.get_context("spawn")
-            ours, theirs = context.Pipe()
-            process = context.Process(target=answer, args=(theirs,), daemon=True)
-            process.start()
-            theirs.close()
-            self.running = process, ours
-        return self.running
+        with ONE_AT_A_TIME:
+            if self.running is not None and not self.running[0].is_alive():
+                self.kill()
+            if self.running is None:
+                context = multiprocessing.get_context(START_METHOD)
+                context.set_forkserver_preload([__name__])  # imported once; another process is there in milliseconds
+                ours, theirs = context.Pipe()
+                process = context.Process(target=answer, args=(theirs,), daemon=True)
+                process.start()
+                theirs.close()
+                self.running = process, ours
+            return self.running
 
     def interrupt(self) -> None:
         """Let it die; whoever waits for it finds out."""
@@ -129,12 +143,13 @@ class MediaProcess:
             self.running[0].kill()
 
     def kill(self) -> None:
-        if self.running is not None:
-            process, connection = self.running
-            process.kill()
-            process.join()
-            connection.close()
-            self.running = None
+        with ONE_AT_A_TIME:
+            if self.running is not None:
+                process, connection = self.running
+                process.kill()
+                process.join()
+                connection.close()
+                self.running = None
 
     def windows(self, reading: Reading) -> Iterator[Window]:
         """Let the process read; MsmaError where it cannot, dies or hangs."""
@@ -150,7 +165,8 @@ class MediaProcess:
                 yield message
             problem = f"its reader gave nothing for {HANG_S:.0f} s"
         except (EOFError, ConnectionError):
-            process.join()
+            with ONE_AT_A_TIME:
+                process.join()
             problem = died_of(process.exitcode)
         self.kill()
         raise MsmaError(f"{reading.name}: {problem}; convert it (ffmpeg -i IN OUT.mp4) or leave it out")

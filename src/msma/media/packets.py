@@ -7,6 +7,7 @@ packets and the same jumps, so that video and audio, which are read each for its
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from av.error import FFmpegError
@@ -24,6 +25,11 @@ MAX_READ_ERRORS = 1000
 
 Problems = dict[str, str]
 """Problems of decoding, by topic; more come as decoding continues."""
+
+
+def seconds(ticks: int, base: Fraction) -> float:
+    """Ticks of a clock in seconds; `float(ticks * base)`, without the making of a fraction for every packet."""
+    return ticks * base.numerator / base.denominator
 
 
 def packets_of(media: Media, stream: Any, kind: str, problems: Problems) -> Iterator[Any]:
@@ -69,11 +75,11 @@ def on_one_clock(packets: Iterable[Any], origin_s: float, problems: Problems) ->
     ends_s: dict[int, float] = {}
     now_s, jumps = origin_s, 0
     for packet in packets:
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is None or packet.time_base is None:
+        stamp, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
+        if stamp is None or base is None:
             yield packet
             continue
-        stream, own_s = packet.stream_index, float(stamp * packet.time_base)
+        stream, own_s = packet.stream_index, seconds(stamp, base)
         last_s = ends_s.get(stream, origin_s)
         candidates = range(shift_of.get(stream, 0), len(shifts_s))
         shift = min(candidates, key=lambda one: abs(own_s + shifts_s[one] - last_s))
@@ -88,12 +94,12 @@ def on_one_clock(packets: Iterable[Any], origin_s: float, problems: Problems) ->
             shift, time_s = len(shifts_s), now_s
             shifts_s.append(now_s - own_s)
         shift_of[stream] = shift
-        end_s = time_s + min(float((packet.duration or 0) * packet.time_base), PACKET_S)
+        end_s = time_s + min(seconds(packet.duration or 0, base), PACKET_S)
         if stream not in ends_s or packet.dts is not None:
             ends_s[stream] = end_s
         now_s = max(now_s, end_s)
         if shift:
-            ticks = round(shifts_s[shift] / packet.time_base)
+            ticks = round(shifts_s[shift] / base)
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
         yield packet

@@ -22,7 +22,8 @@ class MissingToken(nn.Module):
     def __init__(self, width: int, learned: bool = True) -> None:
         super().__init__()
         if learned:
-            self.token = nn.Parameter(0.02 * torch.randn(width))
+            # Drawn on the CPU always: on the device "meta", torch.randn loads a compiler, which takes a second.
+            self.token = nn.Parameter(0.02 * torch.randn(width, device="cpu"))
         else:
             self.register_buffer("token", torch.zeros(width), persistent=False)
 
