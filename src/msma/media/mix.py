@@ -18,12 +18,12 @@ from msma.types import MsmaError
 
 MIN_FRAME_S = 0.008
 """Shorter frames are gathered to this length or more: some demuxers give one sample a packet."""
-STRETCH_S = 5.0
+BLOCK_S = 5.0
 """Time over which the levels of channels are measured before it is mixed."""
 MAX_HELD = 2**23
-"""Samples over all channels beyond which a stretch is mixed though it is shorter."""
+"""Samples over all channels beyond which a block is mixed though it is shorter."""
 MEMORY = 0.5
-"""Weight of what was measured before each stretch, so that a pause of the speaker does not turn up the room."""
+"""Weight of what was measured before each block, so that a pause of the speaker does not turn up the room."""
 COMPARABLE = 0.1
 """Power of one side of stereo over that of the other from which on their mean is taken (-10 dB)."""
 CARRIES = 1e-4
@@ -118,11 +118,11 @@ def mixed(frames: Iterable[AudioFrame], notes: Notes) -> Iterator[AudioFrame]:
     What was done to other channels is put into `notes`.
     """
     before = None
-    for form, stretch in stretches(frames):
+    for form, block in blocks(frames):
         if form[1] == 1:
-            yield from stretch
+            yield from block
             continue
-        sound = np.concatenate([as_float(samples_of(frame)) for frame in stretch], axis=1)
+        sound = np.concatenate([as_float(samples_of(frame)) for frame in block], axis=1)
         centred = sound - sound.mean(axis=1, keepdims=True, dtype=np.float64)
         covariance = centred @ centred.T / sound.shape[1]
         if before is not None and before[0] == form:
@@ -130,23 +130,23 @@ def mixed(frames: Iterable[AudioFrame], notes: Notes) -> Iterator[AudioFrame]:
         before = form, covariance
         weights = channel_weights(covariance)
         if form[0] in STEREO and (weights == 0.5).all():
-            yield from stretch
+            yield from block
             continue
         notes["audio mix"] = mix_note(covariance, weights)
         mix = weights.astype(np.float32) @ sound
         mix /= max(1.0, float(np.abs(mix).max(initial=0.0)))
-        ends = np.cumsum([frame.samples for frame in stretch])
-        for frame, piece in zip(stretch, np.split(mix, ends[:-1]), strict=True):
+        ends = np.cumsum([frame.samples for frame in block])
+        for frame, piece in zip(block, np.split(mix, ends[:-1]), strict=True):
             yield placed(AudioFrame.from_ndarray(piece[None], format="fltp", layout="mono"), frame)
 
 
-def stretches(frames: Iterable[AudioFrame]) -> Iterator[tuple[tuple[str, int, int], list[AudioFrame]]]:
-    """Up to STRETCH_S of frames of one form (layout, channels, rate); those of one channel one by one."""
+def blocks(frames: Iterable[AudioFrame]) -> Iterator[tuple[tuple[str, int, int], list[AudioFrame]]]:
+    """Up to BLOCK_S of frames of one form (layout, channels, rate); those of one channel one by one."""
     for form, alike in itertools.groupby(
         frames, lambda frame: (frame.layout.name, frame.layout.nb_channels, frame.rate)
     ):
         _, channels, rate = form
-        longest = 0 if channels == 1 else min(STRETCH_S * rate, MAX_HELD / channels)
+        longest = 0 if channels == 1 else min(BLOCK_S * rate, MAX_HELD / channels)
         held, samples = [], 0
         for frame in alike:
             held.append(frame)
