@@ -47,6 +47,8 @@ class Limits(Frozen):
     max_streams: PositiveInt = 32
     max_audio_packets_per_s: Positive = 20_000.0
     """Each packet costs time, however little sound it holds."""
+    max_cpu_s: Annotated[float, Field(ge=1, le=86_400)] = 120.0
+    """Processor seconds for the reading of one window, whatever it is that costs them."""
     audio_track: PositiveInt | None = None
     """Number of the audio track to read, from 1; None: the one with speech."""
     video_track: PositiveInt | None = None

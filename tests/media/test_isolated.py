@@ -14,8 +14,19 @@ import pytest
 
 from msma.config import ClipConfig, Limits
 from msma.media import isolated
-from msma.media.bounded import Reading, media_problems, windows_of
+from msma.media.bounded import (
+    MEMORY_BYTES,
+    WINDOWS,
+    Reading,
+    begin_media,
+    granted,
+    media_problems,
+    why_failed,
+    windows_of,
+)
+from msma.media.clip import clip_from_arrays
 from msma.media.isolated import MediaProcesses
+from msma.media.processes import in_processes
 from msma.types import MsmaError
 
 SHORT = ClipConfig(window_s=2.0, face="whole")
@@ -106,14 +117,32 @@ def test_raw_windows_come_where_they_are_wanted(media, make_media):
     assert len(windows) == 1
 
 
-def test_a_process_may_not_take_more_memory_than_its_limit():
-    script = (
-        "from msma.media import bounded as m; import numpy as np\n"
-        "m.MEMORY_BYTES = 1 << 30; m.begin_media()\n"
-        "try: np.ones(1 << 28)\n"
-        "except MemoryError: print('refused')"
+def test_a_reader_may_not_take_more_memory_than_decoding_needs():
+    ((_, done),) = in_processes(np.ones, [MEMORY_BYTES // 4], 1, begin_media)  # eight bytes each
+    assert why_failed("a.mp4", done.exception()) == (
+        "a.mp4: takes more memory than a reader may have; scale it down or leave it out"
     )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "refused\n"
+
+
+def test_a_reader_may_take_what_its_windows_need(make_media):
+    large = ClipConfig(window_s=600.0, fps=4.0, face="whole")
+    assert WINDOWS * large.window_bytes(heads=1) > MEMORY_BYTES
+    jobs = [Reading(make_media(), large, Limits())]
+    ((_, done),) = in_processes(windows_beside_more, jobs, 1, begin_media)
+    assert done.result() == 1
+
+
+def windows_beside_more(reading: Reading) -> int:
+    """Take what decoding may take, beside each window; gives how many windows there are."""
+    windows = granted(windows_of(reading), reading.limits, reading.clip)
+    return sum(np.empty(MEMORY_BYTES, np.uint8).ndim for _ in windows)
+
+
+def test_a_reader_that_takes_too_long_fails_its_file(media):
+    many = clip_from_arrays(np.random.default_rng(0).integers(0, 255, (900, 240, 320, 3), np.uint8), None, fps=60.0)
+    slow = Reading(many, ClipConfig(window_s=15.0, fps=60.0), Limits(max_cpu_s=1))
+    (first,) = (outcome(windows) for windows in media.read([slow]))
+    assert first.startswith("arrays: its reader took more than max_cpu_s, 1 processor seconds, for a window; ")
 
 
 def test_files_that_cannot_be_opened_are_found_without_harm(make_media, crashing_media, tmp_path):

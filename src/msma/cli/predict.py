@@ -16,7 +16,7 @@ from msma.cli.show.tables import tell
 from msma.cli.steps import check_out
 from msma.types import MsmaError, Status
 
-SMALLER = ("max_bytes=256_000_000", "max_seconds=600")
+SMALLER = ("max_bytes=256_000_000", "max_seconds=600", "max_cpu_s=20")
 """Limits below those for files of one's own: a clip of somebody else should not keep others waiting."""
 
 
@@ -175,8 +175,8 @@ def serve(
 ) -> None:
     """Serve a web page and an HTTP endpoint for predictions.
 
-    The page also corrupts clips and explains predictions. Limits for uploads start at max_bytes=256_000_000 and
-    max_seconds=600.
+    The page also corrupts clips and explains predictions. Limits for uploads start at max_bytes=256_000_000,
+    max_seconds=600 and max_cpu_s=20.
     """
     import importlib.util
 

@@ -158,7 +158,7 @@ def remembered_as(media: Path) -> str:
 
 def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:
     with naming(media):
-        yield from granted(raw_windows(media, config, limits, default_detector()))
+        yield from granted(raw_windows(media, config, limits, default_detector()), limits, config)
         if stamp_of(media.stat()) != stamp:
             raise MsmaError(f"{media}: changed while it was read; run again when it is complete")
 

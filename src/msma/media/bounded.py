@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import multiprocessing
 import os
 import resource
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +21,11 @@ from msma.media.prepare import check_media, prepare, raw_windows
 from msma.media.processes import begin, in_processes
 from msma.types import Clip, MsmaError
 
-MEMORY_BYTES = 3 * 1024**3
-"""Memory that a process may allocate."""
+MEMORY_BYTES = 1024**3
+"""Memory that a process may allocate for decoding, beside what it has when it begins, and for windows."""
+WINDOWS = 2
+"""Windows whose frames are in memory at once."""
 OPEN_FILES = 256
-CPU_S = 120
-"""Processor seconds for one window."""
 
 T = TypeVar("T")
 
@@ -60,15 +61,23 @@ def windows_of(reading: Reading) -> Iterator[Any]:
 
 def media_problems(paths: Sequence[Path]) -> dict[Path, str]:
     """Why files cannot be read, by path: each is opened and its headers are read, in parallel processes."""
-    jobs = in_processes(partial(check_media, limits=Limits()), paths, os.cpu_count() or 1, begin_media)
+    jobs = in_processes(check_headers, paths, os.cpu_count() or 1, begin_media)
     outcomes = {path: done.exception() for path, done in jobs}
     return {path: why_failed(path, error) for path, error in outcomes.items() if error is not None}
 
 
-def why_failed(media: Path, error: BaseException) -> str:
-    """Why a media file could not be read by a process of its own."""
+def check_headers(path: Path) -> None:
+    """Open a file and read its headers, within what is granted; MsmaError where that cannot be done."""
+    grant(Limits(), ClipConfig())
+    check_media(path, Limits())
+
+
+def why_failed(media: Path | str, error: BaseException) -> str:
+    """Why a media file could not be read by a process of its own, in one line."""
     if isinstance(error, MsmaError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return f"{media}: takes more memory than a reader may have; scale it down or leave it out"
     if isinstance(error, BrokenProcessPool):
         return f"{media}: the process that read it died twice, crashed or out of memory; convert it or leave it out"
     return unexpected(media, error)
@@ -77,8 +86,27 @@ def why_failed(media: Path, error: BaseException) -> str:
 def begin_media() -> None:
     """First thing in a process that reads media: bound what media can make it take."""
     begin()
-    set_limit(resource.RLIMIT_DATA, MEMORY_BYTES)
     set_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    grant(Limits(), ClipConfig())
+
+
+def grant(limits: Limits, clip: ClipConfig) -> None:
+    """Let a process that was started for media go on for `limits.max_cpu_s` of processor time, with memory for windows
+    as `clip` has them."""
+    if multiprocessing.parent_process() is not None:
+        windows_bytes = round(WINDOWS * clip.window_bytes(heads=1))
+        set_limit(resource.RLIMIT_DATA, bytes_at_first() + MEMORY_BYTES + windows_bytes)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        set_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + limits.max_cpu_s))
+
+
+@functools.cache
+def bytes_at_first() -> int:
+    """Memory that this process had allocated when it began: that of libraries, more of it the more cores there are."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    except OSError:  # only Linux tells; elsewhere all counts
+        return 0
 
 
 def set_limit(kind: int, limit: int) -> None:
@@ -86,16 +114,10 @@ def set_limit(kind: int, limit: int) -> None:
     resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def granted(windows: Iterator[T]) -> Iterator[T]:
-    """The same windows, for each of which a process that was started for media gets CPU_S of processor time."""
-    limited = multiprocessing.parent_process() is not None
+def granted(windows: Iterator[T], limits: Limits, clip: ClipConfig) -> Iterator[T]:
+    """The same windows, with what is granted for each."""
     while True:
-        if limited:
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            limit, hard = int(usage.ru_utime + usage.ru_stime) + CPU_S, resource.getrlimit(resource.RLIMIT_CPU)[1]
-            resource.setrlimit(
-                resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
-            )
+        grant(limits, clip)
         try:
             window = next(windows)
         except StopIteration:

@@ -56,7 +56,7 @@ def note_end(media: Media, kind: str, end_s: float | None, problems: Problems) -
     if end_s is None:
         problems[f"{kind} end"] = f"{kind} track holds nothing that can be decoded"
     elif media.claimed_s is not None and media.claimed_s - end_s > MIN_BREAK_S and "clock" not in problems:
-        problems[f"{kind} end"] = f"{kind} breaks off at {end_s:.1f} s of {media.claimed_s:.1f} s"
+        problems[f"{kind} end"] = f"{kind} breaks off at {max(0.0, end_s):.1f} s of {media.claimed_s:.1f} s"
 
 
 def clock_s(frame: VideoFrame | AudioFrame) -> float | None:

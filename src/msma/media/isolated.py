@@ -20,8 +20,9 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
+from msma.config import Limits
 from msma.files.reading import unexpected
-from msma.media.bounded import CPU_S, MEMORY_BYTES, Reading, begin_media, granted, windows_of
+from msma.media.bounded import Reading, begin_media, granted, why_failed, windows_of
 from msma.types import MsmaError, PreparedWindow, RawWindow
 
 HANG_S = 300.0
@@ -167,15 +168,15 @@ class MediaProcess:
         except (EOFError, ConnectionError):
             with ONE_AT_A_TIME:
                 process.join()
-            problem = died_of(process.exitcode)
+            problem = died_of(process.exitcode, reading.limits)
         self.kill()
         raise MsmaError(f"{reading.name}: {problem}; convert it (ffmpeg -i IN OUT.mp4) or leave it out")
 
 
-def died_of(code: int) -> str:
+def died_of(code: int, limits: Limits) -> str:
     """What a process died of, by its exit code."""
     if code == -signal.SIGXCPU:
-        return f"its reader took more than {CPU_S} processor seconds for a window"
+        return f"its reader took more than max_cpu_s, {limits.max_cpu_s:g} processor seconds, for a window"
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"its reader crashed or ran out of memory ({cause})"
 
@@ -212,12 +213,8 @@ def answer(connection: Connection) -> None:
         while True:
             reading = connection.recv()
             try:
-                for window in granted(windows_of(reading)):
+                for window in granted(windows_of(reading), reading.limits, reading.clip):
                     connection.send(window)
                 connection.send(None)
-            except MsmaError as error:
-                connection.send(str(error))
-            except MemoryError:
-                connection.send(f"{reading.name}: takes more than {MEMORY_BYTES >> 30} GiB to read; scale it down")
             except Exception as error:  # noqa: BLE001  a defect of ours must not lose the rest of a batch
-                connection.send(unexpected(reading.name, error))
+                connection.send(why_failed(reading.name, error))
