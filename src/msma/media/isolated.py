@@ -209,7 +209,7 @@ def answer(connection: Connection) -> None:
     begin_media()
     for ending in (signal.SIGTERM, signal.SIGHUP):  # for the one that asks, which kills this one when it is ready
         signal.signal(ending, signal.SIG_IGN)
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             reading = connection.recv()
             try:
