@@ -93,7 +93,7 @@ def test_absolute_paths_of_another_machine_are_found_by_their_ends(tmp_path, roo
     for who in ("P1", "P2"):
         (tmp_path / who).mkdir()
         (tmp_path / who / "intro.mp4").touch()
-    names = [mark.join([root, who, "intro.mp4"]) for who in ("P1", "P2")]
+    names = [mark.join([root, "P1", "intro.mp4"]), mark.join([root.upper(), "p2", "Intro.MP4"])]
     assert find_files(tmp_path, names) == [tmp_path / "P1" / "intro.mp4", tmp_path / "P2" / "intro.mp4"]
 
 

@@ -99,6 +99,13 @@ def test_an_entry_is_prepared_as_its_media_file_is_but_for_the_loss_of_jpeg(fill
         assert [getattr(one, name) for name in told] == [getattr(other, name) for name in told]
 
 
+def test_a_clip_whose_name_is_no_text_is_kept_and_found_again(fill, here, make_media, tmp_path):
+    path = Path(make_media(seconds=1.0)).rename(tmp_path / "\udcff.mp4")
+    for _ in range(2):
+        assert list(fill(path).entries) == [path.name]
+    assert here == [path.name]
+
+
 def test_the_prediction_for_a_kept_clip_is_that_for_its_file_within_a_hundredth(fill, tmp_path):
     part = cast(6, seed=3)[0]
     render_clip(tmp_path, part, Format(3, 2.0, 12, (320, 240)))

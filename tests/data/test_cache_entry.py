@@ -65,6 +65,13 @@ def test_everything_of_a_decoded_clip_comes_back_and_only_frames_lose_a_little(m
         assert np.abs(after.clip.frames.astype(float) - before.clip.frames).mean() < 1.0
 
 
+def test_an_entry_in_a_folder_whose_name_is_no_text_comes_back(tmp_path):
+    window = kept(np.zeros((2, 8, 8, 3), np.uint8), None)
+    named = replace(window, clip=replace(window.clip, name="\udcfe.mp4"))
+    write_entry(tmp_path / "\udcff" / "a.clip", [named])
+    assert [one.clip.name for one in cached_windows(tmp_path / "\udcff" / "a.clip")] == [r"\udcfe.mp4"]
+
+
 def test_the_same_windows_give_the_same_bytes(entry, tmp_path):
     windows = list(cached_windows(entry))
     for name in ("one", "other"):

@@ -17,6 +17,7 @@ from msma.config import Recipe, load_recipe
 from msma.training.loop import learning_rate, new_network
 from msma.training.run import train
 from msma.types import MsmaError, WriteError
+from msma.weights.checkpoint import load_weights
 
 
 def with_train(**changes) -> Recipe:
@@ -49,6 +50,14 @@ def test_a_run_says_by_which_commands_and_versions_it_was_made(tmp_path):
     assert first == second
     assert first["command"].startswith(Path(sys.argv[0]).name)
     assert (first["device"], first["versions"]["torch"]) == ("cpu", torch.__version__)
+
+
+def test_a_run_whose_name_is_no_text_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["msma", "train", "\udcff"])
+    run = tmp_path / "\udcff"
+    train(RECIPE, planted_corpus(tmp_path / "corpus"), run, cpu=True)
+    assert load_weights(run).config.name == r"\udcff"
+    assert json.loads((run / "provenance.jsonl").read_text(encoding="utf-8"))["command"] == r"msma train '\udcff'"
 
 
 def test_a_run_anew_forgets_the_commands_of_one_that_never_saved(tmp_path):

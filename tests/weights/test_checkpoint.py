@@ -69,6 +69,10 @@ def test_every_tensor_comes_back_bit_for_bit(folder, network):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in network.state_dict().items())
 
 
+def test_a_folder_whose_name_is_no_text_is_loaded(folder):
+    assert load_weights(folder.rename(folder.with_name("\udcff"))).config == CONFIG
+
+
 def test_the_configuration_comes_back(folder):
     assert load_weights(folder).config == CONFIG
 

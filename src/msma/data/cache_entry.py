@@ -24,7 +24,7 @@ from safetensors.numpy import save
 
 from msma.config import Frozen
 from msma.files.names import shown
-from msma.files.reading import reading
+from msma.files.reading import path_in_text, reading
 from msma.files.writing import write_whole
 from msma.media.encode import to_jpeg
 from msma.media.prepare import degradations
@@ -142,7 +142,8 @@ def opened(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
     """A safetensors file of the cache; MsmaError where it, or what the block reads of it, is missing or damaged."""
     with (
         reading(path, "delete it, it will be recreated", MAX_BYTES, "damaged cache entry"),
-        safe_open(path, framework=framework) as file,
+        path_in_text(path) as readable,
+        safe_open(readable, framework=framework) as file,
     ):
         yield file
 

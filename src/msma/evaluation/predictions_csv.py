@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msma.data.corpora.clip_names import Names, match_clips, names_of_clips
+from msma.data.corpora.clip_names import Names, match_clips, names_of_clips, own_name
 from msma.data.corpora.manifest import Manifest, targets
 from msma.data.corpora.table import score_of
 from msma.data.corpora.table_file import Table, read_table
@@ -99,7 +99,7 @@ def read_predictions(
         raise MsmaError(
             f"{path}: has no usable scores for any clip of split {split!r}: {len(found)} rows without scores, "
             f"{elsewhere} for other splits, {len(unknown)} for unknown clips{examples(unknown)}; "
-            f"clips are called like {rows[0].clip!r}; check --manifest, --split and --clip-column"
+            f"clips are called like {own_name(manifest, rows[0])!r}; check --manifest, --split and --clip-column"
         )
     failed = {row.clip: str(found.get(row.clip, "no prediction")) for row in rows if row.clip not in usable}
     missing = [clip for clip in failed if clip not in found]

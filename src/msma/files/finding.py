@@ -62,8 +62,8 @@ def absolute(name: str) -> PurePosixPath | PureWindowsPath | None:
 
 
 def shared_folders(paths: Sequence[tuple[str, ...]]) -> int:
-    """The number of parts, from the root, that are the folders of all `paths`."""
-    columns = zip(*(parts[:-1] for parts in paths), strict=False)
+    """The number of parts, from the root, that are the folders of all `paths`, in any case."""
+    columns = zip(*(map(caseless, parts[:-1]) for parts in paths), strict=False)
     return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, columns))
 
 

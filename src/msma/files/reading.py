@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from msma.files.names import shown
 from msma.types import ConfigError, MsmaError
 
 T = TypeVar("T")
@@ -35,6 +36,16 @@ def reading(path: Path, remedy: str, max_bytes: int, problem: str = "cannot be r
         raise
     except Exception as error:  # parsers raise what they like
         raise MsmaError(f"{path}: {problem} ({why(error)}); {remedy}") from error
+
+
+@contextmanager
+def path_in_text(path: Path) -> Iterator[Path]:
+    """A path to a file for libraries that take text only: by its number where its name is no UTF-8."""
+    if shown(str(path)) == str(path):
+        yield path
+        return
+    with path.open("rb") as file:
+        yield Path("/dev/fd", str(file.fileno()))
 
 
 def read_file(

@@ -213,7 +213,7 @@ def begin(run: Path, recipe: Recipe, corpus: dict[str, Any], resume: bool) -> No
 def note_session(run: Path, device: str) -> None:
     program, *arguments = sys.argv or [""]  # an embedded Python has none
     session = Session(
-        command=shlex.join([Path(program).name, *arguments]),
+        command=shown(shlex.join([Path(program).name, *arguments])),
         device=torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         platform=platform.platform(),
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from msma.config import ConfigError
-from msma.files.reading import MAX_SETTINGS_BYTES, reading
+from msma.files.reading import MAX_SETTINGS_BYTES, path_in_text, reading
 from msma.files.writing import write_whole
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
@@ -126,7 +126,8 @@ def _read_tensors(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
         raise MsmaError(f"{path}: not there; {remedy}")
     with (
         reading(path, remedy, MAX_BYTES["model.safetensors"], "truncated or not a safetensors file"),
-        safe_open(path, framework="pt") as file,
+        path_in_text(path) as readable,
+        safe_open(readable, framework="pt") as file,
     ):
         found = set(file.keys())
         for problem, names in (("lacks", set(expected) - found), ("has an unknown", found - set(expected))):

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from msma.data.corpora.manifest import Manifest
+from msma.data.corpora.manifest import Manifest, Row
 from msma.files.finding import grouped, shared_folders
 from msma.files.names import caseless, parts_of
 from msma.types import MsmaError
@@ -117,6 +117,11 @@ def names_of_clips(manifest: Manifest) -> Iterator[Name]:
         yield Name(row.clip, path[-max(len(path) - shared, own) :], own)
         if by_path is None or not alike:
             yield Name(row.clip, clip, len(clip))
+
+
+def own_name(manifest: Manifest, row: Row) -> str:
+    """The name of a clip as a table of predictions needs it."""
+    return "/".join(parts_of(str(row.path))[-2:]) if manifest.facts.get("named_folders") else row.clip
 
 
 def names_of(last: str) -> set[str]:
