@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Iterator
 from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 from conftest import grey_index
 
 from msma.config import ClipConfig, Limits
 from msma.media import container as container_module
 from msma.media.clip import load_clip, load_windows
+from msma.media.container import open_media
+from msma.media.packets import read_packets
 from msma.types import Clip
 
 PART_S = 4.0
@@ -182,3 +187,28 @@ def test_the_last_frames_come_out_whichever_stream_is_first(tmp_path, first):
     clip = load_clip(path, ClipConfig(fps=10.0))
     assert len(clip.frames) == 20
     assert len(clip.waveform) == 32000
+
+
+class Appearing:
+    """A container in which a stream appears in the middle, which PyAV then looks for in vain."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self.container, self.left = container, 10
+
+    def demux(self, *streams: Any) -> Iterator[Any]:
+        for packet in self.container.demux(*streams):
+            yield packet
+            self.left -= 1
+            if not self.left:
+                raise IndexError("list index out of range")
+
+
+def test_a_stream_that_appears_in_the_middle_takes_nothing_of_the_others(make_media):
+    path, problems = make_media("a.ts"), {}
+    with open_media(path, Limits(), "a.ts") as media:
+        expected = [packet.size for packet in read_packets(media, "video", problems)]
+    with open_media(path, Limits(), "a.ts") as media:
+        object.__setattr__(media, "container", Appearing(media.container))
+        assert [packet.size for packet in read_packets(media, "video", problems)] == expected
+    assert len(expected) > 10
+    assert problems == {}

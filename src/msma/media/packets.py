@@ -55,6 +55,9 @@ def read_packets(media: Media, kind: str, problems: Problems) -> Iterator[Any]:
             problems[f"{kind} end"] = f"{kind} cannot be read to its end ({error.strerror or type(error).__name__})"
             packets = media.container.demux(*streams)  # the old one has ended
             continue
+        except IndexError:  # of PyAV, for a stream that was not there when it began: none of those that are used
+            packets = media.container.demux(*streams)
+            continue
         if packet is None:
             return
         if errors and packet.size:
