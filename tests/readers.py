@@ -26,8 +26,9 @@ from msma.data.cache import INDEX, read_index
 from msma.data.cache_entry import cached_windows, read_notes, write_entry
 from msma.data.corpora.chalearn import oracle_facts, read_annotation
 from msma.data.corpora.columns import read_columns
+from msma.data.corpora.layout import Layout
 from msma.data.corpora.manifest import mean_target, read_manifest, write_manifest
-from msma.data.corpora.table import Layout, find_table
+from msma.data.corpora.table import find_table
 from msma.data.corpora.table_file import read_table
 from msma.data.corpora.unpacking import MARK, read_mark
 from msma.data.features import fill_features, read_features, windows_in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_further_columns_reach_the_manifest_and_clips_without_are_named(run, tmp
     (tmp_path / "b.csv").write_text("VideoName;Gender\nother.001.mp4;1\n")
     refused = run("chalearn", tmp_path, "--out", tmp_path / "other.csv", *tables, *options)
     assert refused.exit_code == 1
-    assert "1 of 1 rows are for clips without labels here, such as 'other.001.mp4'" in str(refused.exception)
+    assert "1 of 1 rows are for clips without labels here, such as 'other.001.mp4' (line 2)" in str(refused.exception)
     assert not (tmp_path / "other.csv").exists()
 
 
@@ -181,6 +182,39 @@ def test_a_table_alone_is_enough_without_a_media_check(run, tmp_path):
     assert run("table", table, *options).exit_code == 1
     assert run("table", table, *options, "--no-media-check").exit_code == 0
     assert [row.split for row in read_manifest(tmp_path / "manifest.csv").rows] == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            (),
+            "2 sources cannot fill 3 splits; set a share of --split to 0 (1 of 4 rows can be used, 2 no score, 1 no su",
+        ),
+        (("--split-column", "set"), "1 of 4 rows have an unknown split, such as line 2 (a.mp4): 'fold1'; use train"),
+    ],
+    ids=["too few sources", "unknown split"],
+)
+def test_counts_come_before_an_error_about_splits(run, tmp_path, options, told):
+    table = tmp_path / "mine.csv"
+    rows = ["a.mp4,fold1,0.5", "b.mp4,train,", "c.mp4,train,?", "d.mp4,train,0.5"]
+    table.write_text("\n".join(["clip,set,openness", *rows]), encoding="utf-8")
+    (tmp_path / "a.mp4").touch()
+    result = run("table", table, "--out", tmp_path / "manifest.csv", "--path-column", "clip", *options)
+    assert result.exit_code == 1
+    assert told in str(result.exception)
+    counts = dict(re.findall(r"(no score|no such file|unknown split|usable)\W+(\d+)", result.stderr))
+    assert counts["no score"] == "2"
+    assert counts["no such file"] == "1"
+    assert "no score: line 4 (c.mp4): openness '?'" in result.stderr
+
+
+def test_an_error_without_any_usable_row_counts_them(run, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("clip,openness\na.mp4,0.5\nb.mp4,\n", encoding="utf-8")
+    result = run("table", table, "--out", tmp_path / "manifest.csv", "--path-column", "clip", "--split", "100,0,0")
+    assert result.exit_code == 1
+    assert "no clip with a label can be read (1 no score, 1 no such file)" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_name_that_fits_several_clips_is_an_error(read):
     rows = tuple(Row(f"{who}/1.mp4", Path(f"{who}/1.mp4"), who, "test", (0.5,) * 5) for who in ("ann", "bob"))
     manifest = Manifest("twice", (*SMALL.split("train"), *rows), {})
     assert len(read(lines(["ann/1.mp4", "bob/1.mp4"]), manifest=manifest).predictions.clips) == 2
-    with pytest.raises(MsmaError, match=r"row 1: '1.mp4' fits several"):
+    with pytest.raises(MsmaError, match=r"line 2: '1.mp4' fits several"):
         read(lines(["1.mp4"]), manifest=manifest)
 
 
@@ -127,6 +127,15 @@ def test_other_separators_are_read_with_points_and_with_commas(read, delimiter):
     assert scores_of(read(lines(), delimiter=delimiter)) == EXPECTED
     comma = [[clip, *(str(score).replace(".", ",") for score in scores)] for clip, *scores in lines()]
     assert scores_of(read(comma, delimiter=delimiter)) == EXPECTED
+
+
+def test_quoted_decimal_commas_and_percent_are_read(read):
+    comma = [[clip, *(str(score).replace(".", ",") for score in scores)] for clip, *scores in lines()]
+    assert scores_of(read(comma)) == EXPECTED
+    percent = [[clip, *(f"{100 * score:.0f}%" for score in scores)] for clip, *scores in lines()]
+    found = read(percent)
+    assert np.allclose(found.predictions.predicted, EXPECTED, rtol=0, atol=1e-15)
+    assert any("column 'openness' is in percent; 100% was read as 1" in warning for warning in found.warnings)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
@@ -171,7 +180,7 @@ def test_a_clip_that_comes_twice_alike_is_counted(read):
 
 def test_a_clip_that_comes_twice_with_different_scores_is_an_error(read):
     other = [CLIPS[1], 0.1, 0.2, 0.3, 0.4, 0.9]
-    with pytest.raises(MsmaError, match=rf"row 5: clip {CLIPS[1]} is duplicated with different scores"):
+    with pytest.raises(MsmaError, match=rf"line 6: clip {CLIPS[1]} is duplicated with different scores"):
         read([*lines(), other])
 
 
@@ -191,7 +200,7 @@ def test_a_score_out_of_range_is_an_error_that_names_line_and_remedy(read, score
     rows = lines()
     rows[2][4] = score
     with pytest.raises(
-        MsmaError, match=rf"p.csv, row 3: agreeableness is {re.escape(score)}, not in \[0, 1\].*--clamp"
+        MsmaError, match=rf"p.csv, line 4: agreeableness is {re.escape(score)}, not in \[0, 1\], one of 1 such.*--clamp"
     ):
         read(rows)
 
@@ -235,7 +244,7 @@ def test_a_file_of_another_split_is_an_error(read):
     ids=["no clip", "no trait", "no header"],
 )
 def test_a_missing_column_is_named_with_those_that_are_there(read, header, lacks):
-    with pytest.raises(MsmaError, match=f"lacks the column {lacks}; it has '{header[0]}'.*--trait-columns"):
+    with pytest.raises(MsmaError, match=f"lacks the column {lacks}; it has {header[0]}.*--trait-columns"):
         read(lines(), header=header)
 
 
@@ -248,7 +257,7 @@ def test_a_column_that_comes_twice_is_an_error(read):
 def test_a_line_with_another_number_of_cells_is_an_error(read, cells):
     rows = lines()
     rows[1] = [*rows[1], 1, 1, 1][:cells]
-    with pytest.raises(MsmaError, match=f"line 3: has {cells} cells, the header has 6"):
+    with pytest.raises(MsmaError, match=f"line 3: has {cells} cells, the header has 6; so 1 of 4"):
         read(rows)
 
 
@@ -256,10 +265,10 @@ def test_a_line_with_another_number_of_cells_is_an_error(read, cells):
     ("content", "why"),
     [
         (b"", "has no rows"),
-        ("clip;ö\n".encode("utf-16"), "UTF-8"),
+        ("clip;ö\n".encode("utf-16"), r"no rows below its header \(clip, ö\)"),
         (b"PK\x03\x04\xff\xfe\x00\x00", "UTF-8"),
-        (b"clip," + b"x" * (1 << 20), "field larger"),
-        (",".join(HEADER).encode() + b'\n"' + b"never closed\n" * 20_000, "field larger"),
+        (b"clip," + b"x" * (1 << 20), "line 1: a cell is longer"),
+        (",".join(HEADER).encode() + b'\n"' + b"never closed\n" * 20_000, "line 2: a cell is longer"),
     ],
     ids=["empty", "utf-16", "a zip", "one endless line", "a quote that is never closed"],
 )

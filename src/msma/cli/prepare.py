@@ -90,8 +90,9 @@ def prepare_table(
     media_check: MediaCheckOption = True,
 ) -> None:
     """Make a manifest of any corpus with a table of clips and scores."""
+    from msma.data.corpora.layout import Layout
     from msma.data.corpora.manifest import check_manifest_path
-    from msma.data.corpora.table import Layout, find_table
+    from msma.data.corpora.table import UnusableTable, find_table
     from msma.media.bounded import media_problems
 
     check_manifest_path(out)
@@ -111,7 +112,12 @@ def prepare_table(
         range=(low, high) if range else None,
         root=root,
     )
-    finish(table, out, find_table(table, layout, media_problems if media_check else None))
+    try:
+        found = find_table(table, layout, media_problems if media_check else None)
+    except UnusableTable as error:
+        show_found(error.found)
+        raise
+    finish(table, out, found)
 
 
 def finish(place: Path, out: Path, found: Found) -> None:
@@ -121,7 +127,8 @@ def finish(place: Path, out: Path, found: Found) -> None:
     show_found(found)
     if not found.rows:
         raise MsmaError(
-            f"{place}: no clip with a label can be read; see above, or use --no-media-check for labels alone"
+            f"{place}: no clip with a label can be read ({found.counts() or 'none was found'}); see above, or use "
+            "--no-media-check for labels alone"
         )
     write_manifest(out, found.corpus, found.rows, {**found.facts, "problems": found.problems})
     tell(f"{len(found.rows)} clips are in {out}; notes and problems in {facts_path(out)}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from msma.data.corpora.clip_names import Names, match_clips, names_of_clips, own_name
 from msma.data.corpora.manifest import Manifest, targets
-from msma.data.corpora.table import score_of
+from msma.data.corpora.scores import read_scores
 from msma.data.corpora.table_file import Table, read_table
 from msma.evaluation.predictions import Predictions
 from msma.types import TRAITS, MsmaError
@@ -76,23 +76,32 @@ def read_predictions(
     rows, table = manifest.split(split), read_table(path)
     in_split = {row.clip for row in rows}
     clip_at, traits_at = find_columns(table, manifest.traits, clip_column, trait_columns or {})
+    columns = {trait: read_scores(table, place) for trait, place in traits_at.items()}
     found: dict[str, list[float] | str] = {}  # a score for each trait, or why there is none
+    outside: list[str] = []
     unknown: list[str] = []
     duplicated: list[str] = []
-    elsewhere = clamped = 0
+    elsewhere = 0
     written = [cells[clip_at].strip() for cells in table.rows]
-    matched = match_clips(written, Names(names_of_clips(manifest)), lambda place: f"{path}, row {place + 1}")
-    for number, (cells, clip) in enumerate(zip(table.rows, matched, strict=True), start=1):
-        where = f"{path}, row {number}"
+    matched = match_clips(written, Names(names_of_clips(manifest)), lambda place: f"{path}, {table.where(place)}")
+    for number, (cells, clip) in enumerate(zip(table.rows, matched, strict=True)):
+        where = f"{path}, {table.where(number)}"
         if clip is None or clip not in in_split:
-            unknown += [repr(written[number - 1][:100])] if clip is None else []
+            unknown += [repr(written[number][:100])] if clip is None else []
             elsewhere += clip is not None
             continue
-        scores, outside = row_scores(table, cells, traits_at, where, clamp)
-        clamped += outside
+        scores = {trait: column.values[number] for trait, column in columns.items()}
+        texts = {trait: cells[place].strip()[:40] for trait, place in traits_at.items()}
+        outside += [f"{table.where(number)}: {trait} is {texts[trait]}" for trait in beyond(scores)]
+        scores = usable_scores(scores, texts)
         duplicated += [clip] if clip in found else []
         if found.setdefault(clip, scores) != scores:
             raise MsmaError(f"{where}: clip {clip} is duplicated with different scores; keep one of the rows")
+    if outside and not clamp:
+        raise MsmaError(
+            f"{path}, {outside[0]}, not in [0, 1], one of {len(outside)} such scores; rescale the scores to the labels'"
+            " range or move them to the nearer end with --clamp"
+        )
     usable = {clip: scores for clip, scores in found.items() if not isinstance(scores, str)}
     scored = [row for row in rows if row.clip in usable]
     if not scored:
@@ -118,33 +127,31 @@ def read_predictions(
     others = [repr(name[:40]) for name in ignored if name not in (*OWN_COLUMNS, "interview")]
     notes = (
         (elsewhere, f"{elsewhere} rows are for clips of other splits"),
-        (clamped, f"{clamped} scores outside [0, 1] were moved to the nearer end"),
+        (outside, f"{len(outside)} scores outside [0, 1] were moved to the nearer end"),
         ("interview" in ignored, "the column interview is not scored: it is not a trait"),
         (others, f"{len(others)} other columns are not read{examples(others)}"),
     )
-    warnings = [f"{path}: {text}" for text in (*problems, *(note for found, note in notes if found), *table.notes)]
+    table_notes = [*table.notes, *(note for column in columns.values() for note in column.notes)]
+    warnings = [f"{path}: {text}" for text in (*problems, *(note for found, note in notes if found), *table_notes)]
     predicted = np.full((len(scored), len(TRAITS)), math.nan)
     predicted[:, [TRAITS.index(trait) for trait in traits_at]] = [usable[row.clip] for row in scored]
     clips, sources = [row.clip for row in scored], [row.source for row in scored]
     return Read(Predictions(clips, sources, predicted, targets(scored)), failed, warnings)
 
 
-def row_scores(
-    table: Table, cells: Sequence[str], traits_at: Mapping[str, int], where: str, clamp: bool
-) -> tuple[list[float] | str, int]:
-    """A score for each trait, or why there is none; and how many were moved to an end of [0, 1], or MsmaError."""
-    raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
-    texts = {trait: cells[place].strip()[:40] for trait, place in traits_at.items()}
-    unusable = next((trait for trait, score in raw.items() if not math.isfinite(score)), None)
+def beyond(scores: Mapping[str, float]) -> list[str]:
+    """The traits whose finite scores are not in [0, 1], where all are finite."""
+    if not all(map(math.isfinite, scores.values())):
+        return []
+    return [trait for trait, score in scores.items() if not 0 <= score <= 1]
+
+
+def usable_scores(scores: Mapping[str, float], texts: Mapping[str, str]) -> list[float] | str:
+    """A score in [0, 1] for each trait, the nearer end for one beyond; or why there is none."""
+    unusable = next((trait for trait, score in scores.items() if not math.isfinite(score)), None)
     if unusable is not None:
-        return f"{unusable} is {texts[unusable]!r}", 0
-    outside = [trait for trait, score in raw.items() if not 0 <= score <= 1]
-    if outside and not clamp:
-        raise MsmaError(
-            f"{where}: {outside[0]} is {texts[outside[0]]}, not in [0, 1]; rescale the scores to the labels' range"
-            " or move them to the nearer end with --clamp"
-        )
-    return [min(max(score, 0.0), 1.0) for score in raw.values()], len(outside)
+        return f"{unusable} is {texts[unusable]!r}"
+    return [min(max(score, 0.0), 1.0) for score in scores.values()]
 
 
 def find_columns(
@@ -159,7 +166,7 @@ def find_columns(
         if names.count(name) != 1:
             what = "lacks the column" if name not in names else "has more than one column"
             raise MsmaError(
-                f"{table.path}: {what} {name!r}; it has {', '.join(map(repr, names[:20]))[:300]}; "
+                f"{table.path}: {what} {name!r}; it has {table.shown_columns()[:300]}; "
                 "name yours with --clip-column and --trait-columns openness=...,neuroticism=..."
             )
     return names.index(clip), {trait: names.index(name) for trait, name in wanted.items()}

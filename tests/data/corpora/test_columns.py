@@ -57,9 +57,12 @@ def test_two_tables_of_the_same_clips_add_up_where_their_columns_differ(tmp_path
     [
         (
             ["clip,gender", "a.001,f", "c.001,f", "d.001,f"],
-            r"2 of 3 rows .* such as 'c\.001'; clips are called like 'a",
+            r"2 of 3 rows .* such as 'c\.001' \(line 3\); clips are called like 'a",
         ),
-        (["clip,gender", "a.001,f", "a.001.mp4,f"], r"clip a\.001\.mp4 is duplicated; keep one of its rows"),
+        (
+            ["clip,gender", "a.001,f", "a.001.mp4,f"],
+            r"clip a\.001\.mp4 is duplicated \(line 2 and line 3\); keep one of its rows",
+        ),
         (["clip,Openness,openness", "a.001,1,2"], r"the manifest has a column 'openness' of its own; rename it"),
         (["clip,transcript", "a.001,hello"], r"the manifest has a column 'transcript' of its own; rename it"),
         (["clip,split", "a.001,train"], r"the manifest has a column 'split' of its own; rename it"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -19,9 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msma.data.corpora import table_file
+from msma.data.corpora import table_file, table_limits
+from msma.data.corpora.layout import Layout
 from msma.data.corpora.manifest import read_manifest, write_manifest
-from msma.data.corpora.table import Layout, find_table, split_by_source
+from msma.data.corpora.table import find_table, split_by_source
 from msma.types import TRAITS, MsmaError
 
 LAYOUT = Layout(path="file", split="set")
@@ -171,7 +173,7 @@ def test_a_file_is_found_as_people_and_other_systems_write_it(table, tmp_path, w
 def test_two_rows_for_one_file_in_other_case_are_one_clip(table, tmp_path):
     path = table("intro.mp4,train,0.5,0.5", "Intro.MP4,train,0.25,0.5", media=False)
     (tmp_path / "intro.mp4").touch()
-    with pytest.raises(MsmaError, match=r"row 2 \(Intro.MP4\) has other labels than row 1 \(intro.mp4\)"):
+    with pytest.raises(MsmaError, match=r"line 3 \(Intro.MP4\) has other labels than line 2 \(intro.mp4\)"):
         find_table(path, LAYOUT, readable)
 
 
@@ -239,6 +241,13 @@ def test_parquet_without_pyarrow_names_the_command(tmp_path, monkeypatch):
 def test_whose_neuroticism_it_is_is_left_to_the_reader(table):
     path = table("a.mp4,train,0.5", header="file,set,neuroticism")
     assert any("whether high means neurotic or stable" in n for n in find_table(path, LAYOUT, readable).facts["notes"])
+
+
+def test_scores_are_read_as_their_columns_are_written_and_that_is_noted(table):
+    path = table('a.mp4,train,75%,"0,5"', 'b.mp4,train,100%,"0,25"')
+    found = find_table(path, LAYOUT, readable)
+    assert scores(found) == {"a.mp4": (0.75, 0.5), "b.mp4": (1.0, 0.25)}
+    assert "column 'openness' is in percent; 100% was read as 1" in found.facts["notes"]
 
 
 # sources and splits
@@ -328,15 +337,15 @@ GOOD = "good.mp4,train,0.5,0.5"
 @pytest.mark.parametrize(
     ("line", "kind", "told"),
     [
-        ("a.mp4,train,,0.5", "no score", "row 2 (a.mp4): openness"),
-        ("a.mp4,train,0.5,NaN", "no score", "row 2 (a.mp4): extraversion"),
-        ("a.mp4,train,N/A,none", "no score", "row 2 (a.mp4): openness, extraversion"),
-        ("a.mp4,train,high,0.5", "no score", "row 2 (a.mp4): openness"),
-        (",train,0.5,0.5", "no path", "row 2 ()"),
-        ("a\0.mp4,train,0.5,0.5", "no path", "row 2 (a\0.mp4)"),
-        ("a.mp4,,0.5,0.5", "no split", "row 2 (a.mp4)"),
-        ("good.mp4,train,0.5,0.5", "repeated", "row 2 (good.mp4)"),
-        ("./x/../good.mp4,train,0.50,0.5", "repeated", "row 2 (./x/../good.mp4)"),
+        ("a.mp4,train,,0.5", "no score", "line 3 (a.mp4): openness ''"),
+        ("a.mp4,train,0.5,NaN", "no score", "line 3 (a.mp4): extraversion 'NaN'"),
+        ("a.mp4,train,N/A,none", "no score", "line 3 (a.mp4): openness 'N/A', extraversion 'none'"),
+        ("a.mp4,train,high,0.5", "no score", "line 3 (a.mp4): openness 'high'"),
+        (",train,0.5,0.5", "no path", "line 3 ()"),
+        ("a\0.mp4,train,0.5,0.5", "no path", "line 3 (a\0.mp4)"),
+        ("a.mp4,,0.5,0.5", "no split", "line 3 (a.mp4)"),
+        ("good.mp4,train,0.5,0.5", "repeated", "line 3 (good.mp4)"),
+        ("./x/../good.mp4,train,0.50,0.5", "repeated", "line 3 (./x/../good.mp4)"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_reported_and_left_out(table, line, kind, told):
@@ -350,14 +359,14 @@ def test_with_a_range_scores_outside_are_reported_and_left_out(table, score):
     path = table("good.mp4,train,1,7", f"a.mp4,train,{score},4")
     found = find_table(path, replace(LAYOUT, range=(1.0, 7.0)), readable)
     assert [row.clip for row in found.rows] == ["good.mp4"]
-    assert found.problems["out of range"][0].startswith("row 2 (a.mp4): openness")
+    assert found.problems["out of range"][0].startswith("line 3 (a.mp4): openness")
 
 
 def test_a_row_without_a_source_is_reported_and_left_out(table):
     path = table(f"{GOOD},Ann", "a.mp4,train,0.5,0.5, ", header=f"{HEADER},who")
     found = find_table(path, replace(LAYOUT, source="who"), readable)
     assert [row.clip for row in found.rows] == ["good.mp4"]
-    assert found.problems["no source"] == ["row 2 (a.mp4)"]
+    assert found.problems["no source"] == ["line 3 (a.mp4)"]
 
 
 def test_files_that_are_not_there_or_not_media_are_reported_and_left_out(table, tmp_path):
@@ -370,7 +379,7 @@ def test_files_that_are_not_there_or_not_media_are_reported_and_left_out(table, 
     found = find_table(path, LAYOUT, check)
     assert [row.clip for row in found.rows] == ["good.mp4"]
     assert found.problems["unreadable"] == [f"{tmp_path / 'a.mp4'}: broken"]
-    assert found.problems["no such file"] == [f"row 3 (missing.mp4): {tmp_path / 'missing.mp4'}"]
+    assert found.problems["no such file"] == [f"line 4 (missing.mp4): {tmp_path / 'missing.mp4'}"]
 
 
 def test_without_a_check_labels_alone_are_enough(table):
@@ -385,11 +394,19 @@ def test_without_a_check_labels_alone_are_enough(table):
 @pytest.mark.parametrize(
     ("lines", "layout", "told"),
     [
-        (["a.mp4,train,5,0.5"], LAYOUT, r"row 1 \(a.mp4\) has openness 5, which is not in \[0, 1\].*--range LOW,HIGH"),
+        (
+            ["a.mp4,train,5,0.5"],
+            LAYOUT,
+            r"1 of 1 rows have a score that is not in \[0, 1\], such as line 2 \(a.mp4\): openness 5; .*--range L",
+        ),
         (["a.mp4,train,-0.1,0.5"], LAYOUT, "openness -0.1"),
-        (["a.mp4,fold3,0.5,0.5"], LAYOUT, r"row 1 \(a.mp4\) has the split 'fold3'; use train"),
-        ([GOOD, "good.mp4,train,0.5,0.6"], LAYOUT, "row 2 .* has other labels than row 1 .*, the same clip"),
-        ([GOOD, "good.mp4,test,0.5,0.5"], LAYOUT, "row 2 .* has other labels than row 1"),
+        (
+            ["a.mp4,fold3,0.5,0.5"],
+            LAYOUT,
+            r"1 of 1 rows have an unknown split, such as line 2 \(a.mp4\): 'fold3'; use train",
+        ),
+        ([GOOD, "good.mp4,train,0.5,0.6"], LAYOUT, "line 3 .* has other labels than line 2 .*, the same clip"),
+        ([GOOD, "good.mp4,test,0.5,0.5"], LAYOUT, "line 3 .* has other labels than line 2"),
         ([GOOD], replace(LAYOUT, path="video"), "has no column 'video'; it has: file, set, openness, extraversion"),
         ([GOOD], replace(LAYOUT, source="who"), "has no column 'who'"),
         ([GOOD], replace(LAYOUT, split="fold"), "has no column 'fold'"),
@@ -402,7 +419,7 @@ def test_without_a_check_labels_alone_are_enough(table):
         ([GOOD], Layout(path="file", shares=(0.0, 0.0, 0.0)), "--split: give the shares"),
         ([GOOD], Layout(path="file", shares=(-1.0, 1.0, 1.0)), "--split: give the shares"),
         (["a.mp4,train,0.5"], LAYOUT, "line 2: has 3 cells, the header has 4"),
-        (['a.mp4,"train"x,0.5,0.5'], LAYOUT, "not a table in UTF-8"),
+        (['a.mp4,"train"x,0.5,0.5'], LAYOUT, "line 2: text follows a closing quotation mark"),
         ([], LAYOUT, "has no rows"),
     ],
 )
@@ -443,7 +460,7 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(MsmaError) as caught:
         find_table(path, LAYOUT, None)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert re.match(rf"{path}(, line 1)?: ", str(caught.value))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < len(str(path)) + 400
 
@@ -456,7 +473,7 @@ def test_a_table_over_a_limit_is_refused(table, tmp_path, monkeypatch, limit, va
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
         path = tmp_path / "mine.parquet"
         pq.write_table(pyarrow.Table.from_pylist(rows), path)
-    monkeypatch.setattr(table_file, limit, value)
+    monkeypatch.setattr(table_file if limit == "MAX_BYTES" else table_limits, limit, value)
     with pytest.raises(MsmaError, match="larger than "):
         find_table(path, LAYOUT, None)
 

@@ -137,28 +137,46 @@ def test_a_split_is_its_rows_in_order(tmp_path):
 @pytest.mark.parametrize("split", ["val", "dev", ""])
 def test_a_split_without_clips_says_which_there_are(written, split):
     manifest = read_manifest(written(LINE, LINE.replace("a.mp4", "b.mp4").replace(",train,", ",test,")))
-    with pytest.raises(MsmaError, match=f"split '{split}' has no clips in this manifest; it has: test, train"):
+    with pytest.raises(
+        MsmaError, match=f"split '{split}' has no clips in this manifest; it has: test \\(1\\), train \\(1\\)"
+    ):
         manifest.split(split)
+
+
+def test_a_split_without_clips_says_what_was_left_out_when_it_was_made(tmp_path):
+    write_manifest(
+        tmp_path / "manifest.csv", "mine", [row(tmp_path)], {"problems": {"no score": ["a", "b"], "odd": []}}
+    )
+    with pytest.raises(MsmaError, match=r"it has: train \(1\); when it was made there were: 2 no score$"):
+        read_manifest(tmp_path / "manifest.csv").split("test")
+
+
+def test_a_manifest_that_a_spreadsheet_saved_is_read(written):
+    path = written(LINE.replace(",", ";").replace(".25", ",25").replace(".75", ",75"), header=";".join(HEADER))
+    path.write_text(
+        path.read_text().replace("0.0", "0").replace("1.0", "1").replace("0.5", "0,5"), encoding="utf-8-sig"
+    )
+    assert read_manifest(path).rows == (row(path.parent),)
 
 
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([LINE, LINE], "clip a.mp4 is duplicated"),
-        ([LINE, LINE.replace("a.mp4", "b.mp4").replace("1.0", "1.01")], "row 2: extraversion is '1.01'"),
-        ([LINE.replace("0.25", "-0.01")], "row 1: conscientiousness is '-0.01'"),
-        ([LINE.replace("0.75", "nan")], "row 1: neuroticism is 'nan'"),
-        ([LINE.replace("0.75", "inf")], "row 1: neuroticism is 'inf'"),
+        ([LINE, LINE], "clip a.mp4 is duplicated (line 2 and line 3)"),
+        ([LINE, LINE.replace("a.mp4", "b.mp4").replace("1.0", "1.01")], "line 3: extraversion is '1.01'"),
+        ([LINE.replace("0.25", "-0.01")], "line 2: conscientiousness is '-0.01'"),
+        ([LINE.replace("0.75", "nan")], "line 2: neuroticism is 'nan'"),
+        ([LINE.replace("0.75", "inf")], "line 2: neuroticism is 'inf'"),
         (
             [LINE, LINE.replace("a.mp4", "b.mp4").replace("0.5", "")],
-            "clip b.mp4 has no openness; label all clips or none",
+            "line 3: clip b.mp4 has no openness; label all clips or none; so 1 of 2 rows lack it",
         ),
         (["a.mp4,a.mp4,a,train,,,,,"], "no clip has a score"),
         ([f"{LINE},more"], "line 2: has 10 cells, the header has 9"),
-        ([LINE.replace("0.5", "high")], "row 1: openness is 'high'"),
+        ([LINE.replace("0.5", "high")], "column 'openness' has no number in 1 of 1 rows, such as 'high' (line 2)"),
         (["a.mp4,a.mp4,a,train,0.5"], "line 2: has 5 cells, the header has 9"),
-        ([LINE.replace(",train,", ",dev,")], "row 1: split is 'dev'; use train, val, test"),
-        ([LINE.replace(",train,", ",,")], "row 1: split is ''"),
+        ([LINE.replace(",train,", ",dev,")], "line 2: split is 'dev'; use train, val, test"),
+        ([LINE.replace(",train,", ",,")], "line 2: split is ''"),
         ([], "has no rows"),
     ],
 )
@@ -185,7 +203,7 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path, content):
     path = tmp_path / "manifest.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(MsmaError, match=f"{path}: .*make it with `msma prepare`") as caught:
+    with pytest.raises(MsmaError, match=f"^{path}(, line 1)?: .*make it with `msma prepare`") as caught:
         read_manifest(path)
     assert "\n" not in str(caught.value)
 

@@ -125,8 +125,10 @@ def show_result(result: Result, format: str, blocks: Callable[[Any], Iterable[Bl
 
 
 def show_found(found: Found) -> None:
-    """What `msma prepare` found, on stderr: rows by split, then every kind of problem."""
+    """What `msma prepare` found, on stderr: rows by split if they have one, then every kind of problem."""
     counts = {split: sum(row.split == split for row in found.rows) for split in ("train", "val", "test")}
+    if not any(counts.values()):
+        counts = {"usable": len(found.rows)}
     counts |= {kind: len(lines) for kind, lines in found.problems.items()}
     rows = [Row(name, str(count)) for name, count in counts.items()]
     console = stderr()

@@ -20,7 +20,7 @@ from msma.data.corpora.clip_names import by_label
 from msma.data.corpora.columns import read_columns
 from msma.data.corpora.label_pickle import read_label_pickle
 from msma.data.corpora.manifest import Check, Found, KnownFacts, Row, readable
-from msma.data.corpora.table_file import first_duplicate
+from msma.data.corpora.table_limits import first_duplicate
 from msma.data.corpora.unpacking import Progress
 from msma.files.names import caseless, composed, parts_of, shown
 from msma.files.reading import MAX_SETTINGS_BYTES, read_file

@@ -44,17 +44,21 @@ def read_columns(
 
 def by_clip(table: Table, clip_at: int, known: Names) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
+    lines: dict[str, str] = {}
     written = [cells[clip_at].strip() for cells in table.rows]
-    matched = match_clips(written, known, lambda place: f"{table.path}, row {place + 1}")
-    for cells, clip in zip(table.records(), matched, strict=True):
+    matched = match_clips(written, known, lambda place: f"{table.path}, {table.where(place)}")
+    for place, (cells, clip) in enumerate(zip(table.records(), matched, strict=True)):
         if clip is not None and clip in found:
-            raise MsmaError(f"{table.path}: clip {clip} is duplicated; keep one of its rows")
+            where = f"{lines[clip]} and {table.where(place)}"
+            raise MsmaError(f"{table.path}: clip {clip} is duplicated ({where}); keep one of its rows")
         if clip is not None:
             found[clip] = {name: text.strip() for name, text in cells.items() if name != table.columns[clip_at]}
-    if unknown := [name for name, clip in zip(written, matched, strict=True) if clip is None]:
+            lines[clip] = table.where(place)
+    if unknown := [place for place, clip in enumerate(matched) if clip is None]:
         called = min((name.clip for name in known.names), default="")
         raise MsmaError(
             f"{table.path}: {len(unknown)} of {len(table.rows)} rows are for clips without labels here, such as "
-            f"{unknown[0][:100]!r}; clips are called like {called!r}; fix or remove the rows"
+            f"{written[unknown[0]][:100]!r} ({table.where(unknown[0])}); clips are called like {called!r}; fix or "
+            "remove the rows"
         )
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field, StrictBool
 
 from msma.config import parse
-from msma.data.corpora.table_file import first_duplicate, read_table
+from msma.data.corpora.scores import read_scores
+from msma.data.corpora.table_file import Table, read_table
 from msma.files.finding import find_files
 from msma.files.names import shown
 from msma.files.reading import read_json
@@ -70,8 +72,12 @@ class Manifest:
         """Rows of one split, or of `all`; MsmaError where the manifest has none."""
         rows = tuple(row for row in self.rows if name in ("all", row.split))
         if not rows:
-            known = ", ".join(sorted({row.split for row in self.rows}))
-            raise MsmaError(f"split {name!r} has no clips in this manifest; it has: {known}")
+            known = ", ".join(
+                f"{split} ({count})" for split, count in sorted(Counter(r.split for r in self.rows).items())
+            )
+            left_out = counts_of(self.facts.get("problems", {}))
+            noted = f"; when it was made there were: {left_out}" if left_out else ""
+            raise MsmaError(f"split {name!r} has no clips in this manifest; it has: {known}{noted}")
         return rows
 
 
@@ -85,6 +91,14 @@ class Found:
     """As in Manifest."""
     problems: dict[str, list[str]]
     """Kind of problem to its clips, or to one line each; empty for a kind that was looked for and not found."""
+
+    def counts(self) -> str:
+        """The problems in a phrase, `7 no score, 1 unreadable`; empty where there are none."""
+        return counts_of(self.problems)
+
+
+def counts_of(problems: Mapping[str, Sequence[Any]]) -> str:
+    return ", ".join(f"{len(lines)} {kind}" for kind, lines in problems.items() if lines)
 
 
 def readable(rows: Iterable[Row], check: Check, problems: list[str]) -> list[Row]:
@@ -147,16 +161,19 @@ def read_manifest(path: Path) -> Manifest:
         missing = ["(at least one of) " + ", ".join(TRAITS)]
     if missing:
         raise MsmaError(f"{path}: not a manifest, lacks the columns {', '.join(missing)}; {remedy}")
-    at = table.columns.index("path")
-    files = find_files(path.parent, [cells[at] for cells in table.rows])
-    numbered = enumerate(zip(table.records(), files, strict=True), start=1)
-    rows = tuple(_row(f"{path}, row {number}", file, cells) for number, (cells, file) in numbered)
-    if duplicate := first_duplicate(row.clip for row in rows):
-        raise MsmaError(f"{path}: clip {duplicate} is duplicated; each clip has one row")
+    rows = _rows(table)
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        if number != (other := first.setdefault(row.clip, number)):
+            where = f"{table.where(other)} and {table.where(number)}"
+            raise MsmaError(f"{path}: clip {row.clip} is duplicated ({where}); each clip has one row")
     labelled = np.isfinite(targets(rows))
     for trait, has in zip(TRAITS, labelled.T, strict=True):
         if has.any() and not has.all():
-            raise MsmaError(f"{path}: clip {rows[int(has.argmin())].clip} has no {trait}; label all clips or none")
+            one = int(has.argmin())
+            count = f"so {np.count_nonzero(~has)} of {len(rows)} rows lack it"
+            where = f"{path}, {table.where(one)}: clip {rows[one].clip}"
+            raise MsmaError(f"{where} has no {trait}; label all clips or none; {count}")
     if not labelled.any():
         raise MsmaError(f"{path}: no clip has a score; label at least one trait")
     facts = _facts(facts_path(path), "recreate it with `msma prepare`")
@@ -167,21 +184,24 @@ def facts_path(path: Path) -> Path:
     return path.with_suffix(".facts.json")
 
 
-def _row(where: str, file: Path, cells: dict[str, str]) -> Row:
-    """One row of a manifest, with its media file; MsmaError, which begins with `where`, for a bad score or split."""
-    scores = []
-    for trait in TRAITS:
-        text = cells.pop(trait, "")
-        try:
-            scores.append(float(text or "nan"))
-            if text and not 0 <= scores[-1] <= 1:
-                raise ValueError
-        except ValueError as error:
-            raise MsmaError(f"{where}: {trait} is {text!r}, not a number in [0, 1]") from error
-    clip, _, source, split = (cells.pop(column) for column in COLUMNS)
-    if split not in SPLITS:
-        raise MsmaError(f"{where}: split is {split!r}; use {', '.join(SPLITS)}")
-    return Row(clip, file, source, split, tuple(scores), cells)
+def _rows(table: Table) -> tuple[Row, ...]:
+    """The rows of a manifest, with their media files; MsmaError, which names the line, for a bad score or split."""
+    columns = {trait: table.columns.index(trait) for trait in TRAITS if trait in table.columns}
+    scores = {trait: read_scores(table, place).values for trait, place in columns.items()}
+    at = table.columns.index("path")
+    files = find_files(table.path.parent, [cells[at] for cells in table.rows])
+    rows = []
+    for number, (cells, file) in enumerate(zip(table.records(), files, strict=True)):
+        where = f"{table.path}, {table.where(number)}"
+        for trait, numbers in scores.items():
+            if (text := cells.pop(trait).strip()) and not 0 <= numbers[number] <= 1:
+                raise MsmaError(f"{where}: {trait} is {text[:40]!r}, not a number in [0, 1]")
+        clip, _, source, split = (cells.pop(column) for column in COLUMNS)
+        if split not in SPLITS:
+            raise MsmaError(f"{where}: split is {split!r}; use {', '.join(SPLITS)}")
+        target = tuple(scores[trait][number] if trait in scores else math.nan for trait in TRAITS)
+        rows.append(Row(clip, file, source, split, target, cells))
+    return tuple(rows)
 
 
 class KnownFacts(BaseModel):
@@ -189,6 +209,7 @@ class KnownFacts(BaseModel):
 
     corpus: str = ""
     notice: str = ""
+    problems: dict[str, list[Any]] = Field(default_factory=dict)
     named_folders: StrictBool | None = None
     """Whether the table that the corpus comes from gave each clip's folder; None: clips have names of their own."""
     ceiling: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] = Field(default_factory=dict)

@@ -10,13 +10,14 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from msma.data.corpora.manifest import COLUMNS, SPLITS, Check, Found, Row, readable
-from msma.data.corpora.table_file import Table, first_duplicate, read_table
+from msma.data.corpora.layout import Layout, Places, places_of, trait_columns
+from msma.data.corpora.manifest import SPLITS, Check, Found, Row, readable
+from msma.data.corpora.table_file import Table, read_table
 from msma.files.finding import absolute, find_files
 from msma.files.names import caseless, parts_of, shown
 from msma.types import TRAITS, MsmaError
@@ -26,54 +27,57 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-MISSING = ("", "nan", "na", "n/a", "none", "null", "-")
-PROBLEMS = ("no path", "no score", "out of range", "no source", "no split", "repeated", "no such file", "unreadable")
+PROBLEMS = (
+    *("no path", "no score", "out of range", "no source", "no split", "unknown split", "repeated"),
+    *("no such file", "unreadable"),
+)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The meaning of a table's columns."""
+class UnusableTable(MsmaError):
+    """A table whose rows were counted, and of which no manifest can be made."""
 
-    path: str
-    """Column of the media files, relative to the table's folder or to `root`."""
-    traits: Mapping[str, str] | None = None
-    """Trait to its column; None: the traits that are names of columns."""
-    source: str | None = None
-    """Column of the group that must not be split; None: each clip for itself."""
-    split: str | None = None
-    """Column of train, val and test; None: drawn by `shares` and `seed`."""
-    shares: tuple[float, float, float] = (60.0, 20.0, 20.0)
-    seed: int = 0
-    range: tuple[float, float] | None = None
-    """Lowest and highest score of the scale; None: scores are in [0, 1] as they are."""
-    root: Path | None = None
+    def __init__(self, message: str, found: Found) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 def find_table(path: Path, layout: Layout, check: Check | None) -> Found:
     """Read a table as a corpus; `check` finds the files that cannot be read.
 
     Rows that cannot be used are counted by kind and left out. None for `check` leaves files unread and unsought.
-    MsmaError where the table cannot be read or lacks a column, scores are not in [0, 1] without a range, a clip is
-    repeated with different labels, a split has an unknown name, or there are fewer sources than splits.
+    MsmaError where the table or its scores cannot be read, it lacks a column, or a clip is repeated with different
+    labels; UnusableTable where scores are not in [0, 1] without a range, a split has an unknown name, or there are
+    fewer sources than splits.
     """
     table = read_table(path)
     columns = trait_columns(table, layout)
+    places = places_of(table, layout, columns)
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
-    usable = usable_rows(table, layout, columns, problems)
+    usable = usable_rows(table, layout, places, problems)
     names = clip_names([row.clip for row in usable.values()])
     rows = [
         replace(row, clip=name, source=row.source or name) for row, name in zip(usable.values(), names, strict=True)
     ]
-    if layout.split is None:
-        splits = split_by_source(path, [row.source for row in rows], layout.shares, layout.seed)
-        rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
-    # Names and splits are given before files are looked at: a broken file changes them for no other clip.
+    lines: dict[Path, str] = {}
     if check is not None:
         lines = {row.path: line for line, row in zip(usable, rows, strict=True) if not is_there(row.path)}
         problems["no such file"] = [f"{line}: {file}" for file, line in lines.items()]
+    there = [row for row in rows if row.path not in lines]
+    counted = Found(shown(path.stem), there, {"notes": [*table.notes, *places.notes]}, problems)
+    if problem := problem_of_rows(layout, problems, len(table.rows)):
+        raise UnusableTable(f"{path}: {problem}", counted)
+    # Names and splits are given before files are left out: a broken file changes them for no other clip.
+    if layout.split is None and rows:
+        try:
+            splits = split_by_source(path, [row.source for row in rows], layout.shares, layout.seed)
+        except MsmaError as error:
+            counts = f"{len(there)} of {len(table.rows)} rows can be used"
+            raise UnusableTable(f"{error} ({', '.join(filter(None, (counts, counted.counts())))})", counted) from error
+        rows = [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
+    if check is not None:
         rows = readable((row for row in rows if row.path not in lines), check, problems["unreadable"])
     facts = {
-        "notes": [*notes_on(table, layout, columns, rows), *note_on_moved(list(usable.values()))],
+        "notes": [*places.notes, *notes_on(table, layout, columns, rows), *note_on_moved(list(usable.values()))],
         "named_folders": all(len(parts_of(row.clip)) > 1 for row in usable.values()),
         "range": list(layout.range or (0.0, 1.0)),
         "columns": {"path": layout.path, "source": layout.source, "split": layout.split, **columns},
@@ -82,69 +86,49 @@ def find_table(path: Path, layout: Layout, check: Check | None) -> Found:
     return Found(shown(path.stem), rows, facts, problems)
 
 
-def trait_columns(table: Table, layout: Layout) -> dict[str, str]:
-    """Trait, in OCEAN order, to the name of its column.
-
-    MsmaError for an unknown trait or column, two traits in one column, or no trait at all.
-    """
-    if layout.traits is None:
-        named = {trait: trait for trait in TRAITS if any(trait == column.casefold() for column in table.columns)}
-    else:
-        named = {trait.casefold(): column for trait, column in layout.traits.items()}
-    if unknown := [trait for trait in named if trait not in TRAITS]:
-        raise MsmaError(f"{table.path}: {unknown[0]!r} is not a trait; --traits takes {', '.join(TRAITS)}")
-    if not named:
-        raise MsmaError(f"{table.path}: no column is named as a trait; say which is which: --traits openness=COLUMN")
-    columns = {trait: table.columns[table.place(named[trait])] for trait in TRAITS if trait in named}
-    if first_duplicate(columns.values()):
-        raise MsmaError(f"{table.path}: two traits are read from one column; give each its own in --traits")
-    return columns
+def problem_of_rows(layout: Layout, problems: Mapping[str, Sequence[str]], rows: int) -> str | None:
+    """A problem of some rows that is one of the whole table, counted and with its remedy."""
+    if layout.range is None and (outside := problems["out of range"]):
+        remedy = "name the scale with --range LOW,HIGH"
+        return f"{len(outside)} of {rows} rows have a score that is not in [0, 1], such as {outside[0]}; {remedy}"
+    if unknown := problems["unknown split"]:
+        known = ", ".join(SPLIT_NAMES)
+        return f"{len(unknown)} of {rows} rows have an unknown split, such as {unknown[0]}; use {known}"
+    return None
 
 
-def usable_rows(
-    table: Table, layout: Layout, columns: Mapping[str, str], problems: dict[str, list[str]]
-) -> dict[str, Row]:
+def usable_rows(table: Table, layout: Layout, places: Places, problems: dict[str, list[str]]) -> dict[str, Row]:
     """The rows that can be used, by what messages call them; the others are added to `problems`.
 
     `clip` is the path as written; `source` and `split` are empty where the layout has no column for them.
     """
     low, high = layout.range or (0.0, 1.0)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise MsmaError(f"--range {low:g},{high:g}: give the lowest and the highest score of the scale, such as 1,7")
     root = layout.root or table.path.parent
-    path_at = table.place(layout.path)
-    source_at, split_at = (None if name is None else table.place(name) for name in (layout.source, layout.split))
-    traits_at = {trait: table.place(column) for trait, column in columns.items()}
-    others = other_columns(table, {path_at, source_at, split_at, *traits_at.values()})
     rows: dict[str, Row] = {}
     lines: dict[Path, str] = {}
-    named = [cells[path_at].strip() for cells in table.rows]
+    named = [cells[places.path].strip() for cells in table.rows]
     files = [Path(os.path.normpath(file)) for file in find_files(root, named)]
-    for number, (cells, written, file) in enumerate(zip(table.rows, named, files, strict=True), start=1):
-        line = f"row {number} ({written[:200]})"
-        raw = {trait: score_of(cells[place], table.decimal_comma) for trait, place in traits_at.items()}
-        missing = [trait for trait, score in raw.items() if math.isnan(score)]
+    for number, (cells, written, file) in enumerate(zip(table.rows, named, files, strict=True)):
+        line = f"{table.where(number)} ({written[:200]})"
+        raw = {trait: scores[number] for trait, scores in places.scores.items()}
+        missing = [f"{trait} {cells[places.traits[trait]][:40]!r}" for trait, score in raw.items() if math.isnan(score)]
         outside = [f"{trait} {score:g}" for trait, score in raw.items() if not (low <= score <= high or score != score)]
-        source, split = ("" if place is None else cells[place].strip() for place in (source_at, split_at))
+        source, split = ("" if place is None else cells[place].strip() for place in (places.source, places.split))
         if not written or any(ord(character) < 32 for character in written):
             problems["no path"].append(line)
-        elif outside and layout.range is None:
-            raise MsmaError(
-                f"{table.path}: {line} has {outside[0]}, which is not in [0, 1]; name the scale with --range LOW,HIGH"
-            )
         elif missing:
             problems["no score"].append(f"{line}: {', '.join(missing)}")
         elif outside:
             problems["out of range"].append(f"{line}: {outside[0]}")
-        elif source_at is not None and not source:
+        elif places.source is not None and not source:
             problems["no source"].append(line)
-        elif split_at is not None and not split:
+        elif places.split is not None and not split:
             problems["no split"].append(line)
         elif split and split.casefold() not in SPLIT_NAMES:
-            raise MsmaError(f"{table.path}: {line} has the split {split!r}; use {', '.join(SPLIT_NAMES)}")
+            problems["unknown split"].append(f"{line}: {split!r}")
         else:
             target = tuple((raw.get(trait, math.nan) - low) / (high - low) for trait in TRAITS)
-            further = {name: cells[place] for name, place in others.items()}
+            further = {name: cells[place] for name, place in places.others.items()}
             row = Row(written, file, source, SPLIT_NAMES.get(split.casefold(), ""), target, further)
             first = lines.setdefault(file, line)
             if first == line:
@@ -159,28 +143,6 @@ def usable_rows(
 def labels_of(row: Row) -> str:
     """The labels as text, because NaN is not NaN."""
     return repr((row.target, row.source, row.split))
-
-
-def score_of(cell: str, decimal_comma: bool) -> float:
-    """NaN where there is none."""
-    cell = cell.strip()
-    if cell.casefold() in MISSING:
-        return math.nan
-    try:
-        return float(cell.replace(",", ".") if decimal_comma else cell)
-    except ValueError:
-        return math.nan
-
-
-def other_columns(table: Table, used: set[int | None]) -> dict[str, int]:
-    """Names in the manifest to places in the table; a name that the manifest has a meaning for gets a prefix."""
-    others: dict[str, int] = {}
-    for place, name in enumerate(table.columns):
-        if place not in used:
-            while name in (*COLUMNS, *TRAITS) or name in others:
-                name = f"table_{name}"
-            others[name] = place
-    return others
 
 
 def clip_names(paths: Sequence[str]) -> list[str]:
