@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from contextlib import closing
@@ -98,6 +99,19 @@ def test_a_reader_that_died_while_it_waited_is_replaced(media, make_media):
         process.start()[0].kill()
         process.start()[0].join()
     assert [outcome(windows) for windows in media.read([reading(path)] * 3)] == [[0.0, 2.0]] * 3
+
+
+def test_a_reader_that_nobody_listens_to_ends_without_a_word(make_media):
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=isolated.answer, args=(theirs,))
+    process.start()
+    theirs.close()
+    ours.send(reading(make_media(seconds=20.0)))
+    assert ours.recv().start_s == 0.0
+    ours.close()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 def test_windows_that_nobody_asks_for_are_passed_over(media, make_media):
