@@ -15,7 +15,7 @@ import pytest
 import specimens
 from specimens import COUNT, all_digests, audio_lag_s, digest, distance, renamed, specimen
 
-from msma.corruptions.corruption import SEVERITIES, WORST, Corruption, corrupt
+from msma.corruptions.corruption import SAMPLES, SEVERITIES, WORST, Corruption, changed, corrupt
 from msma.corruptions.table import CORRUPTIONS
 from msma.types import SAMPLE_RATE, Clip
 
@@ -129,6 +129,35 @@ def test_digital_silence_without_frames_is_no_trouble(row):
     face = replace(one.face, boxes=one.face.boxes[:0], valid=one.face.valid[:0])
     for severity in row.severities:
         check_audio_and_frames(row, nothing, corrupt(nothing, row, severity, face=face, donor=one.donor))
+
+
+def poor_clip(kind: str) -> Clip:
+    """The first specimen with little in it that could be changed."""
+    clip = specimen(0).clip
+    frames = {"of one frame": clip.frames[:1], "still": np.repeat(clip.frames[:1], len(clip.frames), axis=0)}
+    frames |= {"black": np.zeros_like(clip.frames), "without frames": clip.frames[:0]}
+    waveform = {"silent": np.zeros_like(clip.waveform), "without audio": clip.waveform[:0], "short": clip.waveform[:99]}
+    seen = frames.get(kind, clip.frames)
+    return replace(
+        clip, frames=seen, frame_times_s=clip.frame_times_s[: len(seen)], waveform=waveform.get(kind, clip.waveform)
+    )
+
+
+@every_row
+@pytest.mark.parametrize(
+    "kind", ["of one frame", "still", "black", "without frames", "silent", "without audio", "short"]
+)
+def test_only_a_modality_with_another_sample_is_changed(row, kind):
+    one, clip = specimen(0), poor_clip(kind)
+    face = replace(one.face, boxes=one.face.boxes[: len(clip.frames)], valid=one.face.valid[: len(clip.frames)])
+    for severity in row.severities:
+        after = corrupt(clip, row, severity, face=face, donor=one.donor)
+        equal = {name: np.array_equal(getattr(clip, name), getattr(after, name)) for name in SAMPLES}
+        assert changed(clip, after) == (
+            *(("audio",) if not equal["waveform"] else ()),
+            *(("visual",) if not (equal["frames"] and equal["frame_times_s"]) else ()),
+        )
+        assert (after is clip) == (all(equal.values()) and after.reasons == clip.reasons)
 
 
 @pytest.mark.slow

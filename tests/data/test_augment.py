@@ -130,6 +130,46 @@ def test_what_is_not_corrupted_keeps_its_quality_and_its_very_data(seed):
     assert ((quality >= 0) & (quality <= 1)).all()
 
 
+@pytest.mark.parametrize("row", SEEN, ids=lambda row: row.name)
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("loudness", [0, 1])
+def test_only_what_was_changed_is_learned_as_damaged(monkeypatch, row, frames, loudness):
+    """As in a window of few frames, or in silence."""
+    few = few_frames(raw_window(), frames, loudness)
+    for modality in row.modalities:
+        monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {modality: {row.family: [row]}})
+        for seed in range(12):
+            found, quality = corrupted(few, 1.0, CLIP, torch.Generator().manual_seed(seed))
+            equal = [
+                np.array_equal(found.clip.waveform, few.clip.waveform),
+                np.array_equal(found.clip.frames, few.clip.frames),
+            ]
+            assert [share == 1 for share in quality.tolist()] == equal
+            assert (found is few) == all(equal)
+
+
+def few_frames(window: RawWindow, frames: int, loudness: float) -> RawWindow:
+    """The beginning of a window, louder or softer."""
+    clip, face = window.clip, window.face
+    cut = replace(
+        clip,
+        frames=clip.frames[:frames],
+        frame_times_s=clip.frame_times_s[:frames],
+        waveform=(loudness * clip.waveform[: frames * HOP * 20]).astype(np.float32),
+        end_s=clip.start_s + frames / CLIP.fps,
+    )
+    return RawWindow(cut, replace(face, boxes=face.boxes[:frames], valid=face.valid[:frames]))
+
+
+def test_frames_that_are_all_the_same_do_not_stand_still(monkeypatch):
+    freeze = CORRUPTIONS["freeze"]
+    monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {"visual": {freeze.family: [freeze]}})
+    window = raw_window()
+    still = np.repeat(window.clip.frames[:1], len(window.clip.frames), axis=0)
+    window = replace(window, clip=replace(window.clip, frames=still))
+    assert corrupted(window, 1.0, CLIP, torch.Generator())[1].tolist() == [1, 1]
+
+
 @given(seed=seeds)
 @settings(deadline=None, max_examples=25)
 def test_the_window_that_is_corrupted_is_not_changed_itself(seed):

@@ -13,11 +13,13 @@ from jaxtyping import Bool
 
 from msma.config import ClipConfig
 from msma.media.faces import default_detector, track_face
-from msma.types import Clip, FaceTrack, MsmaError
+from msma.types import MODALITIES, Clip, FaceTrack, MsmaError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 """0 is the clean clip."""
 WORST = SEVERITIES[-1]
+SAMPLES = ("waveform", "frames", "frame_times_s")
+"""The arrays of a clip."""
 AUDIO, VISUAL, BOTH, NEITHER = ("audio",), ("visual",), ("audio", "visual"), ()
 
 
@@ -77,7 +79,8 @@ def corrupt(
     face: FaceTrack | None = None,
     donor: Clip | None = None,
 ) -> Clip:
-    """The clip as it would be with this corruption; at severity 0 the clip itself.
+    """The clip as it would be with this corruption. What that leaves as it was is the very same array, and the clip
+    itself where it changes nothing: severity 0, or a standstill in a clip of one frame.
 
     Args:
         severity: 0 to 5; MsmaError for one that the corruption does not have.
@@ -98,8 +101,35 @@ def corrupt(
     needed = {name: value for name, value in (("face", face), ("donor", donor)) if name == corruption.needs}
     rng = seeded(clip, corruption, severity) if rng is None else rng
     if acts_on == "clip":
-        return corruption.apply(clip, rng, level, **needed)
-    return replace(clip, **{acts_on: corruption.apply(getattr(clip, acts_on), rng, level, **needed)})
+        return with_same_parts(clip, corruption.apply(clip, rng, level, **needed))
+    return with_same_parts(
+        clip, replace(clip, **{acts_on: corruption.apply(getattr(clip, acts_on), rng, level, **needed)})
+    )
+
+
+def with_same_parts(clip: Clip, corrupted: Clip) -> Clip:
+    """`corrupted` with the very arrays of `clip` that are equal to its own; `clip` itself where all is."""
+    arrays = {name: (getattr(clip, name), getattr(corrupted, name)) for name in SAMPLES}
+    same = {name: own for name, (own, now) in arrays.items() if own is now or np.array_equal(own, now)}
+    if len(same) == len(arrays) and corrupted.reasons == clip.reasons:
+        return clip
+    return replace(corrupted, **same)
+
+
+def changed(clip: Clip, corrupted: Clip) -> tuple[str, ...]:
+    """The modalities of which `corrupt` changed a sample."""
+    same = {"audio": same_audio(clip, corrupted), "visual": same_frames(clip, corrupted)}
+    return tuple(modality for modality in MODALITIES if not same[modality])
+
+
+def same_audio(one: Clip, other: Clip) -> bool:
+    """Is the very same waveform in both?"""
+    return one.waveform is other.waveform
+
+
+def same_frames(one: Clip, other: Clip) -> bool:
+    """Are the very same frames at the same times in both, so that a face is where it was?"""
+    return one.frames is other.frames and one.frame_times_s is other.frame_times_s
 
 
 def seeded(clip: Clip, corruption: Corruption, severity: int) -> np.random.Generator:

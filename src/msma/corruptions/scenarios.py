@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from msma.config import ClipConfig, ConfigError, Frozen, parse
-from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
+from msma.corruptions.corruption import SEVERITIES, WORST, corrupt, same_frames
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
 from msma.files.reading import read_yaml
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
@@ -189,8 +189,3 @@ def face_after(corrupted: Clip, clean: RawWindow, config: ClipConfig, detector: 
     (The cache knows where it was before its JPEG: detected again in clean frames, it is a pixel or two beside that.)
     """
     return clean.face if same_frames(corrupted, clean.clip) else track_face(corrupted, config, detector)
-
-
-def same_frames(one: Clip, other: Clip) -> bool:
-    """Are the very same frames at the same times in both, so that a face is where it was?"""
-    return one.frames is other.frames and one.frame_times_s is other.frame_times_s

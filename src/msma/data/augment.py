@@ -1,7 +1,7 @@
 """Random changes of a window in training: the data half of the modal enhancement strategy.
 
 The paper simulates modality loss and noise in training; families, chances and strengths here are ours. A corruption has
-a severity, and the quality head of the modality that it corrupts learns 1 - severity / 5.
+a severity, and the quality head of the modality that it corrupts learns 1 - severity / 5, where it changed a sample.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
 from msma.corruptions.audio import coloured, with_noise
-from msma.corruptions.corruption import SEVERITIES, WORST, corrupt
-from msma.corruptions.scenarios import face_after, same_frames
+from msma.corruptions.corruption import SEVERITIES, WORST, changed, corrupt, same_frames
+from msma.corruptions.scenarios import face_after
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.media.faces import default_detector
 from msma.media.prepare import prepare
@@ -62,15 +62,15 @@ def corrupted(
 ) -> tuple[RawWindow, Float[Tensor, " 2"]]:
     """Corrupt each modality with this chance, by any family and severity; in other frames, detect the face again."""
     clip, quality = window.clip, torch.ones(2)
-    for modality, families in CORRUPTIONS_BY_MODALITY.items():
+    for families in CORRUPTIONS_BY_MODALITY.values():
         if not happens(chance, generator):
             continue
         rows = list(families.values())[draw(len(families), generator)]
         row, severity = rows[draw(len(rows), generator)], SEVERITIES[draw(WORST, generator)]
         rng = np.random.default_rng(draw(2**62, generator))
         known = window.face if same_frames(clip, window.clip) else None
-        clip = corrupt(clip, row, severity, rng, face=known)
-        affected = torch.tensor([modality in row.modalities for modality in MODALITIES])
+        before, clip = clip, corrupt(clip, row, severity, rng, face=known)
+        affected = torch.tensor([one in row.modalities and one in changed(before, clip) for one in MODALITIES])
         quality = torch.where(affected, quality * (1 - severity / WORST), quality)
     if clip is window.clip:
         return window, quality

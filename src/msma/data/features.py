@@ -26,11 +26,11 @@ from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
 from msma.files.writing import write_whole
 from msma.media.prepare import prepare
-from msma.media.processes import leave_interrupts
+from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 4
+FORMAT = 5
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid", "fusion"}
 """The fields of ModelConfig that decide what is computed."""
@@ -92,7 +92,7 @@ def fill_features(
     files = {clip: folder / f"{digest[:32]}.safetensors" for clip, digest in digests.items()}
     missing = [clip for clip in sorted(files)[share[0] :: share[1]] if not files[clip].exists()]
     pieces = InputVariants([entries[clip] for clip in missing], recipe, variants)
-    loader = DataLoader(pieces, batch_size=None, num_workers=config.workers, worker_init_fn=leave_interrupts)
+    loader = DataLoader(pieces, batch_size=None, num_workers=config.workers, worker_init_fn=leave_signals)
     device = next(network.parameters()).device
     network.eval()
     progress(len(files) - len(missing), len(files))

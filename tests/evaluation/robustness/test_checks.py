@@ -53,6 +53,44 @@ def test_a_single_step_that_falls_is_named():
     ]
 
 
+def by_clip(*clips: tuple[float, ...]):
+    """Distortion of `white_noise`, clip by clip."""
+    results = graded("white_noise", SKILLS)
+    columns = np.array([*clips, *[clips[-1]] * (8 - len(clips))]).T
+    return {
+        "white_noise": [
+            with_arrays(result, distortion=np.column_stack([row, np.zeros(8)]))
+            for result, row in zip(results, columns, strict=True)
+        ]
+    }
+
+
+LONG, SHORT = (0.1, 0.2, 0.3, 0.4, 0.5), (0.8,) * 5
+
+
+def test_clips_that_rise_unlike_are_no_chance():
+    """Of a short, still or faint clip each severity takes less."""
+    assert severity_check(CLEAN, by_clip(LONG, (0.0, 0.001, 0.002, 0.003, 0.004))) == Check("ok", [])
+
+
+def test_short_clips_of_which_the_lowest_severity_leaves_nothing_tell_nothing():
+    assert severity_check(CLEAN, by_clip(LONG, SHORT)) == Check("ok", [])
+
+
+def test_where_no_clip_rises_the_short_ones_tell_that_nothing_does():
+    assert severity_check(CLEAN, by_clip(SHORT)).verdict == "warning"
+
+
+def test_a_fall_in_one_of_many_clips_is_chance():
+    odd = (0.1, 1.9, 0.3, 1.9, 2.0)
+    assert severity_check(CLEAN, by_clip(odd, LONG)) == Check("ok", [])
+
+
+def test_a_fall_in_most_clips_is_named():
+    odd = (0.1, 0.2, 0.05, 0.4, 0.5)
+    assert severity_check(CLEAN, by_clip(LONG, odd)).found == ["white_noise: distorts less at severity 3"]
+
+
 def test_a_corruption_that_changes_nothing_is_named():
     assert severity_check(CLEAN, distorting((0.0,) * 5)).found == ["white_noise: changes nothing in these clips"]
 

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from msma.corruptions.table import find_corruption
-from msma.evaluation.robustness.cell_result import CellResult, SuiteResult, with_modality
+from msma.evaluation.robustness.cell_result import CellResult, SuiteResult, spearman, with_modality
 from msma.metrics import mean_of_known
 from msma.types import MODALITIES
 
 RISE = 1.05
 """From the lowest to the highest severity, distortion grows by this factor at least."""
 SURE = 3.0
-"""Standard errors, over clips, by which it must rise with severity."""
+"""Standard errors, over clips, beyond which a rise or a fall with severity is no chance."""
 FALL = 0.05
 """Share of the highest distortion by which a step to the next severity may fall."""
 MOVES = 0.02
@@ -63,15 +63,19 @@ def severity_check(clean: CellResult, by_scenario: Mapping[str, Sequence[CellRes
         if not distortion.size:
             continue
         checked = True
-        means = distortion.mean(axis=1)
         severities = [result.cell.severity for result in graded]
+        differs = np.ptp(distortion, axis=0) > 0
+        if differs.any():  # a clip of one frame is black or not: there, no severity is more than another
+            distortion = distortion[:, differs]
+        means = distortion.mean(axis=1)
         if not means.any():
             found.append(f"{name}: changes nothing in these clips")
-        elif not rises(distortion, np.array(severities, dtype=np.float64)):
+        elif not rises(distortion, severities):
             each = ", ".join(f"{severity}: {value:.3f}" for severity, value in zip(severities, means, strict=True))
             found.append(f"{name}: does not distort more at a higher severity ({each})")
         else:
-            falls = np.diff(means) < -FALL * means.max()
+            steps = np.diff(distortion, axis=0)
+            falls = (np.diff(means) < -FALL * means.max()) & (steps.mean(axis=1) < -SURE * standard_errors(steps))
             found += [f"{name}: distorts less at severity {severities[at + 1]}" for at in np.flatnonzero(falls)]
     return verdict(found, checked)
 
@@ -83,15 +87,22 @@ def on_common_clips(results: Sequence[CellResult], clips: frozenset[str]) -> Flo
     return np.array([[sum(one.distortion.values()) for one in of_cell] for of_cell in given])
 
 
-def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Float64[np.ndarray, " severities"]) -> bool:
-    """From the first severity to the last by RISE, and steadily enough over clips that chance is no reason."""
+def rises(distortion: Float64[np.ndarray, "severities clips"], severities: Sequence[int]) -> bool:
+    """From the first severity to the last by RISE, and in so many clips that chance is no reason.
+
+    Clips count by whether they rise, not by how much: short ones and long ones, still ones and lively ones differ in
+    that a lot, and their spread would be taken for chance.
+    """
     means = distortion.mean(axis=1)
     if means[-1] < RISE * means[0]:
         return False
-    centred = severities - severities.mean()
-    slopes = centred @ distortion / (centred @ centred)
-    error = float(slopes.std(ddof=1)) / math.sqrt(len(slopes)) if len(slopes) > 1 else 0.0
-    return float(slopes.mean()) > SURE * error
+    ranked = np.array([[spearman(np.array(severities), clip) for clip in distortion.T]])
+    return bool(ranked.mean() > SURE * standard_errors(ranked))
+
+
+def standard_errors(values: Float64[np.ndarray, "rows clips"]) -> Float64[np.ndarray, " rows"]:
+    """Of the mean over clips; 0 where there is one clip only."""
+    return values.std(axis=1, ddof=min(1, values.shape[1] - 1)) / math.sqrt(values.shape[1])
 
 
 def modality_check(suite: SuiteResult) -> Check:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from msma.config import ClipConfig
-from msma.corruptions.scenarios import same_frames
+from msma.corruptions.corruption import same_audio, same_frames
 from msma.media.audio import log_mel
 from msma.types import MODALITIES, Clip
 
@@ -19,7 +19,7 @@ def distortion(clean: Clip, corrupted: Clip, config: ClipConfig) -> dict[str, fl
     """The mean difference in log-mel values and in pixels, as a share of their range; 0 where equal. Losses count as
     silent, or as black. What is missing in the clean clip cannot be distorted."""
     found: dict[str, float] = dict.fromkeys(MODALITIES, 0.0)
-    if corrupted.waveform is not clean.waveform and len(clean.waveform):
+    if not same_audio(clean, corrupted) and len(clean.waveform):
         waveform = np.zeros_like(clean.waveform)
         kept = corrupted.waveform[: len(waveform)]
         waveform[: len(kept)] = kept
