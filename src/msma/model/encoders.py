@@ -30,6 +30,7 @@ class VisualEncoder(nn.Module):
         super().__init__()
         self.fps = clip.fps
         self.backbone: VisualBackbone | None = visual_backbone(config.visual_backbone, config.visual_architecture)
+        self.backbone.check_window(clip)
         self.groups = self.backbone.channels, BOX
         self.grid = min(config.visual_grid, -(-clip.crop_size // self.backbone.stride))
         self.narrow, channels = narrowing(self.backbone.channels, config.visual_backbone, config)
@@ -62,6 +63,7 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
         self.backbone: AudioBackbone | None = audio_backbone(config.audio_backbone, config.audio_architecture, clip)
+        self.backbone.check_window(clip)
         self.groups, self.token_s = self.backbone.groups, self.backbone.token_s
         self.bands = min(BANDS, self.backbone.bands)
         self.narrow, channels = narrowing(self.backbone.channels, config.audio_backbone, config)

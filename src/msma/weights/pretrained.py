@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from msma.config import ConfigError
-from msma.files.reading import first_line
+from msma.files.reading import first_line, read_json
+from msma.model.backbones.architecture import MODEL_TYPES, UNWANTED, library, require_known, require_size
 from msma.model.backbones.by_name import HF, Stacked
-from msma.model.backbones.transformers import MODEL_TYPES, UNWANTED, HfAudio, HfVisual, library, require_known
+from msma.model.backbones.transformers import HfAudio, HfVisual
 from msma.types import MsmaError
 from msma.weights.wheels import PACKAGED, read_weights, tensors_sha256
 
@@ -60,10 +61,14 @@ def architecture(name: str) -> dict[str, Any] | None:
     if not name.startswith(HF):
         return None
     transformers, where = library(), name.removeprefix(HF)
+    for file in ("config.json", "preprocessor_config.json"):
+        if Path(where, file).exists():
+            read_json(Path(where, file), "name another model")  # the library reads whatever is there, without an end
     try:
         written, _ = transformers.PreTrainedConfig.get_config_dict(where)
         # Before anything is made of it: a configuration of another type may name repositories to be fetched.
         require_known(written.get("model_type"), (*MODEL_TYPES, *WITH_VISION_PART), name)
+        require_size({key: value for key, value in written.items() if key not in UNUSED}, name)
         config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
         values = getattr(config, "vision_config", config).to_dict()
     except ConfigError:

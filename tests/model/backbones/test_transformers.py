@@ -16,9 +16,11 @@ from safetensors.torch import load_file, save_file
 from tiny_hf import CONVOLUTIONS, RESNET, TINY, saved
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
-from msma.config import ClipConfig, ConfigError
+from msma.config import ClipConfig, ConfigError, ModelConfig
+from msma.model.backbones.architecture import MODEL_TYPES, build
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
-from msma.model.backbones.transformers import MODEL_TYPES, HfAudio, HfVisual, build
+from msma.model.backbones.transformers import HfAudio, HfVisual
+from msma.model.msma_net import MsMANet
 from msma.types import MsmaError
 from msma.weights.pretrained import architecture, load_backbone
 
@@ -425,3 +427,90 @@ def test_an_architecture_that_is_no_vision_model_is_refused(kept, problem):
 def test_an_architecture_that_is_no_speech_model_is_refused(kept, problem):
     with pytest.raises(ConfigError, match=problem):
         audio_backbone("hf:a/b", kept, CLIP)
+
+
+# sizes: each number is one that some model has, and together they would take tera- or petabytes
+
+VISION_GIANTS = {
+    "wide": VIT | {"hidden_size": 2**20, "intermediate_size": 2**20},
+    "deep": VIT | {"hidden_size": 4096, "intermediate_size": 16384, "num_hidden_layers": 512},
+    "many places": VIT | {"image_size": 2**19, "patch_size": 1},
+    "many layers in stages": {"model_type": "swin", "embed_dim": 4, "depths": [512] * 4, "num_heads": [1] * 4},
+    "a large window": {"model_type": "swin", "embed_dim": 4, "depths": [1], "num_heads": [1], "window_size": 2**10},
+}
+SPEECH_GIANTS = {
+    "wide convolutions": SPOKEN | {"conv_dim": [2**20] * 3},
+    "long positions": SPOKEN | {"hidden_size": 2**14, "num_conv_pos_embeddings": 2**20},
+    "wide": SPOKEN | {"hidden_size": 2**18, "num_attention_heads": 2**4},
+}
+
+
+@pytest.mark.parametrize("config", VISION_GIANTS.values(), ids=VISION_GIANTS)
+def test_a_vision_model_that_is_too_large_is_refused_before_memory_is_taken(config):
+    with pytest.raises(ConfigError, match=r"^hf:a/b: its architecture cannot be built \(more than .* (parameters|mod)"):
+        visual_backbone("hf:a/b", {"config": config})
+
+
+@pytest.mark.parametrize("config", SPEECH_GIANTS.values(), ids=SPEECH_GIANTS)
+def test_a_speech_model_that_is_too_large_is_refused_before_memory_is_taken(config):
+    with pytest.raises(ConfigError, match=r"^hf:a/b: its architecture cannot be built \(more than .* parameters"):
+        audio_backbone("hf:a/b", {"config": config}, CLIP)
+
+
+def network_of(modality: str, config: dict[str, Any], clip: ClipConfig) -> MsMANet:
+    """A network that reads one modality, without memory."""
+    values = {"fusion": modality, f"{modality}_backbone": "hf:a/b", f"{modality}_architecture": {"config": config}}
+    with torch.device("meta"):
+        return MsMANet(ModelConfig(**values), clip)
+
+
+@pytest.mark.parametrize(
+    ("modality", "config", "clip"),
+    [
+        ("visual", VIT | {"patch_size": 2**12, "image_size": 2**12}, ClipConfig(crop_size=32)),  # frames are enlarged
+        ("visual", VIT | {"patch_size": 1}, ClipConfig(crop_size=1024, window_s=1)),  # attention of a million tokens
+        ("visual", VIT | {"intermediate_size": 2**19}, ClipConfig(crop_size=512)),
+        ("audio", SPOKEN | {"conv_stride": [1, 1, 1]}, ClipConfig()),
+        ("audio", SPOKEN | {"conv_kernel": [10, 3, 2**19]}, ClipConfig()),
+        ("audio", SPOKEN | {"conv_dim": [2**14, 8, 8]}, ClipConfig(window_s=60)),
+    ],
+)
+def test_a_model_that_makes_too_much_of_a_window_is_refused(modality, config, clip):
+    with pytest.raises(ConfigError, match=r"^hf:a/b: makes .* GiB, more than 4, of a window; lower "):
+        network_of(modality, config, clip)
+
+
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+LAYER_NORM = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modality", "config", "clip"),
+    [
+        ("visual", {"model_type": "clip_vision_model"} | BASE | {"patch_size": 32}, ClipConfig(crop_size=224)),
+        ("visual", {"model_type": "clip_vision_model"} | LARGE | {"patch_size": 14}, ClipConfig(crop_size=336)),
+        ("visual", {"model_type": "dinov2", "patch_size": 14, "image_size": 518} | BASE, ClipConfig(crop_size=224)),
+        ("visual", {"model_type": "dinov2", "patch_size": 14, "image_size": 518} | LARGE, ClipConfig(crop_size=518)),
+        ("audio", {"model_type": "wav2vec2"} | BASE, ClipConfig(window_s=60)),
+        ("audio", {"model_type": "wav2vec2"} | LARGE | LAYER_NORM, ClipConfig()),
+        ("audio", {"model_type": "wavlm"} | BASE, ClipConfig()),
+        ("audio", {"model_type": "wavlm"} | LARGE | LAYER_NORM, ClipConfig(window_s=60)),
+    ],
+)
+def test_models_that_people_use_are_read(modality, config, clip):
+    assert network_of(modality, config, clip).reads == (modality,)
+
+
+def test_the_configuration_in_a_folder_is_bounded_before_the_library_makes_anything_of_it(tmp_path):
+    values = {"model_type": "vit", "num_labels": 10**9}  # a name would be made for each
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match="larger than any model"):
+        architecture(f"hf:{tmp_path}")
+
+
+def test_a_configuration_in_a_folder_that_never_ends_is_not_read(tmp_path):
+    (tmp_path / "config.json").symlink_to("/dev/zero")
+    with pytest.raises(MsmaError, match=r"config\.json: .* \(not a regular file\)"):
+        architecture(f"hf:{tmp_path}")

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from msma.config import ClipConfig
 from msma.types import SAMPLE_RATE
 
 Stages = Sequence[nn.Module] | nn.Sequential | nn.ModuleList
@@ -43,6 +44,9 @@ class VisualBackbone(nn.Module):
                 module.eval()
         return self
 
+    def check_window(self, clip: ClipConfig) -> None:
+        """ConfigError where it takes more memory for a window than `ClipConfig` knows of."""
+
     def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
         raise NotImplementedError
 
@@ -66,6 +70,9 @@ class AudioBackbone(nn.Module):
     def groups(self) -> tuple[int, ...]:
         """Channels of each kind of feature in the map; they sum to `channels`."""
         return (self.channels,)
+
+    def check_window(self, clip: ClipConfig) -> None:
+        """ConfigError where it takes more memory for a window than `ClipConfig` knows of."""
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]

@@ -33,6 +33,10 @@ class Stacked(AudioBackbone):
         self.bands, self.token_s = first.bands, first.token_s
         self.stages = [stage for part in parts for stage in part.stages]
 
+    def check_window(self, clip: ClipConfig) -> None:
+        for part in self.parts:
+            cast(AudioBackbone, part).check_window(clip)
+
     @property
     def groups(self) -> tuple[int, ...]:
         return tuple(channels for part in self.parts for channels in cast(AudioBackbone, part).groups)
