@@ -9,6 +9,8 @@ import pickle
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -37,11 +39,37 @@ def test_a_path_is_called_by_the_shortest_end_that_no_other_has(paths, names):
 # one run, one folder
 
 
-def test_a_folder_is_held_by_one_run_and_the_second_is_told_by_which(tmp_path):
-    with locked(tmp_path / "run"), pytest.raises(MsmaError) as raised, locked(tmp_path / "run"):
+def hold_for_a_moment(folder: Path) -> None:
+    with locked(folder):
         pass
-    assert f"run: process {os.getpid()} on {socket.gethostname()} (" in str(raised.value)
-    assert ", since 20" in str(raised.value)
+
+
+def test_a_folder_is_held_by_one_run_and_the_second_is_told_by_which(tmp_path):
+    with locked(tmp_path / "run"), ThreadPoolExecutor(1) as another:
+        said = str(another.submit(hold_for_a_moment, tmp_path / "run").exception())
+    assert f"run: process {os.getpid()} on {socket.gethostname()} (" in said
+    assert ", since 20" in said
+
+
+def test_a_run_may_hold_its_folder_again_and_then_still_holds_it(tmp_path):
+    with locked(tmp_path / "run"), ThreadPoolExecutor(1) as another:
+        hold_for_a_moment(tmp_path / "run")
+        with pytest.raises(MsmaError, match="writes into it"):
+            another.submit(hold_for_a_moment, tmp_path / "run").result()
+    hold_for_a_moment(tmp_path / "run")
+
+
+def test_a_run_that_fails_leaves_no_unfinished_file_of_processes_that_it_killed(tmp_path):
+    (tmp_path / "cells").mkdir()
+
+    def fails() -> None:
+        with locked(tmp_path):
+            (tmp_path / "cells" / ".clean.json.0.part").touch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert [path.name for path in tmp_path.rglob("*")] == ["cells"]
 
 
 def test_a_folder_that_was_held_is_free_again_and_keeps_no_trace(tmp_path):
@@ -52,9 +80,9 @@ def test_a_folder_that_was_held_is_free_again_and_keeps_no_trace(tmp_path):
 
 
 def test_a_folder_that_nothing_was_written_into_is_not_left(tmp_path):
-    with locked(tmp_path / "run"):
+    with locked(tmp_path / "new" / "run"):
         pass
-    assert not (tmp_path / "run").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 HOLDER = """

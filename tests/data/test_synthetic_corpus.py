@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msma.data.synthetic import corpus as module
 from msma.data.synthetic.corpus import RenderedCorpus, render_corpus
 from msma.data.synthetic.cues import CUE_NAMES
 from msma.data.synthetic.people import cast
@@ -104,7 +103,7 @@ def test_an_interrupted_corpus_is_finished(
         render_clip(folder, part, form)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "render_clip", dies_at_the_third)
+        patch.setattr("msma.data.synthetic.render.render_clip", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             render(tmp_path / "corpus")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "corpus").rglob("*.mp4")}

@@ -11,6 +11,7 @@ import typer
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show_found, tell
 from msma.cli.steps import by_trait, check_out
+from msma.files.folders import locked
 from msma.types import MsmaError
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def finish(place: Path, out: Path, found: Found) -> None:
             f"{place}: no clip with a label can be read ({found.counts() or 'none was found'}); see above, or use "
             "--no-media-check for labels alone"
         )
-    write_manifest(out, found.corpus, found.rows, {**found.facts, "problems": found.problems})
+    with locked(out.parent, waiting=tell):  # two files that belong together
+        write_manifest(out, found.corpus, found.rows, {**found.facts, "problems": found.problems})
     tell(f"{len(found.rows)} clips are in {out}; notes and problems in {facts_path(out)}")
 
 

@@ -11,7 +11,7 @@ import typer
 from msma.cli import options
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show_json, show_result, show_table, tell
-from msma.cli.steps import cached_corpus, check_out, names_in
+from msma.cli.steps import cached_corpus, check_out, held, names_in
 from msma.files.names import distinct_names, shown
 
 if TYPE_CHECKING:
@@ -48,13 +48,16 @@ def evaluate(
     if out is None and model is not None and Path(model).is_dir():
         out = Path(model) / split
     check_out(out, folder=True)
-    labels, loaded = read_manifest(manifest), load(model, device=device)
-    readers = workers if workers is None else max(workers, 1)
-    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, readers)
-    with progress_bar("predicting", "clips") as report:
-        predictions = predict_split(loaded, corpus, split, batch_size=batch_size, workers=workers or 0, progress=report)
-    evaluation = evaluate_model(loaded, corpus, split, predictions, names_in(slices))
-    finish(evaluation, predictions, format, out)
+    with held(out):
+        labels, loaded = read_manifest(manifest), load(model, device=device)
+        readers = workers if workers is None else max(workers, 1)
+        corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, readers)
+        with progress_bar("predicting", "clips") as bar:
+            predictions = predict_split(
+                loaded, corpus, split, batch_size=batch_size, workers=workers or 0, progress=bar
+            )
+        evaluation = evaluate_model(loaded, corpus, split, predictions, names_in(slices))
+        finish(evaluation, predictions, format, out)
 
 
 def score(
@@ -86,36 +89,37 @@ def score(
     check_out(out, folder=True)
     for name in ("predictions.csv", "evaluation.json"):
         check_out(out and out / name, manifest, file, *([against] if against else []))
-    columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
-    corpus = read_manifest(manifest)
-    reader = partial(
-        read_predictions,
-        manifest=corpus,
-        split=split,
-        clip_column=clip_column,
-        trait_columns=columns,
-        clamp=clamp,
-        strict=strict,
-    )
-    read = reader(file)
-    comparison, warnings = None, read.warnings
-    if against is not None:
-        other = reader(against)
-        warnings = [*warnings, *other.warnings]
-        constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
-        paired = compare_predictions(read.predictions, other.predictions, constant)
-        comparison = Comparison(**dict(paired), file=shown(str(against)))
-    evaluation = evaluation_of(
-        corpus,
-        split,
-        read.predictions,
-        model=shown(str(file)),
-        slices=names_in(slices),
-        warnings=warnings,
-        failed=read.failed,
-        against=comparison,
-    )
-    finish(evaluation, read.predictions, format, out)
+    with held(out):
+        columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
+        corpus = read_manifest(manifest)
+        reader = partial(
+            read_predictions,
+            manifest=corpus,
+            split=split,
+            clip_column=clip_column,
+            trait_columns=columns,
+            clamp=clamp,
+            strict=strict,
+        )
+        read = reader(file)
+        comparison, warnings = None, read.warnings
+        if against is not None:
+            other = reader(against)
+            warnings = [*warnings, *other.warnings]
+            constant = split_baselines(corpus, rows_of(corpus, read.predictions)).constant
+            paired = compare_predictions(read.predictions, other.predictions, constant)
+            comparison = Comparison(**dict(paired), file=shown(str(against)))
+        evaluation = evaluation_of(
+            corpus,
+            split,
+            read.predictions,
+            model=shown(str(file)),
+            slices=names_in(slices),
+            warnings=warnings,
+            failed=read.failed,
+            against=comparison,
+        )
+        finish(evaluation, read.predictions, format, out)
 
 
 def compare(

@@ -9,7 +9,7 @@ import typer
 
 from msma.cli import options
 from msma.cli.show.tables import tell
-from msma.cli.steps import check_out
+from msma.cli.steps import check_out, held
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, with its results.")]
 LicenceOption = Annotated[
@@ -37,10 +37,11 @@ def card(
     from msma.reports.card.card import model_card
     from msma.weights.checkpoint import load_weights
 
-    out = out or run / "README.md"
+    into_run, out = out is None, out or run / "README.md"
     check_out(out)
-    text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
-    write_whole(out, text)
+    with held(run if into_run and run.is_dir() else None):
+        text = model_card(load_weights(run), run, repository, licence=licence, origin=origin)
+        write_whole(out, text)
     tell(f"the card is {out}")
 
 
@@ -64,7 +65,8 @@ def share(
     named_repository(repository)
     folder = out or run / "share"
     check_out(folder, folder=True)
-    written_folder(folder, load_weights(run), run, repository, licence=licence, origin=origin)
+    with held(folder):
+        written_folder(folder, load_weights(run), run, repository, licence=licence, origin=origin)
     tell(f"what is shared is in {folder}: {', '.join(MAX_BYTES)}")
     if dry_run:
         tell(f"nothing was sent; without --dry-run it goes to {repository}")
@@ -93,7 +95,8 @@ def export_to_onnx(
     from msma.weights.onnx_export import export_onnx
 
     check_out(out, folder=True)
-    found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
+    with held(out):
+        found = export_onnx(load_weights(model), out, progress=lambda doing: tell(f"{doing} ..."))
     tell(
         f"largest difference from torch: {found.largest_difference:.1g}, over {found.clips} random clips "
         "of several lengths, some without audio or visual"

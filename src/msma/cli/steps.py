@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import typer
 
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show_cache_report, tell
+from msma.files.folders import locked
 from msma.types import MsmaError
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ def check_out(out: Path | None, *inputs: str | Path, folder: bool = False, optio
             continue
         if is_read:
             raise MsmaError(f"{out}: is read, and would be overwritten; name another {option}")
+
+
+def held(folder: Path | None) -> AbstractContextManager[None]:
+    """Hold the folder that a command writes into, where there is one, from before its work to the last file."""
+    return nullcontext() if folder is None else locked(folder)
 
 
 def names_in(text: str | None) -> list[str] | None:

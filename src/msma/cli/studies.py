@@ -11,7 +11,7 @@ from msma.cli import options
 from msma.cli.score import finish
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show, show_result, tell
-from msma.cli.steps import at_once, cached_corpus, check_out, names_in
+from msma.cli.steps import at_once, cached_corpus, check_out, held, names_in
 from msma.files.names import shown
 
 
@@ -42,29 +42,30 @@ def crossval(
     if not (folds == "source" or folds.isdecimal()):
         raise typer.BadParameter(f"--folds is a number or source, not {folds!r}")
     check_out(out, folder=True)
-    plan, labels = load_recipe(recipe, overrides or ()), read_manifest(manifest)
-    corpus = cached_corpus(labels, ("all",), plan.clip, manifest, cache, workers)
-    with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:
-        result = cross_validate(
-            plan,
-            corpus,
-            None if folds == "source" else int(folds),
-            out,
-            ridge=baseline == "ridge",
-            cpu=cpu,
-            workers=at_once("cpu" if cpu else None, workers),
-            progress=report,
-            features_progress=features_report,
-        )
-    found = cross_validation(result.msma, result, corpus, shown(recipe.stem), plan)
-    finish(found, result.msma, format, out)
-    if format == "table":
-        show(fold_lines(found))
-    if result.ridge is not None:
-        ridge = cross_validation(result.ridge, result, corpus, "ridge", plan)
-        write_evaluation(out / "ridge", ridge, result.ridge)
+    with held(out):
+        plan, labels = load_recipe(recipe, overrides or ()), read_manifest(manifest)
+        corpus = cached_corpus(labels, ("all",), plan.clip, manifest, cache, workers)
+        with progress_bar("features", "clips") as features_report, progress_bar("folds", "done") as report:
+            result = cross_validate(
+                plan,
+                corpus,
+                None if folds == "source" else int(folds),
+                out,
+                ridge=baseline == "ridge",
+                cpu=cpu,
+                workers=at_once("cpu" if cpu else None, workers),
+                progress=report,
+                features_progress=features_report,
+            )
+        found = cross_validation(result.msma, result, corpus, shown(recipe.stem), plan)
+        finish(found, result.msma, format, out)
         if format == "table":
-            show(evaluation_blocks(ridge))
+            show(fold_lines(found))
+        if result.ridge is not None:
+            ridge = cross_validation(result.ridge, result, corpus, "ridge", plan)
+            write_evaluation(out / "ridge", ridge, result.ridge)
+            if format == "table":
+                show(evaluation_blocks(ridge))
 
 
 def ablate(
@@ -103,39 +104,40 @@ def ablate(
     from msma.training.ablation.table import ablation_table, write_csv
 
     check_out(out, folder=True)
-    chosen = names_in(only) or []
-    plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
-    for name, why in plan.left_out.items():
-        tell(f"{name}: left out, it {why}")
-    labels = read_manifest(manifest)
-    labels.split("test")  # raises at once where there is none
-    corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
-    with progress_bar("networks", "done") as report:
-        networks = study(
-            plan.ablations,
-            seeds,
-            corpus,
-            out,
+    with held(out):
+        chosen = names_in(only) or []
+        plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
+        for name, why in plan.left_out.items():
+            tell(f"{name}: left out, it {why}")
+        labels = read_manifest(manifest)
+        labels.split("test")  # raises at once where there is none
+        corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
+        with progress_bar("networks", "done") as report:
+            networks = study(
+                plan.ablations,
+                seeds,
+                corpus,
+                out,
+                severity=severity,
+                probes=probes,
+                cpu=cpu,
+                workers=at_once("cpu" if cpu else None, workers),
+                progress=report,
+            )
+        rows = corpus.split("test")
+        constant = split_baselines(labels, rows).constant
+        table = ablation_table(plan.ablations, networks, rows, constant)
+        found = AblationStudy(
+            **dict(table),
+            recipe=shown(recipe.stem),
+            corpus=labels.corpus,
+            split="test",
             severity=severity,
-            probes=probes,
-            cpu=cpu,
-            workers=at_once("cpu" if cpu else None, workers),
-            progress=report,
+            left_out=plan.left_out,
+            checks=quick_checks(networks, rows, constant, table),
         )
-    rows = corpus.split("test")
-    constant = split_baselines(labels, rows).constant
-    table = ablation_table(plan.ablations, networks, rows, constant)
-    found = AblationStudy(
-        **dict(table),
-        recipe=shown(recipe.stem),
-        corpus=labels.corpus,
-        split="test",
-        severity=severity,
-        left_out=plan.left_out,
-        checks=quick_checks(networks, rows, constant, table),
-    )
-    write_result(out / "ablation.json", found)
-    with written_whole(out / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        write_csv(file, table)
-    tell(f"ablation.json and ablation.csv are in {out}, each network in a folder by ablation and seed")
-    show_result(found, format, ablation_blocks)
+        write_result(out / "ablation.json", found)
+        with written_whole(out / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+            write_csv(file, table)
+        tell(f"ablation.json and ablation.csv are in {out}, each network in a folder by ablation and seed")
+        show_result(found, format, ablation_blocks)

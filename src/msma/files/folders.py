@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path, PurePath
 
@@ -21,6 +22,8 @@ from msma.types import MsmaError
 
 LOCK = ".lock"
 """The file in a folder that whoever writes into the folder holds."""
+HELD: ContextVar[frozenset[Path]] = ContextVar("HELD", default=frozenset())
+"""The folders that this run holds."""
 POLL_S = 0.2
 """Time between two looks at a folder that is waited for."""
 
@@ -30,10 +33,14 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
     """Hold a folder, which is made if need be, while the block writes into it, so that no other run does.
 
     MsmaError, which says who holds it, where another does; or, with `waiting`, say it by that once, and wait. A holder
-    that died holds nothing. File systems without locks hold nothing either.
+    that died holds nothing. File systems without locks hold nothing either. Within the block, it may be held again.
     """
+    place = folder.resolve()
+    if place in HELD.get():
+        yield
+        return
     with writing(folder):
-        new = not folder.exists()
+        new = [part for part in (folder, *folder.parents) if not part.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     path, told = folder / LOCK, False
     while True:
@@ -48,6 +55,7 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
             waiting(f"{taken}; waiting until it has ended")
         told = True
         time.sleep(POLL_S)
+    HELD.set(HELD.get() | {place})
     try:
         with writing(path):
             command = shlex.join([PurePath(sys.argv[0] if sys.argv else "").name, *sys.argv[1:]])
@@ -56,12 +64,16 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
             path.write_text(json.dumps(about), encoding="utf-8")
             sweep(folder)
         yield
+    except BaseException:
+        sweep(folder, "**/.*.part")  # of processes that were killed
+        raise
     finally:
+        HELD.set(HELD.get() - {place})
         path.unlink(missing_ok=True)
         held.close()
-        if new:
-            with contextlib.suppress(OSError):  # it holds what was written
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # it holds what was written
+            for part in new:
+                part.rmdir()
 
 
 def holder(path: Path) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from msma.data.corpora.unpacking import Gathered, Progress, Unpacking, is_clutter, is_zip
 from msma.data.corpora.zips import Damaged, Zip, open_zip
+from msma.files.folders import locked
 from msma.files.walking import FORBIDDEN, PassedOver, files_below
 from msma.types import MsmaError
 
@@ -35,7 +37,8 @@ def gather(
     """Find the files with a wanted name below `place` (a folder, or one zip), unpacking archives into `root`.
 
     A member that lies unpacked below `place` already, with the same name, size and checksum, is not unpacked again.
-    MsmaError for no such place, a hostile archive (before any of its members is written), or no room on the disk.
+    MsmaError for no such place, a hostile archive (before any of its members is written), no room on the disk, or a
+    `root` that another run unpacks into.
     """
     place, root = place.absolute(), root.absolute()
     task = Unpacking(root, wanted, [os.fsencode(key) for key in keys if key], progress)
@@ -63,9 +66,11 @@ def gather(
     )
     task.check_room(sum(map(task.missing_bytes, members, folders)))
     task.total = sum(member.info.compress_size for some in members for member in some)
-    for (path, archive), folder in zip(archives, folders, strict=True):
-        with path.open("rb") as file:
-            gathered.files.extend(task.unpack(replace(archive, file=file), archive.identity, folder))
+    finished = [task.finished(folder, archive.identity) for (_, archive), folder in zip(archives, folders, strict=True)]
+    with locked(root) if any(members) and None in finished else nullcontext():
+        for (path, archive), folder in zip(archives, folders, strict=True):
+            with path.open("rb") as file:
+                gathered.files.extend(task.unpack(replace(archive, file=file), archive.identity, folder))
     # A member that lies unpacked, too, is one file.
     return replace(gathered, files=list(dict.fromkeys(gathered.files)))
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +18,11 @@ from msma.data.corpora.chalearn import ANNOTATIONS, ORACLE
 from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
 from msma.data.synthetic.people import ClipPlan, cast
-from msma.data.synthetic.render import Format, render_clip, use_one_thread
+from msma.data.synthetic.render import Format, RenderJob, render_job
+from msma.files.folders import LOCK, locked
 from msma.files.reading import read_json
 from msma.files.writing import sweep, write_whole, written_whole
+from msma.media.processes import each_done
 from msma.types import TRAITS, MsmaError
 
 GENERATOR_VERSION = 1
@@ -73,15 +72,21 @@ def render_corpus(
     bias = checked_bias(hats, label_bias or {})
     plans = cast(clips, seed, hats=hats, label_bias=bias)
     oracle = describe(plans, form, hats, bias)
-    open_corpus(out, oracle)
-    wanted = [plan for plan in plans if not (out / plan.split / plan.name).exists()]
-    progress(clips - len(wanted), clips)
-    for done, _ in enumerate(render_all(out, wanted, form, workers), start=clips - len(wanted) + 1):
-        progress(done, clips)
-    write_labels(out / "annotation", plans)
-    write_cues(out / "cues.csv", plans, hats)
-    if hats:
-        write_rows(out / "annotation" / ATTRIBUTES, [["clip", HAT], *([plan.name, worn(plan)] for plan in plans)])
+    if out.exists() and not out.is_dir():
+        raise MsmaError(f"{out}: is a file; name a folder to render into")
+    with locked(out):
+        open_corpus(out, oracle)
+        jobs = [RenderJob(out / plan.split / plan.name, plan, form) for plan in plans]
+        wanted = [job for job in jobs if not job.path.exists()]
+        progress(clips - len(wanted), clips)
+        workers = min(workers or os.cpu_count() or 1, len(wanted))
+        rendered = each_done(render_job, wanted, 0 if workers == 1 else workers)
+        for done, _ in enumerate(rendered, start=clips - len(wanted) + 1):
+            progress(done, clips)
+        write_labels(out / "annotation", plans)
+        write_cues(out / "cues.csv", plans, hats)
+        if hats:
+            write_rows(out / "annotation" / ATTRIBUTES, [["clip", HAT], *([plan.name, worn(plan)] for plan in plans)])
     return RenderedCorpus(out, plans, oracle)
 
 
@@ -123,10 +128,8 @@ def describe(plans: list[ClipPlan], form: Format, hats: bool, bias: dict[str, fl
 
 
 def open_corpus(out: Path, oracle: dict[str, Any]) -> None:
-    """Begin a corpus in a new folder, or resume the same one; MsmaError where the folder holds something else."""
-    if out.exists() and not out.is_dir():
-        raise MsmaError(f"{out}: is a file; name a folder to render into")
-    if out.is_dir() and any(out.iterdir()) and not same_corpus(out / ORACLE, oracle):
+    """Begin a corpus in an empty folder, or resume the same one; MsmaError where the folder holds something else."""
+    if any(path.name != LOCK for path in out.iterdir()) and not same_corpus(out / ORACLE, oracle):
         raise MsmaError(f"{out}: not empty and not a corpus of these parameters; name a new folder or remove it")
     for split in SPLITS:
         (out / split).mkdir(parents=True, exist_ok=True)
@@ -142,19 +145,6 @@ def same_corpus(path: Path, oracle: dict[str, Any]) -> bool:
         return False
     keys = ("generator_version", "parameters")
     return isinstance(found, dict) and all(found.get(key) == oracle[key] for key in keys)
-
-
-def render_all(out: Path, plans: list[ClipPlan], form: Format, workers: int | None) -> Iterator[None]:
-    """Render clips, yielding after each."""
-    workers = min(workers or os.cpu_count() or 1, len(plans))
-    folders = [out / plan.split for plan in plans]
-    if workers <= 1:
-        yield from map(render_clip, folders, plans, repeat(form))
-        return
-    # Spawned, not forked: the caller may hold threads of torch, OpenMP or FFmpeg, which a fork would break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
-        yield from pool.map(render_clip, folders, plans, repeat(form))
 
 
 def write_labels(folder: Path, plans: list[ClipPlan]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from msma.data.synthetic.cues import behaviour
@@ -39,6 +38,14 @@ def render_clip(folder: Path, plan: ClipPlan, form: Format) -> None:
         write_mp4(unfinished, frames, form.fps, speech.waveform)
 
 
-def use_one_thread() -> None:
-    """For a worker process: the other cores have workers of their own."""
-    cv2.setNumThreads(1)
+@dataclass(frozen=True)
+class RenderJob:
+    """A clip that is to be rendered to a path."""
+
+    path: Path
+    plan: ClipPlan
+    form: Format
+
+
+def render_job(job: RenderJob) -> None:
+    render_clip(job.path.parent, job.plan, job.form)
