@@ -11,7 +11,7 @@ import pytest
 from packed import Files, aes_zipped, locked_zipped, zipped
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.data.corpora.manifest import read_manifest
 
 pytestmark = pytest.mark.slow

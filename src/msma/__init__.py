@@ -9,16 +9,14 @@ print(prediction.status, prediction.traits)
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Prediction
 
 if TYPE_CHECKING:
     from msma.prediction.model import Model
+    from msma.types import MODALITIES, TRAITS, Clip, MsmaError, Prediction
 
 __all__ = ["MODALITIES", "TRAITS", "Clip", "Model", "MsmaError", "Prediction", "load"]
-__version__ = version("msma")
+__version__: str
 
 
 def load(folder: Any = None, **options: Any) -> Model:
@@ -29,9 +27,17 @@ def load(folder: Any = None, **options: Any) -> Model:
 
 
 def __getattr__(name: str) -> Any:
-    """`msma.Model`; imports torch when it is first asked for."""
-    if name != "Model":
-        raise AttributeError(f"module 'msma' has no attribute {name!r}")
-    from msma.prediction.model import Model
+    """Import what is asked for: `msma.Model` loads torch, and a command must hear Ctrl-C before anything is loaded."""
+    if name == "__version__":
+        from importlib.metadata import version
 
-    return Model
+        return version("msma")
+    if name == "Model":
+        from msma.prediction.model import Model
+
+        return Model
+    if name in __all__:
+        from msma import types
+
+        return getattr(types, name)
+    raise AttributeError(f"module 'msma' has no attribute {name!r}")

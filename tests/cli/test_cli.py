@@ -15,7 +15,8 @@ from rich.progress import Task, TaskID
 from typer.testing import CliRunner
 
 import msma
-from msma.cli import app, main
+from msma.cli import main
+from msma.cli.commands import app
 from msma.cli.show.predictions import writer_of
 from msma.cli.show.progress import RateColumn
 from msma.cli.show.tables import show_cache_report

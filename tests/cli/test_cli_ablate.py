@@ -13,7 +13,7 @@ import yaml
 from planted import RECIPE, changed
 from typer.testing import CliRunner, Result
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.config import ConfigError
 from msma.data.corpora.manifest import Row, write_manifest
 

@@ -7,7 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from msma.cli import app, main
+from msma.cli import main
+from msma.cli.commands import app
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 
 

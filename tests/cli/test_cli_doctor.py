@@ -8,8 +8,8 @@ from collections import namedtuple
 import pytest
 from typer.testing import CliRunner
 
-from msma.cli import app
 from msma.cli import machine as doctor
+from msma.cli.commands import app
 from msma.media.codecs import DECODERS, lacking
 from msma.types import MsmaError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from msma.cli import app, main
+from msma.cli import main
+from msma.cli.commands import app
 
 
 def test_the_page_of_a_video_is_written_and_its_cost_reported(make_media, tmp_path):

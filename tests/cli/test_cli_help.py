@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 
 ORDER = {
     "Predict": "predict explain report serve",

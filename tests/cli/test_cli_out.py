@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli import train
+from msma.cli.commands import app
+from msma.data.corpora import manifest
+from msma.files.folders import locked
 
 RECIPE, MANIFEST = ("recipe.yaml", "--manifest", "m.csv"), ("--manifest", "m.csv")
 FILES = {
@@ -98,6 +103,23 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, read_only, comm
     said = f"{place}: {tmp_path} cannot be written to; name another {NAMED.get(command, '--out')}"
     assert refused(command, *before, place) == said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", sorted(FOLDERS.keys() - {"train"}))
+def test_a_folder_that_another_run_writes_into_is_refused_with_who_that_is(tmp_path, command):
+    place = tmp_path / "out"
+    with locked(place), ThreadPoolExecutor(1) as another:
+        said = another.submit(refused, command, *FOLDERS[command], place).result()
+    assert re.match(
+        rf"{re.escape(str(place))}: process {os.getpid()} on .*, since .*, writes into it; wait until", said
+    )
+
+
+def test_a_run_that_is_written_is_not_calibrated(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "uncalibrated", lambda *_: None)
+    monkeypatch.setattr(manifest, "read_manifest", lambda *_: None)
+    with locked(tmp_path), ThreadPoolExecutor(1) as another:
+        assert "writes into it" in another.submit(refused, "calibrate", *MANIFEST, "--model", tmp_path).result()
 
 
 def test_a_run_whose_calibration_cannot_be_written_is_refused(tmp_path, read_only):

@@ -10,7 +10,7 @@ import pytest
 from packed import locked_zipped, zipped
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.data.corpora.chalearn import ANNOTATIONS, TRANSCRIPTIONS
 from msma.data.corpora.manifest import read_manifest
 from msma.types import TRAITS

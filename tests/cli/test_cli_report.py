@@ -12,7 +12,7 @@ import pytest
 from answered import prediction, run_folder, written
 from typer.testing import CliRunner, Result
 
-from msma.cli import app
+from msma.cli.commands import app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

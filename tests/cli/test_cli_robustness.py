@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from planted import RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
-from msma.cli import app, steps
+from msma.cli import steps
+from msma.cli.commands import app
+from msma.cli.ending import Ended
 from msma.cli.steps import severities_in
 from msma.data import cache
 from msma.data.corpora.manifest import write_manifest
@@ -123,7 +126,7 @@ def test_ctrl_c_says_how_to_resume_and_keeps_finished_cells(run, tmp_path, monke
 
     def interrupted(job):
         if job.cell.scenario == "audio_noise":
-            raise KeyboardInterrupt
+            raise Ended(signal.SIGINT)
         return plain(job)
 
     with monkeypatch.context() as patch:

@@ -13,7 +13,7 @@ import pytest
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.data.corpora.manifest import Row, write_manifest
 from msma.types import TRAITS, MsmaError
 

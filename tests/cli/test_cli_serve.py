@@ -10,7 +10,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.serve import server
 
 

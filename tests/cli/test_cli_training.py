@@ -12,7 +12,7 @@ import yaml
 from planted import CACHED
 from typer.testing import CliRunner, Result
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.data.corpora.manifest import Row, write_manifest
 from msma.types import MsmaError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from msma.cli import app, main
+from msma.cli import main
+from msma.cli.commands import app
 from msma.weights.wheels import PACKAGED
 
 

@@ -12,7 +12,7 @@ import pytest
 from planted import RECIPE, changed, planted_corpus, with_entries, with_rows
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.data import cache
 from msma.data.augment import SEEN
 from msma.data.cache_entry import cached_windows

@@ -12,7 +12,7 @@ from exports import CLIP, SMALL
 from torch import nn
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.config import ClipConfig, ModelConfig
 from msma.evaluation.complexity import (
     MEDIA_STAGES,

@@ -12,7 +12,7 @@ from answered import evaluated, prediction, run_folder, written
 from made_up import graded
 from typer.testing import CliRunner
 
-from msma.cli import app
+from msma.cli.commands import app
 from msma.evaluation.comparison import Comparison, compare
 from msma.evaluation.result_file import read_result, write_result
 from msma.evaluation.results import SCHEMAS, CrossValidation, FoldScores, FoldSpread

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from typer.testing import CliRunner
 
 import msma
-from msma.cli import app
+from msma.cli.commands import app
 
 DOCS = Path(__file__).parents[2] / "docs" / "serve.md"
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from typer.testing import CliRunner
 
 import msma
-from msma.cli import app
+from msma.cli.commands import app
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
 from msma.prediction.model import Model, load

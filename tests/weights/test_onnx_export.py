@@ -27,7 +27,7 @@ from tiny_hf import CONVOLUTIONS, TINY
 from typer.testing import CliRunner
 
 import msma
-from msma.cli import app
+from msma.cli.commands import app
 from msma.config import ModelConfig
 from msma.media.clip import clip_from_arrays
 from msma.types import Clip, MsmaError

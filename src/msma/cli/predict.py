@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from msma.cli import options
+from msma.cli.ending import Ended, ended_in_order
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import tell
 from msma.cli.steps import check_out
@@ -55,7 +57,6 @@ def predict(
 
     With each prediction: its status and reasons, prediction intervals, and how much of audio and visual could be used.
     """
-    from msma.cli.ending import Ended, ended_in_order
     from msma.cli.show.place import place_for, records_before
     from msma.cli.show.predictions import writer_of
     from msma.config import Limits, with_overrides
@@ -199,4 +200,14 @@ def serve(
     )
     if not is_loopback(host):
         tell(f"{host}: everybody who reaches this machine can send clips; there is no password and no encryption")
-    run(loaded, host, port, waiting=waiting, ready=lambda address: tell(f"open {address} (Ctrl-C ends it)"))
+    addresses: list[str] = []
+
+    def ready(address: str) -> None:
+        addresses.append(address)
+        tell(f"open {address} (Ctrl-C ends it)")
+
+    try:
+        run(loaded, host, port, waiting=waiting, ready=ready)
+    except Ended as ended:
+        if not addresses or ended.number != signal.SIGINT:  # a server that ran ends well with Ctrl-C
+            raise

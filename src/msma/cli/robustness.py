@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from msma.cli import options
+from msma.cli.ending import Ended
 from msma.cli.show.progress import progress_bar
 from msma.cli.show.tables import show_json, show_result, show_table, tell
-from msma.cli.steps import at_once, cached_corpus, check_out, names_in, severities_in
+from msma.cli.steps import at_once, cached_corpus, check_out, held, names_in, severities_in
 from msma.reports.table import Row, Table
-from msma.types import Clip, MsmaError
+from msma.types import Clip, MsmaError, WriteError
 
 if TYPE_CHECKING:
     from msma.corruptions.corruption import Corruption
@@ -51,35 +52,38 @@ def robustness(
     from msma.reports.robustness import robustness_blocks
 
     check_out(out, folder=True)
-    cells, labels, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
-    slice_columns(labels.split(split), names_in(slices))  # raises at once where one is not there
-    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
-    try:
-        with progress_bar("corrupting", "cells") as report:
-            result = run_suite(loaded, corpus, split, cells, out, workers=at_once(device, workers), progress=report)
-    except KeyboardInterrupt:
-        tell(f"stopped; the cells that are done are in {out / 'cells'}; the same command resumes")
-        raise typer.Exit(130) from None
-    summary = summarize_suite(loaded, corpus, split, suite, result, names_in(slices))
-    write_result(out / "summary.json", summary)
-    show_result(summary, format, lambda found: [*robustness_blocks(found), *group_retention_blocks(found.slices)])
-    for warning in warnings_of(result.clean.sources):
-        tell(warning)
-    if format == "json":
-        for cell, reason in summary.not_run.items():
-            tell(f"not run: {cell}: {reason}")
-    for column, reason in summary.slices.skipped.items():
-        tell(f"no slices by {column}: it {reason}")
-    failed = sum(len(cell.failed) for cell in (result.clean, *result.cells))
-    if failed:
-        tell(f"{failed} predictions failed over all cells; the files in {out / 'cells'} say why")
-    tell(f"{len(cells) + 1} cells and summary.json are in {out}")
-    try:
-        figures = draw_figures(out, f"{summary.model} on {labels.corpus}", summary.clean.skill, summary.scenarios)
-        tell("figures: " + ", ".join(str(path) for path in figures))
-    except MsmaError as error:  # all else is done
-        tell(str(error))
-    tell(loaded.weights.config.notice)
+    with held(out):
+        cells, labels, loaded = cells_of_suite(suite, severity), read_manifest(manifest), load(model, device=device)
+        slice_columns(labels.split(split), names_in(slices))  # raises at once where one is not there
+        corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
+        try:
+            with progress_bar("corrupting", "cells") as report:
+                result = run_suite(loaded, corpus, split, cells, out, workers=at_once(device, workers), progress=report)
+        except Ended as ended:
+            tell(f"ended by {ended}; the cells that are done are in {out / 'cells'}; the same command resumes")
+            raise typer.Exit(ended.exit_code) from None
+        summary = summarize_suite(loaded, corpus, split, suite, result, names_in(slices))
+        write_result(out / "summary.json", summary)
+        show_result(summary, format, lambda found: [*robustness_blocks(found), *group_retention_blocks(found.slices)])
+        for warning in warnings_of(result.clean.sources):
+            tell(warning)
+        if format == "json":
+            for cell, reason in summary.not_run.items():
+                tell(f"not run: {cell}: {reason}")
+        for column, reason in summary.slices.skipped.items():
+            tell(f"no slices by {column}: it {reason}")
+        failed = sum(len(cell.failed) for cell in (result.clean, *result.cells))
+        if failed:
+            tell(f"{failed} predictions failed over all cells; the files in {out / 'cells'} say why")
+        tell(f"{len(cells) + 1} cells and summary.json are in {out}")
+        try:
+            figures = draw_figures(out, f"{summary.model} on {labels.corpus}", summary.clean.skill, summary.scenarios)
+            tell("figures: " + ", ".join(str(path) for path in figures))
+        except WriteError:
+            raise
+        except MsmaError as error:  # all else is done
+            tell(str(error))
+        tell(loaded.weights.config.notice)
 
 
 def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:

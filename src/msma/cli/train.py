@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msma.cli import options
+from msma.cli.ending import SIGNALS
 from msma.cli.show.progress import progress_bar, training_bar
 from msma.cli.show.tables import show_table, stderr, tell
-from msma.cli.steps import cached_corpus, check_out
-from msma.types import MsmaError
+from msma.cli.steps import cached_corpus, check_out, held
+from msma.types import MsmaError, WriteError
 
 if TYPE_CHECKING:
     from msma.data.corpus import Corpus
@@ -50,7 +51,7 @@ def train(
     check_begun(out, resume)
     plan, labels = load_recipe(recipe, overrides or ()), read_manifest(manifest)
     corpus = cached_corpus(labels, ("train", "val"), plan.clip, manifest, cache, workers)
-    stop = StopOnInterrupt()
+    stop = StopOnSignal()
     with progress_bar("features", "clips") as features_report, training_bar(plan.train.steps) as report:
         result = run_training(
             plan,
@@ -65,11 +66,14 @@ def train(
     if not result.finished:
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; resume with: msma {again} --resume")
-        raise typer.Exit(130)
+        raise typer.Exit(128 + (stop.asked or signal.SIGINT))
     state = PartialState(cpu=cpu)  # where it was trained
     if calibration_clips and state.is_main_process:
         try:
-            calibrate_run(out, uncalibrated(out, str(state.device)), corpus, "val", calibration_clips)
+            with held(out):
+                calibrate_run(out, uncalibrated(out, str(state.device)), corpus, "val", calibration_clips)
+        except WriteError:
+            raise
         except MsmaError as error:  # the weights are there all the same
             tell(f"no intervals: {error}")
     tell(
@@ -78,26 +82,28 @@ def train(
     )
 
 
-class StopOnInterrupt:
-    """The first Ctrl-C asks training to stop after the step and save; a second one ends it at once.
+class StopOnSignal:
+    """The first of SIGNALS asks training to stop after the step and save; a second one ends it at once.
 
-    It holds from the first step on: before, there is nothing to save, and Ctrl-C ends the command.
+    It holds from the first step on: before, there is nothing to save, and a signal ends the command.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self.previous: Any = None
+        self.asked: int | None = None
+        self.previous: dict[int, Any] = {}
 
-    def ask(self, *_: Any) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, self.previous)
-        if multiprocessing.parent_process() is None:  # loader workers get the signal too
+    def ask(self, number: int, _frame: Any) -> None:
+        self.asked = number
+        for ending, previous in self.previous.items():
+            signal.signal(ending, previous)
+        if multiprocessing.parent_process() is None:  # processes of loaders, which are forked, get the signal too
             tell("stopping after this step; once more to end at once")
 
     def __call__(self) -> bool:
-        if self.previous is None:
-            self.previous = signal.signal(signal.SIGINT, self.ask)
-        return self.asked
+        if not self.previous:
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self.previous = {number: signal.signal(number, self.ask) for number in heard}
+        return self.asked is not None
 
 
 def calibrate(
@@ -117,8 +123,9 @@ def calibrate(
 
     check_out(model / "calibration.json", option="--model")
     labels, loaded = read_manifest(manifest), uncalibrated(model, device)
-    corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
-    calibrate_run(model, loaded, corpus, split, clips)
+    with held(model):
+        corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, workers)
+        calibrate_run(model, loaded, corpus, split, clips)
 
 
 def uncalibrated(run: Path, device: str) -> Model:

@@ -19,7 +19,7 @@ from msma.data.dataset import each_batch
 from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.predictions import Bounds, Predictions, trait_array
 from msma.media.prepare import prepare
-from msma.media.processes import leave_interrupts
+from msma.media.processes import leave_signals
 from msma.prediction.model import Model
 from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
 from msma.types import TRAITS, MsmaError, PreparedWindow
@@ -46,7 +46,7 @@ def predict_split(
     entries: Any = [corpus.entry(row) for row in rows]  # a list will do for a Dataset
     read = partial(read_entries, config=model.clip)
     loader = DataLoader(
-        entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_interrupts
+        entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_signals
     )
     videos: list[VideoOutput] = []
     for batch in each_batch(loader):

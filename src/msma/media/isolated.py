@@ -23,6 +23,7 @@ from typing import Any
 from msma.config import Limits
 from msma.files.reading import unexpected
 from msma.media.bounded import Reading, begin_media, granted, why_failed, windows_of
+from msma.media.processes import leave_signals, signals_later
 from msma.types import MsmaError, PreparedWindow, RawWindow
 
 HANG_S = 300.0
@@ -133,7 +134,8 @@ class MediaProcess:
                 context.set_forkserver_preload([__name__])  # imported once; another process is there in milliseconds
                 ours, theirs = context.Pipe()
                 process = context.Process(target=answer, args=(theirs,), daemon=True)
-                process.start()
+                with signals_later():
+                    process.start()
                 theirs.close()
                 self.running = process, ours
             return self.running
@@ -206,9 +208,8 @@ class Received(Iterator[Any]):
 
 def answer(connection: Connection) -> None:
     """All that such a process does: read what it is asked for, until nobody is there to ask."""
+    leave_signals()
     begin_media()
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # for the one that asks, which kills this one when it is ready
-        signal.signal(ending, signal.SIG_IGN)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             reading = connection.recv()

@@ -10,12 +10,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from contextlib import contextmanager
+from multiprocessing import connection, resource_tracker
 from typing import Any, TypeVar
 
 import cv2
 
 from msma.types import MsmaError
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run: those of a terminal reach all of its processes."""
+LATER = (*ENDING, signal.SIGALRM)
+"""These, and the one by which an end that was put off comes again."""
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -55,17 +61,16 @@ def in_processes(
 def spread(
     work: Callable[[JobT], ResultT], jobs: Sequence[JobT], workers: int, begun: Callable[[], None]
 ) -> Iterator[tuple[JobT, Future[ResultT]]]:
-    """A pool for each process, so that it is plain which job a dead one was at."""
+    """A pool for each process, so that it is plain which job a dead one was at. Processes whose work is not waited for
+    to the end are killed."""
     waiting = list(reversed(jobs))
-    idle = [new_process(begun) for _ in range(min(workers, len(jobs)))]
+    idle: list[ProcessPoolExecutor] = []
     busy: dict[Future[ResultT], tuple[JobT, ProcessPoolExecutor]] = {}
+    over = False
     try:
-        for alive in [process.submit(os.getpid) for process in idle]:
-            alive.result()
-    except BrokenProcessPool as error:
-        remedy = "in a script, call this below `if __name__ == '__main__':`"
-        raise MsmaError(f"no process can be started; {remedy}") from error
-    try:
+        for _ in range(min(workers, len(jobs))):
+            idle.append(new_process(begun))
+        wait_for_start(idle)
         while waiting or busy:
             while waiting and len(busy) < workers:
                 process = idle.pop() if idle else new_process(begun)
@@ -78,21 +83,61 @@ def spread(
                 job, process = busy.pop(done)
                 idle.append(process)
                 yield job, done
+        over = True
     finally:
-        for process in (*idle, *(process for _, process in busy.values())):
-            process.shutdown(wait=False, cancel_futures=True)
+        for pool in (*idle, *(pool for _, pool in busy.values())):
+            for process in () if over else list((pool._processes or {}).values()):  # kill_workers from Python 3.14 on
+                process.kill()
+                process.join()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def wait_for_start(pools: Sequence[ProcessPoolExecutor]) -> None:
+    """MsmaError where no process can be started."""
+    try:
+        for alive in [pool.submit(os.getpid) for pool in pools]:
+            alive.result()
+    except BrokenProcessPool as error:
+        remedy = "in a script, call this below `if __name__ == '__main__':`"
+        raise MsmaError(f"no process can be started; {remedy}") from error
 
 
 def new_process(begun: Callable[[], None]) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begun)
+    """A pool of one process, which is started at once."""
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begun)
+    with signals_later():
+        pool.submit(os.getpid)
+    return pool
 
 
-def leave_interrupts(_worker: int = 0) -> None:
-    """Ctrl-C reaches every process of a terminal; it is for the one that waits, which ends the others when it is ready.
+@contextmanager
+def signals_later() -> Iterator[None]:
+    """Start processes within the block: they hear no signal until they `begin`, and this one none before they are
+    started, so that neither is ended half-way, with what its interpreter says to that."""
+    resource_tracker.ensure_running()  # else it is started within the block, and ends it for the signals
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in LATER}
+    heard = [number for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []  # only the main one hears signals
+    for number in heard:
+        signal.signal(number, lambda number, _: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, LATER)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in heard:
+            signal.signal(number, handlers[number])
+        for number in came:
+            signal.raise_signal(number)
 
-    Also the `worker_init_fn` of DataLoaders.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+def leave_signals(_worker: int = 0) -> None:
+    """Signals reach every process of a terminal or a job; they are for the one that waits, which ends the others when
+    it is ready. Also the `worker_init_fn` of DataLoaders."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def begin() -> None:
@@ -104,7 +149,8 @@ def begin() -> None:
     if "torch" in sys.modules:  # by the user's script
         sys.modules["torch"].set_num_threads(1)
     cv2.setNumThreads(1)
-    leave_interrupts()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the one that waits, which ends this one when it is ready
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LATER)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=end_after, args=(parent.sentinel,), daemon=True).start()

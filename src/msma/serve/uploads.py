@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive
 
+from msma.files.reading import why
 from msma.types import MsmaError
 
 FORM_BYTES = 64 * 1024
@@ -63,6 +64,8 @@ class Uploads:
                 return refused(413, self.too_large())
             if isinstance(error, MultiPartException | KeyError | TypeError | ClientDisconnect):
                 return refused(400, "this is not a form with one clip as `files`")
+            if isinstance(error, OSError):  # a full disk
+                return refused(507, f"the server cannot keep the clip ({why(error)}); try again later")
             raise
         return JSONResponse(paths)
 

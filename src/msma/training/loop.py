@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from msma.config import Recipe, TrainConfig
 from msma.data.dataset import Batch, ClipDataset, StepBatches, collate_items, each_batch, mixed_seed
 from msma.data.features import FeatureDataset
-from msma.media.processes import leave_interrupts
+from msma.media.processes import leave_signals
 from msma.metrics import logit
 from msma.model.msma_net import MsMANet
 from msma.training.losses import halves, training_loss
@@ -163,7 +163,7 @@ def steps(
 
 def loader_of(clips: LabelledClips, batches: Any, workers: int) -> DataLoader:
     return DataLoader(
-        clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers, worker_init_fn=leave_interrupts
+        clips, batch_sampler=batches, collate_fn=collate_items, num_workers=workers, worker_init_fn=leave_signals
     )
 
 

@@ -19,7 +19,7 @@ from planted import CACHED, RECIPE, changed, planted_corpus
 from typer.testing import CliRunner, Result
 
 import msma
-from msma.cli import app
+from msma.cli.commands import app
 from msma.config import ClipConfig, ModelConfig
 from msma.corruptions.scenarios import six
 from msma.data import cache
