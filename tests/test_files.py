@@ -51,6 +51,13 @@ def test_a_folder_is_held_by_one_run_and_the_second_is_told_by_which(tmp_path):
     assert ", since 20" in said
 
 
+def test_whoever_holds_a_folder_tells_no_key(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/bin/msma", "prepare", "--key", "secret", "--key=secret", "--out", "m.csv"])
+    with locked(tmp_path):
+        about = json.loads((tmp_path / LOCK).read_text())
+    assert about["command"] == "msma prepare --key ... --key=... --out m.csv"
+
+
 def test_a_run_may_hold_its_folder_again_and_then_still_holds_it(tmp_path):
     with locked(tmp_path / "run"), ThreadPoolExecutor(1) as another:
         hold_for_a_moment(tmp_path / "run")

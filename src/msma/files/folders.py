@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -24,6 +24,8 @@ LOCK = ".lock"
 """The file in a folder that whoever writes into the folder holds."""
 HELD: ContextVar[frozenset[Path]] = ContextVar("HELD", default=frozenset())
 """The folders that this run holds."""
+SECRET = "--key"
+"""The option whose value is told to nobody."""
 POLL_S = 0.2
 """Time between two looks at a folder that is waited for."""
 
@@ -58,7 +60,7 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
     HELD.set(HELD.get() | {place})
     try:
         with writing(path):
-            command = shlex.join([PurePath(sys.argv[0] if sys.argv else "").name, *sys.argv[1:]])
+            command = shlex.join([PurePath(sys.argv[0] if sys.argv else "").name, *without_secrets(sys.argv[1:])])
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             about = {"pid": os.getpid(), "command": command, "host": socket.gethostname(), "since": since}
             path.write_text(json.dumps(about), encoding="utf-8")
@@ -74,6 +76,12 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
         with contextlib.suppress(OSError):  # it holds what was written
             for part in new:
                 part.rmdir()
+
+
+def without_secrets(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command, but for the keys of archives."""
+    hidden = [f"{SECRET}=..." if text.startswith(f"{SECRET}=") else text for text in arguments]
+    return ["..." if before == SECRET else text for before, text in zip(["", *hidden], hidden, strict=False)]
 
 
 def holder(path: Path) -> str:
