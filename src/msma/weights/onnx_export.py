@@ -24,7 +24,7 @@ from msma.files.writing import write_whole
 from msma.media.audio import hop_samples, mel_steps
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
-from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, InputArrays, MsmaError
+from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, InputArrays, MsmaError, WriteError
 from msma.weights.checkpoint import Weights, weights_sha256
 from msma.weights.config import save_config
 from msma.weights.onnx import (
@@ -92,7 +92,10 @@ def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], Non
         trial = Path(name)
         progress("exporting")
         network = onnx_bytes(weights)
-        write_export(trial, weights, network, 0.0)
+        try:
+            write_export(trial, weights, network, 0.0)
+        except WriteError as error:  # names a folder that nobody knows
+            raise WriteError(*(text.replace(name, str(folder)) for text in error.args)) from error
         progress("comparing with torch")
         exported = load_exported(trial)
         largest, clips = difference(weights, exported)
