@@ -16,7 +16,6 @@ from msma.config import ClipConfig, Limits
 from msma.media import isolated
 from msma.media.bounded import (
     MEMORY_BYTES,
-    WINDOWS,
     Reading,
     begin_media,
     granted,
@@ -137,10 +136,13 @@ def test_a_reader_may_not_take_more_memory_than_decoding_needs():
     )
 
 
-def test_a_reader_may_take_what_its_windows_need(make_media):
-    large = ClipConfig(window_s=600.0, fps=4.0, face="whole")
-    assert WINDOWS * large.window_bytes(heads=1) > MEMORY_BYTES
-    jobs = [Reading(make_media(), large, Limits())]
+LARGE_WINDOWS = ClipConfig(window_s=600.0, fps=4.0, face="whole")
+LARGE_FRAMES = Limits(max_pixels=2 * Limits().max_pixels)
+
+
+@pytest.mark.parametrize(("clip", "limits"), [(LARGE_WINDOWS, Limits()), (SHORT, LARGE_FRAMES)])
+def test_a_reader_may_take_what_its_windows_and_frames_need(make_media, clip, limits):
+    jobs = [Reading(make_media(), clip, limits)]
     ((_, done),) = in_processes(windows_beside_more, jobs, 1, begin_media)
     assert done.result() == 1
 

@@ -22,7 +22,8 @@ from msma.media.processes import begin, in_processes
 from msma.types import Clip, MsmaError
 
 MEMORY_BYTES = 1024**3
-"""Memory that a process may allocate for decoding, beside what it has when it begins, and for windows."""
+"""Memory that a process may allocate for decoding, beside what it has when it begins, and for windows; more of it where
+`max_pixels` is raised."""
 WINDOWS = 2
 """Windows whose frames are in memory at once."""
 OPEN_FILES = 256
@@ -94,8 +95,9 @@ def grant(limits: Limits, clip: ClipConfig) -> None:
     """Let a process that was started for media go on for `limits.max_cpu_s` of processor time, with memory for windows
     as `clip` has them."""
     if multiprocessing.parent_process() is not None:
-        windows_bytes = round(WINDOWS * clip.window_bytes(heads=1))
-        set_limit(resource.RLIMIT_DATA, bytes_at_first() + MEMORY_BYTES + windows_bytes)
+        decoding_bytes = MEMORY_BYTES * max(1.0, limits.max_pixels / Limits().max_pixels)
+        windows_bytes = WINDOWS * clip.window_bytes(heads=1)
+        set_limit(resource.RLIMIT_DATA, bytes_at_first() + round(decoding_bytes + windows_bytes))
         usage = resource.getrusage(resource.RUSAGE_SELF)
         set_limit(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + limits.max_cpu_s))
 
