@@ -317,6 +317,17 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_written(tmp_path, format):
     assert len(re.findall("^written ", errors, re.MULTILINE)) > 1
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_full_disk_leaves_what_was_there_and_no_empty_file(tmp_path, format):
+    out = tmp_path / "out"
+    out.write_text("from before")
+    code, _, errors = ran(*FILES, "--format", format, "--out", out, bytes_at_most=0)
+    (line,) = lines_of(errors)
+    assert (code, out.read_text()) == (1, "from before")
+    assert re.match(rf"msma: {re.escape(str(out))}\.unfinished: cannot be written \(", line)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 @pytest.mark.parametrize("format", ["json", "table"])
 def test_stdout_that_takes_no_more_is_one_line(format):
     with Path("/dev/full").open("w") as full:

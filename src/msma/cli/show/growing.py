@@ -50,6 +50,10 @@ def growing_file(path: Path, begun: str, between: str, tail: str, *, resumed: bo
 def write_all(file: FileIO, place: int, content: bytes) -> None:
     """Write at a place in as few steps as the system allows."""
     file.seek(place)
+    take(file, content)
+
+
+def take(file: FileIO, content: bytes) -> None:
     while content:
         content = content[file.write(content) :]
 
@@ -65,16 +69,19 @@ def growing_stream(path: Path | None = None, head: str = "", between: str = "", 
     when the block ends, however it does."""
     separators, taken = chain([""], repeat(between)), True
     with ExitStack() as opened:
-        file = sys.stdout
+        file = None
         if path is not None:
-            with writing(path):
-                file = opened.enter_context(path.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+            with writing(path):  # without a buffer, which would be written once more when the file is closed
+                file = opened.enter_context(path.open("wb", buffering=0))
 
         def put(text: str) -> None:
             nonlocal taken
             try:
-                file.write(text)
-                file.flush()
+                if file is not None:
+                    take(file, encoded(text))
+                else:
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
             except OSError as error:
                 taken = False
                 if isinstance(error, BrokenPipeError):  # whoever read has seen enough

@@ -51,8 +51,9 @@ def place_for(out: Path | None, *, resume: bool = False) -> Iterator[Path | None
                 unfinished.replace(out)
             unfinished.unlink(missing_ok=True)
     finally:
-        if made and out.exists() and not out.stat().st_size:  # nothing came of it
-            out.unlink()
+        for path in (*([out] if made else []), unfinished):
+            if path.exists() and not path.stat().st_size:  # nothing came of it
+                path.unlink()
         held.close()
 
 
