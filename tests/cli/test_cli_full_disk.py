@@ -20,7 +20,17 @@ COMMANDS = {
     "evaluate": ["evaluate", "--manifest", "m.csv", "--cache", "cache", "--out", "{out}"],
     "train": ["train", "recipe.yaml", "--manifest", "m.csv", "--cache", "{out}/cache", "--out", "{out}", "--cpu"],
     "explain": ["explain", "{clip}", "--out", "{out}/page.html"],
-    "corruptions": ["corruptions", "--clip", "{clip}", "--clip", "{clip}", "--preview", "{out}/page.html"],
+    "corruptions": [
+        "corruptions",
+        "--only",
+        "gain",
+        "--clip",
+        "{clip}",
+        "--clip",
+        "{clip}",
+        "--preview",
+        "{out}/page.html",
+    ],
 }
 """Each writes into {out} alone."""
 
