@@ -431,7 +431,9 @@ def test_a_mistake_is_one_line_that_names_it(table, lines, layout, told):
 
 
 def test_columns_without_the_name_of_a_trait_ask_for_them(table):
-    with pytest.raises(MsmaError, match=r"no column is named as a trait; .*--traits openness=COLUMN"):
+    with pytest.raises(
+        MsmaError, match=r"no column is named as a trait; it has: file, set, o; say --traits openness=COLUMN"
+    ):
         find_table(table("a.mp4,train,1", header="file,set,o"), LAYOUT, None)
 
 

@@ -144,6 +144,7 @@ def test_a_row_is_named_by_the_line_that_it_begins_on(table):
             "My results\n\nfile,set\na,1\n",
             ", line 3: has 2 cells, the header has 1; .*the first line must name",
         ),
+        ("My results;\nfile;set;o\na;1;2\n", ", line 2: has 3 cells, the header has 1; .*the first line must name"),
         ('file,set\na,1\n"b,2\nc,3\n', ", line 3: a quotation mark is not closed; close quotation marks"),
         ('file,set\na,1\n"b"x,2\n', ", line 3: text follows a closing quotation mark; .*double those in a cell"),
         ("file,set\na," + "x" * 200_000, ", line 2: a cell is longer than any of a table"),

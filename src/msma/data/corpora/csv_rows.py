@@ -69,9 +69,9 @@ def read_csv(path: Path) -> CsvRows:
     check_size(path, columns=len(header))
     if have_names_of_rows(form.separator, header, [cells for _, cells in records]):
         header = ["", *header]
-    named = max((place for place, name in enumerate(header, 1) if name.strip()), default=0)
+    named = max(place for place, name in enumerate(header, start=1) if name.strip())
     if ragged := [one for one in records if len(one[1]) < named or "".join(one[1][len(header) :]).strip()]:
-        raise ragged_rows(path, form, len(header), ragged, len(records))
+        raise ragged_rows(path, form, named, ragged, len(records))
     rows = [tuple(cells[: len(header)] + [""] * (len(header) - len(cells))) for _, cells in records]
     kept = [place for place, name in enumerate(header) if name.strip() or any(row[place].strip() for row in rows)]
     if len(kept) < len(header):

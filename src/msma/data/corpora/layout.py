@@ -60,7 +60,8 @@ def trait_columns(table: Table, layout: Layout) -> dict[str, str]:
     if unknown := [trait for trait in named if trait not in TRAITS]:
         raise MsmaError(f"{table.path}: {unknown[0]!r} is not a trait; --traits takes {', '.join(TRAITS)}")
     if not named:
-        raise MsmaError(f"{table.path}: no column is named as a trait; say which is which: --traits openness=COLUMN")
+        has = table.shown_columns()
+        raise MsmaError(f"{table.path}: no column is named as a trait; it has: {has}; say --traits openness=COLUMN,...")
     columns = {trait: table.columns[table.place(named[trait])] for trait in TRAITS if trait in named}
     if first_duplicate(columns.values()):
         raise MsmaError(f"{table.path}: two traits are read from one column; give each its own in --traits")

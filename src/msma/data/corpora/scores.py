@@ -31,6 +31,8 @@ def number_with(mark: str, other: str) -> re.Pattern[str]:
     return re.compile(rf"[+-]?(?:(?:{digits})(?:e[+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 
 
+PLAIN = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?")
+"""As programs write numbers; a column of these has but one reading, and is read quickly."""
 MARKS = {".": number_with(".", ","), ",": number_with(",", ".")}
 """Decimal mark to the numbers that have it, or none."""
 
@@ -63,8 +65,10 @@ def read_scores(table: Table, place: int, low: float = 0.0, high: float = 1.0) -
     column, or the only one on the scale. MsmaError, which counts the rows and shows one, where it is not, and where the
     column has dates, or cells but no number.
     """
-    cells = {row: texts[place].strip() for row, texts in enumerate(table.rows)}
-    column = Column(table, table.columns[place], {row: cell for row, cell in cells.items() if not is_missing(cell)})
+    cells = [texts[place].strip() for texts in table.rows]
+    if all(not cell or PLAIN.fullmatch(cell) for cell in cells):
+        return Scores([float(cell or "nan") for cell in cells])
+    column = Column(table, table.columns[place], {row: cell for row, cell in enumerate(cells) if not is_missing(cell)})
     written = {row: BETWEEN_THOUSANDS.sub("", cell).replace("\u2212", "-") for row, cell in column.cells.items()}
     numbers = {row: text.removesuffix("%").rstrip() for row, text in written.items()}
     numbers = {row: text for row, text in numbers.items() if any(form.fullmatch(text) for form in MARKS.values())}
@@ -98,12 +102,14 @@ def decimal_mark(column: Column, numbers: dict[int, str], low: float, high: floa
     if unfit["."] or unfit[","]:
         return "," if unfit["."] else "."
     with_comma = [row for row, text in numbers.items() if "," in text]
+    if not with_comma:
+        return "."
     on_scale = [mark for mark in MARKS if all(low <= value_of(text, mark) <= high for text in numbers.values())]
-    if with_comma and len(on_scale) == len(MARKS):
+    if len(on_scale) == len(MARKS):
         raise column.problem(
             "numbers that may have decimal commas or thousands", with_comma, "write them without commas"
         )
-    return on_scale[0] if len(on_scale) == 1 and with_comma else "," if with_comma else "."
+    return on_scale[0] if on_scale else ","
 
 
 def mark_of_thousands(decimal: str) -> str:
