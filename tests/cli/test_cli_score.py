@@ -188,6 +188,13 @@ def test_what_a_manifest_says_cannot_steer_the_terminal(run, predictions, tmp_pa
     assert "(none)" in text
 
 
+def test_predictions_in_a_folder_that_is_no_text_are_scored(run, manifest, predictions, tmp_path):
+    file = predictions.rename(tmp_path / "\udcff.csv")
+    result = run("score", file, "--manifest", manifest, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["model"].endswith(r"\udcff.csv")
+
+
 def test_a_split_without_labels_is_an_error(run, manifest, predictions):
     lines = manifest.read_text().splitlines()
     bare = [

@@ -17,6 +17,7 @@ from msma.data.corpora.manifest import Manifest, targets
 from msma.data.corpora.scores import read_scores
 from msma.data.corpora.table_file import Table, read_table
 from msma.evaluation.predictions import Predictions
+from msma.files.names import shown
 from msma.types import TRAITS, MsmaError
 
 CLIP_COLUMNS = ("clip", "path")
@@ -132,7 +133,8 @@ def read_predictions(
         (others, f"{len(others)} other columns are not read{examples(others)}"),
     )
     table_notes = [*table.notes, *(note for column in columns.values() for note in column.notes)]
-    warnings = [f"{path}: {text}" for text in (*problems, *(note for found, note in notes if found), *table_notes)]
+    told = (*problems, *(note for found, note in notes if found), *table_notes)
+    warnings = [shown(f"{path}: {text}") for text in told]
     predicted = np.full((len(scored), len(TRAITS)), math.nan)
     predicted[:, [TRAITS.index(trait) for trait in traits_at]] = [usable[row.clip] for row in scored]
     clips, sources = [row.clip for row in scored], [row.source for row in scored]
