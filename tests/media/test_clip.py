@@ -98,9 +98,8 @@ def test_reordered_frames_come_in_order(make_media):
 def test_avi_with_b_frames(make_media):
     clip = load_clip(make_media("a.avi", codecs=("mpeg4", "mp2"), fps=20, options={"bf": "2", "qscale": "2"}))
     shown = [grey_index(picture) for picture in clip.frames]
-    assert shown == sorted(shown)
-    # AVI stores no presentation times: one frame late, and MPEG-4 blurs the greys by one.
-    assert shown == pytest.approx([int(t * 20) for t in clip.frame_times_s], abs=2)
+    # MPEG-4 blurs the greys by one.
+    assert shown == pytest.approx([int(t * 20) for t in clip.frame_times_s], abs=1)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

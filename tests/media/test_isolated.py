@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import sys
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -66,13 +64,6 @@ def test_a_file_that_crashes_its_reader_fails_and_loses_no_other(media, make_med
 def test_files_that_crash_side_by_side_each_say_what_of(media, crashing_media):
     found = [outcome(windows) for windows in media.read([reading(crashing_media)] * 12)]
     assert all("its reader crashed or ran out of memory (SIG" in crashed for crashed in found)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
-def test_what_readers_need_is_imported_once(media):
-    parents = {int(Path(f"/proc/{one.start()[0].pid}/stat").read_text().split()[3]) for one in media.processes}
-    assert len(parents) == 1
-    assert os.getpid() not in parents
 
 
 def test_a_file_that_cannot_be_read_says_what_it_says_in_one_process(media, tmp_path):

@@ -29,6 +29,11 @@ DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "og
 the last time stamp, which a clock that jumps makes anything."""
 
 
+ORDER_ONLY = ("avi",)
+"""Demuxers of files that tell the order in which frames are decoded, and their rate, but neither when they are shown,
+for which FFmpeg guesses, nor when a stream begins."""
+
+
 @dataclass(frozen=True)
 class Media:
     """An open file and the streams chosen from it; nothing of it outlives the block of `open_media`."""

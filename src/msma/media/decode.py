@@ -15,7 +15,7 @@ from av import AudioFrame, AudioResampler, VideoFrame
 from av.error import FFmpegError
 from jaxtyping import Float32
 
-from msma.media.container import Media, check_pixels
+from msma.media.container import ORDER_ONLY, Media, check_pixels
 from msma.media.coverage import MIN_MISSING_S
 from msma.media.mix import gathered, mixed
 from msma.media.packets import Problems, packets_of, seconds
@@ -65,6 +65,22 @@ def clock_s(frame: VideoFrame | AudioFrame) -> float | None:
     return None if frame.pts is None or base is None else seconds(frame.pts, base)
 
 
+def in_order(frames: Iterable[VideoFrame], start: int) -> Iterator[VideoFrame]:
+    """Frames of a file that tells only when packets are decoded, at the times at which they are shown, from `start` on.
+
+    They come from the decoder in the order in which they are shown, each as long after the first one as the packet with
+    which it came. Those that come after the last packet have no time.
+    """
+    first = None
+    for frame in frames:
+        if frame.dts is None:
+            frame.pts = None
+        else:
+            first = frame.dts if first is None else first
+            frame.pts = start + frame.dts - first
+        yield frame
+
+
 def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, float, VideoFrame]]:
     """(time at which it appears, until when it stands by its own account, frame), in rising order of time.
 
@@ -78,7 +94,10 @@ def video_frames(media: Media, problems: Problems) -> Iterator[tuple[float, floa
     video.codec_context.options = {"max_pixels": str(2 * media.limits.max_pixels)}
     step_s = 1 / (media.info.fps or 25.0)
     first_s = last_s = end_s = None
-    for count, frame in enumerate(decoded(packets_of(media, video, "video", problems), "video", problems)):
+    frames = decoded(packets_of(media, video, "video", problems), "video", problems)
+    if media.info.container in ORDER_ONLY:
+        frames = in_order(frames, video.start_time or 0)
+    for count, frame in enumerate(frames):
         check_pixels(frame.width, frame.height, media.limits, media.name)
         own_s = clock_s(frame)
         next_s = 0.0 if last_s is None else last_s + step_s

@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import queue
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -28,8 +27,6 @@ from msma.types import MsmaError, PreparedWindow, RawWindow
 
 HANG_S = 300.0
 """A process that gives nothing for this long is taken to hang."""
-START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""macOS has libraries that do not bear a fork."""
 ONE_AT_A_TIME = threading.RLock()
 """Whoever starts a process asks after all others, and would take the exit code that another thread waits for."""
 AHEAD = 2
@@ -130,8 +127,7 @@ class MediaProcess:
             if self.running is not None and not self.running[0].is_alive():
                 self.kill()
             if self.running is None:
-                context = multiprocessing.get_context(START_METHOD)
-                context.set_forkserver_preload([__name__])  # imported once; another process is there in milliseconds
+                context = multiprocessing.get_context("spawn")
                 ours, theirs = context.Pipe()
                 process = context.Process(target=answer, args=(theirs,), daemon=True)
                 with signals_later():

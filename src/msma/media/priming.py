@@ -31,13 +31,16 @@ def delay_samples(stream: Any, first: AudioFrame, skipped: int) -> int:
     return first.samples if codec.name == "aac" else DELAYS.get(codec.name, 0)
 
 
-def without_first(frames: Iterable[AudioFrame], samples: int) -> Iterator[AudioFrame]:
-    """Frames without so many samples at their start; those that are left keep their times."""
+def without_first(frames: Iterable[AudioFrame], samples: int, *, goes_back: bool = False) -> Iterator[AudioFrame]:
+    """Frames without so many samples at their start; those that are left keep their times, or go back by what is left
+    out."""
+    left_out = samples
     for frame in frames:
         if samples >= frame.samples:
             samples -= frame.samples
-        elif samples:
-            yield frame_like(frame, samples_of(frame)[:, samples:], samples)
-            samples = 0
-        else:
-            yield frame
+            continue
+        if samples:
+            frame, samples = frame_like(frame, samples_of(frame)[:, samples:], samples), 0
+        if goes_back and frame.pts is not None and frame.time_base:
+            frame.pts -= round(left_out / frame.sample_rate / frame.time_base)
+        yield frame

@@ -14,7 +14,7 @@ import numpy as np
 from av import AudioFrame
 
 from msma.config import Limits
-from msma.media.container import Media, open_media
+from msma.media.container import ORDER_ONLY, Media, open_media
 from msma.media.decode import audio_samples, clock_s, decoded
 from msma.media.packets import Problems, packets_of
 from msma.media.priming import delay_samples, without_first
@@ -95,11 +95,13 @@ def begun(media: Media, problems: Problems) -> tuple[Media, Iterator[AudioFrame]
     if first is None:
         return media, iter(())
     delay = delay_samples(media.audio, first, skipped)
-    kept = without_first(itertools.chain([first], frames), delay)
+    # Where no stream has a start of its own, the sound starts where they all do.
+    goes_back = media.info.container in ORDER_ONLY
+    kept = without_first(itertools.chain([first], frames), delay, goes_back=goes_back)
     own_s, claimed_s = clock_s(first), start_s(media.audio)
     if own_s is None or abs(own_s - (own_s if claimed_s is None else claimed_s)) > MAX_PRIMING_S:
         return media, kept
-    heard_s = own_s + delay / first.sample_rate
+    heard_s = own_s if goes_back else own_s + delay / first.sample_rate
     shown_s = None if media.video is None else start_s(media.video)
     origin_s = heard_s if shown_s is None else min(heard_s, shown_s)
     ends_s = None if media.claimed_s is None else media.claimed_s - (origin_s - media.origin_s)
