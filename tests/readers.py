@@ -16,6 +16,7 @@ from exports import SMALL, saved_weights, weights_of
 from labels import labelled_corpus, predictions_for, write_csv, write_predictions
 from made_up import graded
 from planted import CACHED, RECIPE, StopAfter, planted_corpus, planted_window
+from tiny_hf import TINY, saved
 
 import msma
 from msma.cli.show.place import records_before
@@ -57,6 +58,7 @@ from msma.types import TRAITS
 from msma.weights.checkpoint import load_weights
 from msma.weights.config import read_calibration, read_config
 from msma.weights.onnx import Export, digest_of, load_exported
+from msma.weights.pretrained import architecture
 from msma.weights.wheels import convert_wheel, packaged, read_weights
 
 SOURCE = Path(msma.__file__).parent
@@ -158,6 +160,9 @@ def of_weights(folder: Path) -> Iterator[Reader]:
     (out / "export.json").write_text(Export(format="msma-onnx/1", largest_difference=0, **digests).model_dump_json())
     for name in ("export.json", "config.json", "model.onnx"):
         yield Reader(("weights.onnx.load_exported",), out / name, lambda: load_exported(out), whole=False)
+    model = saved(folder / "hf", "vit", TINY | {"image_size": 16, "patch_size": 8}, {"do_rescale": True})
+    for name in ("config.json", "preprocessor_config.json"):
+        yield Reader(("weights.pretrained.architecture",), folder / "hf" / name, lambda: architecture(model))
     pinned, wheel = packaged("ge2e"), folder / "ge2e.whl"
     wheel.write_bytes(b"PK\x03\x04" * 100)
     yield Reader(("weights.wheels.convert_wheel",), wheel, lambda: convert_wheel(pinned, wheel), whole=False)

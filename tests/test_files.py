@@ -66,12 +66,13 @@ def test_a_run_may_hold_its_folder_again_and_then_still_holds_it(tmp_path):
     hold_for_a_moment(tmp_path / "run")
 
 
-def test_a_run_that_fails_leaves_no_unfinished_file_of_processes_that_it_killed(tmp_path):
+def test_a_run_that_fails_leaves_no_unfinished_file_or_lock_of_processes_that_it_killed(tmp_path):
     (tmp_path / "cells").mkdir()
 
     def fails() -> None:
         with locked(tmp_path):
             (tmp_path / "cells" / ".clean.json.0.part").touch()
+            (tmp_path / "cells" / LOCK).touch()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

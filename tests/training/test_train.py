@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -154,10 +155,11 @@ def test_two_trainings_into_one_folder_do_not_mix(tmp_path):
 
     def second(*_):
         with pytest.raises(MsmaError, match=r"run: process \d+ on .* writes into it") as refused:
-            train(with_train(seed=1), corpus, tmp_path / "run", cpu=True)
+            other.submit(train, with_train(seed=1), corpus, tmp_path / "run", cpu=True).result()
         told.append(str(refused.value))
 
-    train(with_train(steps=2), corpus, tmp_path / "run", cpu=True, progress=second)
+    with ThreadPoolExecutor(1) as other:
+        train(with_train(steps=2), corpus, tmp_path / "run", cpu=True, progress=second)
     assert len(told) == 2
     assert load_recipe(tmp_path / "run" / "recipe.yaml").train.seed == 0
 

@@ -19,6 +19,8 @@ def main() -> None:
     line, and 128 and the number of the signal."""
     # Threads of torch that wait must not spin: on a busy machine that makes it ten times slower. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # What processes that were killed leave behind is cleaned up by a tracker of Python's, which need not say so.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     with ended_in_order() as ending:
         try:
             run(ending)

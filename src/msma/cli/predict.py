@@ -82,15 +82,16 @@ def predict(
             MediaProcesses(min(workers or os.cpu_count() or 1, len(files))) as media,
         ):
             # Imported here: the processes start while torch is loaded.
-            import torch
-
             from msma.prediction.batch import predict_each
             from msma.prediction.model import load
             from msma.prediction.settings import fingerprint
 
             # Half of the cores, so that the network does not fight with what reads for it; however many workers there
             # are, because with the number of threads the last digits change.
-            torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+            if runtime == "torch":
+                import torch
+
+                torch.set_num_threads(max(1, torch.get_num_threads() // 2))
             loaded = load(
                 model,
                 device=device,

@@ -67,7 +67,8 @@ def locked(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterat
             sweep(folder)
         yield
     except BaseException:
-        sweep(folder, "**/.*.part")  # of processes that were killed
+        for left in ("**/.*.part", f"**/{LOCK}"):  # by processes that were killed
+            sweep(folder, left)
         raise
     finally:
         HELD.set(HELD.get() - {place})

@@ -83,7 +83,8 @@ def append(path: Path, line: str) -> None:
 
 
 def sweep(folder: Path, pattern: str = ".*.part") -> None:
-    """Remove the unfinished files in a folder that no living process holds: their writers were killed."""
+    """Remove the files in a folder, unfinished ones by default, that no living process holds: their writers were
+    killed."""
     for part in folder.glob(pattern) if LOCKS else ():
         with contextlib.suppress(OSError):  # another run may do the same
             held = hold(part)

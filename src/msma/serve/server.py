@@ -46,7 +46,9 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
         own_folder() as folder,
         MediaProcesses(1) as media,
     ):
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+        os.environ["GRADIO_TEMP_DIR"] = gr.routes.DEFAULT_TEMP_DIR = str(
+            Path(folder).resolve()
+        )  # read at its import, too
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         uploads = Uploads(Path(folder).resolve() / "clips", model.limits.max_bytes)
         uploads.root.mkdir()
