@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from threading import Lock
 
-import gradio as gr
+import gradio.routes
 import uvicorn
 from fastapi import FastAPI
 
@@ -46,9 +46,8 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
         own_folder() as folder,
         MediaProcesses(1) as media,
     ):
-        os.environ["GRADIO_TEMP_DIR"] = gr.routes.DEFAULT_TEMP_DIR = str(
-            Path(folder).resolve()
-        )  # read at its import, too
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+        gradio.routes.DEFAULT_TEMP_DIR = os.environ["GRADIO_TEMP_DIR"]  # pyright: ignore  asked for at its import, too
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         uploads = Uploads(Path(folder).resolve() / "clips", model.limits.max_bytes)
         uploads.root.mkdir()
@@ -65,7 +64,7 @@ def serve(model: Model[Weights], host: str, port: int, *, waiting: int, ready: C
         app.add_middleware(Guard, uploads=uploads, hosts=LOOPBACK if is_loopback(host) else None)
         app.add_route(UPLOAD, uploads.receive, methods=["POST"])
         app.add_route(f"{CLIP}{{path:path}}", uploads.give_back, methods=["GET", "DELETE"])
-        gr.mount_gradio_app(
+        gradio.mount_gradio_app(
             app,
             page(Predictor(model, media, Lock()), uploads, waiting=waiting, address=address),
             "/",

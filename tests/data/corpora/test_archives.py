@@ -276,7 +276,7 @@ def test_a_place_that_is_neither_a_folder_nor_a_zip_is_named(place, root, name):
 def test_a_disk_with_too_little_room_is_reported_before_anything_is_written(place, root, monkeypatch):
     (place / "a.zip").write_bytes(zipped(FILES))
     monkeypatch.setattr(unpacking, "SPARE_BYTES", 1 << 60)
-    with pytest.raises(MsmaError, match=r"unpacked: the archives unpack to .* GiB are free; .* --extract"):
+    with pytest.raises(MsmaError, match=r"unpacked: the archives unpack to .* MiB are free; .* --extract"):
         gather(place, wanted, root)
     assert not root.exists()
 

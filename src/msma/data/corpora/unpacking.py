@@ -172,7 +172,7 @@ class Unpacking:
         free = max(shutil.disk_usage(there).free - SPARE_BYTES, 0)
         if needed > free:
             raise MsmaError(
-                f"{self.root}: the archives unpack to {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
+                f"{self.root}: the archives unpack to {needed / 2**20:,.0f} MiB, {free / 2**20:,.0f} MiB are free; "
                 "name a folder on another disk with --extract"
             )
 
