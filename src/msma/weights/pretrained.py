@@ -79,6 +79,8 @@ def architecture(name: str) -> dict[str, Any] | None:
         scaling, _ = transformers.FeatureExtractionMixin.get_feature_extractor_dict(where)
     except OSError:  # it has none
         scaling = {}
+    if not isinstance(scaling, dict):
+        raise MsmaError(f"{name}: its preprocessor_config.json is no object; name another model")
     return {
         "config": {key: value for key, value in values.items() if key not in UNUSED and key[:1] != "_"},
         "preprocessor": {key: scaling[key] for key in PREPROCESSOR if key in scaling},

@@ -127,6 +127,13 @@ def test_without_a_preprocessor_nothing_is_scaled(tmp_path):
         torch.testing.assert_close(visual(name)(frames()), rearrange(expected, "n (h w) c -> n c h w", h=4))
 
 
+def test_a_preprocessor_that_is_no_object_is_one_line(tmp_path):
+    name = saved_vit(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text("5")
+    with pytest.raises(MsmaError, match=r"its preprocessor_config.json is no object; name another model$"):
+        architecture(name)
+
+
 def test_a_preprocessor_that_takes_blue_first_gets_blue_first(tmp_path):
     plain, flipped = visual(saved_vit(tmp_path / "a")), visual(saved_vit(tmp_path / "b"))
     (tmp_path / "b" / "preprocessor_config.json").write_text('{"do_flip_channel_order": true}')
