@@ -28,7 +28,6 @@ DURATION_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "wav", "flac", "og
 """Demuxers whose duration is stored in the file; the others estimate it from the bit rate, or from
 the last time stamp, which a clock that jumps makes anything."""
 
-
 ORDER_ONLY = ("avi",)
 """Demuxers of files that tell the order in which frames are decoded, and their rate, but neither when they are shown,
 for which FFmpeg guesses, nor when a stream begins."""

@@ -38,25 +38,19 @@ Message = Window | str | None
 
 
 class MediaProcesses:
-    """So many processes that read media until the block ends; they start at once, beside, and load no torch."""
+    """So many processes that read media until the block ends; they start at once and load no torch."""
 
     def __init__(self, count: int) -> None:
         self.idle: queue.SimpleQueue[MediaProcess] = queue.SimpleQueue()
         self.processes = [MediaProcess() for _ in range(count)]
-        self.beginning = threading.Thread(target=self.begin, daemon=True)
 
     def __enter__(self) -> MediaProcesses:
-        self.beginning.start()
+        for process in self.processes:
+            process.start()
+            self.idle.put(process)
         return self
 
-    def begin(self) -> None:
-        for process in self.processes:
-            with contextlib.suppress(OSError):  # whoever wants to read tries again, and is told
-                process.start()
-            self.idle.put(process)
-
     def __exit__(self, *_: object) -> None:
-        self.beginning.join()
         for process in self.processes:
             process.kill()
 
