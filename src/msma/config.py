@@ -93,9 +93,10 @@ class ModelConfig(Frozen):
     """Every stage of MsMA-Net; each ablation is a value here."""
 
     visual_backbone: str = "small"
-    """`small`, `efficientnet_lite0` or `hf:<repo or folder>`."""
+    """`small`, `small:<weights>` (that of a trained network), `efficientnet_lite0` or `hf:<repo or folder>`."""
     audio_backbone: str = "small"
-    """`small`, `ge2e`, `mfcc`, `hf:<repo or folder>`, or several that share their tokens' times: `ge2e+mfcc`."""
+    """`small`, `small:<weights>`, `ge2e`, `mfcc`, `hf:<repo or folder>`, or several that share their tokens' times:
+    `ge2e+mfcc`."""
     visual_architecture: dict[str, Any] | None = None
     audio_architecture: dict[str, Any] | None = None
     """The configuration of an `hf:` backbone, so that weights load without it; filled in by training."""

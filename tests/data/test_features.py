@@ -20,7 +20,14 @@ from msma.data.cache import CacheReport
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import Manifest, Row
 from msma.data.corpus import Corpus
-from msma.data.features import TENSORS, FeatureDataset, fill_features, read_features, windows_in
+from msma.data.features import (
+    FeatureDataset,
+    compact,
+    fill_features,
+    read_features,
+    tensors_of,
+    windows_in,
+)
 from msma.media.prepare import prepare
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
@@ -72,7 +79,8 @@ def contents(files: dict[str, Path]) -> list[bytes]:
 
 
 def same(one: Features, other: Features) -> bool:
-    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in TENSORS)
+    known = tensors_of(other)
+    return all(torch.equal(tensor, known[name]) for name, tensor in tensors_of(one).items())
 
 
 @pytest.fixture
@@ -114,7 +122,8 @@ def test_what_is_kept_is_what_the_backbones_give(entries, tmp_path):
             with torch.inference_mode():
                 expected = network.eval().features(collate([inputs_of(window.inputs)]))
             found, quality = read_features(files[clip], place)
-            assert all(torch.equal(getattr(found, name), getattr(expected, name)[0]) for name in TENSORS)
+            known = {name: tensor[0] for name, tensor in tensors_of(expected).items()}
+            assert all(torch.equal(tensor, known[name]) for name, tensor in tensors_of(found).items())
             assert quality.tolist() == [1, 1]
 
 
@@ -205,6 +214,7 @@ def test_another_scaling_of_the_same_weights_makes_files_of_its_own(entries, tmp
         {"train": {"seed": 9, "corruption": 0.9}},
         {"train": {"workers": 1}},
         {"model": {"width": 32}},
+        {"model": {"temporal_scales": (1, 2)}},
     ],
     ids=str,
 )
@@ -213,10 +223,26 @@ def test_what_plays_no_part_changes_no_file(entries, tmp_path, sections):
     assert filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]) == before
 
 
-@pytest.mark.parametrize("values", [{"seed": 1}, {"corruption": 0.6}, {"room_noise": 0.5}, {"flip": False}], ids=str)
+@pytest.mark.parametrize("values", [{"corruption": 0.6}, {"room_noise": 0.5}, {"flip": False}], ids=str)
 def test_where_there_are_variants_what_is_random_in_them_counts(entries, tmp_path, values):
     before = filled(entries, tmp_path, VARIED, ROWS[:1])
     assert not names(before) & names(filled(entries, tmp_path, changed(VARIED, train=values), ROWS[:1]))
+
+
+# stored
+
+
+def test_maps_are_stored_in_half_precision_unless_they_are_too_large_and_nothing_else_is():
+    assert compact("visual.0", torch.rand(3)).dtype == torch.half
+    assert compact("audio", torch.rand(3)).dtype == torch.half
+    large = torch.tensor([1e6, 0.1])
+    assert torch.equal(compact("audio", large), large)
+    assert compact("boxes", torch.rand(3)).dtype == torch.float
+
+
+def test_every_seed_reads_the_same_variants(entries, tmp_path):
+    before = filled(entries, tmp_path, VARIED, ROWS[:1])
+    assert filled(entries, tmp_path, changed(VARIED, train={"seed": 1}), ROWS[:1]) == before
 
 
 # variants
@@ -259,7 +285,8 @@ def test_no_two_variants_clips_or_windows_are_corrupted_in_the_same_way(entries,
         for window in range(windows_in(path))
         for variant in (1, 2)
     ]
-    assert len(set(sounds)) == len(sounds) == 2 * (CLIPS + 1)
+    assert len(sounds) == 2 * (CLIPS + 1)
+    assert len(set(sounds)) >= len(sounds) - 1  # one that has nothing random may be drawn twice
 
 
 # damage
@@ -345,7 +372,7 @@ def test_a_file_is_read_once(entries, tmp_path):
 
 def test_memory_for_what_is_held_is_bounded(entries, tmp_path, monkeypatch):
     files = filled(entries, tmp_path)
-    size = sum(getattr(read_features(files["0.mp4"])[0], name).nbytes for name in TENSORS)
+    size = sum(tensor.nbytes for tensor in tensors_of(read_features(files["0.mp4"])[0]).values())
     monkeypatch.setattr("msma.data.features.HELD_BYTES", 2 * size)
     clips = FeatureDataset(ROWS, files)
     expected = [clips[0, index][0] for index in range(CLIPS)]

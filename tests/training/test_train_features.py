@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from planted import CACHED, RECIPE, StopAfter, changed, planted_corpus
+from safetensors.torch import load_file, save_file
 from tiny_hf import CONVOLUTIONS, TINY, saved
 
-from msma.config import load_recipe
+from msma.config import Recipe, load_recipe
 from msma.data.cache_entry import cached_windows, write_entry
 from msma.data.corpora.manifest import targets
 from msma.data.corpus import Corpus
@@ -27,6 +28,7 @@ from msma.training import loop
 from msma.training.run import train
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import load_weights
+from msma.weights.wheels import tensors_sha256
 
 VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "batch_size": 7})
 PATCHES = {"image_size": 16, "patch_size": 8}
@@ -239,3 +241,79 @@ def test_where_no_clip_has_sound_its_readings_answer_the_prior(tmp_path, models)
     assert not path.both_weights.any()
     torch.testing.assert_close(path.audio_bias, prior)
     assert path.visual_weights.any()
+
+
+# of a network trained before
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory) -> Path:
+    """A small network, trained end to end."""
+    run = tmp_path_factory.mktemp("trained")
+    train(RECIPE, corpus, run, cpu=True)
+    return run
+
+
+def frozen(trained: Path, **train) -> Recipe:
+    model = {f"{modality}_backbone": f"small:{trained}" for modality in ("audio", "visual")}
+    kept = {"tune_stages": 0, "cache_features": True, "feature_variants": 2}
+    return changed(RECIPE, model=model, train=kept | train)
+
+
+def test_the_backbones_of_a_trained_network_stay_as_they_are_and_the_rest_is_learned_behind_them(
+    trained, corpus, tmp_path
+):
+    train(frozen(trained), corpus, tmp_path / "run", cpu=True)
+    before, after = (load_file(run / "model.safetensors") for run in (trained, tmp_path / "run"))
+    assert before.keys() == after.keys()
+    of_backbones = {name for name in before if ".backbone." in name}
+    assert all(torch.equal(before[name], after[name]) for name in of_backbones)
+    assert not all(torch.equal(before[name], after[name]) for name in before.keys() - of_backbones)
+
+
+def test_what_is_validated_on_maps_in_half_precision_is_what_the_saved_weights_answer(trained, corpus, tmp_path):
+    result = train(frozen(trained, steps=12), corpus, tmp_path / "run", cpu=True)
+    predicted = predict_split(load(tmp_path / "run"), corpus, "val").predicted
+    found = all_metrics(predicted, targets(corpus.split("val")), np.full(5, 0.5))
+    assert found["ccc"]["mean"] == pytest.approx(result.best_ccc, abs=2e-3)
+
+
+def test_weights_with_such_backbones_load_without_their_folder_which_is_recorded(trained, corpus, tmp_path):
+    there = tmp_path / "trained"
+    shutil.copytree(trained, there)
+    train(frozen(there), corpus, tmp_path / "run", cpu=True)
+    shutil.rmtree(there)
+    weights = load_weights(tmp_path / "run")
+    assert set(weights.config.pretrained) == {"audio", "visual"}
+    for modality, record in weights.config.pretrained.items():
+        backbone = weights.network.encoders[modality].backbone
+        assert (record["name"], record["version"]) == (f"small:{there}", trained.name)
+        assert record["sha256"] == tensors_sha256(backbone.state_dict())
+
+
+def test_a_run_is_not_resumed_on_backbones_that_were_trained_again(trained, corpus, tmp_path):
+    there = tmp_path / "trained"
+    shutil.copytree(trained, there)
+    train(frozen(there), corpus, tmp_path / "run", cpu=True, should_stop=StopAfter(2))
+    tensors = load_file(there / "model.safetensors")
+    other = {name: tensor * 1.01 for name, tensor in tensors.items() if ".backbone." in name}
+    save_file(tensors | other, there / "model.safetensors")
+    with pytest.raises(MsmaError, match="another recipe, corpus or weights"):
+        train(frozen(there), corpus, tmp_path / "run", cpu=True, resume=True)
+
+
+def test_a_network_without_the_backbone_that_is_wanted_is_one_line(corpus, tmp_path):
+    train(changed(RECIPE, model={"fusion": "audio"}), corpus, tmp_path / "audio", cpu=True)
+    with pytest.raises(MsmaError, match="has no small visual backbone; name weights trained with") as caught:
+        train(frozen(tmp_path / "audio"), corpus, tmp_path / "run", cpu=True)
+    assert str(caught.value).startswith(f"small:{tmp_path / 'audio'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_another_part_behind_the_same_backbones_computes_no_feature_again(trained, corpus, tmp_path):
+    train(frozen(trained), corpus, tmp_path / "full", cpu=True)
+    files = {path: path.stat().st_mtime_ns for path in features_of(corpus).iterdir()}
+    for name, model in {"concat": {"fusion": "concat"}, "temporal": {"temporal_scales": ()}}.items():
+        recipe = changed(frozen(trained, seed=1), model=model)
+        train(recipe, corpus, tmp_path / name, cpu=True)
+    assert {path: path.stat().st_mtime_ns for path in features_of(corpus).iterdir()} == files

@@ -112,7 +112,7 @@ def ablate(
         labels = read_manifest(manifest)
         labels.split("test")  # raises at once where there is none
         corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
-        with progress_bar("networks", "done") as report:
+        with progress_bar("features", "clips") as features_report, progress_bar("networks", "done") as report:
             networks = study(
                 plan.ablations,
                 seeds,
@@ -123,6 +123,7 @@ def ablate(
                 cpu=cpu,
                 workers=at_once("cpu" if cpu else None, workers),
                 progress=report,
+                features_progress=features_report,
             )
         rows = corpus.split("test")
         constant = split_baselines(labels, rows).constant

@@ -2,7 +2,7 @@
 
 A file holds every window of a clip in one or more variants: the first as it is, the others flipped and corrupted, with
 the quality that they have. Masks (frames and segments that drop out, a modality that is lost) are still drawn anew in
-every epoch.
+every epoch. Maps are stored in half precision, but in full for a linear path, whose weights may make a rounding large.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -30,11 +31,13 @@ from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 5
+FORMAT = 6
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
-BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid", "fusion"}
-"""The fields of ModelConfig that decide what is computed."""
-TENSORS = tuple(field.name for field in fields(Features) if field.name != "linear")
+BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid"}
+"""The fields of ModelConfig that decide what is computed, beside which modalities are read."""
+STORED = tuple(field.name for field in fields(Features) if field.name != "linear")
+MAPS = ("audio", "visual")
+"""Nearly all of the bytes."""
 HELD_BYTES = 1024**3
 """Features that are held in memory, at most: all of a small corpus, so that its files are read once."""
 
@@ -57,8 +60,8 @@ class InputVariants(Dataset):
             clean = inputs_of(prepare(window, self.recipe.clip).inputs)
             variants = [(clean, torch.ones(2))]
             for variant in range(1, self.variants):
-                # The clip's content alone decides, so that a file serves every corpus and split that the clip is in.
-                seed = mixed_seed(config.seed, int(self.entries[index].stem[:15], 16), place, variant)
+                # The clip's content alone decides, so that a file serves every corpus, split and seed.
+                seed = mixed_seed(int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
                 inputs, _, quality = degraded_inputs(window, config, self.recipe.clip, generator)
                 variants.append((inputs, quality))
@@ -83,10 +86,10 @@ def fill_features(
     each computes its share (which one, of how many).
     """
     config = recipe.train
-    variants = variants or config.feature_variants
-    random = [config.seed, config.corruption, config.room_noise, config.flip, CORRUPTED_BY] if variants > 1 else []
+    variants, half = variants or config.feature_variants, not recipe.model.linear_path
+    random = [config.corruption, config.room_noise, config.flip, CORRUPTED_BY] if variants > 1 else []
     settings = recipe.model_dump_json(include={"clip": True, "model": BACKBONES})
-    made_by = f"{[FORMAT, backbones, variants, *random]}|{settings}"
+    made_by = f"{[FORMAT, backbones, network.reads, variants, half, *random]}|{settings}"
     folder, entries = corpus.cache.folder / "features", corpus.cache.entries
     digests = {row.clip: hashlib.sha256(f"{entries[row.clip].name}|{made_by}".encode()).hexdigest() for row in rows}
     files = {clip: folder / f"{digest[:32]}.safetensors" for clip, digest in digests.items()}
@@ -102,8 +105,9 @@ def fill_features(
             for variant, (inputs, quality) in enumerate(window):
                 with torch.inference_mode():
                     features = network.features(collate([inputs]).to(device))
-                named = {name: getattr(features, name)[0].cpu().contiguous() for name in TENSORS} | {"quality": quality}
-                tensors |= {f"{place}.{variant}.{name}": tensor for name, tensor in named.items()}
+                named = {name: tensor[0].cpu().contiguous() for name, tensor in tensors_of(features).items()}
+                named = {name: compact(name, tensor) for name, tensor in named.items()} if half else named
+                tensors |= {f"{place}.{variant}.{name}": one for name, one in (named | {"quality": quality}).items()}
         write_whole(files[clip], save(tensors))
         progress(len(files) - len(missing) + done, len(files))
     return files
@@ -111,10 +115,36 @@ def fill_features(
 
 def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
     """One window of a clip, and its quality; MsmaError where the file is missing or damaged."""
+    start = f"{window}.{variant}."
     with opened(path, "pt") as file:
-        tensors = {name: file.get_tensor(f"{window}.{variant}.{name}") for name in (*TENSORS, "quality")}
-        quality = tensors.pop("quality")
-        return Features(**tensors), quality
+        found = {key.removeprefix(start): file.get_tensor(key) for key in file.keys() if key.startswith(start)}  # noqa: SIM118
+        quality = found.pop("quality")
+        whole = {name: tensor.float() if tensor.dtype == torch.half else tensor for name, tensor in found.items()}
+        return features_from(whole), quality
+
+
+def tensors_of(features: Features) -> dict[str, Tensor]:
+    """What is stored of Features, by name: of a field with several maps, `visual.0`, `visual.1`, ..."""
+    found: dict[str, Tensor] = {}
+    for name, value in ((name, getattr(features, name)) for name in STORED):
+        several = isinstance(value, tuple)
+        found |= {f"{name}.{place}": one for place, one in enumerate(value)} if several else {name: value}
+    return found
+
+
+def features_from(tensors: dict[str, Tensor]) -> Features:
+    """The Features of `tensors_of`; KeyError where one is missing."""
+    values: dict[str, Any] = {}
+    for name in STORED:
+        places = sum(key.startswith(f"{name}.") for key in tensors)
+        values[name] = tuple(tensors[f"{name}.{place}"] for place in range(places)) if places else tensors[name]
+    return Features(**values)
+
+
+def compact(name: str, tensor: Tensor) -> Tensor:
+    """Maps in half precision, unless a value of them is too large for that; others as they are."""
+    half = tensor.half() if name.split(".")[0] in MAPS else tensor
+    return half if half.isfinite().all() else tensor
 
 
 def windows_in(path: Path) -> int:
@@ -168,7 +198,7 @@ class FeatureDataset(Dataset):
         if key in self.held:
             return self.held[key]
         features, quality = read_features(*key)
-        size = sum(getattr(features, name).nbytes for name in TENSORS)
+        size = sum(tensor.nbytes for tensor in tensors_of(features).values())
         if self.held_bytes + size <= HELD_BYTES:
             self.held[key] = features, quality
             self.held_bytes += size

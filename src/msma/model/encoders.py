@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from msma.config import ClipConfig, ModelConfig
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
-from msma.model.backbones.by_name import audio_backbone, visual_backbone
+from msma.model.backbones.by_name import audio_backbone, is_small, visual_backbone
 from msma.model.head import BOX
 from msma.model.layers import ChannelNorm, time_embedding
 from msma.model.multiscale import SpatialScales, TemporalScales
@@ -87,7 +87,7 @@ class AudioEncoder(nn.Module):
 
 def narrowing(channels: int, backbone: str, config: ModelConfig) -> tuple[nn.Module, int]:
     """A layer from the many and variously scaled channels of a pretrained backbone to `map_channels`, and how many."""
-    if backbone == "small":
+    if is_small(backbone):
         return nn.Identity(), channels
     return nn.Sequential(ChannelNorm(channels), nn.Conv2d(channels, config.map_channels, 1)), config.map_channels
 

@@ -12,9 +12,11 @@ from torch import nn
 from msma.config import ConfigError
 from msma.files.reading import first_line, read_json
 from msma.model.backbones.architecture import MODEL_TYPES, UNWANTED, library, require_known, require_size
-from msma.model.backbones.by_name import HF, Stacked
+from msma.model.backbones.by_name import HF, SMALL, Stacked
+from msma.model.backbones.small import SmallAudioBackbone, SmallVisualBackbone
 from msma.model.backbones.transformers import HfAudio, HfVisual
 from msma.types import MsmaError
+from msma.weights.checkpoint import find_weights
 from msma.weights.wheels import PACKAGED, read_weights, tensors_sha256
 
 UNUSED = (*UNWANTED, "architectures", "id2label", "label2id", "transformers_version")
@@ -32,6 +34,8 @@ def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
     Returns a record of them: name, version, licence and sha256 of the tensors, joined by + where several parts of a
     stack have some; nothing for a backbone that has none (`small`, `mfcc`). MsmaError where they are missing or wrong.
     """
+    if name.startswith(f"{SMALL}:"):
+        return load_trained(backbone, name)
     if isinstance(backbone, HfVisual | HfAudio):
         return load_model(backbone, name)
     if isinstance(backbone, Stacked):
@@ -42,6 +46,24 @@ def load_backbone(backbone: nn.Module, name: str) -> dict[str, str]:
     weights = PACKAGED[name]
     backbone.load_state_dict(read_weights(weights), strict=True)
     return {"name": name, "version": weights.version, "licence": weights.licence, "sha256": weights.sha256}
+
+
+def load_trained(backbone: nn.Module, name: str) -> dict[str, str]:
+    """Put the small backbone of a network trained before, a folder of weights or a model of the hub, into `backbone`.
+
+    MsmaError where that network cannot be loaded, or has another backbone or none for this modality.
+    """
+    trained = find_weights(name.removeprefix(f"{SMALL}:"), calibrated=False)
+    modality = "visual" if isinstance(backbone, SmallVisualBackbone) else "audio"
+    encoder = trained.network.encoders.get(modality)
+    if encoder is None or not isinstance(encoder.backbone, SmallVisualBackbone | SmallAudioBackbone):
+        raise MsmaError(
+            f"{name}: has no small {modality} backbone; name weights trained with {modality}_backbone: small"
+        )
+    tensors = encoder.backbone.state_dict()
+    backbone.load_state_dict(tensors, strict=True)
+    licence = "see the card of its weights"
+    return {"name": name, "version": trained.name, "licence": licence, "sha256": tensors_sha256(tensors)}
 
 
 def joined(records: list[dict[str, str]]) -> dict[str, str]:

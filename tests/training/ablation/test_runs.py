@@ -193,3 +193,18 @@ def test_networks_are_trained_side_by_side_with_the_same_result(corpus, unbroken
     out, _ = unbroken
     run(corpus, tmp_path, workers=2)
     assert contents(tmp_path) == contents(out)
+
+
+def test_ablations_behind_the_backbones_of_a_trained_network_read_the_same_maps(unbroken, tmp_path):
+    out, _ = unbroken
+    corpus, kept = planted_corpus(tmp_path / "corpus", train=8, held_out=2), f"small:{out / 'full' / 'seed_0'}"
+    model = {"audio_backbone": kept, "visual_backbone": kept}
+    frozen = changed(TINY, model=model, train={"tune_stages": 0, "cache_features": True, "feature_variants": 2})
+    concat = Ablation("concat", changed(frozen, model={"fusion": "concat"}), {"model.fusion": "concat"})
+    told: list[tuple[int, int]] = []
+    found = run(
+        corpus, tmp_path / "out", Ablation("full", frozen, {}), concat, features_progress=lambda *at: told.append(at)
+    )
+    assert {name: len(of_seeds) for name, of_seeds in found.items()} == {"full": 2, "concat": 2}
+    assert len(list((tmp_path / "corpus" / "features").iterdir())) == 8 + 2  # once for all four networks
+    assert told[-1] == (10, 10)

@@ -18,6 +18,8 @@ from msma.model.backbones.transformers import HfAudio, HfVisual
 
 HF = "hf:"
 """Prefix of the names of models of the transformers library; a repository or a folder follows."""
+SMALL = "small"
+"""The small backbone of a modality; with a colon and a name of weights behind it, that of a network trained before."""
 
 
 class Stacked(AudioBackbone):
@@ -49,21 +51,25 @@ class Stacked(AudioBackbone):
         return torch.cat(maps, dim=1) * together[:, None, None, :].to(maps[0].dtype), together
 
 
+def is_small(name: str) -> bool:
+    return name == SMALL or name.startswith(f"{SMALL}:")
+
+
 def visual_backbone(name: str, architecture: dict | None) -> VisualBackbone:
     """Build a visual backbone without weights; `architecture` is for `hf:` names. ConfigError where it does not fit."""
-    if name == "small":
+    if is_small(name):
         return SmallVisualBackbone()
     if name == "efficientnet_lite0":
         return EfficientNetLite0()
     if name.startswith(HF):
         return HfVisual(architecture, name)
-    known = "small, efficientnet_lite0, hf:<repo or folder>"
+    known = "small, small:<weights>, efficientnet_lite0, hf:<repo or folder>"
     raise ConfigError(f"model.visual_backbone: {name!r} is unknown; known: {known}")
 
 
 def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> AudioBackbone:
     """Build an audio backbone, or several as `a+b`, without weights, as `visual_backbone` does."""
-    if name == "small":
+    if is_small(name):
         return SmallAudioBackbone(clip)
     if name == "ge2e":
         return Ge2e()
@@ -73,5 +79,5 @@ def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> Au
         return HfAudio(architecture, name)
     if "+" in name:
         return Stacked([audio_backbone(part, architecture, clip) for part in name.split("+")], name)
-    known = "small, ge2e, mfcc, hf:<repo or folder>, or several as ge2e+mfcc"
+    known = "small, small:<weights>, ge2e, mfcc, hf:<repo or folder>, or several as ge2e+mfcc"
     raise ConfigError(f"model.audio_backbone: {name!r} is unknown; known: {known}")

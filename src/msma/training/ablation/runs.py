@@ -13,6 +13,7 @@ import torch
 
 from msma.config import Recipe
 from msma.corruptions.scenarios import six
+from msma.data.corpora.manifest import mean_target
 from msma.data.corpus import Corpus
 from msma.evaluation.evaluate import predictions_of
 from msma.evaluation.result_file import write_result
@@ -23,7 +24,8 @@ from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import probe, read_probed, write_probed
 from msma.training.ablation.table import StudiedNetwork
-from msma.training.learner import with_seed
+from msma.training.learner import new_learner, with_architectures, with_seed
+from msma.training.loop import new_accelerator, new_network
 from msma.training.run import train
 from msma.types import MsmaError
 
@@ -56,6 +58,7 @@ def study(
     cpu: bool = False,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
+    features_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, list[StudiedNetwork]]:
     """Train every ablation with seeds 0 to `seeds` - 1, choose each network's weights on `val`, test it on `test`.
 
@@ -78,11 +81,28 @@ def study(
     ]
     found: dict[Path, StudiedNetwork] = {}
     with locked(out):
+        for one in ablations:
+            cache_features(one.recipe, corpus, cpu, workers, features_progress)
         progress(0, len(jobs))
         for one in each_done(run_job, jobs, workers):
             found[one.path] = one
             progress(len(found), len(jobs))
     return {one.name: [found[job.path] for job in jobs if job.name == one.name] for one in ablations}
+
+
+def cache_features(
+    recipe: Recipe, corpus: Corpus, cpu: bool, workers: int, progress: Callable[[int, int], None]
+) -> None:
+    """Compute the features that a recipe caches, where they are not there yet, before processes side by side would each
+    do the same work."""
+    if not recipe.train.cache_features:
+        return
+    recipe = with_architectures(recipe)
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": workers})})
+    rows, held_out = corpus.split("train"), corpus.split("val")
+    network, pretrained = new_network(recipe, mean_target(rows))
+    accelerator = new_accelerator(recipe.train, cpu)
+    new_learner(recipe, network, pretrained, corpus, rows, held_out, accelerator=accelerator, progress=progress)
 
 
 def run_job(job: RunJob) -> StudiedNetwork:
