@@ -35,7 +35,7 @@ from msma.data.corpora.unpacking import MARK, read_mark
 from msma.data.features import fill_features, read_features, windows_in
 from msma.data.identity import record_identity
 from msma.data.synthetic.corpus import same_corpus
-from msma.data.synthetic.cues import ceilings
+from msma.data.synthetic.oracle import ceilings
 from msma.evaluation.evaluation_folder import read_evaluation
 from msma.evaluation.predictions_csv import read_predictions
 from msma.evaluation.result_file import read_lines, read_result, write_result

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from msma.data.synthetic import cues as model
+from msma.data.synthetic import oracle as best_of
 from msma.data.synthetic.people import cast
 from msma.metrics import ccc
 from msma.types import TRAITS
@@ -17,18 +18,18 @@ def population(people: int) -> tuple[np.ndarray, np.ndarray]:
     return z, model.show(z, rng.standard_normal((people, len(model.CUES))))
 
 
-@pytest.mark.parametrize("reading", model.AVAILABILITIES)
-def test_the_closed_form_is_what_the_oracle_scores(reading: model.Availability) -> None:
+@pytest.mark.parametrize("reading", best_of.AVAILABILITIES)
+def test_the_closed_form_is_what_the_oracle_scores(reading: best_of.Availability) -> None:
     z, cues = population(200_000)
-    found = model.realised(cues, model.scores(z))[reading]
-    expected = model.ceilings()[reading]
+    found = best_of.realised(cues, model.scores(z))[reading]
+    expected = best_of.ceilings()[reading]
     for measure in ("ccc", "mean_accuracy"):
         assert found[measure] == pytest.approx(expected[measure], abs=0.01)
 
 
 def test_no_other_spread_has_a_better_ccc() -> None:
     z, cues = population(50_000)
-    matched = model.oracle(cues, "both", spread_matched=True) - 0.5
+    matched = best_of.oracle(cues, "both", spread_matched=True) - 0.5
     targets = model.scores(z)
     best = ccc(matched + 0.5, targets)
     for factor in (0.8, 0.9, 1.1, 1.25):
@@ -37,13 +38,13 @@ def test_no_other_spread_has_a_better_ccc() -> None:
 
 @pytest.mark.parametrize("measure", ["ccc", "mean_accuracy"])
 def test_two_modalities_know_more_of_every_trait_than_one(measure: str) -> None:
-    best = model.ceilings()
+    best = best_of.ceilings()
     for trait in TRAITS:
         assert best["both"][measure][trait] > max(best["audio"][measure][trait], best["visual"][measure][trait]) + 0.002
 
 
 def test_ceilings_leave_room_for_each_modality() -> None:
-    best = {reading: values["ccc"] for reading, values in model.ceilings().items()}
+    best = {reading: values["ccc"] for reading, values in best_of.ceilings().items()}
     assert 0.65 < best["audio"]["mean"] < 0.72
     assert 0.65 < best["visual"]["mean"] < 0.72
     assert 0.82 < best["both"]["mean"] < 0.88

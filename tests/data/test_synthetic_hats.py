@@ -17,9 +17,10 @@ import pytest
 from msma.data.corpora.chalearn import find_chalearn
 from msma.data.synthetic import cues as model
 from msma.data.synthetic.corpus import RenderedCorpus, render_corpus, write_cues
-from msma.data.synthetic.cues import behaviour, oracle, shift_of
+from msma.data.synthetic.cues import behaviour, shift_of
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
+from msma.data.synthetic.oracle import AVAILABILITIES, Availability, ceilings, oracle, realised
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, ClipPlan, cast
 from msma.data.synthetic.voice import speak
 from msma.evaluation.disparities import Disparities, disparities
@@ -134,13 +135,13 @@ def test_a_bias_raises_the_labels_of_those_with_a_hat_and_of_no_one_else() -> No
     assert (labels <= 1).all()
 
 
-@pytest.mark.parametrize("reading", model.AVAILABILITIES)
-def test_the_ceiling_of_biased_labels_is_what_the_oracle_scores(reading: model.Availability) -> None:
+@pytest.mark.parametrize("reading", AVAILABILITIES)
+def test_the_ceiling_of_biased_labels_is_what_the_oracle_scores(reading: Availability) -> None:
     rng = np.random.default_rng(0)
     z = rng.standard_normal((200_000, 5)) @ np.linalg.cholesky(model.trait_correlation()).T
     cues, has = model.show(z, rng.standard_normal((200_000, len(model.CUES)))), rng.random(200_000) < 0.5
     targets = model.scores(z, has[:, None] * TWO)
-    found, expected = model.realised(cues, targets, TWO, has)[reading], model.ceilings(TWO)[reading]
+    found, expected = realised(cues, targets, TWO, has)[reading], ceilings(TWO)[reading]
     for measure in ("ccc", "mean_accuracy"):
         assert found[measure] == pytest.approx(expected[measure], abs=0.01)
     for factor in (0.9, 1.1):  # no other spread has a better CCC
@@ -150,7 +151,7 @@ def test_the_ceiling_of_biased_labels_is_what_the_oracle_scores(reading: model.A
 
 
 def test_who_hears_only_loses_by_the_bias_and_who_sees_can_repeat_it() -> None:
-    plain, biased = model.ceilings(), model.ceilings(TWO)
+    plain, biased = ceilings(), ceilings(TWO)
     for trait in ("conscientiousness", "agreeableness"):
         assert biased["visual"]["ccc"][trait] > plain["visual"]["ccc"][trait]
         assert biased["visual"]["mean_accuracy"][trait] == plain["visual"]["mean_accuracy"][trait]
@@ -198,7 +199,7 @@ def test_the_oracle_and_the_facts_name_what_is_planted(corpora: tuple[RenderedCo
         assert planted == {"column": "hat", "label_bias": bias}
         found = find_chalearn(corpus.root, None, columns=[corpus.root / "annotation" / "attributes.csv"])
         assert found.facts["attribute"] == planted
-        assert found.facts["ceiling"] == model.ceilings(shift_of(bias))
+        assert found.facts["ceiling"] == ceilings(shift_of(bias))
         assert {row.clip: row.columns["hat"] for row in found.rows} == {
             part.name: "no" if part.source.hat is None else "yes" for part in corpus.plans
         }

@@ -17,7 +17,14 @@ def synth(
     out: Annotated[Path, typer.Argument(help="A new folder for the corpus.")],
     clips: Annotated[int, typer.Option(min=6, help="Clips to render, over all splits.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed renders other people.")] = 0,
-    seconds: Annotated[float, typer.Option(min=1.0, max=60.0, help="Length of each clip.")] = 4.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1.0, max=60.0, help="Length of each clip; 4 by default, 8 with --structure."),
+    ] = None,
+    structure: Annotated[
+        bool,
+        typer.Option("--structure", help="Labels hang on events in time and on small regions, too; 8 s or longer."),
+    ] = False,
     attribute: Annotated[
         Literal["hat"] | None,
         typer.Option(help="What half of the people wear, whatever their traits; a column for slices."),
@@ -42,7 +49,17 @@ def synth(
         raise typer.BadParameter(f"--label-bias is TRAIT=NUMBER, as agreeableness=0.2, not {label_bias!r}") from error
     hats = attribute == "hat"
     with progress_bar("rendering", "clips") as report:
-        render_corpus(out, clips, seed, seconds=seconds, hats=hats, label_bias=bias, workers=workers, progress=report)
+        render_corpus(
+            out,
+            clips,
+            seed,
+            seconds=seconds,
+            hats=hats,
+            label_bias=bias,
+            structured=structure,
+            workers=workers,
+            progress=report,
+        )
     tell(
         f"{clips} clips, labels and oracle.json are in {out}; "
         f"next: msma prepare chalearn {out} --out {out}/manifest.csv"

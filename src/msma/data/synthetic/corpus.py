@@ -16,9 +16,12 @@ import numpy as np
 
 from msma.data.corpora.chalearn import ANNOTATIONS, ORACLE
 from msma.data.corpora.manifest import SPLITS
-from msma.data.synthetic.cues import CUE_NAMES, ceilings, realised, shift_of
+from msma.data.synthetic.cues import CUE_NAMES, shift_of
+from msma.data.synthetic.events import LEAST_SECONDS
+from msma.data.synthetic.oracle import ceilings, ceilings_without, realised
 from msma.data.synthetic.people import ClipPlan, cast
 from msma.data.synthetic.render import Format, RenderJob, render_job
+from msma.data.synthetic.structure import STRUCTURE_NAMES, STRUCTURE_SHARE, label_mix
 from msma.files.folders import LOCK, locked
 from msma.files.reading import read_json
 from msma.files.writing import sweep, write_whole, written_whole
@@ -34,6 +37,10 @@ ATTRIBUTES = "attributes.csv"
 """In the folder of the annotation, where people wear hats: one row per clip, with the column HAT."""
 HAT = "hat"
 MAX_BIAS = 0.5
+ADDITIVE_SECONDS = 4.0
+"""Length of a clip by default; LEAST_SECONDS where labels hang on structure."""
+LEAST_FPS = 12
+"""Structured clips have as many frames a second, so that events are shown and not only sampled."""
 
 
 class RenderedCorpus(NamedTuple):
@@ -50,27 +57,30 @@ def render_corpus(
     clips: int,
     seed: int,
     *,
-    seconds: float = 4.0,
+    seconds: float | None = None,
     fps: int = 12,
     size: tuple[int, int] = (320, 240),
     hats: bool = False,
     label_bias: Mapping[str, float] | None = None,
+    structured: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> RenderedCorpus:
     """Render `clips` talking heads into `out`/{train,val,test}, with `annotation/`, `cues.csv` and `oracle.json`.
 
     With `hats` half of the people wear one, whatever their traits are; `label_bias` then says by trait how much higher
-    the labels of those are, though they behave as the others.
+    the labels of those are, though they behave as the others. In a `structured` corpus labels hang on structure in time
+    and space, too. Clips last `seconds`, by default 4, and 8 with structure.
 
     The same seed gives the same bytes, whatever the number of `workers` (default: one per core; 1 renders in this
     process). A call that was interrupted resumes. Worker processes are spawned, so a script that calls this needs the
     usual `if __name__ == "__main__"`. MsmaError for impossible parameters, or where `out` holds something else than a
     corpus of the same parameters.
     """
-    check_format(clips, form := Format(seed, float(seconds), fps, size))
+    seconds = seconds or (LEAST_SECONDS if structured else ADDITIVE_SECONDS)
+    check_format(clips, form := Format(seed, float(seconds), fps, size), structured)
     bias = checked_bias(hats, label_bias or {})
-    plans = cast(clips, seed, hats=hats, label_bias=bias)
+    plans = cast(clips, seed, hats=hats, label_bias=bias, structured=structured)
     oracle = describe(plans, form, hats, bias)
     if out.exists() and not out.is_dir():
         raise MsmaError(f"{out}: is a file; name a folder to render into")
@@ -90,12 +100,14 @@ def render_corpus(
     return RenderedCorpus(out, plans, oracle)
 
 
-def check_format(clips: int, form: Format) -> None:
+def check_format(clips: int, form: Format, structured: bool = False) -> None:
     width, height = form.size
     if clips < 1 or form.seed < 0 or not 1 <= form.seconds <= 600 or not 4 <= form.fps <= 60:
         raise MsmaError("a corpus needs 1 or more clips, a seed of 0 or more, 1 to 600 seconds and 4 to 60 fps")
     if width % 2 or height % 2 or min(width, height) < 64 or max(width, height) > 4096:
         raise MsmaError(f"size {width}x{height}: width and height must be even, from 64 to 4096 pixels")
+    if structured and (form.seconds < LEAST_SECONDS or form.fps < LEAST_FPS):
+        raise MsmaError(f"a structured corpus needs {LEAST_SECONDS:g} seconds or more at {LEAST_FPS} fps or more")
 
 
 def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float]:
@@ -113,17 +125,24 @@ def describe(plans: list[ClipPlan], form: Format, hats: bool, bias: dict[str, fl
     """Content of oracle.json: parameters, cues, the ceilings, and the best predictor's scores on the test split."""
     shift = shift_of(bias)
     attribute = {"attribute": {"column": HAT, "label_bias": bias}} if hats else {}
+    structured = plans[0].structure is not None
+    mode = {"structure": True} if structured else {}
     oracle: dict[str, Any] = {
         "generator_version": GENERATOR_VERSION,
-        "parameters": {"clips": len(plans), **asdict(form), "size": list(form.size), **attribute},
+        "parameters": {"clips": len(plans), **asdict(form), "size": list(form.size), **attribute, **mode},
         "cues": list(CUE_NAMES),
-        "ceilings": ceilings(shift),
+        "ceilings": ceilings(shift, structured=structured),
     }
+    if structured:
+        weights = (dict(zip(STRUCTURE_NAMES, map(float, row), strict=True)) for row in label_mix()[1])
+        oracle["structure"] = {"share": STRUCTURE_SHARE, "weights": dict(zip(TRAITS, weights, strict=True))}
+        oracle["ceilings_without"] = ceilings_without(shift)
     test = [plan for plan in plans if plan.split == "test"]
     if len(test) > 1:
         cues, labels = np.stack([p.cues for p in test]), np.stack([p.labels for p in test])
         has = np.array([p.source.hat is not None for p in test])
-        oracle["oracle_on_test"] = realised(cues, labels, shift, has)
+        values = np.stack([p.structure for p in test]) if structured else None
+        oracle["oracle_on_test"] = realised(cues, labels, shift, has, values)
     return oracle
 
 
@@ -162,10 +181,22 @@ def write_labels(folder: Path, plans: list[ClipPlan]) -> None:
 
 
 def write_cues(path: Path, plans: list[ClipPlan], hats: bool = False) -> None:
-    """One row per clip: name, split, source, the traits (unbiased scores), the cues (standard deviations), the hat."""
-    rows = [["clip", "split", "source", *TRAITS, *CUE_NAMES, HAT]]
+    """One row per clip: name, split, source, the traits (unbiased scores), the cues (standard deviations), where there
+    are any the values of the structures, and the hat."""
+    rows = [
+        [
+            "clip",
+            "split",
+            "source",
+            *TRAITS,
+            *CUE_NAMES,
+            *(STRUCTURE_NAMES if plans[0].structure is not None else ()),
+            HAT,
+        ]
+    ]
     for plan in plans:
-        values = [f"{value:.6f}" for value in (*plan.traits, *plan.cues)]
+        structure = () if plan.structure is None else plan.structure
+        values = [f"{value:.6f}" for value in (*plan.traits, *plan.cues, *structure)]
         rows.append([plan.name, plan.split, plan.source.name, *values, worn(plan)])
     write_rows(path, rows if hats else [row[:-1] for row in rows])
 

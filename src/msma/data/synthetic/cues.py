@@ -1,28 +1,23 @@
-"""Latent traits → behaviour cues → rendering parameters, and the best prediction that the cues allow.
+"""Latent traits → behaviour cues → rendering parameters.
 
     z ~ N(0, R)           five traits, in standard deviations, OCEAN order
     c = A z + noise       one value per cue, unit variance; a cue that both modalities show counts once
     apparent score        0.5 + 0.15 z, clipped to [0, 1]
 
-All of it is linear and Gaussian, so E[z | c] and its quality are exact. As in First Impressions V2 the stored
-`neuroticism` behaves as emotional stability: it correlates positively with the other four.
+All of it is linear and Gaussian, so E[z | c] and its quality are exact (`oracle`). As in First Impressions V2 the
+stored `neuroticism` behaves as emotional stability: it correlates positively with the other four.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
-from msma.metrics import by_trait, ccc
 from msma.types import TRAITS
-
-Availability = Literal["audio", "visual", "both"]
-AVAILABILITIES: tuple[Availability, ...] = ("audio", "visual", "both")
 
 SCORE_MEAN = 0.5
 SCORE_STD = 0.15
@@ -142,79 +137,3 @@ def scores(
 def shift_of(label_bias: Mapping[str, float]) -> Float64[np.ndarray, " 5"]:
     """Shift of each trait, in OCEAN order; 0 where none is named."""
     return np.array([label_bias.get(trait, 0.0) for trait in TRAITS])
-
-
-def shown_in(available: Availability) -> np.ndarray:
-    """Whether each cue shows in the available modalities."""
-    return np.array([available == "both" or available in cue.modalities for cue in CUES])
-
-
-def regression(available: Availability) -> tuple[Float64[np.ndarray, "q 5"], Float64[np.ndarray, " 5"]]:
-    """B in E[z | c] = c B (rows of unseen cues are 0), and the multiple correlation of each trait with the cues."""
-    seen = shown_in(available)
-    mix = loadings()[seen]
-    covariance = mix @ trait_correlation()
-    between = mix @ covariance.T + np.diag(1 - VALIDITY[seen] ** 2)
-    weights = np.zeros((len(CUES), len(TRAITS)))
-    weights[seen] = np.linalg.solve(between, covariance)
-    return weights, np.sqrt(np.sum(weights[seen] * covariance, axis=0))
-
-
-def label_correlation(available: Availability, shift: Float64[np.ndarray, " 5"]) -> Float64[np.ndarray, " 5"]:
-    """Multiple correlation of the labels with all that is seen: the cues and, in the frames, the attribute."""
-    of_attribute = (shift / 2 / SCORE_STD) ** 2  # half of the people have it
-    rho = regression(available)[1]
-    return np.sqrt((rho**2 + of_attribute * (available != "audio")) / (1 + of_attribute))
-
-
-def oracle(
-    cues: Float64[np.ndarray, "*b q"],
-    available: Availability,
-    *,
-    spread_matched: bool = False,
-    shift: Float64[np.ndarray, " 5"] = UNBIASED,
-    has: Bool[np.ndarray, "*b"] | None = None,
-) -> Float64[np.ndarray, "*b 5"]:
-    """The best prediction of the labels from the cues and, where labels of those who have (`has`) the attribute are
-    higher by `shift`, from the attribute, which is visual only.
-
-    E[label | all that is seen] has the least error; with its deviations divided by the multiple correlation it has the
-    labels' own spread and the best CCC.
-    """
-    expected = cues @ regression(available)[0]
-    if has is not None and available != "audio":
-        expected = expected + (has[..., None] - 0.5) * shift / SCORE_STD
-    return scores(expected / label_correlation(available, shift) if spread_matched else expected, shift / 2)
-
-
-def ceilings(shift: Float64[np.ndarray, " 5"] = UNBIASED) -> dict[str, dict[str, dict[str, float]]]:
-    """Closed form, by available modalities: best `ccc` (rho) and `mean_accuracy` (1 - MAE), by trait and their mean.
-
-    CCC of k E[y | seen] is 2 k rho^2 / (1 + k^2 rho^2) in units of the labels' spread, largest at k = 1 / rho, where it
-    is rho. The error of E[z | c] is Gaussian with variance 1 - rho^2; who does not see the attribute errs by half of
-    `shift` more, upwards or downwards. Clipping of the scores (1 in 1000 without a shift) is left out.
-    """
-    best = {}
-    for available in AVAILABILITIES:
-        error = SCORE_STD * np.sqrt(1 - regression(available)[1] ** 2)
-        unseen = np.abs(shift) / 2 * (available == "audio")
-        # E|error + unseen| of a Gaussian error (a folded normal).
-        beyond = np.array([math.erf(value) for value in unseen / error / math.sqrt(2)])
-        accuracy = 1 - error * np.sqrt(2 / np.pi) * np.exp(-((unseen / error) ** 2) / 2) - unseen * beyond
-        best[available] = {"ccc": by_trait(label_correlation(available, shift)), "mean_accuracy": by_trait(accuracy)}
-    return best
-
-
-def realised(
-    cues: Float64[np.ndarray, "b q"],
-    targets: Float64[np.ndarray, "b 5"],
-    shift: Float64[np.ndarray, " 5"] = UNBIASED,
-    has: Bool[np.ndarray, " b"] | None = None,
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Scores of the oracle on these very clips, in the form of `ceilings`."""
-    result = {}
-    for available in AVAILABILITIES:
-        matched = oracle(cues, available, spread_matched=True, shift=shift, has=has)
-        error = np.abs(oracle(cues, available, shift=shift, has=has) - targets).mean(axis=0)
-        result[available] = {"ccc": by_trait(ccc(matched, targets)), "mean_accuracy": by_trait(1 - error)}
-    return result

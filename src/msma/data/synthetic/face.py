@@ -95,11 +95,13 @@ def draw_features(face: np.ndarray, act: Behaviour, source: Source, motion: Moti
     turn = motion.turn[index]
     skin = lit(source.skin, source)
     opening = act.eye_opening * float(motion.lids[index])
-    for side in (-1, 1):
+    height = act.brow_height + float(motion.brows[index])
+    for side, inner in zip((-1, 1), motion.inner_brows, strict=True):
         draw_eye(face, beside(turn, side * EYE_X, EYE_Y), opening, motion.gaze[index], source)
-        draw_brow(face, beside(turn, side * EYE_X, EYE_Y - act.brow_height), side, source)
+        draw_brow(face, beside(turn, side * EYE_X, EYE_Y - height), side, inner, source)
     draw_nose(face, turn * 1.3, source.nose, skin)
-    draw_mouth(face, beside(turn, 0, MOUTH_Y), act.smile, mouth, source)
+    smile = act.smile + float(motion.smile[index])
+    draw_mouth(face, beside(turn, 0, MOUTH_Y), smile, motion.corners, mouth, source)
 
 
 def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray, source: Source) -> None:
@@ -125,8 +127,9 @@ def draw_eye(face: np.ndarray, at: np.ndarray, opening: float, gaze: np.ndarray,
     line(face, upper, shade(lit(source.hair, source), 0.35), 3)
 
 
-def draw_brow(face: np.ndarray, at: np.ndarray, side: int, source: Source) -> None:
-    spine = at + np.stack([0.115 * ARC, -0.030 * BULGE + 0.012 * side * ARC], axis=1)
+def draw_brow(face: np.ndarray, at: np.ndarray, side: int, inner: float, source: Source) -> None:
+    """One brow; its inner end is higher by `inner`, its middle stays where it is."""
+    spine = at + np.stack([0.115 * ARC, -0.030 * BULGE + (0.012 + inner / 2) * side * ARC], axis=1)
     thick = (0.017 * (1 - 0.5 * (side * ARC + 1) / 2))[:, None] * [0, 1]
     dark = shade(lit(source.hair, source), 0.55)
     polygon(face, np.concatenate([spine - thick, (spine + thick)[::-1]]), dark, patch=True)
@@ -142,11 +145,12 @@ def draw_nose(face: np.ndarray, turn: np.ndarray, half_width: float, skin: Colou
         line(face, turn + bridge, shade(skin, 0.86), 1)
 
 
-def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, mouth: float, source: Source) -> None:
-    """Lips around a dark gap with teeth; a smile widens the mouth and lifts its corners."""
+def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, corners: float, mouth: float, source: Source) -> None:
+    """Lips around a dark gap with teeth; a smile widens the mouth and lifts its corners, the right one higher by
+    `corners`."""
     lips: Colour = tuple((np.array(lit(source.skin, source)) * [0.80, 0.52, 0.52]).tolist())
     x = MOUTH_HALF_WIDTH * (1 + 0.34 * smile) * ARC
-    between = -0.052 * smile * (ARC**2 - 0.5)
+    between = -0.052 * smile * (ARC**2 - 0.5) - corners / 2 * ARC**3
     gap = 0.010 * BULGE + 0.085 * mouth * BULGE
     upper, lower = between - 0.25 * gap, between + 0.75 * gap
     cupid = source.lips * BULGE * (1 - 0.25 * np.exp(-((ARC / 0.2) ** 2)))

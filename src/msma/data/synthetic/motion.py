@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from msma.data.synthetic.cues import Behaviour
+from msma.data.synthetic.events import Events, bumps
 
 SWAY_HZ, NOD_HZ = (0.37, 0.63), (1.33, 1.57)
 """Main and second frequency; the nod stays under 2 Hz, to be seen at 4 frames per second."""
@@ -18,6 +19,13 @@ LOOK_TURN = 0.035
 """Who looks aside also turns the head a little: features slide by this share of the head's height."""
 ROLL_PER_PX = 0.30
 """Degrees of roll for a pixel of sway."""
+DIP_PX, DIP_TURN = 8.0, 0.09
+"""A single nod: how far the head goes down, and its features over it as a share of the head's height."""
+TILT_DEG = 12.0
+SMILE_RISE = 1.0
+"""A brief smile on top of the lasting one, in units of `Behaviour.smile`."""
+BROW_RISE, BROW_DROP = 0.045, 0.04
+"""How far both brows go up or down, as shares of the head's height."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,18 @@ class Motion:
     """1 open to 0 closed."""
     gaze: Float[np.ndarray, "t 2"]
     """Rightwards and downwards, in [-1, 1]."""
+    smile: Float[np.ndarray, " t"]
+    """What brief smiles add to the lasting one, in the same units."""
+    brows: Float[np.ndarray, " t"]
+    """What flashes and frowns add to the height of the brows, shares of the head's height."""
+    corners: float = 0.0
+    """How much higher the mouth's right corner is than its left one, share of the head's height."""
+    inner_brows: tuple[float, float] = (0.0, 0.0)
+    """How much higher the inner end of the left and of the right brow is than its outer end, likewise."""
 
 
-def move(act: Behaviour, frames: int, fps: int, rng: np.random.Generator) -> Motion:
-    """Motion of one clip. Phases and framing are random; amplitudes are exactly those of `act`."""
+def move(act: Behaviour, frames: int, fps: int, rng: np.random.Generator, events: Events | None = None) -> Motion:
+    """Motion of one clip. Phases and framing are random, amplitudes exactly those of `act`; `events` come on top."""
     time_s = np.arange(frames) / fps
     sway = unit_wave(time_s, SWAY_HZ, rng)
     nod = unit_wave(time_s, NOD_HZ, rng)
@@ -49,7 +65,26 @@ def move(act: Behaviour, frames: int, fps: int, rng: np.random.Generator) -> Mot
     averted = act.gaze_aversion * side
     turn = np.stack([LOOK_TURN * averted + 0.0008 * act.sway_px * sway, 0.004 * act.nod_px * nod], axis=1)
     gaze = np.stack([averted, np.full(frames, 0.6 * act.gaze_aversion)], axis=1)
-    return Motion(centre, roll_deg=ROLL_PER_PX * act.sway_px * sway, turn=turn, lids=1 - closed, gaze=gaze)
+    still = np.zeros(frames)
+    motion = Motion(
+        centre, ROLL_PER_PX * act.sway_px * sway, turn, lids=1 - closed, gaze=gaze, smile=still, brows=still
+    )
+    return motion if events is None else with_events(motion, time_s, events)
+
+
+def with_events(motion: Motion, time_s: Float[np.ndarray, " t"], events: Events) -> Motion:
+    """The motion with single nods, tilts, brief smiles, flashes and frowns on top, and an uneven face."""
+    down = bumps(time_s, events.nods)[:, None] * [0.0, 1.0]
+    return replace(
+        motion,
+        centre_px=motion.centre_px + DIP_PX * down,
+        turn=motion.turn + DIP_TURN * down,
+        roll_deg=motion.roll_deg + TILT_DEG * events.side * bumps(time_s, events.tilts),
+        smile=SMILE_RISE * bumps(time_s, events.smiles),
+        brows=BROW_RISE * bumps(time_s, events.raises) - BROW_DROP * bumps(time_s, events.frowns),
+        corners=events.corners,
+        inner_brows=events.inner_brows,
+    )
 
 
 def unit_wave(time_s: np.ndarray, hz: tuple[float, float], rng: np.random.Generator) -> Float[np.ndarray, " t"]:

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUES, scores, shift_of, show, trait_correlation
+from msma.data.synthetic.structure import STRUCTURES, mixed, values_of
 from msma.types import TRAITS
 
 CLIPS_PER_SOURCE = 4
@@ -78,13 +79,22 @@ class ClipPlan:
     """Standard deviations, order of CUES."""
     labels: Float64[np.ndarray, " 5"]
     """Labels of the annotation: the traits, biased where the corpus is."""
+    structure: Float64[np.ndarray, " u"] | None = None
+    """Values of the structures, order of STRUCTURES; None in an additive corpus."""
 
 
-def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, float] | None = None) -> list[ClipPlan]:
+def cast(
+    clips: int,
+    seed: int,
+    *,
+    hats: bool = False,
+    label_bias: Mapping[str, float] | None = None,
+    structured: bool = False,
+) -> list[ClipPlan]:
     """Every clip of the corpus. A longer corpus of the same seed begins with the same clips (from 12 clips on).
 
     With `hats` half of the sources wear one; nothing else about them changes. `label_bias` says by trait how much
-    higher the labels of those are.
+    higher the labels of those are. `structured` mixes structures into the traits and changes nothing about the cues.
     """
     per_source = min(CLIPS_PER_SOURCE, max(1, clips // len(SPLITS)))
     sources, common = [], []
@@ -98,13 +108,32 @@ def cast(clips: int, seed: int, *, hats: bool = False, label_bias: Mapping[str, 
     source_of, take = np.divmod(np.arange(clips), per_source)
     shared, alone = np.stack(common)[source_of], own[:, : len(TRAITS)]
     z = (np.sqrt(SOURCE_SHARE) * shared + np.sqrt(1 - SOURCE_SHARE) * alone) @ np.linalg.cholesky(trait_correlation()).T
-    traits, cues = scores(z), show(z, own[:, len(TRAITS) :])
+    cues = show(z, own[:, len(TRAITS) :])
+    structure = draw_structure(clips, per_source, seed) if structured else None
+    deviations = z if structure is None else mixed(z, structure)
+    traits = scores(deviations)
     hatted = np.array([source.hat is not None for source in sources])[source_of]
-    labels = scores(z, hatted[:, None] * shift_of(label_bias or {}))
+    labels = scores(deviations, hatted[:, None] * shift_of(label_bias or {}))
     names = [f"{sources[number].name}.{take[index]:03d}.mp4" for index, number in enumerate(source_of)]
     splits = [SPLIT_OF_SOURCE[number % len(SPLIT_OF_SOURCE)] for number in source_of]
     of_clips = [sources[number] for number in source_of]
-    return list(map(ClipPlan, range(clips), names, splits, of_clips, traits, cues, labels))
+    values = [None] * clips if structure is None else structure
+    return list(map(ClipPlan, range(clips), names, splits, of_clips, traits, cues, labels, values))
+
+
+def draw_structure(clips: int, per_source: int, seed: int) -> Float64[np.ndarray, "b u"]:
+    """Values of the structures of every clip, from generators of their own: all else is as without them.
+
+    As with the traits, the clips of one source have SOURCE_SHARE of their latents' variance in common.
+    """
+    shared, alone = (
+        np.stack(
+            [np.random.default_rng([seed, stream, index]).standard_normal(len(STRUCTURES)) for index in range(count)]
+        )
+        for stream, count in ((5, -(-clips // per_source)), (6, clips))
+    )
+    of_source = shared[np.arange(clips) // per_source]
+    return values_of(np.sqrt(SOURCE_SHARE) * of_source + np.sqrt(1 - SOURCE_SHARE) * alone)
 
 
 def draw_source(rng: np.random.Generator) -> Source:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from msma.data.synthetic.cues import behaviour
+from msma.data.synthetic.events import place_events, with_room
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import ClipPlan
@@ -31,8 +32,12 @@ def render_clip(folder: Path, plan: ClipPlan, form: Format) -> None:
     """Write `folder`/<name of the clip>; a file of that name is always whole, even after a kill."""
     rng = np.random.default_rng([form.seed, 2, plan.index])
     act = behaviour(plan.cues)
-    speech = speak(act, plan.source, form.seconds, form.fps, rng)
-    motion = move(act, len(speech.mouth), form.fps, rng)
+    events = None
+    if plan.structure is not None:
+        act = with_room(act)
+        events = place_events(plan.structure, act, form.seconds, np.random.default_rng([form.seed, 7, plan.index]))
+    speech = speak(act, plan.source, form.seconds, form.fps, rng, events)
+    motion = move(act, len(speech.mouth), form.fps, rng, events)
     frames = film(act, plan.source, motion, speech.mouth, form.size, rng)
     with written_whole(folder / plan.name) as unfinished:
         write_mp4(unfinished, frames, form.fps, speech.waveform)

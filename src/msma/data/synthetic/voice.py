@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 from numpy.random import Generator
 
 from msma.data.synthetic.cues import Behaviour
+from msma.data.synthetic.events import BURST_DB, Events, bumps
 from msma.data.synthetic.people import Source
 from msma.types import SAMPLE_RATE
 
@@ -39,17 +40,25 @@ class Speech(NamedTuple):
     """Distance between the lips at each frame, in [0, 1]."""
 
 
-def speak(act: Behaviour, source: Source, seconds: float, fps: int, rng: Generator) -> Speech:
-    """`seconds` of the person's voice with the level, pace and melody of `act`."""
+def speak(
+    act: Behaviour, source: Source, seconds: float, fps: int, rng: Generator, events: Events | None = None
+) -> Speech:
+    """`seconds` of the person's voice with the level, pace and melody of `act`.
+
+    With `events` the voice pauses and bursts out when they say; the lips keep pauses of their own, so that frames don't
+    tell when the voice pauses.
+    """
     time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pauses = place_pauses(seconds, act.pause_share, rng)
-    talking = outside(time_s, pauses)
+    talking = outside(time_s, pauses if events is None else events.pauses)
     mouth = move_lips(np.arange(round(seconds * fps)) / fps, pauses, rng)
     syllables = act.syllables_per_s * time_s + rng.uniform()
     pulses, breath = excite(act, source, time_s, talking, syllables, rng)
     waveform = add_room(filter_frames(pulses, breath, act, source, syllables, rng), source, rng)
     level = np.sqrt(np.mean(np.square(waveform[talking > 0.5])))
     waveform *= 10 ** (act.level_db / 20) / level
+    if events is not None:
+        waveform *= 10 ** (BURST_DB * bumps(time_s, events.bursts) / 20)
     waveform += 10 ** (source.noise_db / 20) * rng.standard_normal(len(waveform), dtype=np.float32)
     return Speech(np.clip(waveform, -1, 1).astype(np.float32), mouth)
 
