@@ -63,7 +63,10 @@ class ClipConfig(Frozen):
     min_window_s: Positive = 2.0
     """A remainder shorter than this is left out, unless it is all there is."""
     fps: Annotated[float, Field(gt=0, le=60)] = 4.0
-    """Frames sampled per second."""
+    """Frames a second that the network reads, one of each step of 1 / fps."""
+    phases: Annotated[int, Field(gt=0, le=16)] = 2
+    """Frames of each step that the clip cache keeps, if the source has them. Training draws one; all else reads the one
+    of the middle, which is always among them."""
     frame_side: Side = 480
     """Longest side in pixels of a sampled whole frame; larger ones are scaled down."""
     face: Literal["largest", "center", "whole"] = "largest"
@@ -84,7 +87,7 @@ class ClipConfig(Frozen):
         """Memory that one window takes, about: frames, their crops, the spectrum, and the attention of so many heads
         from one modality to the other."""
         frames, steps = self.window_s * self.fps, self.window_s / self.mel_hop_s
-        frame = 3 * min(self.frame_side**2, Limits().max_pixels) + CROP_PIXEL_BYTES * self.crop_size**2
+        frame = 3 * self.phases * min(self.frame_side**2, Limits().max_pixels) + CROP_PIXEL_BYTES * self.crop_size**2
         step = 16 * self.mel_window_s * SAMPLE_RATE + 8 * self.mels
         return frames * frame + steps * step + 8 * heads * frames * steps / AUDIO_TOKEN_HOPS
 
@@ -181,6 +184,15 @@ class TrainConfig(Frozen):
     """Share of the steps over which dropout, corruption and distillation grow to what is named here."""
     flip: bool = True
     """Mirror half of the clips left to right."""
+    random_phase: bool = True
+    """Begin both streams of a clip later by a random share of a step of 1 / fps, and draw a frame of each step."""
+    crop_shift: Share = 0.04
+    """Largest shift of a clip's face crops, each way, across and down: as a share of the face box's longer side."""
+    crop_scale: Share = 0.06
+    """Largest change of the side of a clip's face crops, up and down, as a share of it."""
+    colour_jitter: Share = 0.1
+    """Largest change of the brightness of a clip's face crops, as a share of the range, and of their contrast and
+    saturation, as a share of what they are."""
     validate_every: PositiveInt = 100
     """Steps between two validations (and saves)."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"

@@ -128,6 +128,8 @@ class RawWindow:
     clip: Clip
     face: FaceTrack
     """In the frames of `clip`, so that it need not be detected again."""
+    middle: Bool[np.ndarray, " t"] | None = None
+    """The frames that are read where nothing is drawn, if there are others too: see `msma.media.phases`."""
 
 
 @dataclass(frozen=True)

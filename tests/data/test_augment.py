@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import CLIP, planted_window
+from planted import CLIP, STILL, planted_window
 
 from msma.config import TrainConfig
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
@@ -34,7 +34,7 @@ from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, RawWindow
 
 FRAMES, SIDE, STEPS = 6, 8, 120
 HOP = hop_samples(CLIP)
-NOTHING = TrainConfig(flip=False, corruption=0, room_noise=0, frame_dropout=0, modality_dropout=0)
+NOTHING = TrainConfig(flip=False, corruption=0, room_noise=0, frame_dropout=0, modality_dropout=0, **STILL)
 EVERYTHING = TrainConfig(flip=True, corruption=1, frame_dropout=0.5, modality_dropout=1)
 seeds = st.integers(0, 2**32)
 shares = st.floats(0, 1)

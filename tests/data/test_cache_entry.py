@@ -189,7 +189,7 @@ def test_bytes_after_the_end_are_found(entry, tmp_path):
 
 
 def test_an_entry_of_another_format_is_refused(entry, tmp_path):
-    (tmp_path / "old.clip").write_bytes(entry.read_bytes().replace(b"msma clip 4", b"msma clip 1", 1))
+    (tmp_path / "old.clip").write_bytes(entry.read_bytes().replace(b"msma clip 5", b"msma clip 1", 1))
     with pytest.raises(MsmaError, match="another format"):
         read_notes(tmp_path / "old.clip")
 

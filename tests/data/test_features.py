@@ -37,7 +37,7 @@ from msma.types import MsmaError
 
 CLIPS = 5
 PRIOR = np.full(5, 0.5)
-VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "room_noise": 0.0})
+VARIED = changed(CACHED, train={"feature_variants": 3, "corruption": 0.5, "room_noise": 0.0, "random_phase": False})
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,18 @@ def test_what_plays_no_part_changes_no_file(entries, tmp_path, sections):
     assert filled(entries, tmp_path, changed(CACHED, **sections), ROWS[:1]) == before
 
 
-@pytest.mark.parametrize("values", [{"corruption": 0.6}, {"room_noise": 0.5}, {"flip": False}], ids=str)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"corruption": 0.6},
+        {"room_noise": 0.5},
+        {"flip": False},
+        {"random_phase": True},
+        {"crop_shift": 0.1},
+        {"colour_jitter": 0.0},
+    ],
+    ids=str,
+)
 def test_where_there_are_variants_what_is_random_in_them_counts(entries, tmp_path, values):
     before = filled(entries, tmp_path, VARIED, ROWS[:1])
     assert not names(before) & names(filled(entries, tmp_path, changed(VARIED, train=values), ROWS[:1]))
@@ -275,6 +286,16 @@ def test_of_the_other_variants_those_that_differ_have_a_quality_below_one(entrie
             qualities.append(quality)
     corrupted = (torch.stack(qualities) < 1).double().mean(dim=0)
     assert ((corrupted > 0.3) & (corrupted < 0.75)).all()
+
+
+def test_the_other_variants_begin_at_a_random_phase(entries, tmp_path):
+    recipe = changed(VARIED, train={"random_phase": True, "corruption": 0.0})
+    files = filled(entries, tmp_path, recipe)
+    sounds = {
+        read_features(path, 0, variant)[0].audio.numpy().tobytes() for path in files.values() for variant in (1, 2)
+    }
+    assert len(sounds) == 2 * CLIPS
+    assert all(quality.tolist() == [1, 1] for _, quality in variants)
 
 
 def test_no_two_variants_clips_or_windows_are_corrupted_in_the_same_way(entries, tmp_path):

@@ -351,7 +351,8 @@ def test_sample_times_rise_and_stay_in_their_window(window_s, fps):
     config = ClipConfig(window_s=window_s, fps=fps)
     times = list(itertools.islice(sample_times(config), 200))
     assert all(later[1] > sooner[1] or window_s * fps < 1 for sooner, later in itertools.pairwise(times))
-    for window, time_s in times:
+    for window, time_s, middle in times:
+        assert middle
         assert window * window_s <= time_s <= (window + 1) * window_s * (1 + 1e-9)
 
 

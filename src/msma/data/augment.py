@@ -20,6 +20,7 @@ from msma.corruptions.corruption import SEVERITIES, WORST, changed, corrupt, sam
 from msma.corruptions.scenarios import face_after
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.media.faces import default_detector
+from msma.media.frames import Jitter
 from msma.media.prepare import prepare
 from msma.model.backbones.backbone import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
@@ -46,12 +47,13 @@ MaskedT = TypeVar("MaskedT", Inputs, Features)
 def degraded_inputs(
     window: RawWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
 ) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
-    """One window, corrupted by chance and clean, both mirrored by chance; and its quality, audio and visual."""
+    """One window, corrupted by chance and clean, both with the same jitter and mirrored by chance; and its quality."""
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
-    clean = inputs_of(prepare(window, clip_config).inputs)
+    jitter = drawn_jitter(config, generator)
+    clean = inputs_of(prepare(window, clip_config, jitter).inputs)
     degraded, quality = corrupted(window, config.corruption, clip_config, generator)
-    inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config).inputs)
+    inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config, jitter).inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality
@@ -85,6 +87,20 @@ def in_a_room(clip: Clip, generator: Generator) -> Clip:
     rng = np.random.default_rng(draw(2**62, generator))
     noise = coloured(len(clip.waveform), rng, rng.uniform(*ROOM_SLOPE_DB))
     return replace(clip, waveform=with_noise(clip.waveform, noise, rng.uniform(*ROOM_DB)))
+
+
+def drawn_jitter(config: TrainConfig, generator: Generator) -> Jitter:
+    """A change of the face crops that is no damage: their quality stays 1."""
+    across, down, scale, *colour = (2 * torch.rand(6, generator=generator) - 1).tolist()
+    brightness, contrast, saturation = (config.colour_jitter * one for one in colour)
+    return Jitter(
+        across=config.crop_shift * across,
+        down=config.crop_shift * down,
+        scale=1 + config.crop_scale * scale,
+        brightness=brightness,
+        contrast=1 + contrast,
+        saturation=1 + saturation,
+    )
 
 
 def happens(chance: float, generator: Generator) -> bool:

@@ -34,8 +34,8 @@ from msma.media.prepare import raw_windows
 from msma.media.processes import in_processes
 from msma.types import MsmaError, RawWindow, WriteError
 
-FORMAT = 4
-STORED_BY = {"window_s", "min_window_s", "fps", "frame_side", "face"}
+FORMAT = 5
+STORED_BY = {"window_s", "min_window_s", "fps", "phases", "frame_side", "face"}
 """The fields of ClipConfig that decide what is stored; the others act on what is read from the cache."""
 INDEX = "media.jsonl"
 MAX_INDEX_BYTES = 1024**3
@@ -158,7 +158,7 @@ def remembered_as(media: Path) -> str:
 
 def decoded_windows(media: Path, config: ClipConfig, limits: Limits, stamp: Stamp) -> Iterator[RawWindow]:
     with naming(media):
-        yield from granted(raw_windows(media, config, limits, default_detector()), limits, config)
+        yield from granted(raw_windows(media, config, limits, default_detector(), config.phases), limits, config)
         if stamp_of(media.stat()) != stamp:
             raise MsmaError(f"{media}: changed while it was read; run again when it is complete")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int16, Int64, UInt8
+from jaxtyping import Float32, Float64, Int, Int16, Int64, UInt8
 from pydantic import Field, TypeAdapter
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -27,15 +27,19 @@ from msma.files.names import shown
 from msma.files.reading import path_in_text, reading
 from msma.files.writing import write_whole
 from msma.media.encode import to_jpeg
+from msma.media.phases import middles
 from msma.media.prepare import degradations
 from msma.types import MODALITIES, Clip, FaceTrack, MediaInfo, MsmaError, RawWindow
 
-FORMAT = "msma clip 4"
+FORMAT = "msma clip 5"
 JPEG = (*(cv2.IMWRITE_JPEG_QUALITY, 95), *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444))
 DECODED_STEP = 1 / 32768
 """Step of the samples that decoding gives (16 bits), which are stored exactly."""
-TENSORS_OF = {"audio": ("waveform",), "visual": ("jpeg", "jpeg_bytes", "frame_times_s", "boxes", "valid")}
+TENSORS_OF = {"audio": ("waveform",), "visual": ("jpeg", "jpeg_bytes", "frame_times_s", "middle", "boxes", "valid")}
 MAX_BYTES = 64 * 1024**3
+
+Choice = Callable[[Float64[np.ndarray, " t"]], Int[np.ndarray, " t2"]]
+"""Times from the start of a window → places of the frames that are wanted."""
 
 
 class WindowNotes(Frozen):
@@ -64,7 +68,7 @@ def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
     tensors: dict[str, np.ndarray] = {}
     notes: list[dict[str, Any]] = []
     for index, window in enumerate(windows):
-        clip, face = window.clip, window.face
+        clip, face, read = window.clip, window.face, middles(window)
         if not np.isfinite(clip.waveform).all():
             raise MsmaError(f"{clip.name}: its waveform is not finite; replace NaN and infinite samples")
         jpegs = [to_jpeg(frame, JPEG) for frame in clip.frames]
@@ -73,6 +77,7 @@ def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
             "jpeg": np.concatenate(jpegs) if jpegs else np.zeros(0, np.uint8),
             "jpeg_bytes": np.array([len(jpeg) for jpeg in jpegs], np.int64),
             "frame_times_s": clip.frame_times_s,
+            "middle": np.ones(len(jpegs), bool) if window.middle is None else window.middle,
             "waveform": samples,
             "boxes": face.boxes,
             "valid": face.valid,
@@ -89,7 +94,7 @@ def write_entry(path: Path, windows: Iterable[RawWindow]) -> None:
                 "reasons": clip.reasons,
                 "detector": face.detector,
                 "face_reasons": face.reasons,
-                "degradations": degradations(clip, face),
+                "degradations": degradations(read.clip, read.face),
             }
         )
     # In one value: the order of several is not fixed.
@@ -103,11 +108,13 @@ def cached_windows(
     modalities: tuple[str, ...] = MODALITIES,
     *,
     name: str | None = None,
+    choose: Choice | None = None,
 ) -> Iterator[RawWindow]:
     """The windows of one clip, or some of them, one after another: frames are decoded as they are asked for.
 
     Args:
         modalities: of others nothing is read, and they are missing from the windows.
+        choose: the places of the frames to decode, of their times from the start of the window; None: the middles.
         name: the clip's name in a manifest, which seeds its corruptions; the entry only knows how the file was called
             when it was decoded.
 
@@ -125,7 +132,7 @@ def cached_windows(
                 for modality, keys in TENSORS_OF.items()
                 for key in keys
             }
-            yield window_from(notes[index], window, name)
+            yield window_from(notes[index], window, name, choose)
 
 
 def read_notes(path: Path) -> list[dict[str, Any]]:
@@ -165,29 +172,35 @@ def digest(notes: list[dict[str, Any]], tensors: Mapping[str, np.ndarray]) -> st
     return sha256.hexdigest()
 
 
-def window_from(notes: dict[str, Any], tensors: dict[str, np.ndarray], name: str | None) -> RawWindow:
+def window_from(
+    notes: dict[str, Any], tensors: dict[str, np.ndarray], name: str | None, choose: Choice | None
+) -> RawWindow:
     """Decode one window."""
+    times_s, middle = tensors["frame_times_s"], tensors["middle"]
+    places = np.flatnonzero(middle) if choose is None else choose(times_s - notes["start_s"])
     clip = Clip(
         name=notes["name"] if name is None else name,
-        frames=from_jpeg(tensors["jpeg"], tensors["jpeg_bytes"], tuple(notes["frame_shape"])),
-        frame_times_s=tensors["frame_times_s"],
+        frames=from_jpeg(tensors["jpeg"], tensors["jpeg_bytes"], places, tuple(notes["frame_shape"])),
+        frame_times_s=times_s[places],
         waveform=(tensors["waveform"] * notes["step"]).astype(np.float32),
         start_s=notes["start_s"],
         end_s=notes["end_s"],
         media=MediaInfo(**notes["media"]),
         reasons=tuple(notes["reasons"]),
     )
-    face = FaceTrack(tensors["boxes"], tensors["valid"], notes["detector"], tuple(notes["face_reasons"]))
-    return RawWindow(clip, face)
+    boxes, valid = tensors["boxes"][places], tensors["valid"][places]
+    face = FaceTrack(boxes, valid, notes["detector"], tuple(notes["face_reasons"]))
+    return RawWindow(clip, face, None if middle[places].all() else middle[places])
 
 
 def from_jpeg(
-    jpeg: UInt8[np.ndarray, " _"], lengths: Int64[np.ndarray, " t"], shape: tuple[int, ...]
-) -> UInt8[np.ndarray, "t h w 3"]:
-    """Frames that lie one behind the other in `jpeg`."""
-    frames = np.zeros((len(lengths), *shape), np.uint8)
-    for frame, encoded in zip(frames, np.split(jpeg, np.cumsum(lengths)), strict=False):
-        frame[:] = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    jpeg: UInt8[np.ndarray, " _"], lengths: Int64[np.ndarray, " t"], places: Int[np.ndarray, " t2"], shape: tuple
+) -> UInt8[np.ndarray, "t2 h w 3"]:
+    """Those at some places of the frames that lie one behind the other in `jpeg`."""
+    frames: Any = np.zeros((len(places), *shape), np.uint8)
+    ends = np.cumsum(lengths)
+    for frame, place in zip(frames, places, strict=True):
+        frame[:] = cv2.imdecode(jpeg[ends[place] - lengths[place] : ends[place]], cv2.IMREAD_COLOR_RGB)
     return frames
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.augment import at_progress, degraded_inputs, draw, masked
-from msma.data.cache_entry import cached_windows, read_notes
+from msma.data.augment import at_progress, degraded_inputs, masked
+from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
+from msma.data.draw import drawn_window
 from msma.media.prepare import prepare
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MODALITIES, MsmaError
@@ -56,7 +57,7 @@ class ClipDataset(Dataset):
             return inputs_of(prepare(window, self.config).inputs), target, torch.ones(2), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
-        (window,) = cached_windows(entry, [draw(len(read_notes(entry)), generator)], self.modalities)
+        window = drawn_window(entry, None, config, self.config, generator, self.modalities)
         inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
         return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
 

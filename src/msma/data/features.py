@@ -1,8 +1,9 @@
 """Outputs of frozen backbones, computed once for each clip and cached on disk.
 
-A file holds every window of a clip in one or more variants: the first as it is, the others flipped and corrupted, with
-the quality that they have. Masks (frames and segments that drop out, a modality that is lost) are still drawn anew in
-every epoch. Maps are stored in half precision, but in full for a linear path, whose weights may make a rounding large.
+A file holds every window of a clip in one or more variants: the first as it is, the others at a random phase, flipped,
+jittered and corrupted, with the quality that they have. Masks (frames and segments that drop out, a modality that is
+lost) are still drawn anew in every epoch. Maps are stored in half precision, but in full for a linear path, whose
+weights may make a rounding large.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
 from msma.data.dataset import Item, each_batch, mixed_seed
+from msma.data.draw import drawn_window
 from msma.files.writing import write_whole
 from msma.media.prepare import prepare
 from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 6
+FORMAT = 7
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid"}
 """The fields of ModelConfig that decide what is computed, beside which modalities are read."""
+RANDOM = ("corruption", "room_noise", "flip", "random_phase", "crop_shift", "crop_scale", "colour_jitter")
+"""The fields of TrainConfig that decide what variants are."""
 STORED = tuple(field.name for field in fields(Features) if field.name != "linear")
 MAPS = ("audio", "visual")
 """Nearly all of the bytes."""
@@ -63,7 +67,8 @@ class InputVariants(Dataset):
                 # The clip's content alone decides, so that a file serves every corpus, split and seed.
                 seed = mixed_seed(int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
-                inputs, _, quality = degraded_inputs(window, config, self.recipe.clip, generator)
+                drawn = drawn_window(self.entries[index], place, config, self.recipe.clip, generator)
+                inputs, _, quality = degraded_inputs(drawn, config, self.recipe.clip, generator)
                 variants.append((inputs, quality))
             windows.append(variants)
         return windows
@@ -87,7 +92,7 @@ def fill_features(
     """
     config = recipe.train
     variants, half = variants or config.feature_variants, not recipe.model.linear_path
-    random = [config.corruption, config.room_noise, config.flip, CORRUPTED_BY] if variants > 1 else []
+    random = [*(getattr(config, name) for name in RANDOM), CORRUPTED_BY] if variants > 1 else []
     settings = recipe.model_dump_json(include={"clip": True, "model": BACKBONES})
     made_by = f"{[FORMAT, backbones, network.reads, variants, half, *random]}|{settings}"
     folder, entries = corpus.cache.folder / "features", corpus.cache.entries

@@ -19,6 +19,7 @@ from msma.media.container import Media
 from msma.media.decode import MIN_BREAK_S, audio_samples, frames_on_display
 from msma.media.geometry import fitted, geometry, to_rgb
 from msma.media.packets import Problems
+from msma.media.phases import Taken, kept, sample_times
 from msma.media.streams import opened
 from msma.types import SAMPLE_RATE, Clip, MediaInfo, MsmaError
 
@@ -32,20 +33,21 @@ CONFIG, LIMITS = ClipConfig(), Limits()
 
 
 def load_windows(
-    source: Source, config: ClipConfig = CONFIG, limits: Limits = LIMITS, *, name: str | None = None
+    source: Source, config: ClipConfig = CONFIG, limits: Limits = LIMITS, *, name: str | None = None, phases: int = 1
 ) -> Generator[Clip, None, None]:
     """Consecutive windows of `config.window_s`, decoded as they are asked for; memory does not grow with the length.
 
     A remainder shorter than `config.min_window_s` is left out, unless it is all there is. A Clip that is one window
-    already comes back as it is, another one is cut. `name` is the name of `bytes` (and may replace a file name).
+    already comes back as it is, another one is cut. `name` is the name of `bytes` (and may replace a file name). Each
+    step of 1 / fps has up to `phases` frames, one of them that of its middle.
     MsmaError where the file cannot be read, is refused by `limits`, or holds no video and no audio.
     """
     if isinstance(source, Clip):
-        yield from [source] if is_window(source, config) else cut_windows(source, config)
+        yield from [source] if is_window(source, config) else cut_windows(source, config, phases)
         return
     # One window is held back: what goes wrong behind it (a stream that breaks off) is a reason of the last one.
     last = held = None
-    for last in read_windows(source, config, limits, name):
+    for last in read_windows(source, config, limits, name, phases):
         if held is not None:
             yield held
         held = with_problems(*last)
@@ -57,7 +59,7 @@ def load_clip(source: Source, config: ClipConfig = CONFIG, limits: Limits = LIMI
     """The first window of `load_windows`, and its errors; nothing behind it is decoded."""
     if isinstance(source, Clip):
         return next(load_windows(source, config))
-    with closing(read_windows(source, config, limits, name)) as windows:
+    with closing(read_windows(source, config, limits, name, 1)) as windows:
         return with_problems(*next(windows))
 
 
@@ -66,7 +68,7 @@ def with_problems(clip: Clip, problems: Problems) -> Clip:
 
 
 def read_windows(
-    source: str | Path | bytes, config: ClipConfig, limits: Limits, name: str | None
+    source: str | Path | bytes, config: ClipConfig, limits: Limits, name: str | None, phases: int
 ) -> Generator[tuple[Clip, Problems], None, None]:
     """The windows of a file, each with the problems of decoding, one value that grows as it continues."""
     if isinstance(source, str) and "://" in source:
@@ -79,7 +81,7 @@ def read_windows(
     problems: Problems = {}
     with (
         opened(source, limits, label, problems) as (video, audio, heard),
-        closing(frame_windows(video, config, problems)) as visual_windows,
+        closing(frame_windows(video, config, problems, phases)) as visual_windows,
         closing(waveform_windows(audio, heard, config, problems)) as audio_windows,
     ):
         nothing = True
@@ -100,22 +102,16 @@ def read_windows(
             raise MsmaError(f"{label}: holds no video and no audio; record or download it again")
 
 
-def sample_times(config: ClipConfig) -> Iterator[tuple[int, float]]:
-    """(window, seconds) of every frame to take, without end: the middle of each step of 1 / fps in a window."""
-    in_window = max(1, math.ceil(config.window_s * config.fps - 0.5))
-    for window in itertools.count():
-        for step in range(in_window):
-            yield window, window * config.window_s + min((step + 0.5) / config.fps, config.window_s)
-
-
-def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Generator[FrameWindow, None, None]:
+def frame_windows(
+    media: Media, config: ClipConfig, problems: Problems, phases: int = 1
+) -> Generator[FrameWindow, None, None]:
     """The sampled frames of each window; only these are converted to RGB.
 
-    Of a track too short for any sample time its last frame is taken.
+    Of a track too short for the middle of any step its last frame is taken.
     """
-    samples = sample_times(config)
-    window, time_s = next(samples)
-    frames, times_s = [], []
+    samples = sample_times(config, phases)
+    window, time_s, middle = next(samples)
+    taken: list[Taken] = []
     first = shape = size = last = None
     nothing, end_s = True, 0.0
     for from_s, end_s, frame in frames_on_display(media, problems):
@@ -132,19 +128,19 @@ def frame_windows(media: Media, config: ClipConfig, problems: Problems) -> Gener
         while time_s < end_s - TICK_S:
             if time_s >= from_s - TICK_S:
                 pixels = to_rgb(media, frame, shape, first) if pixels is None else pixels
-                frames.append(pixels)
-                times_s.append(time_s)
-                nothing = False
+                taken.append((pixels, time_s, middle))
+                nothing = nothing and not middle
             window_before = window
-            window, time_s = next(samples)
+            window, time_s, middle = next(samples)
             if window > window_before:
+                frames, times_s = kept(taken)
                 yield frames, times_s, window * config.window_s if frames else 0.0
-                frames, times_s = [], []
+                taken = []
     if last is None or shape is None or first is None:
         return
     if nothing:
-        frames, times_s = [to_rgb(media, last, shape, first)], [max(0.0, end_s)]
-    yield frames, times_s, min(end_s, (window + 1) * config.window_s)
+        taken = [(to_rgb(media, last, shape, first), max(0.0, end_s), True)]
+    yield *kept(taken), min(end_s, (window + 1) * config.window_s)
 
 
 def waveform_windows(
@@ -222,7 +218,7 @@ def is_window(clip: Clip, config: ClipConfig) -> bool:
     return clip.duration_s <= config.window_s + 1e-6 and bool(on_grid.all()) and bool((np.diff(steps) > 0.5).all())
 
 
-def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
+def cut_windows(clip: Clip, config: ClipConfig, phases: int = 1) -> Iterator[Clip]:
     """Cut a Clip of any length and frame rate into windows as `load_windows` would give them.
 
     The frame for a time is the one whose own time is nearest, if it is one of its neighbours.
@@ -234,8 +230,8 @@ def cut_windows(clip: Clip, config: ClipConfig) -> Iterator[Clip]:
         end_s = min(start_s + config.window_s, clip.end_s)
         if index and end_s - start_s < config.min_window_s:
             return
-        steps = itertools.takewhile(lambda at: at[0] == 0, sample_times(config))
-        times_s = np.array([start_s + time_s for _, time_s in steps])
+        steps = itertools.takewhile(lambda at: at.window == 0, sample_times(config, phases))
+        times_s = np.array([start_s + moment.time_s for moment in steps])
         changes_s = (own_s[:-1] + own_s[1:]) / 2
         nearest = np.searchsorted(changes_s, times_s + 1e-9, side="right")  # the later of two that are equally near
         shown = np.abs(own_s[nearest] - times_s) <= reach_s if len(own_s) else np.zeros(len(times_s), bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -11,20 +13,59 @@ from msma.media.faces import WHOLE_FRAME
 from msma.types import FaceTrack
 
 
+@dataclass(frozen=True)
+class Jitter:
+    """One change of all face crops of a clip, which leaves what is in them as it is. The boxes are not changed: where a
+    face is, and how near, is a cue."""
+
+    across: float = 0.0
+    down: float = 0.0
+    """Shift of the crop, in shares of the longer side of the face box."""
+    scale: float = 1.0
+    """Factor of the crop's side."""
+    brightness: float = 0.0
+    """Added, as a share of the range."""
+    contrast: float = 1.0
+    """Factor of the distance from the clip's mean."""
+    saturation: float = 1.0
+    """Factor of the distance from grey."""
+
+
+STILL = Jitter()
+"""No change."""
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R BT.601)."""
+
+
 def face_crops(
-    frames: UInt8[np.ndarray, "t h w 3"], face: FaceTrack, config: ClipConfig
+    frames: UInt8[np.ndarray, "t h w 3"], face: FaceTrack, config: ClipConfig, jitter: Jitter = STILL
 ) -> tuple[UInt8[np.ndarray, "t 3 s s"], Float32[np.ndarray, "t 4"]]:
     """Square crops of side `config.crop_size`, and the boxes of the faces in shares of the frame.
 
     A box is centre x, centre y, width, height over the width and height of the frame. Without a face, the whole
-    frame is made square by repeating its edge, so that nothing is cut off.
+    frame is made square by repeating its edge, so that nothing is cut off; of `jitter` it gets the colours only.
     """
     size = config.crop_size
     shares = box_shares(face.boxes, *frames.shape[1:3])
     if face.detector == WHOLE_FRAME:
-        return whole_frames(frames, size), shares
-    pairs = zip(frames, face.boxes, strict=True)
-    return stacked([square_crop(frame, box, config.face_margin, size) for frame, box in pairs], size), shares
+        return recoloured(whole_frames(frames, size), jitter), shares
+    longer = face.boxes[:, 2:].max(axis=1, keepdims=True, initial=0.0)
+    boxes = face.boxes + longer * np.array([jitter.across, jitter.down, 0.0, 0.0], np.float32)
+    margin = config.face_margin * jitter.scale
+    crops = [square_crop(frame, box, margin, size) for frame, box in zip(frames, boxes, strict=True)]
+    return recoloured(stacked(crops, size), jitter), shares
+
+
+def recoloured(crops: UInt8[np.ndarray, "t 3 s s"], jitter: Jitter) -> UInt8[np.ndarray, "t 3 s s"]:
+    """The crops with another brightness, contrast and saturation, all in the same way."""
+    if not len(crops) or (jitter.brightness, jitter.contrast, jitter.saturation) == (0.0, 1.0, 1.0):
+        return crops
+    mix = jitter.contrast * (jitter.saturation * np.eye(3) + (1 - jitter.saturation) * np.tile(LUMA, (3, 1)))
+    grey = float(crops.mean(axis=(0, 2, 3)) @ LUMA)
+    offset = 255 * jitter.brightness + (1 - jitter.contrast) * grey
+    tall = np.ascontiguousarray(crops.transpose(0, 2, 3, 1)).reshape(-1, crops.shape[-1], 3)
+    changed = cv2.transform(tall, np.column_stack([mix, np.full(3, offset)]).astype(np.float32))
+    return stacked([*changed.reshape(len(crops), *crops.shape[2:], 3)], crops.shape[-1])
 
 
 def whole_frames(frames: UInt8[np.ndarray, "t h w 3"], size: int) -> UInt8[np.ndarray, "t 3 s s"]:

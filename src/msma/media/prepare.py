@@ -12,8 +12,9 @@ from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log
 from msma.media.clip import Source, load_windows
 from msma.media.container import open_media
 from msma.media.coverage import missing_reasons, missing_stretches
-from msma.media.faces import Detector, track_face
-from msma.media.frames import face_crops, whole_frames
+from msma.media.faces import Detector
+from msma.media.frames import STILL, Jitter, face_crops, whole_frames
+from msma.media.phases import held_window, middles
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
 from msma.media.reasons import by_weight
 from msma.types import (
@@ -29,22 +30,27 @@ from msma.types import (
 )
 
 
-def raw_windows(source: Source, config: ClipConfig, limits: Limits, detector: Detector | None) -> Iterator[RawWindow]:
-    """Read a source and detect its face, window by window; memory does not grow with the length.
+def raw_windows(
+    source: Source, config: ClipConfig, limits: Limits, detector: Detector | None, phases: int = 1
+) -> Iterator[RawWindow]:
+    """Read a source, with up to `phases` frames of each step, and detect its face, window by window; memory does not
+    grow with the length.
 
     MsmaError where the source cannot be read or is refused.
     """
-    for clip in load_windows(source, config, limits):
-        yield RawWindow(clip, track_face(clip, config, detector))
+    for clip in load_windows(source, config, limits, phases=phases):
+        yield held_window(clip, config, detector)
 
 
-def prepare(window: RawWindow, config: ClipConfig) -> PreparedWindow:
-    """A window as the network sees it, with what is to be reported of it.
+def prepare(window: RawWindow, config: ClipConfig, jitter: Jitter = STILL) -> PreparedWindow:
+    """A window as the network sees it, with what is to be reported of it; of frames that were kept for training, only
+    those at the middle of a step.
 
     MsmaError for frames that come faster than `config.fps`.
     """
+    window = middles(window)
     clip, face = window.clip, window.face
-    inputs = input_arrays(clip, face, config)
+    inputs = input_arrays(clip, face, config, jitter)
     return PreparedWindow(
         inputs,
         clip.start_s,
@@ -56,12 +62,12 @@ def prepare(window: RawWindow, config: ClipConfig) -> PreparedWindow:
     )
 
 
-def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig) -> InputArrays:
+def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter = STILL) -> InputArrays:
     """Face crops, log-mel and waveform of one window, as long as what it holds; the waveform is filled to whole hops.
 
     A modality that is missing or silent has length 1, is masked and not `present`.
     """
-    crops, boxes = face_crops(clip.frames, face, config)
+    crops, boxes = face_crops(clip.frames, face, config, jitter)
     has_frames, has_audio = len(crops) > 0, level_db(clip.waveform) >= SILENT_DB
     slots = frame_slots(clip, config)
     frames, boxes, frame_mask = (placed(values, slots) for values in (crops, boxes, face.valid))
