@@ -157,7 +157,7 @@ def of_weights(folder: Path) -> Iterator[Reader]:
     (out / "model.onnx").write_bytes(b"no network")
     (out / "config.json").write_text((run / "config.json").read_text())
     digests = {"weights_sha256": "0" * 64, "config_sha256": digest_of(weights.config), "onnx_sha256": "0" * 64}
-    (out / "export.json").write_text(Export(format="msma-onnx/1", largest_difference=0, **digests).model_dump_json())
+    (out / "export.json").write_text(Export(format="msma-onnx/2", largest_difference=0, **digests).model_dump_json())
     for name in ("export.json", "config.json", "model.onnx"):
         yield Reader(("weights.onnx.load_exported",), out / name, lambda: load_exported(out), whole=False)
     model = saved(folder / "hf", "vit", TINY | {"image_size": 16, "patch_size": 8}, {"do_rescale": True})

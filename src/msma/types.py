@@ -11,6 +11,7 @@ Shape letters, used in every annotation of the package:
     m  mel bands                 f  log-mel steps                 n  samples of a waveform
     l  tokens of one modality    k  traits, where not all five
     g  cells on a side of a frame's map
+    r  segments of SEGMENT_S in a window
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ SAMPLE_RATE = 16_000
 
 AUDIO_STATISTICS, VISUAL_STATISTICS = 86, 91
 """Numbers that reveal the quality of a signal: see `msma.media.quality_statistics`."""
+
+SEGMENT_S = 1.0
+"""Seconds of a segment, whose quality is judged by itself; a rest of less than half of that goes to the last one."""
 
 SILENCE = -1.0
 """Value of log-mel steps that stand for nothing: padding, and missing audio."""
@@ -148,9 +152,11 @@ class InputArrays:
     """Mono, 16 kHz; zeros where there is no audio; n = f * samples of a hop."""
     present: Bool[np.ndarray, "2"]
     """Audio, visual: is there anything to use at all?"""
-    audio_statistics: Float32[np.ndarray, " k2"]
-    """For the quality head (`msma.media.quality_statistics`); zeros where the modality is missing."""
-    visual_statistics: Float32[np.ndarray, " k3"]
+    audio_statistics: Float32[np.ndarray, "r k2"]
+    """For the quality head (`msma.media.quality_statistics`), by segment; zeros where a segment is masked."""
+    visual_statistics: Float32[np.ndarray, "r k3"]
+    segment_mask: Bool[np.ndarray, "r 2"]
+    """Audio, visual: does the segment hold a sample, or a frame that is not masked?"""
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,9 @@ def features_of(frames: int, tokens: int, linear: bool = True) -> Features:
         audio=torch.rand(5, 1, tokens, generator=generator),
         audio_mask=torch.rand(tokens, generator=generator) < 0.8,
         present=torch.tensor([True, frames > 2]),
-        audio_statistics=torch.rand(4, generator=generator),
-        visual_statistics=torch.rand(6, generator=generator),
+        audio_statistics=torch.rand(frames, 4, generator=generator),
+        visual_statistics=torch.rand(frames, 6, generator=generator),
+        segment_mask=torch.rand(frames, 2, generator=generator) < 0.8,
         linear=torch.rand(3, 5, generator=generator) if linear else None,
     )
 
@@ -170,8 +171,10 @@ def test_collating_features_pads_and_masks_only(sizes):
         assert torch.equal(batch.audio[index, ..., :length], window.audio)
         assert torch.equal(batch.audio_mask[index, :length], window.audio_mask)
         assert torch.equal(batch.present[index], window.present)
-        assert torch.equal(batch.audio_statistics[index], window.audio_statistics)
-        assert torch.equal(batch.visual_statistics[index], window.visual_statistics)
+        assert torch.equal(batch.audio_statistics[index, :t], window.audio_statistics)
+        assert torch.equal(batch.visual_statistics[index, :t], window.visual_statistics)
+        assert torch.equal(batch.segment_mask[index, :t], window.segment_mask)
+        assert not batch.segment_mask[index, t:].any()
         assert torch.equal(batch.linear[index], window.linear)
         assert not batch.visual[index, t:].any()
         assert not batch.audio[index, ..., length:].any()

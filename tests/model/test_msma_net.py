@@ -32,7 +32,7 @@ def network(**values) -> MsMANet:
     return net.eval()
 
 
-def random_inputs(clips: int, frames: int = FRAMES, steps: int = STEPS, seed: int = 0) -> Inputs:
+def random_inputs(clips: int, frames: int = FRAMES, steps: int = STEPS, seed: int = 0, segments: int = 2) -> Inputs:
     """A batch with everything present and nothing masked."""
     generator = torch.Generator().manual_seed(seed)
     return Inputs(
@@ -43,8 +43,9 @@ def random_inputs(clips: int, frames: int = FRAMES, steps: int = STEPS, seed: in
         mel_mask=torch.ones(clips, steps, dtype=torch.bool),
         waveform=torch.rand(clips, steps * HOP, generator=generator) * 2 - 1,
         present=torch.ones(clips, 2, dtype=torch.bool),
-        audio_statistics=torch.randn(clips, AUDIO_STATISTICS, generator=generator),
-        visual_statistics=torch.randn(clips, VISUAL_STATISTICS, generator=generator),
+        audio_statistics=torch.randn(clips, segments, AUDIO_STATISTICS, generator=generator),
+        visual_statistics=torch.randn(clips, segments, VISUAL_STATISTICS, generator=generator),
+        segment_mask=torch.ones(clips, segments, 2, dtype=torch.bool),
     )
 
 
@@ -65,7 +66,7 @@ def mixed_presence() -> Inputs:
 def padded_with_garbage(inputs: Inputs, frames: int, steps: int) -> Inputs:
     """The same clips, longer by masked places that hold anything."""
     clips = inputs.present.shape[0]
-    more = random_inputs(clips, frames, steps, seed=99)
+    more = random_inputs(clips, frames, steps, seed=99, segments=1)
     return Inputs(
         frames=torch.cat([inputs.frames, more.frames], dim=1),
         boxes=torch.cat([inputs.boxes, 100 * more.boxes], dim=1),
@@ -74,8 +75,9 @@ def padded_with_garbage(inputs: Inputs, frames: int, steps: int) -> Inputs:
         mel_mask=F.pad(inputs.mel_mask, (0, steps)),
         waveform=torch.cat([inputs.waveform, more.waveform], dim=1),
         present=inputs.present,
-        audio_statistics=inputs.audio_statistics,
-        visual_statistics=inputs.visual_statistics,
+        audio_statistics=torch.cat([inputs.audio_statistics, more.audio_statistics], dim=1),
+        visual_statistics=torch.cat([inputs.visual_statistics, more.visual_statistics], dim=1),
+        segment_mask=F.pad(inputs.segment_mask, (0, 0, 0, 1)),
     )
 
 
@@ -150,7 +152,7 @@ def test_in_evaluation_the_same_batch_gives_the_same_prediction_twice():
 def test_a_clip_alone_equals_the_same_clip_in_a_padded_batch(fusion, frames, steps):
     net = network(fusion=fusion)
     clip = random_inputs(1, frames, steps)
-    longer = random_inputs(1, 9, 83, seed=5)
+    longer = random_inputs(1, 9, 83, seed=5, segments=3)
     padded = padded_with_garbage(clip, 9 - frames, 83 - steps)
     batch = Inputs(**{name: torch.cat([getattr(padded, name), tensor]) for name, tensor in vars(longer).items()})
     together = net(batch)
@@ -235,6 +237,7 @@ NAMED = {
     *(f"{branch}_{part}" for branch in BRANCHES for part in ("scale_0", "scale_1", "scale_2", "channel_attention")),
     *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "linear_prediction"),
     *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual"),
+    *("audio_quality_in_time", "visual_quality_in_time"),
 }
 
 
@@ -246,6 +249,31 @@ def intermediates(net: MsMANet, inputs: Inputs) -> dict[str, Tensor]:
 
 def test_every_intermediate_has_its_documented_name():
     assert set(intermediates(network(), random_inputs(2))) == NAMED
+
+
+def test_the_quality_of_a_clip_is_the_mean_over_its_segments_and_that_of_a_masked_one_is_zero():
+    inputs = random_inputs(2, segments=4)
+    inputs.segment_mask[0, 2:, 0] = inputs.segment_mask[1, 1, 1] = False
+    output = network()(inputs, return_intermediates=True)
+    for place, modality in enumerate(("audio", "visual")):
+        in_time, mask = output.named[f"{modality}_quality_in_time"], inputs.segment_mask[..., place]
+        assert ((in_time > 0) == mask).all()
+        torch.testing.assert_close(output.quality[:, place], in_time.sum(dim=1) / mask.sum(dim=1))
+
+
+def test_tokens_have_the_quality_of_their_second_without_gradient():
+    net, inputs = network(), random_inputs(1, frames=8, steps=125)  # two seconds
+    for modality, tokens in (("audio", 16), ("visual", 8)):
+        branch, named = net.encode(modality, net.features(inputs))
+        assert not branch.token_quality.requires_grad
+        in_time = named[f"{modality}_quality_in_time"]
+        torch.testing.assert_close(branch.token_quality, in_time.detach().repeat_interleave(tokens // 2, dim=1))
+
+
+def test_the_token_of_what_is_missing_is_not_poor():
+    net = network()
+    branch, _ = net.encode("audio", net.features(lacking(random_inputs(2), "audio")))
+    assert (net.fill("audio", branch).token_quality == 1).all()
 
 
 def test_intermediates_are_not_collected_unless_asked_for():
@@ -337,7 +365,7 @@ def test_gradients_reach_every_parameter(values):
     """In one training step."""
     net = network(**values).train()
     inputs = mixed_presence()
-    target, quality = torch.rand(8, 5), torch.rand(8, 2)
+    target, quality = torch.rand(8, 5), torch.rand(8, inputs.segment_mask.shape[1], 2)
     training_loss(net(inputs, return_intermediates=True), inputs.present, target, quality, TrainConfig()).backward()
     reached = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().max() > 1e-8}
     assert {name for name, _ in net.named_parameters()} == reached

@@ -145,8 +145,9 @@ def test_clips_unlike_all_that_it_was_fitted_to_are_answered_within_the_range_of
         audio=sound,
         audio_mask=torch.ones(1, 4, dtype=torch.bool),
         present=torch.ones(1, 2, dtype=torch.bool),
-        audio_statistics=torch.zeros(1, 0),
-        visual_statistics=torch.zeros(1, 0),
+        audio_statistics=torch.zeros(1, 1, 0),
+        visual_statistics=torch.zeros(1, 1, 0),
+        segment_mask=torch.ones(1, 1, 2, dtype=torch.bool),
     )
     target = torch.from_numpy(np.vstack([targets(rows), PRIOR])).float()
     answered = path(strange)[0]

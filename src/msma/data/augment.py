@@ -6,6 +6,7 @@ a severity, and the quality head of the modality that it corrupts learns 1 - sev
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,14 +47,16 @@ MaskedT = TypeVar("MaskedT", Inputs, Features)
 
 def degraded_inputs(
     window: RawWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
-) -> tuple[Inputs, Inputs, Float[Tensor, " 2"]]:
-    """One window, corrupted by chance and clean, both with the same jitter and mirrored by chance; and its quality."""
+) -> tuple[Inputs, Inputs, Float[Tensor, "r 2"]]:
+    """One window, corrupted by chance and clean, both with the same jitter and mirrored by chance; and the quality of
+    its segments."""
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
     jitter = drawn_jitter(config, generator)
     clean = inputs_of(prepare(window, clip_config, jitter).inputs)
     degraded, quality = corrupted(window, config.corruption, clip_config, generator)
     inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config, jitter).inputs)
+    quality = quality * perfect_quality(inputs)
     if config.flip and happens(0.5, generator):
         return flip(inputs), flip(clean), quality
     return inputs, clean, quality
@@ -77,6 +80,11 @@ def corrupted(
     if clip is window.clip:
         return window, quality
     return RawWindow(clip, face_after(clip, window, clip_config, default_detector())), quality
+
+
+def perfect_quality(inputs: Inputs) -> Float[Tensor, "r 2"]:
+    """Quality of the segments of a clip that nothing has damaged: 1, or NaN where a segment is masked."""
+    return torch.where(inputs.segment_mask, 1.0, math.nan)
 
 
 def in_a_room(clip: Clip, generator: Generator) -> Clip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.augment import at_progress, degraded_inputs, masked
+from msma.data.augment import at_progress, degraded_inputs, masked, perfect_quality
 from msma.data.cache_entry import cached_windows
 from msma.data.corpora.manifest import Row
 from msma.data.draw import drawn_window
@@ -23,11 +25,12 @@ from msma.media.prepare import prepare
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 from msma.types import MODALITIES, MsmaError
 
-Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, " 2"], Inputs | Features | None]
-"""Inputs or Features, target (OCEAN order) and quality (audio, visual) of one clip; and, for training where that is
-needed, the clip before it was degraded."""
-Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b 2"]]
-"""The clips, and behind them, where they are needed, the same clips before they were degraded; target and quality."""
+Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, "r 2"], Inputs | Features | None]
+"""Inputs or Features, target (OCEAN order) and quality (audio, visual) of the segments of one clip; and, for training
+where that is needed, the clip before it was degraded."""
+Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b r 2"]]
+"""The clips, and behind them, where they are needed, the same clips before they were degraded; target and quality.
+The quality of a masked segment is NaN."""
 T = TypeVar("T")
 
 
@@ -54,7 +57,8 @@ class ClipDataset(Dataset):
         entry, target = self.entries[self.rows[index].clip], torch.tensor(self.rows[index].target)
         if self.augmentation is None:
             (window,) = cached_windows(entry, [0], self.modalities)
-            return inputs_of(prepare(window, self.config).inputs), target, torch.ones(2), None
+            inputs = inputs_of(prepare(window, self.config).inputs)
+            return inputs, target, perfect_quality(inputs), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         window = drawn_window(entry, None, config, self.config, generator, self.modalities)
@@ -87,7 +91,8 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 def collate_items(items: Sequence[Item]) -> Batch:
     windows, targets, qualities, clean = zip(*items, strict=True)
     before = [] if clean[0] is None else clean
-    return collate([*windows, *before]), torch.stack(targets), torch.stack(qualities)
+    quality = pad_sequence(qualities, batch_first=True, padding_value=math.nan)
+    return collate([*windows, *before]), torch.stack(targets), quality
 
 
 def each_batch(loader: Iterable[T]) -> Iterator[T]:

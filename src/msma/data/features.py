@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from msma.config import Recipe, TrainConfig
-from msma.data.augment import SEEN, at_progress, degraded_inputs, draw, masked_features
+from msma.data.augment import SEEN, at_progress, degraded_inputs, draw, masked_features, perfect_quality
 from msma.data.cache_entry import cached_windows, opened
 from msma.data.corpora.manifest import Row
 from msma.data.corpus import Corpus
@@ -33,7 +33,7 @@ from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 7
+FORMAT = 8
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid"}
 """The fields of ModelConfig that decide what is computed, beside which modalities are read."""
@@ -57,12 +57,12 @@ class InputVariants(Dataset):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> list[list[tuple[Inputs, Float[Tensor, " 2"]]]]:
+    def __getitem__(self, index: int) -> list[list[tuple[Inputs, Float[Tensor, "r 2"]]]]:
         config = self.recipe.train
         windows = []
         for place, window in enumerate(cached_windows(self.entries[index])):
             clean = inputs_of(prepare(window, self.recipe.clip).inputs)
-            variants = [(clean, torch.ones(2))]
+            variants = [(clean, perfect_quality(clean))]
             for variant in range(1, self.variants):
                 # The clip's content alone decides, so that a file serves every corpus, split and seed.
                 seed = mixed_seed(int(self.entries[index].stem[:15], 16), place, variant)
@@ -118,8 +118,8 @@ def fill_features(
     return files
 
 
-def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
-    """One window of a clip, and its quality; MsmaError where the file is missing or damaged."""
+def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, "r 2"]]:
+    """One window of a clip, and the quality of its segments; MsmaError where the file is missing or damaged."""
     start = f"{window}.{variant}."
     with opened(path, "pt") as file:
         found = {key.removeprefix(start): file.get_tensor(key) for key in file.keys() if key.startswith(start)}  # noqa: SIM118
@@ -169,7 +169,7 @@ class FeatureDataset(Dataset):
     files: dict[str, Path]
     augmentation: TrainConfig | None = None
     linear: dict[str, Float[Tensor, "3 5"]] = field(default_factory=dict)
-    held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, " 2"]]] = field(default_factory=dict)
+    held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, "r 2"]]] = field(default_factory=dict)
     held_bytes: int = 0
     windows: dict[Path, int] = field(default_factory=dict)
 
@@ -197,7 +197,7 @@ class FeatureDataset(Dataset):
                 clean = replace(self.read(path, window)[0], linear=self.linear.get(row.clip))
         return replace(features, linear=self.linear.get(row.clip)), target, quality, clean
 
-    def read(self, path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, " 2"]]:
+    def read(self, path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, "r 2"]]:
         """From memory, where it was read before and there is room."""
         key = path, window, variant
         if key in self.held:

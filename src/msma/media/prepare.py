@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 from msma.config import ClipConfig, Limits
 from msma.media.audio import SILENT_DB, hop_samples, level_db, level_reason, log_mel, mel_steps
@@ -17,10 +18,12 @@ from msma.media.frames import STILL, Jitter, face_crops, whole_frames
 from msma.media.phases import held_window, middles
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
 from msma.media.reasons import by_weight
+from msma.media.segments import lengthened, segment_cuts, segments_in
 from msma.types import (
     AUDIO_STATISTICS,
     MODALITIES,
     SAMPLE_RATE,
+    VISUAL_STATISTICS,
     Clip,
     FaceTrack,
     InputArrays,
@@ -76,11 +79,17 @@ def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter
     if has_audio:
         waveform[: len(clip.waveform)] = clip.waveform
     mel = log_mel(waveform, config)
+    heard, seen = segment_cuts_of(clip, config)
+    scene = whole_frames(clip.frames, SCENE_SIDE)
     audio_share, visual_share = (
         coverage(clip, seconds) for seconds in (len(clip.waveform) / SAMPLE_RATE, len(frames) / config.fps)
     )
-    of_audio = audio_statistics(mel, waveform, audio_share) if has_audio else np.zeros(AUDIO_STATISTICS, np.float32)
-    scene = whole_frames(clip.frames, SCENE_SIDE)
+    of_audio = audio_statistics(mel, waveform, heard, audio_share) if has_audio else mel[:0]
+    of_visual = visual_statistics(frames, boxes, frame_mask, scene, slots, seen, visual_share)
+    segments = segments_in(clip.duration_s)
+    judged = np.zeros((segments, len(MODALITIES)), bool)
+    judged[: len(of_audio), 0] = True
+    judged[: len(of_visual), 1] = [piece.any() for piece in np.split(frame_mask, seen)]
     return InputArrays(
         frames=frames,
         boxes=boxes,
@@ -89,9 +98,19 @@ def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter
         mel_mask=np.full(steps, has_audio),
         waveform=waveform,
         present=np.array([has_audio, has_frames]),
-        audio_statistics=of_audio,
-        visual_statistics=visual_statistics(frames, boxes, frame_mask, scene, visual_share),
+        audio_statistics=lengthened(of_audio, segments, AUDIO_STATISTICS),
+        visual_statistics=lengthened(of_visual, segments, VISUAL_STATISTICS),
+        segment_mask=judged,
     )
+
+
+def segment_cuts_of(clip: Clip, config: ClipConfig) -> tuple[Int[np.ndarray, " r1"], Int[np.ndarray, " r2"]]:
+    """Where the log-mel steps of a clip, and the steps of 1 / fps that its frames are in, are cut into segments."""
+    steps, slots = mel_steps(len(clip.waveform), config), 1 + int(max(frame_slots(clip, config), default=0))
+    of_window = segments_in(clip.duration_s)
+    heard = min(segments_in(len(clip.waveform) / SAMPLE_RATE), of_window)
+    seen = min(segments_in(slots / config.fps), of_window)
+    return segment_cuts(steps, config.mel_hop_s, heard), segment_cuts(slots, 1 / config.fps, seen)
 
 
 def coverage(clip: Clip, seconds: float) -> float:

@@ -1,7 +1,8 @@
 """Statistics of a signal that reveal its quality, whoever is in it: detail, noise floor, exposure, level, repetition.
 
 In the manner of blind quality assessment (natural scene statistics, Mittal et al. 2012); the choice is ours. Logarithms
-are scaled to about [-1, 1]. Masked frames play no part.
+are scaled to about [-1, 1]. Masked frames play no part. Each segment (`msma.media.segments`) has its own: of what is
+around it, only the frame before its first one counts, to tell what has changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
 from msma.types import VISUAL_STATISTICS
 
@@ -47,14 +48,18 @@ def visual_statistics(
     boxes: Float32[np.ndarray, "t 4"],
     mask: Bool[np.ndarray, " t"],
     scene: UInt8[np.ndarray, "t2 3 h w"],
+    slots: Int[np.ndarray, " t2"],
+    cuts: Int[np.ndarray, " r1"],
     coverage: float,
-) -> Float32[np.ndarray, " k"]:
-    """VISUAL_STATISTICS numbers of face crops, places of the face and whole frames; zeros where all are masked.
+) -> Float32[np.ndarray, "r k"]:
+    """VISUAL_STATISTICS numbers of face crops, places of the face and whole frames, for each of the segments into which
+    `cuts` part the `t` places (see `np.split`); zeros where all are masked.
 
-    `scene` holds the whole frames, SCENE_SIDE large; `coverage` is the share of the window up to the last of them.
+    `scene` holds the whole frames, SCENE_SIDE large, and `slots` their places; `coverage` is the share of the window up
+    to the last of them. A change from one frame to the next is in the segment of the second.
     """
     if not mask.any():
-        return np.zeros(VISUAL_STATISTICS, np.float32)
+        return np.zeros((len(cuts) + 1, VISUAL_STATISTICS), np.float32)
     rgb = frames.astype(np.float32) / 255
     gray = rgb.mean(axis=1, keepdims=True)
     pyramid = [np.concatenate([gray, rgb[:, :1] - rgb[:, 1:2], rgb[:, 2:] - rgb[:, 1:2]], axis=1)]
@@ -65,15 +70,24 @@ def visual_statistics(
     for luma in (pyramid[0][:, 0], pyramid[2][:, 0]):
         change = frame_mean(np.abs(luma[1:] - luma[:-1]))
         changes += [logarithm(change), (change < SAME).astype(np.float32)]
-    return np.concatenate(
-        [
-            mean_and_deviation(frame_by_frame[mask]),
-            mean_and_deviation(np.stack(changes, axis=1)[mask[1:] & mask[:-1]]),
-            mean_and_deviation((2 * boxes - 0.5)[mask]),
-            apparent_motion(scene),
-            np.array([mask.mean(), coverage], np.float32),
-        ]
-    )
+    change = np.pad(np.stack(changes, axis=1), ((1, 0), (0, 0)))  # the first frame follows none
+    follows = np.concatenate([[False], mask[1:] & mask[:-1]])
+    motion = np.split(apparent_motion(scene), np.searchsorted(slots[1:], cuts))
+    found = np.zeros((len(cuts) + 1, VISUAL_STATISTICS), np.float32)
+    for place, (first, end) in enumerate(itertools.pairwise([0, *cuts.tolist(), len(mask)])):
+        here, moved = mask[first:end], motion[place]
+        if not here.any():
+            continue
+        found[place] = np.concatenate(
+            [
+                mean_and_deviation(frame_by_frame[first:end][here]),
+                mean_and_deviation(change[first:end][follows[first:end]]),
+                mean_and_deviation((2 * boxes - 0.5)[first:end][here]),
+                logarithm(moved.mean(axis=0), MIN_MOTION) if len(moved) else np.zeros(len(MOTION_QUANTILES)),
+                [here.mean(), coverage],
+            ]
+        )
+    return found
 
 
 def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.ndarray, "n _"]]:
@@ -89,14 +103,14 @@ def detail(pyramid: list[Float32[np.ndarray, "n 3 _ _"]]) -> list[Float32[np.nda
     return found
 
 
-def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, " k"]:
-    """Distance in pixels that blocks seem to move from one frame to the next; zeros where there is only one.
+def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, "n1 q"]:
+    """Distance in pixels that blocks seem to move from each frame to the next, as MOTION_QUANTILES over the blocks.
 
     The background of a camera that stands still reveals noise where it seems to move, and a codec that skips it where
     it does not at all; crops that follow the face cannot show a camera that shakes.
     """
     if len(scene) < 2:
-        return np.zeros(len(MOTION_QUANTILES), np.float32)
+        return np.zeros((0, len(MOTION_QUANTILES)), np.float32)
     luma = scene.astype(np.float32).mean(axis=1) / 255
     gray = np.stack([cv2.blur(frame, (3, 3))[1:-1, 1:-1] for frame in luma])
     slope = np.abs(gray[:, 1:, 1:] - gray[:, :-1, 1:]) + np.abs(gray[:, 1:, 1:] - gray[:, 1:, :-1])
@@ -105,8 +119,7 @@ def apparent_motion(scene: UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, 
     moved, steep = (
         block_means(values[:, None, :rows, :columns], BLOCK) for values in (change, (slope[1:] + slope[:-1]) / 2)
     )
-    motion = quantiles((moved / (steep + MIN_SLOPE)).reshape(len(moved), -1), MOTION_QUANTILES)
-    return np.stack([logarithm(of_frames.mean(), MIN_MOTION) for of_frames in motion.T])
+    return quantiles((moved / (steep + MIN_SLOPE)).reshape(len(moved), -1), MOTION_QUANTILES)
 
 
 def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]:
@@ -119,10 +132,21 @@ def exposure(gray: Float32[np.ndarray, "n 1 s s"]) -> Float32[np.ndarray, "n _"]
 
 
 def audio_statistics(
-    log_mel: Float32[np.ndarray, "m f"], waveform: Float32[np.ndarray, " n"], coverage: float
+    log_mel: Float32[np.ndarray, "m f"],
+    waveform: Float32[np.ndarray, " n"],
+    cuts: Int[np.ndarray, " r1"],
+    coverage: float,
+) -> Float32[np.ndarray, "r k"]:
+    """AUDIO_STATISTICS numbers of the log-mel and the waveform, for each of the segments into which `cuts` part the
+    log-mel steps; `coverage` is the share of the window with audio."""
+    bands, hop = span_means(log_mel, BANDS, 0), len(waveform) // log_mel.shape[1]
+    pieces = zip(np.split(bands, cuts, axis=1), np.split(waveform, cuts * hop), strict=True)
+    return np.stack([statistics_of_sound(*piece, coverage) for piece in pieces])
+
+
+def statistics_of_sound(
+    bands: Float32[np.ndarray, "c f"], waveform: Float32[np.ndarray, " n"], coverage: float
 ) -> Float32[np.ndarray, " k"]:
-    """AUDIO_STATISTICS numbers of the log-mel and the waveform; `coverage` is the share of the window with audio."""
-    bands = span_means(log_mel, BANDS, 0)
     ordered, last = np.sort(bands, axis=1), bands.shape[1] - 1
     size = np.abs(waveform)
     peak = max(float(size.max()), MIN_SAMPLE)

@@ -28,7 +28,7 @@ class VisualEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
         super().__init__()
-        self.fps = clip.fps
+        self.token_s = 1 / clip.fps
         self.backbone: VisualBackbone | None = visual_backbone(config.visual_backbone, config.visual_architecture)
         self.backbone.check_window(clip)
         self.groups = self.backbone.channels, BOX
@@ -52,7 +52,7 @@ class VisualEncoder(nn.Module):
         maps = self.narrow(rearrange(features.visual, "b t c h w -> (b t) c h w"))
         maps, named = self.spatial(maps) if self.spatial is not None else (maps, {})
         cells = rearrange(self.to_cells(maps), "(b t) c h w -> b t (c h w)", b=batch)
-        times_s = (torch.arange(frames, device=mask.device) + 0.5) / self.fps
+        times_s = (torch.arange(frames, device=mask.device) + 0.5) * self.token_s
         tokens = self.to_token(cells) + self.place(8 * features.boxes - 3)
         return enhance(tokens, times_s, mask, self.temporal, named)
 

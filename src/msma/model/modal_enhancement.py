@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from msma.types import SEGMENT_S
+
 
 class MissingToken(nn.Module):
     """Puts one learned token where a modality is missing: never zeros that look like data.
@@ -36,8 +38,26 @@ class MissingToken(nn.Module):
         return tokens, (mask & present[:, None]) | (first & ~present[:, None])
 
 
+class StatisticsNorm(nn.BatchNorm1d):
+    """Brings all statistics to one scale, by their mean and deviation over all segments that were seen in training.
+
+    Masked segments play no part, and those of a batch are scaled as in prediction: a batch may hold a single one.
+    """
+
+    def __init__(self, statistics: int) -> None:
+        super().__init__(statistics, momentum=None, affine=False)
+
+    def forward(self, statistics: Float[Tensor, "b r k"], mask: Bool[Tensor, "b r"]) -> Float[Tensor, "b r k"]:
+        if self.training and len(seen := statistics[mask]) > 1:
+            super().forward(seen)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return (statistics - self.running_mean) * (self.running_var + self.eps).rsqrt()
+
+
 class QualityHead(nn.Module):
-    """Quality of a modality from statistics of its signal; 1 is clean. Learns the severity that is injected.
+    """Quality of each segment of a modality from statistics of its signal; 1 is clean. Learns the severity that is
+    injected.
 
     It does not see the tokens: they show who is there and what is done, and little of noise that was pooled away.
     """
@@ -45,7 +65,7 @@ class QualityHead(nn.Module):
     def __init__(self, statistics: int, width: int = 64) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(statistics, affine=False),  # only brings all to one scale
+            StatisticsNorm(statistics),
             nn.Linear(statistics, width),
             nn.GELU(),
             nn.Linear(width, width),
@@ -53,8 +73,28 @@ class QualityHead(nn.Module):
             nn.Linear(width, 1),
         )
 
-    def forward(self, statistics: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-        return self.layers(statistics).squeeze(-1).sigmoid()
+    def forward(self, statistics: Float[Tensor, "b r k"], mask: Bool[Tensor, "b r"]) -> Float[Tensor, "b r"]:
+        """Quality in [0, 1], 0 where a segment is masked."""
+        norm, *layers = self.layers
+        scores = norm(statistics, mask)
+        for layer in layers:
+            scores = layer(scores)
+        return scores.squeeze(-1).sigmoid() * mask
+
+
+def mean_quality(in_time: Float[Tensor, "b r"], mask: Bool[Tensor, "b r"]) -> Float[Tensor, " b"]:
+    """Quality of a clip from that of its segments: the mean over those that are not masked; 0 where all are."""
+    return (in_time * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def quality_at(
+    times_s: Float[Tensor, " l"], in_time: Float[Tensor, "b r"], mask: Bool[Tensor, "b r"]
+) -> Float[Tensor, "b l"]:
+    """Quality of the segment that each time lies in; after a clip's last segment that is not masked, that one's."""
+    segments = torch.arange(in_time.shape[1], device=in_time.device)
+    last = torch.where(mask, segments, 0).amax(dim=1, keepdim=True)
+    own = (times_s / SEGMENT_S).long()[None].minimum(last)
+    return in_time.gather(1, own)
 
 
 class Imputer(nn.Module):

@@ -14,7 +14,14 @@ from msma.model.encoders import AudioEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion
 from msma.model.head import LinearPath, TraitHead, linear_prediction
 from msma.model.layers import AttentiveStatistics
-from msma.model.modal_enhancement import Imputer, MissingToken, QualityHead, modality_weights
+from msma.model.modal_enhancement import (
+    Imputer,
+    MissingToken,
+    QualityHead,
+    mean_quality,
+    modality_weights,
+    quality_at,
+)
 from msma.model.tensors import Features, Inputs, ModelOutput, Shared
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
 
@@ -28,6 +35,9 @@ class Branch:
     present: Bool[Tensor, " b"]
     quality: Float[Tensor, " b"]
     """Predicted, of what is present."""
+    token_quality: Float[Tensor, "b l"]
+    """Predicted, of the segment that the token lies in; 1 for the token of what is missing. Without gradient: quality
+    is learned from the injected severity alone, so that it stays a number that can be checked."""
 
 
 class MsMANet(nn.Module):
@@ -139,16 +149,23 @@ class MsMANet(nn.Module):
         if modality not in self.encoders:
             nothing = torch.zeros_like(features.present[:, :1])
             tokens = features.boxes.new_zeros(features.boxes.shape[0], 1, self.width)
-            return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0]), {}
-        mask = features.audio_mask if modality == "audio" else features.frame_mask
-        tokens, scales = self.encoders[modality](features)
-        present = features.present[:, MODALITIES.index(modality)] & mask.any(dim=1)
-        quality = self.quality_head[modality](getattr(features, f"{modality}_statistics"))
-        return Branch(tokens, mask, present, quality), {f"{modality}_{name}": scale for name, scale in scales.items()}
+            return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0], 1 - tokens[..., 0]), {}
+        mask, place = features.audio_mask if modality == "audio" else features.frame_mask, MODALITIES.index(modality)
+        encoder = self.encoders[modality]
+        tokens, scales = encoder(features)
+        present = features.present[:, place] & mask.any(dim=1)
+        judged = features.segment_mask[..., place] & present[:, None]
+        in_time = self.quality_head[modality](getattr(features, f"{modality}_statistics"), judged)
+        times_s = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) * encoder.token_s
+        token_quality = quality_at(times_s, in_time.detach(), judged)
+        named = {f"{modality}_{name}": scale for name, scale in scales.items()}
+        named[f"{modality}_quality_in_time"] = in_time
+        return Branch(tokens, mask, present, mean_quality(in_time, judged), token_quality), named
 
     def fill(self, modality: str, branch: Branch) -> Branch:
         tokens, mask = self.missing[modality](branch.tokens, branch.mask, branch.present)
-        return replace(branch, tokens=tokens, mask=mask)
+        token_quality = torch.where(branch.present[:, None], branch.token_quality, 1.0)
+        return replace(branch, tokens=tokens, mask=mask, token_quality=token_quality)
 
     def fuse(self, audio: Branch, visual: Branch) -> tuple[Float[Tensor, "b 2 d"], dict[str, Tensor]]:
         """One summary per modality, enriched by the other one where fusion is by cross-attention."""

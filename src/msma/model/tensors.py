@@ -23,8 +23,9 @@ class Shared:
     boxes: Float[Tensor, "*b t 4"]
     frame_mask: Bool[Tensor, "*b t"]
     present: Bool[Tensor, "*b 2"]
-    audio_statistics: Float[Tensor, "*b k2"]
-    visual_statistics: Float[Tensor, "*b k3"]
+    audio_statistics: Float[Tensor, "*b r k2"]
+    visual_statistics: Float[Tensor, "*b r k3"]
+    segment_mask: Bool[Tensor, "*b r 2"]
 
     def to(self: SharedT, device: torch.device | str) -> SharedT:
         moved = {name: None if tensor is None else tensor.to(device) for name, tensor in vars(self).items()}
@@ -59,7 +60,7 @@ class ModelOutput:
     traits: Float[Tensor, "b 5"]
     """In [0, 1], OCEAN order."""
     quality: Float[Tensor, "b 2"]
-    """Audio, visual, in [0, 1]; 0 where the modality is missing."""
+    """Audio, visual, in [0, 1], means over the segments of the clip; 0 where the modality is missing."""
     weights: Float[Tensor, "b 2"]
     """Share of audio and visual in the fused summary; sums to 1, or to 0 where both are missing."""
     intermediates: dict[str, Tensor] | None = None
@@ -76,6 +77,7 @@ class ModelOutput:
 Windows = TypeVar("Windows", Inputs, Features)
 TIME_AXES = {
     **dict.fromkeys(("frames", "visual", "boxes", "frame_mask", "mel_mask", "waveform", "audio_mask"), 0),
+    **dict.fromkeys(("audio_statistics", "visual_statistics", "segment_mask"), 0),
     "log_mel": 1,
     "audio": 2,
 }

@@ -195,7 +195,7 @@ def attention_by_second(
     named, audio, visual = output.named, network.audio_encoder, network.visual_encoder
     if ATTENTION_TO["audio"] not in named or audio is None or visual is None:
         return None
-    token_s = {"audio": audio.token_s, "visual": 1 / visual.fps}
+    token_s = {"audio": audio.token_s, "visual": visual.token_s}
     maps = {m: named[name][0].mean(dim=0).double().cpu().numpy() for m, name in ATTENTION_TO.items()}
     found = {}
     for modality, shares in maps.items():

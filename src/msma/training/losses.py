@@ -17,6 +17,7 @@ TRAINED = (
     "summaries",
     *(f"{modality}_traits" for modality in MODALITIES),
     *(f"imputed_{modality}" for modality in MODALITIES),
+    *(f"{modality}_quality_in_time" for modality in MODALITIES),
 )
 """The intermediates that a loss reads."""
 
@@ -39,23 +40,24 @@ def training_loss(
     output: ModelOutput,
     present: Bool[Tensor, "b 2"],
     target: Float[Tensor, "b 5"],
-    quality: Float[Tensor, "b 2"],
+    quality: Float[Tensor, "b r 2"],
     config: TrainConfig,
     clean: ModelOutput | None = None,
     strength: float = 1.0,
 ) -> Float[Tensor, ""]:
     """The trait loss of the bimodal output, and what the modal enhancement adds. Unlabelled traits (NaN) don't count.
 
-    `output` and `clean` must have their intermediates. `quality` is 1 for a clean modality and falls with the injected
-    severity. `clean` is the output for the same clips before they were degraded: it learns from the labels too, the
-    other predictions are pulled towards its own, with `strength` in [0, 1], and an imputed summary towards its summary,
-    both without gradient to it.
+    `output` and `clean` must have their intermediates. `quality` is 1 for a clean segment and falls with the injected
+    severity; masked segments (NaN) don't count. `clean` is the output for the same clips before they were degraded: it
+    learns from the labels too, the other predictions are pulled towards its own, with `strength` in [0, 1], and an
+    imputed summary towards its summary, both without gradient to it.
     """
     loss = outputs_loss(output, present, target, config)
-    for index in range(len(MODALITIES)):
-        here = present[:, index]
-        if here.any():
-            loss = loss + config.quality_weight * quality_loss(output.quality[here, index], quality[here, index])
+    for index, modality in enumerate(MODALITIES):
+        in_time = output.named.get(f"{modality}_quality_in_time")
+        judged = quality[..., index].isfinite() & present[:, index, None]
+        if in_time is not None and judged.any():
+            loss = loss + config.quality_weight * quality_loss(in_time[judged], quality[..., index][judged])
     if clean is None:
         return loss
     loss = loss + outputs_loss(clean, clean.quality > 0, target, config)
@@ -90,7 +92,7 @@ def outputs_loss(
     return torch.stack(losses).sum()
 
 
-def quality_loss(seen: Float[Tensor, " b"], quality: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+def quality_loss(seen: Float[Tensor, " n"], quality: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """Cross-entropy: the squared error of a sigmoid that is wrong and sure of itself has no gradient."""
     seen = seen.float().clamp(1e-7, 1 - 1e-7)
     return -(quality * seen.log() + (1 - quality) * (1 - seen).log()).mean()

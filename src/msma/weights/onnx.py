@@ -38,7 +38,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Export(Frozen):
     """The content of `export.json`."""
 
-    format: Literal["msma-onnx/1"]
+    format: Literal["msma-onnx/2"]
     weights_sha256: Digest
     """Digest of the weights that were exported: `msma.weights.checkpoint.weights_sha256`."""
     config_sha256: Digest

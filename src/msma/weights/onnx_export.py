@@ -22,6 +22,7 @@ from msma.config import ClipConfig
 from msma.files.reading import first_line
 from msma.files.writing import write_whole
 from msma.media.audio import hop_samples, mel_steps
+from msma.media.segments import segments_in
 from msma.model.backbones.by_name import HF
 from msma.model.tensors import Inputs
 from msma.types import AUDIO_STATISTICS, SAMPLE_RATE, SILENCE, VISUAL_STATISTICS, InputArrays, MsmaError, WriteError
@@ -43,7 +44,7 @@ BATCHES = ((1, 1, 1), (1, 4, 63), (2, 7, 9), (3, 12, 188), (5, 9, 251))
 """Clips, frames and log-mel steps of the batches of the check, besides windows of the usual length."""
 ROUNDS = 7
 """Runs of the two in turn, whose medians make the ratio."""
-LENGTHS = {"t": "frames", "f": "steps", "n": "samples"}
+LENGTHS = {"t": "frames", "f": "steps", "n": "samples", "r": "segments"}
 """Names of the axes that may have any length, by shape letter."""
 AXES = {
     name: ("clips", *map(LENGTHS.get, annotation.dim_str.split()))
@@ -110,7 +111,7 @@ def export_onnx(weights: Weights, folder: Path, *, progress: Callable[[str], Non
 def write_export(folder: Path, weights: Weights, network: bytes, largest_difference: float) -> None:
     """Write the files of an export; `export.json` comes last: until then the folder is refused."""
     about = Export(
-        format="msma-onnx/1",
+        format="msma-onnx/2",
         weights_sha256=weights_sha256(weights),
         config_sha256=digest_of(weights.config),
         onnx_sha256=hashlib.sha256(network).hexdigest(),
@@ -188,6 +189,7 @@ def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: in
     mel_mask = (rng.random((clips, steps)) < 0.9) & present[:, :1]
     hop = hop_samples(clip)
     waveform = (0.1 * rng.standard_normal((clips, steps * hop))).astype(np.float32)
+    segments = segments_in(max(frames / clip.fps, steps * clip.mel_hop_s))
     return {
         "frames": rng.integers(256, size=(clips, frames, 3, clip.crop_size, clip.crop_size), dtype=np.uint8),
         "boxes": rng.random((clips, frames, 4), np.float32),
@@ -196,8 +198,9 @@ def random_batch(clip: ClipConfig, clips: int, frames: int, steps: int, seed: in
         "mel_mask": mel_mask,
         "waveform": waveform * np.repeat(mel_mask, hop, axis=1),
         "present": present,
-        "audio_statistics": rng.standard_normal((clips, AUDIO_STATISTICS)).astype(np.float32),
-        "visual_statistics": rng.standard_normal((clips, VISUAL_STATISTICS)).astype(np.float32),
+        "audio_statistics": rng.standard_normal((clips, segments, AUDIO_STATISTICS)).astype(np.float32),
+        "visual_statistics": rng.standard_normal((clips, segments, VISUAL_STATISTICS)).astype(np.float32),
+        "segment_mask": (rng.random((clips, segments, 2)) < 0.9) & present[:, None],
     }
 
 

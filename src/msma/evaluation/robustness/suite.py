@@ -27,7 +27,7 @@ from msma.prediction.model import Model
 from msma.types import TRAITS, MsmaError
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
 
-FORMAT = 5
+FORMAT = 6
 """Counts up where the same cell would give another result."""
 
 
