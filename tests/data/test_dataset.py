@@ -189,7 +189,8 @@ def test_a_batch_pads_its_clips_to_the_longest(clips):
     inputs, target, quality = collate_items([plain[0, 0], plain[0, 3]])
     assert inputs.frames.shape == (2, 4, 3, 4, 4)
     assert inputs.frame_mask.sum(dim=1).tolist() == [1, 4]
-    assert (target.shape, quality.shape) == ((2, 5), (2, 2))
+    assert (target.shape, quality.shape) == ((2, 5), inputs.segment_mask.shape)
+    assert torch.equal(quality.isnan(), ~inputs.segment_mask)
 
 
 def test_in_a_batch_of_training_the_clean_clips_stand_behind_the_degraded_ones(clips):
