@@ -35,7 +35,7 @@ from msma.data.corpora.unpacking import MARK, read_mark
 from msma.data.features import fill_features, read_features, windows_in
 from msma.data.identity import record_identity
 from msma.data.synthetic.corpus import same_corpus
-from msma.data.synthetic.oracle import ceilings
+from msma.data.synthetic.oracle import ceilings, ceilings_without
 from msma.evaluation.evaluation_folder import read_evaluation
 from msma.evaluation.predictions_csv import read_predictions
 from msma.evaluation.result_file import read_lines, read_result, write_result
@@ -196,7 +196,10 @@ def of_data(folder: Path) -> Iterator[Reader]:
     yield Reader(("data.corpora.chalearn.read_pickle",), labels, lambda: read_annotation(labels))
     oracle, about = folder / "oracle.json", {"generator_version": 1, "parameters": {"clips": 2}}
     planted = {"attribute": {"column": "hat", "label_bias": {"openness": 0.1}}}
-    write_whole(oracle, json.dumps({**about, "ceilings": ceilings(), "parameters": planted}))
+    write_whole(
+        oracle,
+        json.dumps({**about, "ceilings": ceilings(), "ceilings_without": ceilings_without(), "parameters": planted}),
+    )
     yield Reader(("data.corpora.chalearn.oracle_facts",), oracle, lambda: oracle_facts(oracle))
     yield Reader(("data.synthetic.corpus.same_corpus",), oracle, lambda: same_corpus(oracle, about))
 

@@ -1,25 +1,22 @@
-"""Labels that hang on structure: their shares, their schedules, and what each modality alone can know of them."""
+"""Labels that hang on structure: their shares, their schedules, and what is seen and heard of them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from msma.data.synthetic.cues import CUES, behaviour, scores, show, trait_correlation
-from msma.data.synthetic.events import APART_S, EVENT_S, OFF_S, Events, place_events, with_room
-from msma.data.synthetic.oracle import AVAILABILITIES, ceilings, ceilings_without, realised
+from msma.data.synthetic.cues import CUES, behaviour, trait_correlation
+from msma.data.synthetic.events import APART_S, EVENT_S, OFF_S, Events, bumps, place_events, with_room
+from msma.data.synthetic.face import film
+from msma.data.synthetic.motion import move
 from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
-from msma.data.synthetic.structure import (
-    PARTS,
-    STRUCTURE_NAMES,
-    STRUCTURE_SHARE,
-    STRUCTURES,
-    count_of,
-    label_mix,
-    mixed,
-    values_of,
-)
-from msma.types import TRAITS
+from msma.data.synthetic.structure import STRUCTURE_SHARE, STRUCTURES, count_of, label_mix, values_of
+from msma.data.synthetic.voice import speak
+from msma.media.faces import default_detector, find_faces
+from msma.types import SAMPLE_RATE
 
 SECONDS, FPS = 8.0, 12
 PLANS = cast(160, 21, structured=True)
@@ -36,18 +33,6 @@ def schedule(index: int) -> Events:
 SCHEDULES = [schedule(index) for index in range(len(PLANS))]
 
 
-def population(people: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    z = rng.standard_normal((people, 5)) @ np.linalg.cholesky(trait_correlation()).T
-    return (
-        z,
-        show(z, rng.standard_normal((people, len(CUES)))),
-        values_of(rng.standard_normal((people, len(STRUCTURES)))),
-    )
-
-
-POPULATION = population(60_000)
-
 # labels
 
 
@@ -58,7 +43,7 @@ def test_half_of_every_label_hangs_on_structures_and_labels_correlate_as_before(
 
 
 def test_values_are_standardised_and_independent() -> None:
-    values = POPULATION[2]
+    values = values_of(np.random.default_rng(0).standard_normal((60_000, len(STRUCTURES))))
     assert values.mean(axis=0) == pytest.approx(np.zeros(len(STRUCTURES)), abs=0.02)
     assert np.cov(values.T) == pytest.approx(np.eye(len(STRUCTURES)), abs=0.02)
 
@@ -71,8 +56,8 @@ def test_structure_leaves_people_cues_and_splits_alone() -> None:
 
 
 def test_clips_of_a_source_have_values_in_common() -> None:
-    values = np.stack([plan.structure for plan in cast(2000, 2, structured=True)]).reshape(-1, CLIPS_PER_SOURCE, 7)
-    assert np.mean(values[:, 0] * values[:, 1], axis=0) == pytest.approx(np.full(7, 0.47), abs=0.16)
+    values = np.stack([plan.structure for plan in cast(800, 2, structured=True)]).reshape(-1, CLIPS_PER_SOURCE, 7)
+    assert np.mean(values[:, 0] * values[:, 1], axis=0) == pytest.approx(np.full(7, 0.47), abs=0.2)
 
 
 # schedules
@@ -124,37 +109,125 @@ def test_pauses_and_bursts_never_meet_nor_do_movements_of_the_brows() -> None:
 def test_one_modality_alone_knows_nothing_of_coincidence_and_order() -> None:
     """The best linear prediction from when the events of one modality come, tested on other clips."""
     rng = np.random.default_rng(5)
-    values = values_of(rng.standard_normal((1200, len(STRUCTURES))))
-    values[:, 2:5] = values_of(np.zeros((1, len(STRUCTURES))))[:, 2:5]  # one schedule of pairs is as good as another
+    values = values_of(rng.standard_normal((600, len(STRUCTURES))))
     events = [place_events(each, MIDDLE, SECONDS, rng) for each in values]
     for kinds in (("bursts", "pauses"), ("smiles", "nods")):
         when = [
-            np.concatenate([np.histogram(getattr(each, kind), np.arange(0, 8.5, 0.5))[0] for kind in kinds])
-            for each in events
+            np.concatenate([np.histogram(getattr(each, kind), np.arange(9.0))[0] for kind in kinds]) for each in events
         ]
         design = np.concatenate([when, np.ones((len(events), 1))], axis=1)
-        weights = np.linalg.lstsq(design[:600], values[:600, :2], rcond=None)[0]
-        left = values[600:, :2] - design[600:] @ weights
-        assert (1 - left.var(axis=0) / values[600:, :2].var(axis=0) < 0.03).all()
+        weights = np.linalg.lstsq(design[:300], values[:300, :2], rcond=None)[0]
+        left = values[300:, :2] - design[300:] @ weights
+        assert (1 - left.var(axis=0) / values[300:, :2].var(axis=0) < 0.05).all()
 
 
-# ceilings
+# what is seen and heard
 
 
-@pytest.mark.parametrize("available", AVAILABILITIES)
-def test_the_ceilings_are_what_the_oracle_scores(available: str) -> None:
-    z, cues, values = POPULATION
-    found = realised(cues, scores(mixed(z, values)), structure=values)[available]
-    expected = ceilings(structured=True)[available]
-    for measure in ("ccc", "mean_accuracy"):
-        assert found[measure] == pytest.approx(expected[measure], abs=0.01)
+def face_of(index: int, **changed: object) -> tuple[Events, list[np.ndarray]]:
+    """Frames of the clip's schedule, on a face that does nothing else."""
+    plan, events = PLANS[index], SCHEDULES[index]
+    rng = np.random.default_rng(0)
+    act = replace(MIDDLE, nod_px=0.0, sway_px=0.0, gaze_aversion=0.0)
+    motion = move(act, round(SECONDS * FPS), FPS, rng, events)
+    still = {"lids": np.ones(len(motion.lids)), "centre_px": np.zeros_like(motion.centre_px), **changed}
+    frames = film(act, plan.source, replace(motion, **still), np.zeros(len(motion.lids)), (320, 240), rng)
+    return events, list(frames)
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_the_ceiling_without_a_part_is_that_of_who_takes_its_structures_for_average(part: str) -> None:
-    z, cues, values = POPULATION
-    blind = np.where(np.isin(STRUCTURE_NAMES, PARTS[part]), 0.0, values)
-    targets, expected = scores(mixed(z, values)), ceilings_without()[part]
-    found = realised(cues, targets, structure=blind)["both"]
-    assert found["mean_accuracy"] == pytest.approx(expected["mean_accuracy"], abs=0.005)
-    assert max(found["ccc"][trait] - expected["ccc"][trait] for trait in TRAITS) < 0.01
+def strip(frames: list[np.ndarray], rows: tuple[float, float]) -> np.ndarray:
+    """Grey levels of the rows of the face (head heights below its middle), by frame."""
+    top, bottom = (round(0.47 * 240 + row * MIDDLE.head_px) for row in rows)
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[top:bottom, 110:210] for frame in frames]).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rows"),
+    [
+        (("smiles",), (0.2, 0.4)),
+        (("raises", "frowns"), (-0.3, -0.1)),
+        (("nods",), (0.05, 0.16)),
+        (("tilts",), (0.4, 0.5)),
+    ],
+)
+def test_frames_change_where_the_schedule_says_and_nowhere_else(
+    kinds: tuple[str, ...], rows: tuple[float, float]
+) -> None:
+    """The other events are left out, to see each part of the face on its own."""
+    index = 3
+    plain = move(MIDDLE, round(SECONDS * FPS), FPS, np.random.default_rng(0))
+    others = {
+        "smiles": {"smile": plain.smile},
+        "raises": {"brows": plain.brows},
+        "nods": {"turn": np.zeros_like(plain.turn)},
+        "tilts": {"roll_deg": np.zeros_like(plain.roll_deg)},
+    }
+    changed = {name: value for kind, of in others.items() if kind not in kinds for name, value in of.items()}
+    events, frames = face_of(index, **changed)
+    when = np.arange(len(frames)) / FPS
+    shown = sum(bumps(when, getattr(events, kind)) for kind in kinds)
+    part = strip(frames, rows)
+    resting = np.median(part[shown == 0], axis=0)
+    moved = np.abs(part - resting).mean(axis=(1, 2))
+    assert moved[shown > 0.9].min() > 1.5 * moved[shown == 0].max()
+
+
+def test_bursts_are_louder_and_pauses_are_silent() -> None:
+    for index in range(0, 40, 8):
+        plan, events = PLANS[index], SCHEDULES[index]
+        act = with_room(behaviour(plan.cues))
+        sound = speak(act, plan.source, SECONDS, FPS, np.random.default_rng(index), events).waveform
+
+        def level_db(start: float, end: float, sound: np.ndarray = sound) -> float:
+            return 10 * np.log10(np.mean(sound[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] ** 2))
+
+        bursts = [level_db(onset + 0.05, onset + EVENT_S - 0.05) for onset in events.bursts]
+        pauses = [level_db(start + 0.05, end - 0.02) for start, end in events.pauses]
+        assert np.mean(bursts) == pytest.approx(act.level_db + 7, abs=2)
+        assert max(pauses) < act.level_db - 6
+        assert np.abs(sound).max() < 0.99
+
+
+def test_lips_do_not_tell_when_the_voice_pauses() -> None:
+    plan = PLANS[0]
+    lips = [
+        speak(MIDDLE, plan.source, SECONDS, FPS, np.random.default_rng(0), events).mouth
+        for events in (None, *SCHEDULES[:2])
+    ]
+    assert (lips[0] == lips[1]).all()
+    assert (lips[0] == lips[2]).all()
+
+
+def test_an_uneven_mouth_and_brow_show_in_small_regions_only() -> None:
+    events = SCHEDULES[3]
+    plain = move(MIDDLE, round(SECONDS * FPS), FPS, np.random.default_rng(0))
+    still = {
+        "smile": plain.smile,
+        "brows": plain.brows,
+        "turn": np.zeros_like(plain.turn),
+        "roll_deg": plain.roll_deg * 0,
+    }
+    even = face_of(3, **still, corners=0.0, inner_brows=(0.0, 0.0))[1][0].astype(int)
+    uneven = face_of(3, **still, corners=0.05, inner_brows=(0.06, 0.0))[1][0].astype(int)
+    rows = np.abs(uneven - even).max(axis=(1, 2)) > 12
+    y = (np.flatnonzero(rows) - 0.47 * 240) / MIDDLE.head_px
+    assert ((y > -0.3) & (y < -0.08) | (y > 0.1) & (y < 0.35)).all()
+    assert 0 < np.mean(np.abs(uneven - even).max(axis=2) > 12) < 0.01
+    assert abs(events.corners) <= 0.05
+
+
+@pytest.mark.slow
+def test_the_detector_finds_the_faces_of_structured_clips() -> None:
+    """In single nods, tilts, smiles and movements of the brows."""
+    detector = default_detector()
+    if detector is None:
+        pytest.skip("no face detector")
+    found = []
+    for index in range(0, 160, 16):
+        act = with_room(behaviour(PLANS[index].cues))
+        rng, events = np.random.default_rng(index), SCHEDULES[index]
+        motion = move(act, round(SECONDS * FPS), FPS, rng, events)
+        frames = list(film(act, PLANS[index].source, motion, np.full(len(motion.lids), 0.4), (320, 240), rng))
+        for kind in ("nods", "tilts", "smiles", "raises", "frowns"):
+            found.append(len(find_faces(frames[round((getattr(events, kind)[0] + EVENT_S / 2) * FPS)], detector)) > 0)
+    assert np.mean(found) >= 0.98

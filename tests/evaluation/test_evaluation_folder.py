@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,18 @@ def test_an_empty_slice_has_null_for_every_metric():
     metrics = seen["metrics"]
     assert (seen["clips"], metrics["ccc"]["mean"], metrics["mean_accuracy"]["openness"]) == (0, None, None)
     assert seen["intervals"]["ccc"]["mean"] == {"low": None, "high": None}
+
+
+def test_ceilings_without_a_structure_are_those_of_both_modalities():
+    best = {"order": {measure: {"mean": 0.7} for measure in ("ccc", "mean_accuracy")}}
+    manifest = replace(MANIFEST, facts={"ceiling_without": best})
+    found = {
+        fusion: evaluation_of(
+            manifest, "test", predictions_for(MANIFEST), model="network", fusion=fusion
+        ).ceiling_without
+        for fusion in ("cross_attention", "visual")
+    }
+    assert found == {"cross_attention": best, "visual": None}
 
 
 def test_a_comparison_stands_beside_the_file_that_it_is_with(values):

@@ -70,6 +70,9 @@ class Evaluation(Scored, Tested):
     warnings: list[str]
     ceiling: Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))] | None
     """Synthetic corpus only: the best that the modalities of this model allow."""
+    ceiling_without: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] | None = None
+    """Synthetic corpus with structure, both modalities read: the best without seeing each structure, and without those
+    that one part of the network is for; below `ceiling` by the most that the part can gain."""
     prediction_intervals: CoverageReport | None = None
     """Null where the predictions have none."""
     abstention: Abstention | None = None
@@ -114,6 +117,7 @@ def evaluation_of(
         coverage=scored.clips / len(manifest.split(split)),
         warnings=[*warnings, *warnings_of(scored.sources)],
         ceiling=manifest.facts.get("ceiling", {}).get(fusion if fusion in MODALITIES else "both"),
+        ceiling_without=None if fusion in MODALITIES else manifest.facts.get("ceiling_without"),
         prediction_intervals=None if bounds is None else coverage_report(bounds, predictions.target, columns),
         abstention=abstention_of(predictions, base, min_quality),
     )

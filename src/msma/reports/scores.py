@@ -80,6 +80,8 @@ def scores_table(found: Evaluation) -> Table:
         rows.append(mean_row("without abstained", without.clips, without.metrics))
     if found.ceiling is not None:
         rows.append(mean_row("ceiling", found.clips, found.ceiling))
+    for part, best in (found.ceiling_without or {}).items():
+        rows.append(mean_row(f"ceiling without {part}", found.clips, best))
     note = (
         "In brackets, 95 % intervals by bootstrap over sources. Below the mean, to compare with (means over traits): "
         "the mean training label (constant), the mean label of the same source, and the ceiling where it is known."

@@ -217,7 +217,7 @@ def all_transcripts(files: dict[str, Path]) -> dict[str, str] | None:
 
 
 def oracle_facts(oracle: Path) -> dict[str, Any]:
-    """The corpus's `ceiling`, and the planted `attribute` where there is one."""
+    """The corpus's `ceiling`, with structure `ceiling_without` each part of it, and the planted `attribute` if any."""
     return read_file(
         oracle, facts_in, "remove it, or render the corpus again", MAX_SETTINGS_BYTES, "not as `msma synth` writes it"
     )
@@ -226,6 +226,8 @@ def oracle_facts(oracle: Path) -> dict[str, Any]:
 def facts_in(content: bytes) -> dict[str, Any]:
     known = json.loads(content)
     facts: dict[str, Any] = {"ceiling": known["ceilings"]}
+    if "ceilings_without" in known:
+        facts["ceiling_without"] = known["ceilings_without"]
     KnownFacts.model_validate(facts)
     planted = known.get("parameters", {}).get("attribute")
     if planted is not None:

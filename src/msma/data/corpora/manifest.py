@@ -213,6 +213,11 @@ class KnownFacts(BaseModel):
     named_folders: StrictBool | None = None
     """Whether the table that the corpus comes from gave each clip's folder; None: clips have names of their own."""
     ceiling: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] = Field(default_factory=dict)
+    """By the modalities that are read: audio, visual, both."""
+    ceiling_without: dict[str, Annotated[dict[str, ByTrait], Keys(("ccc", "mean_accuracy"))]] = Field(
+        default_factory=dict
+    )
+    """Of both modalities, by the structure that is not seen."""
 
 
 def _facts(path: Path, remedy: str) -> dict[str, Any]:

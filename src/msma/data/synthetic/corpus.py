@@ -77,7 +77,8 @@ def render_corpus(
     usual `if __name__ == "__main__"`. MsmaError for impossible parameters, or where `out` holds something else than a
     corpus of the same parameters.
     """
-    seconds = seconds or (LEAST_SECONDS if structured else ADDITIVE_SECONDS)
+    if seconds is None:
+        seconds = LEAST_SECONDS if structured else ADDITIVE_SECONDS
     check_format(clips, form := Format(seed, float(seconds), fps, size), structured)
     bias = checked_bias(hats, label_bias or {})
     plans = cast(clips, seed, hats=hats, label_bias=bias, structured=structured)
