@@ -11,8 +11,8 @@ from planted import planted_window
 from msma.config import ClipConfig
 from msma.corruptions import scenarios
 from msma.corruptions.corruption import corrupt
-from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_window, full, read_suite, six
-from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
+from msma.corruptions.scenarios import CLEAN, NOTHING, SIX, Cell, Step, corrupt_window, full, joint, read_suite, six
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT, JOINT, find_corruption
 from msma.media.faces import WHOLE_FRAME
 from msma.types import Clip, MsmaError, RawWindow
 
@@ -64,10 +64,10 @@ def test_no_family_of_the_six_is_held_out_of_training():
 # the full suite
 
 
-def test_the_full_suite_has_every_corruption_at_every_severity_and_nothing_at_all():
+def test_the_full_suite_has_every_single_corruption_at_every_severity_and_nothing_at_all():
     cells = full()
     assert {(cell.scenario, cell.severity) for cell in cells} == {
-        *((row.name, severity) for row in CORRUPTIONS.values() for severity in row.severities),
+        *((row.name, severity) for row in CORRUPTIONS.values() if row.name not in JOINT for severity in row.severities),
         ("nothing", 5),
     }
     assert len({cell.name for cell in cells}) == len(cells)
@@ -83,6 +83,15 @@ def test_the_full_suite_has_every_corruption_at_every_severity_and_nothing_at_al
 def test_what_is_all_or_nothing_is_in_the_full_suite_at_any_severity():
     assert {cell.name for cell in full((2,))} >= {"white_noise_2", "no_audio_5", "nothing_5"}
     assert "white_noise_5" not in {cell.name for cell in full((2,))}
+
+
+# joint causes
+
+
+def test_the_joint_suite_has_every_cause_at_every_severity_and_holds_all_out_of_training():
+    cells = joint()
+    assert [cell.name for cell in cells] == [f"{name}_{severity}" for name in JOINT for severity in (1, 2, 3, 4, 5)]
+    assert all(cell.held_out and cell.steps == (Step(cell.scenario, cell.severity),) for cell in cells)
 
 
 # a user's own

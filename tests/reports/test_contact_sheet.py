@@ -137,7 +137,7 @@ def test_every_frame_player_and_drawing_has_a_name_for_those_who_cannot_see_it(c
 
 @pytest.mark.parametrize("name", ['<script>alert("1")</script>.mp4', "a&b'\".mp4", "lone \udcff surrogate.mp4"])
 def test_names_of_files_are_escaped(clip, name):
-    row = replace(find_corruption("white_noise"), needs="donor", apply=lambda waveform, *_, **__: waveform)
+    row = replace(find_corruption("white_noise"), needs=("donor",), apply=lambda waveform, *_, **__: waveform)
     page = contact_sheet(replace(clip, name=name), [row], (3,), donor=replace(clip, name=name))
     shown = str(escape(name.encode("utf-8", "backslashreplace").decode()))
     assert page.count(shown) == 2

@@ -28,7 +28,7 @@ SHOWN_S = 4.0
 def robustness(
     manifest: options.Manifest,
     out: Annotated[Path, typer.Option(help="A folder for the cells, summary.json and the figures.")],
-    suite: Annotated[str, typer.Option(help="six (scenarios), full (every corruption), or a YAML file.")] = "six",
+    suite: Annotated[str, typer.Option(help="six (scenarios), full (all corruptions), joint, or a YAML file.")] = "six",
     model: options.Model = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     severity: Annotated[str | None, typer.Option(help="3, 1-5 or 1,3,5; default: 3 for six, else 1-5.")] = None,
@@ -40,7 +40,8 @@ def robustness(
 ) -> None:
     """Measure how much skill a model keeps on corrupted clips.
 
-    Called again, it resumes.
+    The suite joint has causes that strike both streams at once, such as a crowd or a bad connection. Called again, it
+    resumes.
     """
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.evaluation import slice_columns, warnings_of
@@ -89,15 +90,17 @@ def robustness(
 def cells_of_suite(suite: str, severity: str | None) -> list[Cell]:
     """The cells of a suite by name or file, at the severities that are wanted or its own."""
     from msma.corruptions.corruption import SEVERITIES
-    from msma.corruptions.scenarios import full, read_suite, six
+    from msma.corruptions.scenarios import full, joint, read_suite, six
 
     wanted = None if severity is None else severities_in(severity)
     if suite == "six":
         return six() if wanted is None else six(wanted)
     if suite == "full":
         return full(wanted or SEVERITIES)
+    if suite == "joint":
+        return joint(wanted or SEVERITIES)
     if not Path(suite).is_file():
-        raise typer.BadParameter(f"--suite is six, full or a YAML file that is there, not {suite!r}")
+        raise typer.BadParameter(f"--suite is six, full, joint or a YAML file that is there, not {suite!r}")
     return read_suite(Path(suite), wanted or SEVERITIES)
 
 
@@ -185,6 +188,7 @@ def table_of(rows: Sequence[Corruption]) -> Table:
 def described(row: Corruption) -> dict[str, Any]:
     from msma.corruptions.table import HELD_OUT
 
-    texts = {name: getattr(row, name) for name in ("name", "family", "acts_on", "parameter", "about", "needs")}
+    texts = {name: getattr(row, name) for name in ("name", "family", "acts_on", "parameter", "about")}
+    lists: dict[str, Any] = {"modalities": list(row.modalities), "needs": list(row.needs)}
     levels = {str(severity): row.level(severity) for severity in row.severities}
-    return texts | {"held_out": row.family in HELD_OUT, "levels": levels, "modalities": list(row.modalities)}
+    return texts | {"held_out": row.family in HELD_OUT, "levels": levels} | lists

@@ -82,18 +82,20 @@ def mains_hum(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Wa
 
 
 def babble(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
-    """Several other voices.
+    """Several other voices, made of the clip's own audio, so that no other clip is needed."""
+    return with_noise(waveform, several_voices(waveform, rng), snr_db)
 
-    They are made of the clip's own audio, so that no other clip is needed: each is higher or lower by 1 to 5 semitones
-    (played faster or slower, round and round), begins elsewhere, and every second one runs backwards.
-    """
+
+def several_voices(waveform: Waveform, rng: np.random.Generator) -> np.ndarray:
+    """The sum of VOICES voices made of one: each is higher or lower by 1 to 5 semitones (played faster or slower, round
+    and round), begins elsewhere, and every second one runs backwards."""
     samples = len(waveform)
     voices = np.zeros(samples)
     for voice in range(VOICES):
         pace = rng.uniform(1.06, 1.33) ** rng.choice((-1, 1)) * (-1) ** voice
         at = rng.uniform(0, samples) + pace * np.arange(samples)
         voices += np.interp(at % samples, np.arange(samples), waveform)
-    return with_noise(waveform, voices, snr_db)
+    return voices
 
 
 def music(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Waveform:
@@ -113,12 +115,17 @@ def music(waveform: Waveform, rng: np.random.Generator, snr_db: float) -> Wavefo
 
 def reverberation(waveform: Waveform, rng: np.random.Generator, rt60_s: float) -> Waveform:
     """A room in which the sound decays by 60 dB in `rt60_s`; direct sound stays in time, and the RMS level as it is."""
+    return in_a_room(waveform, rng, rt60_s, rt60_s / EVEN_RT60_S)
+
+
+def in_a_room(waveform: Waveform, rng: np.random.Generator, rt60_s: float, reverberant: float) -> Waveform:
+    """As `reverberation`; `reverberant` is the energy of the reverberation over that of the direct sound."""
     # The impulse response is the direct sound, 1 at sample 0, and noise that decays exponentially.
     time_s = np.arange(round(rt60_s * SAMPLE_RATE)) / SAMPLE_RATE
     rumble_free = butter(2, LOWEST_HZ, "highpass", fs=SAMPLE_RATE, output="sos")
     response = sosfilt(rumble_free, rng.standard_normal(len(time_s))) * 10 ** (-3 * time_s / rt60_s)
     response[time_s < DIRECT_S] = 0
-    response *= np.sqrt(rt60_s / EVEN_RT60_S / np.sum(np.square(response)))
+    response *= np.sqrt(reverberant / np.sum(np.square(response)))
     response[0] = 1
     return fitted(at_level(fftconvolve(waveform.astype(np.float64), response)[: len(waveform)], waveform))
 

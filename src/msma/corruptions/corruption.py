@@ -28,7 +28,8 @@ class Corruption:
     """One row of the table; its `apply` is a pure function whose randomness comes from the generator that it is given.
 
     `apply(part, rng, level)` gets the part of the clip that it acts on and the level of its severity, and returns that
-    part, never changed in place. With `needs`, it also gets, by name, the clip's FaceTrack or another person's Clip.
+    part, never changed in place. With `needs`, it also gets, by name, the clip's FaceTrack, another person's Clip, or
+    both.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Corruption:
     about: str
     modalities: tuple[str, ...]
     """Those whose quality it lowers; none where both are fine and only do not belong together."""
-    needs: Literal["face", "donor"] | None = None
+    needs: tuple[str, ...] = ()
+    """Of `face` and `donor`."""
 
     @property
     def severities(self) -> tuple[int, ...]:
@@ -59,12 +61,12 @@ class Corruption:
 def row(
     apply: Callable, family: str, levels: tuple[int | float, ...], about: str, modalities: tuple[str, ...] = ()
 ) -> Corruption:
-    """A corruption from its function: the names of `apply(acts_on, rng, parameter[, needs])` are those of the row.
+    """A corruption from its function: the names of `apply(acts_on, rng, parameter, *needs)` are those of the row.
 
     `modalities` are given for those that act on the whole clip; a waveform is audio, and frames are visual.
     """
     acts_on, _, parameter, *needs = inspect.signature(apply).parameters
-    fields: Any = {"acts_on": acts_on, "parameter": parameter, "needs": needs[0] if needs else None}
+    fields: Any = {"acts_on": acts_on, "parameter": parameter, "needs": tuple(needs)}
     modalities = {"waveform": AUDIO, "frames": VISUAL, "clip": modalities}[acts_on]
     levels = tuple(map(float, levels))
     return Corruption(apply.__name__, family, apply=apply, levels=levels, about=about, modalities=modalities, **fields)
@@ -92,13 +94,13 @@ def corrupt(
     if severity == 0:
         return clip
     level, acts_on = corruption.level(severity), corruption.acts_on
-    if corruption.needs == "donor" and donor is None:
+    if "donor" in corruption.needs and donor is None:
         raise MsmaError(f"{clip.name}: {corruption.name} needs a clip of another person; give a donor")
     if acts_on != "clip" and not len(getattr(clip, acts_on)):
         return clip  # what is missing cannot be corrupted
-    if corruption.needs == "face" and face is None:
+    if "face" in corruption.needs and face is None:
         face = track_face(clip, ClipConfig(), default_detector())
-    needed = {name: value for name, value in (("face", face), ("donor", donor)) if name == corruption.needs}
+    needed = {name: value for name, value in (("face", face), ("donor", donor)) if name in corruption.needs}
     rng = seeded(clip, corruption, severity) if rng is None else rng
     if acts_on == "clip":
         return with_same_parts(clip, corruption.apply(clip, rng, level, **needed))

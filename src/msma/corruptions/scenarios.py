@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from msma.config import ClipConfig, ConfigError, Frozen, parse
 from msma.corruptions.corruption import SEVERITIES, WORST, corrupt, same_frames
-from msma.corruptions.table import CORRUPTIONS, HELD_OUT, find_corruption
+from msma.corruptions.table import CORRUPTIONS, HELD_OUT, JOINT, find_corruption
 from msma.files.reading import read_yaml
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
 from msma.types import Clip, FaceTrack, MsmaError, RawWindow
@@ -101,8 +101,13 @@ def six(severities: Sequence[int] = (3,)) -> list[Cell]:
 
 
 def full(severities: Sequence[int] = SEVERITIES) -> list[Cell]:
-    """Every corruption of the table by itself, at every severity that it has; and nothing at all."""
-    return scenario_cells({name: (name,) for name in CORRUPTIONS} | NOTHING, severities)
+    """Every single corruption of the table by itself, at every severity that it has; and nothing at all."""
+    return scenario_cells({name: (name,) for name in CORRUPTIONS if name not in JOINT} | NOTHING, severities)
+
+
+def joint(severities: Sequence[int] = SEVERITIES) -> list[Cell]:
+    """Every cause that strikes both streams at once, at every severity."""
+    return scenario_cells({name: (name,) for name in JOINT}, severities)
 
 
 def with_severity(value: Any) -> tuple[Any, Any]:
@@ -162,7 +167,7 @@ def read_suite(path: Path, severities: Sequence[int] = SEVERITIES) -> list[Cell]
 
 
 def needs_donor(cell: Cell) -> bool:
-    return any(find_corruption(step.corruption).needs == "donor" for step in cell.steps)
+    return any("donor" in find_corruption(step.corruption).needs for step in cell.steps)
 
 
 def corrupt_window(
@@ -175,7 +180,7 @@ def corrupt_window(
     clip = window.clip
     for step in cell.steps:
         row, face = find_corruption(step.corruption), window.face
-        if row.needs == "face":
+        if "face" in row.needs:
             found = face_after(clip, window, config, detector)
             lost = found.detector == WHOLE_FRAME and len(found.boxes) == len(face.boxes)
             face = face if lost else found

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from msma.corruptions.audio import Waveform, band_limit, packet_loss
 from msma.corruptions.corruption import AUDIO, BOTH, NEITHER, VISUAL, in_stretches, row
@@ -86,16 +86,26 @@ def camera_shake(clip: Clip, rng: np.random.Generator, height_share: float) -> C
     """The camera is held in an unsteady hand: the frame moves by up to a share of its height, and turns a little."""
     if not len(clip.frames):
         return clip
-    height, width = clip.frames.shape[1:3]
     right, down, turn = (sway(clip.frame_times_s, rng) for _ in range(3))
-    largest = height_share * height / max(float(np.hypot(right, down).max()), 1e-9)
+    largest = height_share * clip.frames.shape[1] / max(float(np.hypot(right, down).max()), 1e-9)
     degrees = DEGREES_AT_WHOLE_HEIGHT * height_share / max(float(np.abs(turn).max()), 1e-9) * turn
-    shaken = np.empty_like(clip.frames)
-    for index, frame in enumerate(clip.frames):
+    return replace(clip, frames=moved(clip.frames, largest * right, largest * down, degrees))
+
+
+def moved(
+    frames: Frames,
+    right_px: Float64[np.ndarray, " t"],
+    down_px: Float64[np.ndarray, " t"],
+    degrees: Float64[np.ndarray, " t"],
+) -> Frames:
+    """Each frame turned about its middle and moved; its edge is repeated."""
+    height, width = frames.shape[1:3]
+    result = np.empty_like(frames)
+    for index, frame in enumerate(frames):
         move = cv2.getRotationMatrix2D((width / 2, height / 2), float(degrees[index]), 1.0)
-        move[:, 2] += largest * right[index], largest * down[index]
-        shaken[index] = cv2.warpAffine(frame, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return replace(clip, frames=shaken)
+        move[:, 2] += right_px[index], down_px[index]
+        result[index] = cv2.warpAffine(frame, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return result
 
 
 def sway(times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -117,13 +127,18 @@ def wrong_person_audio(clip: Clip, rng: np.random.Generator, share: float, donor
     """In random stretches another person (`donor`, repeated if it is short) is heard, as loud as this one."""
     if not len(clip.waveform):
         return clip
-    donor_db = level_db(donor.waveform)
-    if donor_db < SILENT_DB:
-        raise MsmaError(f"{donor.name}: has no audio to put into {clip.name}; give a donor that speaks")
-    gain = 10 ** ((level_db(clip.waveform) - donor_db) / 20)
+    gain = 10 ** ((level_db(clip.waveform) - donor_level_db(donor, clip)) / 20)
     other = np.clip(gain * np.resize(donor.waveform, len(clip.waveform)), -1.0, 1.0).astype(np.float32)
     replaced = in_stretches(rng, len(clip.waveform), share)
     return replace(clip, waveform=np.where(replaced, other, clip.waveform))
+
+
+def donor_level_db(donor: Clip, clip: Clip) -> float:
+    """MsmaError where the donor cannot be heard."""
+    donor_db = level_db(donor.waveform)
+    if donor_db < SILENT_DB:
+        raise MsmaError(f"{donor.name}: has no audio to put into {clip.name}; give a donor that speaks")
+    return donor_db
 
 
 def no_audio(clip: Clip, rng: np.random.Generator, share: float) -> Clip:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from msma.corruptions import audio, occlusion, stream, visual
+from msma.corruptions import audio, channel, occlusion, scene, stream, visual
 from msma.corruptions.corruption import Corruption
 from msma.types import MsmaError
 
 HELD_OUT = frozenset(
-    {"interference", "reverberation", "audio codec", "blur", "video codec", "camera motion", "synchrony"}
+    {"interference", "reverberation", "audio codec", "blur", "video codec", "camera motion", "synchrony", "joint"}
 )
 """Families that are never used in training, so that a robustness table shows what is left for the unforeseen."""
-CORRUPTIONS = {row.name: row for module in (audio, visual, occlusion, stream) for row in module.ROWS}
+CORRUPTIONS = {row.name: row for module in (audio, visual, occlusion, stream, scene, channel) for row in module.ROWS}
+JOINT = tuple(row.name for module in (scene, channel) for row in module.ROWS)
+"""The causes that strike both streams at once."""
 
 
 def find_corruption(name: str) -> Corruption:

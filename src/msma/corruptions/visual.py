@@ -77,24 +77,27 @@ def defocus(frames: Frames, rng: np.random.Generator, radius_share: float) -> Fr
 
 def motion_blur(frames: Frames, rng: np.random.Generator, length_share: float) -> Frames:
     """Every point becomes a straight line, whose direction is random and the same in all frames."""
-    angle = rng.uniform(0, math.pi)
-    length = length_share * frames.shape[1]
+    angle, length = rng.uniform(0, math.pi), length_share * frames.shape[1]
+    return each(frames, lambda frame: smeared(frame, length * math.sin(angle), length * math.cos(angle)))
+
+
+def smeared(frame: Frame, rows_px: float, columns_px: float) -> Frame:
+    """Every point becomes a straight line, so many rows high and columns wide."""
+    length = math.hypot(rows_px, columns_px)
+    if rows_px < 0:
+        rows_px, columns_px = -rows_px, -columns_px  # a line has no direction
     # A line of 2^k points is the mean of two lines of half the length, k times over: few steps for a long line.
-    halves = [length / 2**step for step in range(1, 1 + max(1, math.ceil(math.log2(max(length, 1.0)))))]
-    offsets = [(round(half * math.sin(angle)), round(half * math.cos(angle))) for half in halves]
+    steps = range(1, 1 + max(1, math.ceil(math.log2(max(length, 1.0)))))
+    offsets = [(round(rows_px / 2**step), round(columns_px / 2**step)) for step in steps]
     down, aside = sum(rows for rows, _ in offsets), sum(abs(columns) for _, columns in offsets)
     borders = down // 2, down - down // 2, aside // 2, aside - aside // 2
-
-    def blurred(frame: Frame) -> Frame:
-        line = cv2.copyMakeBorder(frame, *borders, cv2.BORDER_REPLICATE)
-        for rows, columns in offsets:
-            height, width = line.shape[0] - rows, line.shape[1] - abs(columns)
-            here, there = max(-columns, 0), max(columns, 0)
-            first = line[:height, here : here + width]
-            line = cv2.addWeighted(first, 0.5, line[rows:, there : there + width], 0.5, 0)
-        return line
-
-    return each(frames, blurred)
+    line = cv2.copyMakeBorder(frame, *borders, cv2.BORDER_REPLICATE)
+    for rows, columns in offsets:
+        height, width = line.shape[0] - rows, line.shape[1] - abs(columns)
+        here, there = max(-columns, 0), max(columns, 0)
+        first = line[:height, here : here + width]
+        line = cv2.addWeighted(first, 0.5, line[rows:, there : there + width], 0.5, 0)
+    return line
 
 
 def downscale(frames: Frames, rng: np.random.Generator, share: float) -> Frames:

@@ -21,7 +21,7 @@ from msma.types import MODALITIES, Clip
 
 STILLS = 4
 """Frames of each version of the clip, evenly spread over its time."""
-MOVING = frozenset({"timing", "synchrony", "camera motion"})
+MOVING = frozenset({"timing", "synchrony", "camera motion", "joint"})
 """Families that still frames do not show: a film of the clip is beside them."""
 FILM_FPS = 8
 
@@ -52,7 +52,7 @@ def contact_sheet(
         families.setdefault(corruption.family, []).append((corruption, versions))
         if progress:
             progress(done, len(corruptions))
-    borrowed = any(corruption.needs == "donor" for corruption in corruptions)
+    borrowed = any("donor" in corruption.needs for corruption in corruptions)
     shown = {"clip": clip, "donor": donor, "borrowed": borrowed, "families": families, "held_out": HELD_OUT}
     return render("corruptions.html.j2", **shown)
 

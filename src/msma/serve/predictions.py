@@ -22,7 +22,7 @@ from msma.prediction.model import Model, Progress
 from msma.types import Clip, MsmaError, Prediction
 from msma.weights.checkpoint import Weights
 
-OFFERED = tuple(row for row in CORRUPTIONS.values() if row.needs != "donor")
+OFFERED = tuple(row for row in CORRUPTIONS.values() if "donor" not in row.needs)
 """Corruptions that need no clip of another person."""
 
 

@@ -37,7 +37,7 @@ PLAIN = ("white_noise", "gaussian_noise", "no_audio", "no_visual", "nothing")
 NOISE = cells_of("white_noise", [("white_noise", None)], (1, 5))
 
 
-def made_up(name: str, acts_on: str, apply, needs=None) -> Corruption:
+def made_up(name: str, acts_on: str, apply, needs=()) -> Corruption:
     """An all-or-nothing corruption; `apply` takes what it acts on, and the donor where one is needed."""
 
     def apply_to(part, _rng, _level, **donor):
@@ -47,7 +47,7 @@ def made_up(name: str, acts_on: str, apply, needs=None) -> Corruption:
 
 
 BLACK = made_up("black", "frames", lambda frames: 0 * frames)
-SWAP = made_up("swap", "clip", lambda clip, donor: replace(clip, waveform=donor.waveform), "donor")
+SWAP = made_up("swap", "clip", lambda clip, donor: replace(clip, waveform=donor.waveform), ("donor",))
 UNCHANGED = {
     "same_clip": made_up("same_clip", "clip", lambda clip: clip),
     "same_sound": made_up("same_sound", "waveform", lambda waveform: waveform.copy()),

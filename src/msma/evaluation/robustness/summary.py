@@ -132,7 +132,7 @@ class SuiteSummary(Summary, Tested):
     """The output of `msma robustness` for a suite, and of `msma ablate` for each network."""
 
     suite: str
-    """`six`, `full` or a file."""
+    """`six`, `full`, `joint` or a file."""
     slices: LeftByGroup
 
 

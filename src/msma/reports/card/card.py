@@ -39,7 +39,7 @@ def model_card(
 
     Args:
         run: where the results of these weights are: `test/evaluation.json`, `six/summary.json`, and, where they are
-            there, `full/summary.json`, `profile.json` and `recipe.yaml`.
+            there, `full/summary.json`, `joint/summary.json`, `profile.json` and `recipe.yaml`.
         repository: `owner/name`, where it is known.
         licence: by its name on the hub; known for the synthetic corpus and First Impressions V2.
         origin: where clips and labels are from; known for the same.
@@ -92,8 +92,8 @@ def licence_of(config: WeightsConfig, licence: str | None, origin: str | None) -
 
 
 def groups_of(suite: SuiteSummary) -> Mapping[str, Group]:
-    """The rows of a suite's table: the six scenarios, or families seen in training and held out of it."""
-    if suite.suite == "six":
+    """The rows of a suite's table: six scenarios or joint causes, or families seen in training and held out of it."""
+    if suite.suite in ("six", "joint"):
         return {Markup(quoted(name)): group for name, group in suite.scenarios.items()}
     families = {"families seen in training": suite.seen, "families held out of training": suite.held_out}
     return {name: group for name, group in families.items() if group is not None}

@@ -17,13 +17,14 @@ from msma.weights.calibration import Calibration
 from msma.weights.checkpoint import Weights, calibration_sha256, weights_sha256
 
 EVALUATION = "test/evaluation.json"
-SUITES = ("six/summary.json", "full/summary.json")
-"""The second is taken where it is there."""
+SUITES = ("six/summary.json", "full/summary.json", "joint/summary.json")
+"""All but the first are taken where they are there."""
 COMMANDS = {
     "calibration.json": "msma calibrate --model RUN --manifest CSV",
     EVALUATION: "msma evaluate --model RUN --manifest CSV",
     SUITES[0]: "msma robustness --model RUN --manifest CSV --suite six --out RUN/six",
     SUITES[1]: "msma robustness --model RUN --manifest CSV --suite full --out RUN/full",
+    SUITES[2]: "msma robustness --model RUN --manifest CSV --suite joint --out RUN/joint",
 }
 """The command that makes each file of a folder RUN, which messages name once: a line must not get too long."""
 TestedT = TypeVar("TestedT", bound=Tested)

@@ -136,7 +136,7 @@ def corrupted(run: RunFiles) -> Iterator[Block]:
             yield image(f"Retention {about}", heat_map, title, found.scenarios, large=True)
         yield from robustness_blocks(found)
     for folder in run.cells_only:
-        suite = folder.name if folder.name in ("six", "full") else "SUITE"
+        suite = folder.name if folder.name in ("six", "full", "joint") else "SUITE"
         what = f"{folder.name}: cells of a suite without its summary; to have one:"
         yield Missing(what, f"{ROBUSTNESS.format(run=run.folder)} {suite} --out {folder}")
 
