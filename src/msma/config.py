@@ -203,6 +203,8 @@ class TrainConfig(Frozen):
     """The number of last stages of each pretrained backbone that are trained; 0 freezes it."""
     tune_rate: Share = 0.1
     """Learning rate of pretrained stages, as a share of the others'."""
+    layer_decay: Share = 1.0
+    """Rate of each pretrained stage as a share of that of the stage above it: the last one learns at `tune_rate`."""
     cache_features: bool = False
     """Compute the features of frozen backbones once, instead of in every step."""
     feature_variants: PositiveInt = 1

@@ -123,6 +123,19 @@ def test_pretrained_parameters_have_a_rate_of_their_own_and_frozen_ones_are_in_n
         assert all((p.ndim >= 2) == (group["weight_decay"] > 0) for p in group["params"])
 
 
+@pytest.mark.parametrize(("tuned", "depths"), [(2, 2), ("all", None)])
+def test_each_stage_below_the_top_learns_more_slowly_than_the_one_above(pretrained, tuned, depths):
+    recipe = changed(pretrained, train={"tune_stages": tuned, "tune_rate": 0.25, "layer_decay": 0.5})
+    network, _ = new_network(recipe, PRIOR)
+    rates = {id(p): group["rate"] for group in parameter_groups(network, recipe) for p in group["params"]}
+    for encoder in encoders(network):
+        stages = list(reversed(list(encoder.backbone.stages)))
+        found = [{rates[id(p)] for p in stage.parameters() if id(p) in rates} for stage in stages]
+        parts = [any(p.requires_grad for p in stage.parameters()) for stage in stages]
+        assert found == [{0.25 * 0.5**depth} if has else set() for depth, has in enumerate(parts)]
+        assert depths is None or sum(map(bool, found)) <= depths
+
+
 def test_in_a_step_the_rate_scales_the_learning_rate(pretrained, clips):
     recipe = changed(pretrained, train={"tune_stages": 1, "tune_rate": 0.25})
     state, going = begun(recipe, clips)

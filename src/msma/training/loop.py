@@ -113,12 +113,15 @@ def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
 
 def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
     """Weight decay is for matrices and kernels, not for norms, biases and tokens. `rate` multiplies the learning rate:
-    it slows pretrained parts, and lets the quality heads, which nothing else depends on, learn within few steps."""
+    it slows pretrained parts, the more the farther below the top, and lets the quality heads, which nothing else
+    depends on, learn within few steps."""
     config = recipe.train
     rates = {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
     for modality, encoder in network.encoders.items():
         if encoder.backbone is not None and backbone_names(recipe)[modality] != "small":
             rates |= {id(parameter): config.tune_rate for parameter in encoder.backbone.parameters()}
+            for depth, stage in enumerate(reversed(list(encoder.backbone.stages))):
+                rates |= {id(p): config.tune_rate * config.layer_decay**depth for p in stage.parameters()}
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {
