@@ -1,8 +1,9 @@
-"""File to scores on a 15 s 720p clip, as a ratio to decoding the same file with PyAV alone in the same run.
+"""File to scores on a 15 s 720p clip, as a ratio to decoding the same file with PyAV alone in the same run; and with
+test-time augmentation (`--tta`), as a ratio to without.
 
     .venv/bin/python benchmarks/predict_clip.py
 
-Two threads for everything. Each side runs in a process of its own, so that peak memory is its own; the two take turns,
+Two threads for everything. Each side runs in a process of its own, so that peak memory is its own; they take turns,
 and the ratio is that of the medians. Loading the weights and importing are counted in neither side.
 """
 
@@ -50,13 +51,13 @@ def measure(side: str, path: Path) -> dict[str, float]:
     import resource
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])  # also where there are more cores
-    if side == "predict":
+    if side in ("predict", "tta"):
         import torch
 
         import msma
 
         torch.set_num_threads(THREADS)
-        model = msma.load()
+        model = msma.load(tta=side == "tta")
         work = model.predict
     else:
         work = decode
@@ -74,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         make_clip(path)
-        results: dict[str, list[dict[str, float]]] = {"decode": [], "predict": []}
+        results: dict[str, list[dict[str, float]]] = {"decode": [], "predict": [], "tta": []}
         for _ in range(ROUNDS):
             for side, runs in results.items():
                 command = [sys.executable, __file__, side, str(path)]
@@ -84,11 +85,18 @@ def main() -> None:
         size_kib = path.stat().st_size / 1024
     seconds = {side: statistics.median(run["seconds"] for run in runs) for side, runs in results.items()}
     memory = {side: max(run["peak_mib"] for run in runs) for side, runs in results.items()}
-    ratios = [p["seconds"] / d["seconds"] for p, d in zip(results["predict"], results["decode"], strict=True)]
+
+    def ratio(side: str, to: str) -> str:
+        rounds = [a["seconds"] / b["seconds"] for a, b in zip(results[side], results[to], strict=True)]
+        return f"{seconds[side] / seconds[to]:.2f} (rounds: {np.min(rounds):.2f} to {np.max(rounds):.2f})"
+
     print(f"clip: {SECONDS} s, {WIDTH}x{HEIGHT}, {FPS} fps, {size_kib:.0f} KiB; {THREADS} threads; {ROUNDS} rounds")
     print(f"decode alone: {seconds['decode']:.2f} s, peak {memory['decode']:.0f} MiB")
     print(f"file to scores: {seconds['predict']:.2f} s, peak {memory['predict']:.0f} MiB")
-    print(f"ratio: {seconds['predict'] / seconds['decode']:.2f} (rounds: {np.min(ratios):.2f} to {np.max(ratios):.2f})")
+    print(f"ratio: {ratio('predict', 'decode')}")
+    print(
+        f"with --tta: {seconds['tta']:.2f} s, peak {memory['tta']:.0f} MiB; ratio to without: {ratio('tta', 'predict')}"
+    )
 
 
 if __name__ == "__main__":

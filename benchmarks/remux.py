@@ -1,6 +1,6 @@
 """Audio and traits of rendered clips copied into other containers, and traits of the same clips shifted in time.
 
-    .venv/bin/python benchmarks/remux.py
+    .venv/bin/python benchmarks/remux.py [--model RUN] [--tta]
 
 CLIPS rendered people. Their audio is encoded once by each codec; the same packets are copied into each container. A
 shift delays the audio alone, or cuts the start off audio and frames together.
@@ -8,6 +8,7 @@ shift delays the audio alone, or cuts the start off audio and frames together.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -114,7 +115,11 @@ def main() -> None:
     import msma
     from msma.data.synthetic.corpus import render_corpus
 
-    model = msma.load()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", help="a run folder; default: the bundled weights")
+    parser.add_argument("--tta", action="store_true", help="average several sampling grids and the mirrored clip")
+    asked = parser.parse_args()
+    model = msma.load(asked.model, tta=asked.tta)
     with tempfile.TemporaryDirectory() as folder:
         render_corpus(Path(folder, "corpus"), CLIPS, seed=3, seconds=SECONDS, fps=FPS)
         clips = sorted(Path(folder, "corpus").rglob("*.mp4"))

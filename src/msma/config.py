@@ -80,7 +80,7 @@ class ClipConfig(Frozen):
 
     @model_validator(mode="after")
     def fits_memory(self) -> ClipConfig:
-        refuse_too_large(self.window_bytes(heads=1), "window_s, fps, crop_size, frame_side or mel_hop_s")
+        refuse_too_large(self.window_bytes(heads=1), "window_s, fps, phases, crop_size, frame_side or mel_hop_s")
         return self
 
     def window_bytes(self, heads: int) -> float:

@@ -171,6 +171,8 @@ class PreparedWindow:
     """Share of the window's time in which audio and frames could be used, by modality."""
     face_detector: str
     media: MediaInfo
+    views: tuple[InputArrays, ...] = ()
+    """The same on grids that begin later, where asked for: see `msma.prediction.views`."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,8 @@ class Prediction:
     media: MediaInfo | None = field(default=None)
     media_preview: MediaPreview | None = None
     """None where it was not asked for."""
+    tta: bool = False
+    """Whether it is the mean over several sampling grids and the mirrored clip."""
     settings: str | None = None
     """Fingerprint of the weights and options behind it, by which `msma predict --resume` knows its own; None where it
     was made otherwise."""

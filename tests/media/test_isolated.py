@@ -127,7 +127,7 @@ def test_a_reader_may_not_take_more_memory_than_decoding_needs():
     )
 
 
-LARGE_WINDOWS = ClipConfig(window_s=600.0, fps=4.0, face="whole")
+LARGE_WINDOWS = ClipConfig(window_s=600.0, fps=4.0, phases=1, face="whole")
 LARGE_FRAMES = Limits(max_pixels=2 * Limits().max_pixels)
 
 

@@ -41,6 +41,10 @@ MinQuality = Annotated[
     float,
     typer.Option("--min-quality", min=0.0, max=1.0, help="Abstain where audio and visual are both of lower quality."),
 ]
+Tta = Annotated[
+    bool,
+    typer.Option("--tta", help="Average three sampling grids and the mirrored clip: 6 passes of the network."),
+]
 Device = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
 

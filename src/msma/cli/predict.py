@@ -35,6 +35,7 @@ def predict(
     alpha: options.Alpha = 0.1,
     min_quality: options.MinQuality = 0.1,
     device: options.Device = "cpu",
+    tta: options.Tta = False,
     media_preview: Annotated[
         bool,
         typer.Option(
@@ -101,6 +102,7 @@ def predict(
                 alpha=alpha,
                 min_quality=min_quality,
                 runtime=runtime,
+                tta=tta,
             )
             settings = fingerprint(loaded, yunet=yunet and str(yunet), media_preview=media_preview)
             kept = records_before(out, format, settings, files) if out is not None and resume else {}

@@ -35,6 +35,7 @@ def evaluate(
     ] = None,
     cache: options.Cache = None,
     device: options.Device = "cpu",
+    tta: options.Tta = False,
 ) -> None:
     """Score a model on a split, beside media-free baselines.
 
@@ -49,7 +50,7 @@ def evaluate(
         out = Path(model) / split
     check_out(out, folder=True)
     with held(out):
-        labels, loaded = read_manifest(manifest), load(model, device=device)
+        labels, loaded = read_manifest(manifest), load(model, device=device, tta=tta)
         readers = workers if workers is None else max(workers, 1)
         corpus = cached_corpus(labels, (split,), loaded.clip, manifest, cache, readers)
         with progress_bar("predicting", "clips") as bar:

@@ -18,7 +18,8 @@ from msma.data.corpus import Corpus
 from msma.data.dataset import each_batch
 from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.predictions import Bounds, Predictions, trait_array
-from msma.media.prepare import prepare
+from msma.media.phases import every_frame
+from msma.media.prepare import prepare, prepare_views
 from msma.media.processes import leave_signals
 from msma.prediction.model import Model
 from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
@@ -44,7 +45,7 @@ def predict_split(
     rows = corpus.split(split)
     targets_for(model, rows)  # raises at once where there are none
     entries: Any = [corpus.entry(row) for row in rows]  # a list will do for a Dataset
-    read = partial(read_entries, config=model.clip)
+    read = partial(read_entries, config=model.clip, tta=model.tta)
     loader = DataLoader(
         entries, batch_size=batch_size, num_workers=workers, collate_fn=read, worker_init_fn=leave_signals
     )
@@ -84,8 +85,9 @@ def targets_for(model: Model, rows: Sequence[Row]) -> Float[np.ndarray, "clips 5
     return target
 
 
-def read_entries(paths: list[Path], config: ClipConfig) -> list[list[PreparedWindow]]:
-    return [[prepare(window, config) for window in cached_windows(path)] for path in paths]
+def read_entries(paths: list[Path], config: ClipConfig, tta: bool = False) -> list[list[PreparedWindow]]:
+    ready, choose = (prepare_views, every_frame) if tta else (prepare, None)
+    return [[ready(window, config) for window in cached_windows(path, choose=choose)] for path in paths]
 
 
 def evaluate(
@@ -105,6 +107,7 @@ def evaluate(
         predictions,
         model=model.weights.name,
         fusion=about.model.fusion,
+        tta=model.tta,
         slices=slices,
         min_quality=model.min_quality,
         warnings=[f"{unpredicted}: not predicted by this model and not scored"] if unpredicted else [],

@@ -59,6 +59,8 @@ class Evaluation(Scored, Tested):
 
     fusion: str | None
     """The modalities that the model reads and how they are fused; null for the predictions of another tool."""
+    tta: bool = False
+    """Whether predictions are means over several sampling grids and the mirrored clip."""
     splits: dict[str, SplitSize]
     """Every split of the manifest."""
     coverage: float

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from msma.config import ClipConfig, Limits
 from msma.files.reading import unexpected
 from msma.media.faces import default_detector, yunet_detector
-from msma.media.prepare import check_media, prepare, raw_windows
+from msma.media.prepare import check_media, prepare, prepare_views, raw_windows
 from msma.media.processes import begin, in_processes
 from msma.types import Clip, MsmaError
 
@@ -44,6 +44,8 @@ class Reading:
     """Whether windows come as the network sees them, or raw."""
     max_windows: int | None = None
     """Windows after which reading ends; None: all."""
+    tta: bool = False
+    """Whether prepared windows come with further views."""
 
     @property
     def name(self) -> str:
@@ -55,9 +57,11 @@ class Reading:
 def windows_of(reading: Reading) -> Iterator[Any]:
     """Read, detect faces and prepare in this process, window by window; MsmaError where that cannot be done."""
     detector = default_detector() if reading.yunet is None else yunet_detector(reading.yunet)
-    raw = raw_windows(reading.source, reading.clip, reading.limits, detector)
+    tta = reading.tta and reading.prepared
+    raw = raw_windows(reading.source, reading.clip, reading.limits, detector, reading.clip.phases if tta else 1)
     for window in islice(raw, reading.max_windows):
-        yield prepare(window, reading.clip) if reading.prepared else window
+        ready = prepare_views if tta else prepare
+        yield ready(window, reading.clip) if reading.prepared else window
 
 
 def media_problems(paths: Sequence[Path]) -> dict[Path, str]:

@@ -20,6 +20,10 @@ from msma.config import ClipConfig
 from msma.media.faces import WHOLE_FRAME, Detector, find_faces, separation, track_face
 from msma.types import SAMPLE_RATE, Clip, FaceTrack, RawWindow
 
+VIEWS = (0.618, 0.236)
+"""Shares of a step by which further views of a window begin later: multiples of the golden ratio lie far from one
+another and from 0, and so do their places in a token of audio, whatever the rates."""
+
 Taken = tuple[np.ndarray, float, bool]
 """A frame, its time, and whether that is the middle of a step."""
 

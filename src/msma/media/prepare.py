@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from msma.media.container import open_media
 from msma.media.coverage import missing_reasons, missing_stretches
 from msma.media.faces import Detector
 from msma.media.frames import STILL, Jitter, face_crops, whole_frames
-from msma.media.phases import held_window, middles
+from msma.media.phases import VIEWS, at_phase, held_window, middles
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
 from msma.media.reasons import by_weight
 from msma.media.segments import lengthened, segment_cuts, segments_in
@@ -63,6 +64,12 @@ def prepare(window: RawWindow, config: ClipConfig, jitter: Jitter = STILL) -> Pr
         face.detector,
         clip.media,
     )
+
+
+def prepare_views(window: RawWindow, config: ClipConfig) -> PreparedWindow:
+    """The same, with its further views."""
+    views = tuple(prepare(at_phase(window, config, share), config).inputs for share in VIEWS)
+    return replace(prepare(window, config), views=views)
 
 
 def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter = STILL) -> InputArrays:

@@ -16,7 +16,8 @@ from msma.media.bounded import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.prediction.media_preview import PreviewBuilder
-from msma.prediction.pooling import VideoOutput, pool, window_output
+from msma.prediction.pooling import VideoOutput, pool
+from msma.prediction.views import output_of
 from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
 from msma.weights.calibration import COVERAGES, Calibration, level_of
 from msma.weights.config import WeightsConfig
@@ -67,6 +68,8 @@ class Model(Generic[NetworkT]):
     coverage: float = COVERAGE
     """Coverage of the intervals."""
     min_quality: float = MIN_QUALITY
+    tta: bool = False
+    """Is a prediction the mean over several sampling grids and the mirrored clip?"""
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **options: Any) -> Model:
@@ -123,7 +126,7 @@ class Model(Generic[NetworkT]):
 
     def reading(self, source: str | Path | bytes | Clip) -> Reading:
         """How the windows of a source are made for this model."""
-        return Reading(source, self.clip, self.limits, self.detector and self.detector.model)
+        return Reading(source, self.clip, self.limits, self.detector and self.detector.model, tta=self.tta)
 
     def predict_windows(
         self,
@@ -163,16 +166,15 @@ class Model(Generic[NetworkT]):
             device=self.device,
             media=video.media,
             media_preview=None if preview is None else preview.preview(),
+            tta=self.tta,
         )
 
     def read(self, windows: Iterable[PreparedWindow], *, return_intermediates: bool = False) -> VideoOutput:
         """The network on each window of a video alone, so that none depends on its neighbours in a batch; pooled. The
         one way from windows to traits, from a file or from the cache, corrupted or not; memory does not grow with their
         number. Late fusion needs the intermediates, which an exported network has not."""
-        traits = self.weights.config.traits
         outputs = [
-            window_output(one, self.weights.output(one.inputs, return_intermediates=return_intermediates), traits)
-            for one in windows
+            output_of(self.weights, one, tta=self.tta, return_intermediates=return_intermediates) for one in windows
         ]
         return pool(outputs, self.weights.calibration, self.coverage, self.min_quality)
 
@@ -196,6 +198,7 @@ def load(
     alpha: float = round(1 - COVERAGE, 2),
     min_quality: float = MIN_QUALITY,
     runtime: Runtime = "torch",
+    tta: bool = False,
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -210,6 +213,7 @@ def load(
         alpha: share of the labels that intervals may miss, in hundredths from 0.01 to 0.5.
         min_quality: a modality of a lower predicted quality is poor; where both are, the model abstains. 0: never.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
+        tta: average several sampling grids and the mirrored clip; off, because it takes as many passes of the network.
 
     MsmaError for weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
     is not there, or another alpha.
@@ -220,8 +224,10 @@ def load(
     clip = weights.config.clip
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
+    if tta:
+        clip = ClipConfig.model_validate(clip.model_dump() | {"phases": max(clip.phases, ClipConfig().phases)})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
-    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality)
+    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality, tta)
 
 
 def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:

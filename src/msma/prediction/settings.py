@@ -27,6 +27,7 @@ def fingerprint(model: Model[Any], **options: Any) -> str:
         "device": model.device,
         "coverage": model.coverage,
         "min_quality": model.min_quality,
+        "tta": model.tta,
         **options,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:DIGITS]
