@@ -130,4 +130,4 @@ def test_the_clean_clip_has_the_jitter_of_the_degraded_one_and_full_quality(entr
     config = TrainConfig(corruption=0.0, room_noise=0.0, crop_shift=0.2, colour_jitter=0.3)
     inputs, clean, quality = degraded_inputs(window, config, CLIP, torch.Generator().manual_seed(0))
     assert torch.equal(inputs.frames, clean.frames)
-    assert quality.tolist() == [1, 1]
+    assert bool((quality == 1).all())
