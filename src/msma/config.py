@@ -178,6 +178,8 @@ class TrainConfig(Frozen):
     """Share of frames and of log-mel segments that are masked in an augmented clip."""
     corruption: Share = 0.4
     """Chance, for each modality of a clip, that a corruption of the families that are not held out corrupts it."""
+    local_corruption: Share = 0.5
+    """Chance that a corruption strikes a random stretch of the clip alone, if it is of those that can."""
     room_noise: Share = 0.5
     """Chance that a clip gets the faint noise of a room, which is no damage: its quality stays 1."""
     ramp: Share = 0.1

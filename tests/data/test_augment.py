@@ -21,6 +21,7 @@ from msma.data.augment import (
     at_progress,
     corrupted,
     degraded_inputs,
+    drawn_stretch,
     drop,
     flip,
     in_a_room,
@@ -30,7 +31,7 @@ from msma.data.augment import (
 from msma.media.audio import hop_samples, log_mel
 from msma.media.prepare import prepare
 from msma.model.tensors import Features, Inputs, inputs_of
-from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, RawWindow
+from msma.types import AUDIO_STATISTICS, VISUAL_STATISTICS, Clip, RawWindow
 
 FRAMES, SIDE, STEPS = 6, 8, 120
 HOP = hop_samples(CLIP)
@@ -123,13 +124,17 @@ def test_with_every_chance_at_zero_nothing_changes():
 @settings(deadline=None, max_examples=25)
 def test_what_is_not_corrupted_keeps_its_quality_and_its_very_data(seed):
     window = raw_window()
-    found, quality = corrupted(window, 0.5, CLIP, torch.Generator().manual_seed(seed))
-    if quality[0] == 1:
+    found, quality = corrupted(window, only(corruption=0.5), CLIP, torch.Generator().manual_seed(seed))
+    assert ((quality >= 0) & (quality <= 1)).all()
+    perfect = (quality == 1).all(dim=0)
+    if perfect[0]:
         np.testing.assert_array_equal(found.clip.waveform, window.clip.waveform)
-    if quality[1] == 1:
+    if perfect[1]:
         np.testing.assert_array_equal(found.clip.frames, window.clip.frames)
         assert found.face is window.face
-    assert ((quality >= 0) & (quality <= 1)).all()
+    if len(found.clip.frames) == len(window.clip.frames):
+        kept = (quality[:, 1] == 1).repeat_interleave(2).numpy()  # two frames a segment
+        np.testing.assert_array_equal(found.clip.frames[kept], window.clip.frames[kept])
 
 
 @pytest.mark.parametrize("row", SEEN, ids=lambda row: row.name)
@@ -141,12 +146,12 @@ def test_only_what_was_changed_is_learned_as_damaged(monkeypatch, row, frames, l
     for modality in row.modalities:
         monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {modality: {row.family: [row]}})
         for seed in range(12):
-            found, quality = corrupted(few, 1.0, CLIP, torch.Generator().manual_seed(seed))
+            found, quality = corrupted(few, only(corruption=1.0), CLIP, torch.Generator().manual_seed(seed))
             equal = [
                 np.array_equal(found.clip.waveform, few.clip.waveform),
                 np.array_equal(found.clip.frames, few.clip.frames),
             ]
-            assert [share == 1 for share in quality.tolist()] == equal
+            assert (quality == 1).all(dim=0).tolist() == equal
             assert (found is few) == all(equal)
 
 
@@ -169,21 +174,22 @@ def test_frames_that_are_all_the_same_do_not_stand_still(monkeypatch):
     window = raw_window()
     still = np.repeat(window.clip.frames[:1], len(window.clip.frames), axis=0)
     window = replace(window, clip=replace(window.clip, frames=still))
-    assert corrupted(window, 1.0, CLIP, torch.Generator())[1].tolist() == [1, 1]
+    assert (corrupted(window, only(corruption=1.0), CLIP, torch.Generator())[1] == 1).all()
 
 
 @given(seed=seeds)
 @settings(deadline=None, max_examples=25)
 def test_the_window_that_is_corrupted_is_not_changed_itself(seed):
     window, before = raw_window(), raw_window()
-    corrupted(window, 1.0, CLIP, torch.Generator().manual_seed(seed))
+    corrupted(window, only(corruption=1.0), CLIP, torch.Generator().manual_seed(seed))
     np.testing.assert_array_equal(window.clip.frames, before.clip.frames)
     np.testing.assert_array_equal(window.clip.waveform, before.clip.waveform)
 
 
 def test_a_modality_is_corrupted_as_often_as_it_says():
-    drawn = [corrupted(raw_window(), 0.3, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(150)]
-    lowered = (torch.stack(drawn) < 1).double().mean(dim=0)
+    config = only(corruption=0.3, local_corruption=0)
+    drawn = [corrupted(raw_window(), config, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(150)]
+    lowered = (torch.stack(drawn) < 1).any(dim=1).double().mean(dim=0)
     # Some corruptions corrupt both.
     assert ((lowered > 0.2) & (lowered < 0.45)).all()
 
@@ -191,9 +197,51 @@ def test_a_modality_is_corrupted_as_often_as_it_says():
 def test_quality_is_what_the_severity_leaves(monkeypatch):
     noise = next(row for row in CORRUPTIONS.values() if row.name == "white_noise")
     monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {"audio": {"noise": [noise]}})
-    drawn = [corrupted(raw_window(), 1.0, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(60)]
-    assert {round(float(quality[0]), 6) for quality in drawn} == {0.0, 0.2, 0.4, 0.6, 0.8}
-    assert all(quality[1] == 1 for quality in drawn)
+    config = only(corruption=1.0, local_corruption=0)
+    drawn = [corrupted(raw_window(), config, CLIP, torch.Generator().manual_seed(seed))[1] for seed in range(60)]
+    assert {round(float(quality[0, 0]), 6) for quality in drawn} == {0.0, 0.2, 0.4, 0.6, 0.8}
+    assert all((quality[:, 1] == 1).all() for quality in drawn)
+
+
+def test_a_stretch_lowers_the_quality_of_a_segment_by_the_share_of_it_that_it_strikes(monkeypatch):
+    noise = CORRUPTIONS["gaussian_noise"]
+    monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", {"visual": {noise.family: [noise]}})
+    monkeypatch.setattr(augment, "drawn_stretch", lambda *_: (0.5, 2.0))  # of its two segments of two frames
+    config, found = only(corruption=1.0, local_corruption=1.0), set()
+    for seed in range(40):
+        window = raw_window()
+        noisy, quality = corrupted(window, config, CLIP, torch.Generator().manual_seed(seed))
+        np.testing.assert_array_equal(noisy.clip.frames[0], window.clip.frames[0])
+        assert (noisy.clip.frames[1:] != window.clip.frames[1:]).any(axis=(1, 2, 3)).all()
+        assert (quality[:, 0] == 1).all()
+        found.add(tuple(round(one, 6) for one in quality[:, 1].tolist()))
+    assert found == {(0.9, 0.8), (0.8, 0.6), (0.7, 0.4), (0.6, 0.2), (0.5, 0.0)}
+
+
+@given(seed=seeds)
+@settings(deadline=None, max_examples=25)
+def test_a_stretch_is_a_fifth_to_four_fifths_of_the_clip_and_within_it(seed):
+    clip = raw_window().clip
+    begin_s, end_s = drawn_stretch(clip, torch.Generator().manual_seed(seed))
+    assert 0 <= begin_s < end_s <= clip.duration_s + 1e-6
+    assert 0.2 <= (end_s - begin_s) / clip.duration_s <= 0.8
+
+
+def test_both_modalities_are_struck_in_the_same_stretch_at_times_only(monkeypatch):
+    noises = {m: {"noise": [CORRUPTIONS[n]]} for m, n in (("audio", "white_noise"), ("visual", "gaussian_noise"))}
+    monkeypatch.setattr(augment, "CORRUPTIONS_BY_MODALITY", noises)
+    given: list[tuple[float, float]] = []
+
+    def unchanged(clip: Clip, *settings) -> Clip:
+        given.append(settings[2])
+        return clip
+
+    monkeypatch.setattr(augment, "corrupt_stretch", unchanged)
+    config = only(corruption=1.0, local_corruption=1.0)
+    for seed in range(200):
+        corrupted(raw_window(), config, CLIP, torch.Generator().manual_seed(seed))
+    same = sum(one == other for one, other in zip(given[::2], given[1::2], strict=True))
+    assert 25 < same < 75
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -225,7 +273,7 @@ def test_a_missing_modality_stays_missing():
     window = raw_window()
     silent = replace(window, clip=replace(window.clip, waveform=window.clip.waveform[:0]))
     for seed in range(20):
-        found, _ = corrupted(silent, 1.0, CLIP, torch.Generator().manual_seed(seed))
+        found, _ = corrupted(silent, only(corruption=1.0), CLIP, torch.Generator().manual_seed(seed))
         assert not len(found.clip.waveform)
 
 

@@ -236,7 +236,7 @@ ROWS = (
     row(mp3, "audio codec", (40, 32, 24, 16, 8), "MP3 at a low rate"),
     row(packet_loss, "audio loss", (0.05, 0.1, 0.2, 0.35, 0.6), "packets of 20 ms lost in bursts"),
     row(muted_gaps, "audio loss", (0.1, 0.2, 0.35, 0.55, 0.8), "silent gaps of 0.2 to 1 s"),
-    row(audio_truncation, "audio loss", (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early"),
+    row(audio_truncation, "audio loss", (0.1, 0.25, 0.45, 0.65, 0.85), "the audio track breaks off early", local=False),
     row(clipping, "level", (6, 2, -2, -7, -14), "overdriven, cut off at a level relative to the RMS"),
     row(gain, "level", (-6, -12, -18, -24, -30), "recorded too quietly, in 16 bit"),
 )

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from msma.config import ClipConfig
 from msma.media.faces import default_detector, track_face
-from msma.types import MODALITIES, Clip, FaceTrack, MsmaError
+from msma.types import Clip, FaceTrack, MsmaError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 """0 is the clean clip."""
@@ -45,6 +45,8 @@ class Corruption:
     """Those whose quality it lowers; none where both are fine and only do not belong together."""
     needs: tuple[str, ...] = ()
     """Of `face` and `donor`."""
+    local: bool = True
+    """Whether it can strike a stretch of a clip alone: it is no delay or truncation, and acts on one stream."""
 
     @property
     def severities(self) -> tuple[int, ...]:
@@ -59,7 +61,12 @@ class Corruption:
 
 
 def row(
-    apply: Callable, family: str, levels: tuple[int | float, ...], about: str, modalities: tuple[str, ...] = ()
+    apply: Callable,
+    family: str,
+    levels: tuple[int | float, ...],
+    about: str,
+    modalities: tuple[str, ...] = (),
+    local: bool = True,
 ) -> Corruption:
     """A corruption from its function: the names of `apply(acts_on, rng, parameter, *needs)` are those of the row.
 
@@ -67,6 +74,7 @@ def row(
     """
     acts_on, _, parameter, *needs = inspect.signature(apply).parameters
     fields: Any = {"acts_on": acts_on, "parameter": parameter, "needs": tuple(needs)}
+    fields["local"] = local and acts_on != "clip"
     modalities = {"waveform": AUDIO, "frames": VISUAL, "clip": modalities}[acts_on]
     levels = tuple(map(float, levels))
     return Corruption(apply.__name__, family, apply=apply, levels=levels, about=about, modalities=modalities, **fields)
@@ -116,12 +124,6 @@ def with_same_parts(clip: Clip, corrupted: Clip) -> Clip:
     if len(same) == len(arrays) and corrupted.reasons == clip.reasons:
         return clip
     return replace(corrupted, **same)
-
-
-def changed(clip: Clip, corrupted: Clip) -> tuple[str, ...]:
-    """The modalities of which `corrupt` changed a sample."""
-    same = {"audio": same_audio(clip, corrupted), "visual": same_frames(clip, corrupted)}
-    return tuple(modality for modality in MODALITIES if not same[modality])
 
 
 def same_audio(one: Clip, other: Clip) -> bool:

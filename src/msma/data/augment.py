@@ -1,7 +1,8 @@
 """Random changes of a window in training: the data half of the modal enhancement strategy.
 
 The paper simulates modality loss and noise in training; families, chances and strengths here are ours. A corruption has
-a severity, and the quality head of the modality that it corrupts learns 1 - severity / 5, where it changed a sample.
+a severity and strikes the whole clip or a stretch of it. The quality head of the modality that it corrupts learns, for
+each segment in which a sample changed, 1 - severity / 5 times the share of the segment that lies in the stretch.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from torch import Generator, Tensor
 
 from msma.config import ClipConfig, TrainConfig
 from msma.corruptions.audio import coloured, with_noise
-from msma.corruptions.corruption import SEVERITIES, WORST, changed, corrupt, same_frames
-from msma.corruptions.scenarios import face_after
+from msma.corruptions.corruption import SEVERITIES, WORST, corrupt, same_frames
+from msma.corruptions.stretch import Stretch, corrupt_stretch, face_where_changed, struck_shares
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT
 from msma.media.faces import default_detector
 from msma.media.frames import Jitter
 from msma.media.prepare import prepare
+from msma.media.segments import segments_in
 from msma.model.backbones.backbone import sample_mask
 from msma.model.tensors import Features, Inputs, inputs_of
 from msma.types import MODALITIES, Clip, RawWindow
@@ -37,6 +39,11 @@ CORRUPTIONS_BY_MODALITY = {
     for modality in MODALITIES
 }
 """The corruptions of training by modality and family."""
+STRETCH_SHARES = (0.2, 0.8)
+"""Shortest and longest stretch that a corruption strikes, as shares of the clip."""
+SAME_STRETCH = 0.25
+"""Chance that of two corruptions in stretches the second strikes where the first did, as one cause of both would."""
+EVERYWHERE = (-math.inf, math.inf)
 ROOM_DB = (30.0, 60.0)
 ROOM_SLOPE_DB = (-3.0, 0.0)
 """Per octave: from pink to white."""
@@ -54,7 +61,7 @@ def degraded_inputs(
         window = replace(window, clip=in_a_room(window.clip, generator))
     jitter = drawn_jitter(config, generator)
     clean = inputs_of(prepare(window, clip_config, jitter).inputs)
-    degraded, quality = corrupted(window, config.corruption, clip_config, generator)
+    degraded, quality = corrupted(window, config, clip_config, generator)
     inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config, jitter).inputs)
     quality = quality * perfect_quality(inputs)
     if config.flip and happens(0.5, generator):
@@ -63,23 +70,42 @@ def degraded_inputs(
 
 
 def corrupted(
-    window: RawWindow, chance: float, clip_config: ClipConfig, generator: Generator
-) -> tuple[RawWindow, Float[Tensor, " 2"]]:
-    """Corrupt each modality with this chance, by any family and severity; in other frames, detect the face again."""
-    clip, quality = window.clip, torch.ones(2)
+    window: RawWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
+) -> tuple[RawWindow, Float[Tensor, "r 2"]]:
+    """Corrupt each modality by chance, by any family and severity, as a whole or in a stretch; in frames that changed,
+    detect the face again. The quality of the segments is of the corrupted window."""
+    clip, stretch = window.clip, None
+    quality = torch.ones(segments_in(clip.duration_s), len(MODALITIES))
     for families in CORRUPTIONS_BY_MODALITY.values():
-        if not happens(chance, generator):
+        if not happens(config.corruption, generator):
             continue
         rows = list(families.values())[draw(len(families), generator)]
         row, severity = rows[draw(len(rows), generator)], SEVERITIES[draw(WORST, generator)]
         rng = np.random.default_rng(draw(2**62, generator))
         known = window.face if same_frames(clip, window.clip) else None
-        before, clip = clip, corrupt(clip, row, severity, rng, face=known)
-        affected = torch.tensor([one in row.modalities and one in changed(before, clip) for one in MODALITIES])
-        quality = torch.where(affected, quality * (1 - severity / WORST), quality)
+        before = clip
+        if row.local and happens(config.local_corruption, generator):
+            if stretch is None or not happens(SAME_STRETCH, generator):
+                stretch = drawn_stretch(clip, generator)
+            clip, struck = corrupt_stretch(clip, row, severity, stretch, rng, known), stretch
+        else:
+            clip, struck = corrupt(clip, row, severity, rng, face=known), EVERYWHERE
+        if clip is not before:
+            shares = torch.from_numpy(struck_shares(before, clip, struck, clip_config))
+            harmed = torch.tensor([modality in row.modalities for modality in MODALITIES])
+            quality = quality * (1 - severity / WORST * harmed * shares)
     if clip is window.clip:
         return window, quality
-    return RawWindow(clip, face_after(clip, window, clip_config, default_detector())), quality
+    return RawWindow(clip, face_where_changed(clip, window, clip_config, default_detector())), quality
+
+
+def drawn_stretch(clip: Clip, generator: Generator) -> Stretch:
+    """A random stretch of a clip, as long as STRETCH_SHARES of it."""
+    least, most = STRETCH_SHARES
+    length, place = torch.rand(2, generator=generator).tolist()
+    share = least + (most - least) * length
+    begin = place * (1 - share)
+    return begin * clip.duration_s, (begin + share) * clip.duration_s
 
 
 def perfect_quality(inputs: Inputs) -> Float[Tensor, "r 2"]:

@@ -33,11 +33,14 @@ from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 8
+FORMAT = 9
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid"}
 """The fields of ModelConfig that decide what is computed, beside which modalities are read."""
-RANDOM = ("corruption", "room_noise", "flip", "random_phase", "crop_shift", "crop_scale", "colour_jitter")
+RANDOM = (
+    *("corruption", "local_corruption", "room_noise", "flip"),
+    *("random_phase", "crop_shift", "crop_scale", "colour_jitter"),
+)
 """The fields of TrainConfig that decide what variants are."""
 STORED = tuple(field.name for field in fields(Features) if field.name != "linear")
 MAPS = ("audio", "visual")

@@ -16,7 +16,7 @@ from msma.files.reading import MAX_SETTINGS_BYTES, read_text
 from msma.files.writing import write_whole
 from msma.types import MsmaError
 
-FORMAT = 7
+FORMAT = 8
 """Raised where the same recipe on the same clips would train differently."""
 
 
