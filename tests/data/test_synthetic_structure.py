@@ -12,7 +12,7 @@ from msma.data.synthetic.cues import CUES, behaviour, trait_correlation
 from msma.data.synthetic.events import APART_S, EVENT_S, OFF_S, Events, bumps, place_events, with_room
 from msma.data.synthetic.face import film
 from msma.data.synthetic.motion import move
-from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast
+from msma.data.synthetic.people import CLIPS_PER_SOURCE, cast, draw_structure
 from msma.data.synthetic.structure import STRUCTURE_SHARE, STRUCTURES, count_of, label_mix, values_of
 from msma.data.synthetic.voice import speak
 from msma.media.faces import default_detector, find_faces
@@ -20,6 +20,7 @@ from msma.types import SAMPLE_RATE
 
 SECONDS, FPS = 8.0, 12
 PLANS = cast(160, 21, structured=True)
+VALUES = draw_structure(len(PLANS), CLIPS_PER_SOURCE, 21)
 MIDDLE = with_room(behaviour(np.zeros(len(CUES))))
 WHEN = ("bursts", "smiles", "nods", "pauses", "raises", "tilts", "frowns")
 
@@ -27,7 +28,7 @@ WHEN = ("bursts", "smiles", "nods", "pauses", "raises", "tilts", "frowns")
 def schedule(index: int) -> Events:
     plan = PLANS[index]
     act = with_room(behaviour(plan.cues))
-    return place_events(plan.structure, act, SECONDS, np.random.default_rng([21, 7, index]))
+    return place_events(VALUES[index], act, SECONDS, np.random.default_rng([21, 7, index]))
 
 
 SCHEDULES = [schedule(index) for index in range(len(PLANS))]
@@ -53,10 +54,11 @@ def test_structure_leaves_people_cues_and_splits_alone() -> None:
         assert (plain.name, plain.split, plain.source) == (plan.name, plan.split, plan.source)
         assert (plain.cues == plan.cues).all()
         assert plain.structure is None
+    assert (np.array([plan.structure for plan in PLANS]) == VALUES).all()
 
 
 def test_clips_of_a_source_have_values_in_common() -> None:
-    values = np.stack([plan.structure for plan in cast(800, 2, structured=True)]).reshape(-1, CLIPS_PER_SOURCE, 7)
+    values = draw_structure(800, CLIPS_PER_SOURCE, 2).reshape(-1, CLIPS_PER_SOURCE, 7)
     assert np.mean(values[:, 0] * values[:, 1], axis=0) == pytest.approx(np.full(7, 0.47), abs=0.2)
 
 
@@ -74,27 +76,27 @@ def test_every_clip_has_as_many_events_of_each_kind() -> None:
 
 
 def test_as_many_bursts_meet_a_smile_as_the_value_says() -> None:
-    for plan, events in zip(PLANS, SCHEDULES, strict=True):
+    for values, events in zip(VALUES, SCHEDULES, strict=True):
         apart = np.abs(events.bursts[:, None] - events.smiles).min(axis=1)
-        assert (apart < 0.1).sum() == count_of("coincidence", plan.structure)
+        assert (apart < 0.1).sum() == count_of("coincidence", values)
         assert ((apart < 0.1) | (apart > EVENT_S)).all()
 
 
 def test_as_many_pauses_follow_a_nod_as_the_value_says() -> None:
-    for plan, events in zip(PLANS, SCHEDULES, strict=True):
+    for values, events in zip(VALUES, SCHEDULES, strict=True):
         off = events.nods + EVENT_S / 2 - events.pauses.mean(axis=1)[:, None]
         nearest = off[np.arange(4), np.abs(off).argmin(axis=1)]
-        assert (nearest < 0).sum() == count_of("order", plan.structure)
+        assert (nearest < 0).sum() == count_of("order", values)
         assert np.abs(nearest) == pytest.approx(np.full(4, 0.42), abs=0.05)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("0.5s", "raises"), ("1s", "tilts"), ("2s", "frowns")])
 def test_as_many_events_are_a_pair_as_the_value_says(name: str, kind: str) -> None:
-    for plan, events in zip(PLANS, SCHEDULES, strict=True):
+    for values, events in zip(VALUES, SCHEDULES, strict=True):
         onsets = getattr(events, kind)
         apart = np.abs(onsets[:, None] - onsets)[np.triu_indices(4, 1)]
         off = np.abs(apart - float(name[:-1]))
-        assert (off < 1e-9).sum() == count_of(f"pairs_{name}", plan.structure)
+        assert (off < 1e-9).sum() == count_of(f"pairs_{name}", values)
         assert ((off < 1e-9) | (off >= OFF_S[0])).all()
         assert apart.min() >= APART_S
 

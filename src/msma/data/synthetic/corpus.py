@@ -142,7 +142,7 @@ def describe(plans: list[ClipPlan], form: Format, hats: bool, bias: dict[str, fl
     if len(test) > 1:
         cues, labels = np.stack([p.cues for p in test]), np.stack([p.labels for p in test])
         has = np.array([p.source.hat is not None for p in test])
-        values = np.stack([p.structure for p in test]) if structured else None
+        values = np.array([p.structure for p in test]) if structured else None
         oracle["oracle_on_test"] = realised(cues, labels, shift, has, values)
     return oracle
 

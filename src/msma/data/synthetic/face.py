@@ -145,12 +145,12 @@ def draw_nose(face: np.ndarray, turn: np.ndarray, half_width: float, skin: Colou
         line(face, turn + bridge, shade(skin, 0.86), 1)
 
 
-def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, corners: float, mouth: float, source: Source) -> None:
+def draw_mouth(face: np.ndarray, at: np.ndarray, smile: float, uneven: float, mouth: float, source: Source) -> None:
     """Lips around a dark gap with teeth; a smile widens the mouth and lifts its corners, the right one higher by
-    `corners`."""
+    `uneven`."""
     lips: Colour = tuple((np.array(lit(source.skin, source)) * [0.80, 0.52, 0.52]).tolist())
     x = MOUTH_HALF_WIDTH * (1 + 0.34 * smile) * ARC
-    between = -0.052 * smile * (ARC**2 - 0.5) - corners / 2 * ARC**3
+    between = -0.052 * smile * (ARC**2 - 0.5) - uneven / 2 * ARC**3
     gap = 0.010 * BULGE + 0.085 * mouth * BULGE
     upper, lower = between - 0.25 * gap, between + 0.75 * gap
     cupid = source.lips * BULGE * (1 - 0.25 * np.exp(-((ARC / 0.2) ** 2)))
