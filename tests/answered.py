@@ -14,14 +14,15 @@ from labels import labelled_corpus, predictions_for
 from made_up import graded, one, suite
 from planted import CLIP, MODEL, RECIPE
 
-from msma.evaluation.disparities import Difference
+from msma.evaluation.ablation import AblationRow, AblationStudy, FromFull, Offered, QuickChecks, Spread
 from msma.evaluation.evaluation import Evaluation, evaluation_of
 from msma.evaluation.evaluation_folder import write_evaluation
 from msma.evaluation.predictions import Bounds, Predictions
 from msma.evaluation.result_file import write_result
-from msma.evaluation.results import AblationRow, AblationStudy, Profile, QuickChecks, Spread, StageCost
+from msma.evaluation.results import Profile, StageCost
 from msma.evaluation.robustness.slices import LeftByGroup
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
+from msma.metrics import Interval
 from msma.training.run import Validation, note_session
 from msma.types import TRAITS, MediaInfo, MediaPreview, Prediction, PreviewFace, Window
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
@@ -125,10 +126,23 @@ def evaluated() -> tuple[Evaluation, Predictions]:
 def ablated() -> AblationStudy:
     names = ("mean_accuracy", "ccc", "skill", "visual_missing", "scenarios", "retention")
     statistics = dict.fromkeys(names, Spread(0.5, 0.4, 0.6, (0.4, 0.6)))
-    gap = dict.fromkeys(names, Difference(-0.05, -0.1, 0.01))
+    gap = dict.fromkeys(names, FromFull(-0.05, -0.1, 0.01, all_low=-0.11, all_high=0.02, verdict="not told apart"))
     rows = {
-        name: AblationRow(name=name, changes={}, parameters=parameters, statistics=statistics, differences=differences)
-        for name, parameters, differences in (("full", 1000, {}), ("no_multiscale", 900, gap))
+        name: AblationRow(
+            name=name,
+            changes=changes,
+            parameters=parameters,
+            clips_per_step=16,
+            clips_read=1600,
+            statistics=statistics,
+            intervals=dict.fromkeys(names, Interval(0.45, 0.55)),
+            last_quarter=Spread(gained, gained, gained, (gained, gained)),
+            differences=differences,
+        )
+        for name, changes, parameters, gained, differences in (
+            ("full", {}, 1000, 0.001, {}),
+            ("no_multiscale", {"model.spatial_scales": [], "model.temporal_scales": []}, 900, 0.02, gap),
+        )
     }
     return AblationStudy(
         recipe="demo",
@@ -142,6 +156,7 @@ def ablated() -> AblationStudy:
         constant_mean_accuracy=0.88,
         scenarios=("visual_missing",),
         rows=rows,
+        offered={"no_multiscale": Offered("multiscale", 0.1, 0.5, -0.2, 1.1)},
         left_out={},
         checks=QuickChecks(networks={}, scales={}),
     )

@@ -211,6 +211,9 @@ class TrainConfig(Frozen):
     """Compute the features of frozen backbones once, instead of in every step."""
     feature_variants: PositiveInt = 1
     """With `cache_features`: versions of each clip in the cache, the first as it is, the others flipped and noisy."""
+    two_readings: bool = False
+    """Read two versions of each clip in a step, each augmented by itself, and learn from both: what the modal
+    enhancement, which reads each clip as it is and degraded, would have at the same cost without it."""
     members: PositiveInt = 1
     """Networks whose mean is the prediction in `msma crossval`; each leaves other sources out for its validation."""
 
@@ -218,6 +221,17 @@ class TrainConfig(Frozen):
     def needs_clean(self) -> bool:
         """Whether the clean clip must be known beside the degraded one."""
         return self.distillation_weight > 0 or self.imputation_weight > 0
+
+    @property
+    def readings(self) -> int:
+        """Versions of each clip that a step reads."""
+        return 2 if self.needs_clean or self.two_readings else 1
+
+    @model_validator(mode="after")
+    def reads_once_or_twice(self) -> TrainConfig:
+        if self.two_readings and self.needs_clean:
+            raise ValueError("two_readings needs distillation_weight and imputation_weight 0")
+        return self
 
     def strength(self, progress: float) -> float:
         """Strength of the modal enhancement at this share of the steps, in [0, 1]."""

@@ -63,6 +63,7 @@ def test_the_tables_show_every_ablation_beside_the_constant_and_its_difference(s
         "full", "no_temporal_scales", "constant",  # clean scores
         "full", "no_temporal_scales",  # in each scenario
         "no_temporal_scales",  # minus full
+        "no_temporal_scales",  # its verdict
     ]  # fmt: skip
     assert "minus full [95 %, paired by seed and source]" in result.stdout
     assert "2 seeds, 4 clips of 2 sources" in result.stdout
@@ -107,6 +108,7 @@ def test_each_bar_is_shown_by_itself(study):
         (("--only", "concat"), "--only concat: no such ablation"),
         (("--ablations", "nowhere"), "name their folder with --ablations"),
         (("--set", "train.stepz=3"), "train.stepz"),
+        (("--paper-table",), "--only base: no such ablation"),
     ],
 )
 def test_a_mistake_is_reported_before_any_work(corpus, tmp_path, options, problem):

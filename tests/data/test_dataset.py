@@ -157,6 +157,17 @@ def test_without_distillation_and_imputation_it_does_not(clips):
     assert clips(config(distillation_weight=0.0, imputation_weight=0.0))[0, 2][3] is None
 
 
+def test_with_two_readings_an_item_carries_another_version_of_the_clip_and_none_is_corrupted(clips):
+    quiet = {"distillation_weight": 0.0, "imputation_weight": 0.0, "corruption": 0.0, "modality_dropout": 0.0}
+    items = [clips(config(two_readings=True, **quiet))[epoch, CLIPS - 1] for epoch in range(20)]
+    assert all((quality.isnan() | (quality == 1)).all() for _, _, quality, _ in items)
+    assert sum(not torch.equal(one.frames, second.frames) for one, _, _, second in items) > 10
+    assert config(two_readings=True, **quiet).readings == config().readings == 2
+    assert config(**quiet).readings == 1
+    with pytest.raises(ValueError, match="two_readings needs distillation_weight and imputation_weight 0"):
+        config(two_readings=True)
+
+
 def test_over_the_epochs_every_window_of_a_clip_is_seen(clips):
     plain = clips(config(corruption=0.0, flip=False, **STILL))
     assert {int(plain[epoch, 1][0].frames[0, 0, 0, 0]) - 110 for epoch in range(30)} == set(range(WINDOWS))

@@ -357,6 +357,15 @@ def test_an_item_is_a_function_of_seed_epoch_and_clip(entries, tmp_path):
     assert not all(same(one[key][0], reseeded[key][0]) for key in keys)
 
 
+def test_with_two_readings_an_item_carries_another_variant(entries, tmp_path):
+    two = {"two_readings": True, "distillation_weight": 0.0, "imputation_weight": 0.0, "modality_dropout": 0.0}
+    config = changed(VARIED, train=two | {"frame_dropout": 0.0}).train
+    clips = FeatureDataset(ROWS, filled(entries, tmp_path, VARIED), config)
+    items = [clips[epoch, 4] for epoch in range(20)]
+    assert any(not torch.equal(one.audio, second.audio) for one, _, _, second in items)
+    assert FeatureDataset(ROWS, clips.files, config.model_copy(update={"two_readings": False}))[0, 4][3] is None
+
+
 def test_over_the_epochs_every_window_and_variant_is_seen(entries, tmp_path):
     config = changed(VARIED, train={"modality_dropout": 0.0, "frame_dropout": 0.0}).train
     files = filled(entries, tmp_path, VARIED)

@@ -12,7 +12,9 @@ from labels import labelled_corpus
 from parsed_page import Page
 
 from msma.evaluation.result_file import write_result
-from msma.reports.study import read_study, study_report
+from msma.reports.paper import draw_paper_table, paper_blocks, paper_figure
+from msma.reports.study import band, group_of, read_study, study_report
+from msma.training.ablation.plan import PAPER
 from msma.types import MsmaError
 
 SECTIONS = ["corpus", "learning-curves", "six-scenarios", "a-prediction-explained", "networks"]
@@ -46,10 +48,53 @@ def test_the_page_asks_nobody_for_anything_and_is_the_same_for_the_same_files(fo
 def test_the_ablation_is_drawn_and_listed_beside_the_recipe(folder):
     page = study_report(read_study(folder))
     alts = [image["alt"] or "" for image in Page(page).all("img")]
-    assert "training loss: full from 0.500 to 0.250, no_multiscale from 0.500 to 0.250" in alts
+    ends = "full from 0.500 to 0.250, no_multiscale from 0.500 to 0.250"
+    assert f"multi-scale enhancement: training loss, {ends}" in alts
     assert any(alt.startswith("Skill on clean clips and in each scenario") for alt in alts)
-    assert re.findall(r'<th scope="row">(full|no_multiscale)</th>', page).count("no_multiscale") == 3
+    assert re.findall(r'<th scope="row">(full|no_multiscale)</th>', page).count("no_multiscale") == 5
+    assert "still rising" in page
+    assert "not told apart" in page
+    assert "share of the offered gain lost" in page
     assert f"msma report {folder / 'no_multiscale' / 'seed_1'}" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "group"),
+    [
+        ({"model.spatial_scales": []}, "multi-scale enhancement"),
+        ({"model.fusion": "concat"}, "fusion"),
+        ({"train.corruption": 0, "model.imputation": False, "train.steps": 8}, "modal enhancement"),
+        ({"train.corruption": 0, "model.spatial_scales": []}, "several parts"),
+        ({"train.learning_rate": 1}, "several parts"),
+    ],
+)
+def test_ablations_of_one_part_share_a_plot_of_learning_curves(changes, group):
+    assert group_of(changes) == group
+
+
+def test_the_band_of_a_learning_curve_is_the_range_over_seeds():
+    logs = [[logged(step).model_copy(update={"ccc": ccc * step}) for step in (2, 4)] for ccc in (0.1, 0.2)]
+    found = band(logs, "ccc")
+    assert found.places == [2, 4]
+    assert (found.low.tolist(), found.high.tolist()) == ([0.2, 0.4], [0.4, 0.8])
+    assert found.mean.tolist() == pytest.approx([0.3, 0.6])
+
+
+def test_the_papers_table_is_there_where_its_rows_are_and_is_drawn(tmp_path):
+    study = ablated()
+    other = study.rows["no_multiscale"]
+    rows = {**study.rows, **{name: other.model_copy(update={"name": name}) for name in PAPER if name not in study.rows}}
+    whole = study.model_copy(update={"rows": rows})
+    (table,) = paper_blocks(whole)
+    assert [row.cells[0] for row in table.rows] == ["base", "+ MSFEM", "+ MAS", "+ both"]
+    assert table.rows[0].cells[1] == "0.500\n[0.450, 0.550]"
+    assert "<img" in paper_figure(whole)
+    draw_paper_table(tmp_path, whole)
+    assert (tmp_path / "paper_table.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(paper_blocks(study))
+    assert not paper_figure(study)
+    draw_paper_table(tmp_path / "none", study)
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_was_not_asked_for_is_reported_with_the_command_that_makes_it(folder):

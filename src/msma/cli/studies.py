@@ -77,6 +77,9 @@ def ablate(
     ablations: Annotated[
         Path | None, typer.Option(help="Folder of their YAML files; default: `ablations` beside the recipe.")
     ] = None,
+    paper_table: Annotated[
+        bool, typer.Option("--paper-table", help="The paper's table: base, + MSFEM, + MAS, both; no other ablations.")
+    ] = False,
     severity: Annotated[int, typer.Option(min=1, max=5, help="Severity of the noise in the six scenarios.")] = 3,
     probes: Annotated[
         bool, typer.Option(help="Probe the networks: predicted quality, attention and scales as noise grows.")
@@ -93,19 +96,22 @@ def ablate(
     """
     from msma.config import load_recipe
     from msma.data.corpora.manifest import read_manifest
+    from msma.evaluation.ablation import AblationStudy
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.result_file import write_result
-    from msma.evaluation.results import AblationStudy
     from msma.files.writing import written_whole
     from msma.reports.ablation import ablation_blocks
+    from msma.reports.paper import draw_paper_table
     from msma.training.ablation.checks import quick_checks
-    from msma.training.ablation.plan import plan_ablations
+    from msma.training.ablation.plan import FULL, PAPER, plan_ablations
     from msma.training.ablation.runs import study
-    from msma.training.ablation.table import ablation_table, write_csv
+    from msma.training.ablation.table import ablation_table, offered_gains, write_csv
 
+    if paper_table and only is not None:
+        raise typer.BadParameter("--paper-table names its ablations itself; leave out --only")
     check_out(out, folder=True)
     with held(out):
-        chosen = names_in(only) or []
+        chosen = [name for name in PAPER if name != FULL] if paper_table else names_in(only) or []
         plan = plan_ablations(load_recipe(recipe, overrides or ()), ablations or recipe.parent / "ablations", chosen)
         for name, why in plan.left_out.items():
             tell(f"{name}: left out, it {why}")
@@ -134,11 +140,13 @@ def ablate(
             corpus=labels.corpus,
             split="test",
             severity=severity,
+            offered=offered_gains(table, labels.facts),
             left_out=plan.left_out,
             checks=quick_checks(networks, rows, constant, table),
         )
         write_result(out / "ablation.json", found)
         with written_whole(out / "ablation.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
             write_csv(file, table)
+        draw_paper_table(out, found)
         tell(f"ablation.json and ablation.csv are in {out}, each network in a folder by ablation and seed")
         show_result(found, format, ablation_blocks)

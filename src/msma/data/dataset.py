@@ -27,10 +27,10 @@ from msma.types import MODALITIES, MsmaError
 
 Item = tuple[Inputs | Features, Float[Tensor, " 5"], Float[Tensor, "r 2"], Inputs | Features | None]
 """Inputs or Features, target (OCEAN order) and quality (audio, visual) of the segments of one clip; and, for training
-where that is needed, the clip before it was degraded."""
+where that is needed, a second reading: the clip before it was degraded, or another augmented version."""
 Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b r 2"]]
-"""The clips, and behind them, where they are needed, the same clips before they were degraded; target and quality.
-The quality of a masked segment is NaN."""
+"""The clips, and behind them, where it is needed, the second reading of each; target and quality. The quality of a
+masked segment is NaN."""
 T = TypeVar("T")
 
 
@@ -62,8 +62,12 @@ class ClipDataset(Dataset):
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         window = drawn_window(entry, None, config, self.config, generator, self.modalities)
-        inputs, clean, quality = degraded_inputs(window, config, self.config, generator)
-        return masked(inputs, config, generator), target, quality, clean if config.needs_clean else None
+        inputs, second, quality = degraded_inputs(window, config, self.config, generator)
+        inputs = masked(inputs, config, generator)
+        if config.two_readings:
+            window = drawn_window(entry, None, config, self.config, generator, self.modalities)
+            second = masked(degraded_inputs(window, config, self.config, generator)[0], config, generator)
+        return inputs, target, quality, second if config.readings == 2 else None
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):

@@ -183,7 +183,7 @@ class FeatureDataset(Dataset):
         epoch, index = key
         row = self.rows[index]
         path, target = self.files[row.clip], torch.tensor(row.target)
-        clean = None
+        second = None
         if self.augmentation is None:
             features, quality = self.read(path)
         else:
@@ -197,8 +197,13 @@ class FeatureDataset(Dataset):
             features, quality = self.read(path, window, variant)
             features = masked_features(features, config, generator)
             if config.needs_clean:
-                clean = replace(self.read(path, window)[0], linear=self.linear.get(row.clip))
-        return replace(features, linear=self.linear.get(row.clip)), target, quality, clean
+                second = self.read(path, window)[0]
+            elif config.two_readings:
+                other, _ = self.read(path, window, draw(config.feature_variants, generator))
+                second = masked_features(other, config, generator)
+        linear = self.linear.get(row.clip)
+        second = None if second is None else replace(second, linear=linear)
+        return replace(features, linear=linear), target, quality, second
 
     def read(self, path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, "r 2"]]:
         """From memory, where it was read before and there is room."""

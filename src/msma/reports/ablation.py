@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from msma.evaluation.results import AblationStudy, NetworkChecks, QuickChecks, Spread
-from msma.reports.numbers import difference, metric_name, number, with_interval
+from msma.evaluation.ablation import (
+    PLATEAU_CCC,
+    AblationRow,
+    AblationStudy,
+    FromFull,
+    NetworkChecks,
+    QuickChecks,
+    Spread,
+)
+from msma.metrics import Interval
+from msma.reports.numbers import DASH, difference, metric_name, number, signed, span, with_interval
+from msma.reports.paper import paper_blocks
 from msma.reports.table import Block, Row, Table
 
 MEASURED = ("mean_accuracy", "ccc", "skill", "retention")
@@ -20,12 +30,16 @@ def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
     ]
     title = f"skill in each scenario, noise of severity {study.severity}"
     yield Table(title, ["", *(name.replace("_", " ") for name in study.scenarios)], rows)
+    yield from paper_blocks(study)
     if study.unpredicted:
         yield f"{study.unpredicted} clips are left out: some network has no prediction for them"
     others = [row for row in study.rows.values() if row.differences]
     if others:
         rows = [Row(row.name, *(difference(row.differences[name]) for name in COMPARED)) for row in others]
         yield Table("minus full [95 %, paired by seed and source]", ["", *map(metric_name, COMPARED)], rows)
+        yield verdicts_table(others)
+    if study.offered:
+        yield offered_table(study)
     if study.checks.networks:
         yield checks_table(study.checks)
 
@@ -33,18 +47,60 @@ def ablation_blocks(study: AblationStudy) -> Iterator[Block]:
 def scores_table(study: AblationStudy) -> Table:
     """Ablations down; means over seeds with their range."""
     rows = [
-        Row(row.name, f"{row.parameters:,}", *(ranged(row.statistics[name]) for name in MEASURED))
+        Row(
+            row.name,
+            f"{row.parameters:,}",
+            f"{row.clips_per_step}\n{row.clips_read:,}",
+            *(ranged(row.statistics[name]) for name in MEASURED),
+            plateau(row.last_quarter),
+        )
         for row in study.rows.values()
     ]
-    rows.append(Row("constant", "", number(study.constant_mean_accuracy), "0.000", "0.000", "", rule=True))
+    rows.append(Row("constant", "", "", number(study.constant_mean_accuracy), "0.000", "0.000", "", "", rule=True))
     title = f"{study.recipe} on {study.corpus}, split {study.split}"
     ranges = ", in brackets their range" if study.seeds > 1 else ""
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    note = (
+    notes = [
         f"{seeds}, {study.clips} clips of {study.sources} sources: means over seeds{ranges}; retention is the mean "
-        "skill in the six scenarios over the clean skill"
+        "skill in the six scenarios over the clean skill",
+        "clips read: by a training step, and in all; last quarter: validation CCC gained over that of the training "
+        f"steps, at most {PLATEAU_CCC:g} where training has come to a plateau",
+    ]
+    return Table(title, ["", "parameters", "clips read", *map(metric_name, MEASURED), "last quarter"], rows, notes)
+
+
+def plateau(gained: Spread) -> str:
+    """A cell with what the last quarter of training gained, and whether that says that it was too short."""
+    return signed(gained.mean) + ("\nstill rising" if gained.mean > PLATEAU_CCC else "")
+
+
+def verdicts_table(rows: Sequence[AblationRow]) -> Table:
+    """What can be said of the rows when they are looked at together."""
+    found = [
+        Row(
+            row.name, *(f"{one.verdict or DASH}\n{together(one)}" for one in map(row.differences.__getitem__, COMPARED))
+        )
+        for row in rows
+    ]
+    note = (
+        "the intervals of a column hold for all of its rows together; a row loses where its interval is below 0, gains "
+        "where it is above, and is not told apart from full where it holds 0"
     )
-    return Table(title, ["", "parameters", *map(metric_name, MEASURED)], rows, [note])
+    return Table("verdicts [simultaneous 95 %]", ["", *map(metric_name, COMPARED)], found, [note])
+
+
+def offered_table(study: AblationStudy) -> Table:
+    """The share of what the corpus offers to a part that is lost without it."""
+    rows = [
+        Row(name, one.part.replace("_", " "), number(one.ccc), with_interval(one.share, one, digits=2))
+        for name, one in study.offered.items()
+    ]
+    note = "offered: the best possible CCC minus that without the structures that need the part"
+    return Table("share of the offered gain lost [simultaneous 95 %]", ["", "part", "offered", "lost"], rows, [note])
+
+
+def together(value: FromFull) -> str:
+    return span(Interval(value.all_low, value.all_high), sign=True)
 
 
 def checks_table(checks: QuickChecks) -> Table:

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from msma.evaluation.results import AblationStudy
+    from msma.evaluation.ablation import AblationStudy
     from msma.evaluation.robustness.summary import Group
 
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -125,6 +126,31 @@ def line_chart(lines: Lines, title: str, x: str, dotted_at: int | None = None, l
         panel.legend(fontsize=7, frameon=False)
     panel.set_ylim(bottom=lowest)
     return figure
+
+
+@dataclass(frozen=True)
+class Band:
+    """A line along x with the range about it."""
+
+    places: Sequence[float | int]
+    mean: Float[np.ndarray, " places"]
+    low: Float[np.ndarray, " places"]
+    high: Float[np.ndarray, " places"]
+
+
+def band_chart(bands: Mapping[str, Band], title: str, x: str) -> Figure:
+    """Lines over `x`, by name, each with its range."""
+    lines = {name: (band.places, list(map(float, band.mean))) for name, band in bands.items()}
+    figure = line_chart(lines, title, x)
+    panel = figure.axes[0]
+    for place, band in enumerate(bands.values()):
+        panel.fill_between(band.places, band.low, band.high, color=marked(place)["color"], alpha=0.15, linewidth=0)
+    return figure
+
+
+def to_the_end(bands: Mapping[str, Band]) -> str:
+    """The ends of bands in words."""
+    return from_to({name: (band.places, list(map(float, band.mean))) for name, band in bands.items()})
 
 
 def from_to(lines: Lines) -> str:

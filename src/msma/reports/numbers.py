@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from msma.evaluation.ablation import Offered, Spread
 from msma.evaluation.disparities import Difference
-from msma.evaluation.results import Spread
 from msma.evaluation.score import ClipScores
 from msma.metrics import Interval
 
-Ends = Interval | Difference | Spread
+Ends = Interval | Difference | Spread | Offered
 METRIC_NAMES = {"ccc": "CCC", "pcc": "PCC", "mae": "MAE", "r2": "R²"}
 """Names that differ from those in the results by more than spaces."""
+DASH = "\u2013"
+"""For what is not defined."""
 
 
 def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
     """A dash for what is not defined; never -0."""
     if value is None or math.isnan(value):
-        return "\u2013"
+        return DASH
     return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
 
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from msma.config import ClipConfig, Limits
 from msma.data.corpora.manifest import SPLITS, Manifest, targets
+from msma.evaluation.ablation import AblationStudy
 from msma.evaluation.result_file import read_lines, read_result
-from msma.evaluation.results import AblationStudy
 from msma.media.bounded import Reading
 from msma.media.isolated import MediaProcesses
 from msma.prediction.explain import Explanation
 from msma.reports.ablation import ablation_blocks
 from msma.reports.explanation import explained
-from msma.reports.figures import can_draw, from_to, image, line_chart, plots, scenario_chart
+from msma.reports.figures import Band, band_chart, can_draw, image, plots, scenario_chart, to_the_end
 from msma.reports.media import still
 from msma.reports.numbers import number
 from msma.reports.page import render, text
+from msma.reports.paper import paper_figure
 from msma.reports.predictions import APPARENT
 from msma.reports.table import Block, Facts, Row, Table, or_missing
 from msma.training.ablation.plan import FULL
@@ -33,6 +35,16 @@ from msma.weights.calibration import Calibration
 FILE = "ablation.json"
 ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
+GROUPS = {
+    "multi-scale enhancement": {"model.spatial_scales", "model.temporal_scales", "model.channel_attention"},
+    "fusion": {"model.fusion", "model.quality_weighting"},
+    "modal enhancement": {
+        *("model.missing_token", "model.imputation"),
+        *("train.modality_dropout", "train.frame_dropout", "train.corruption", "train.room_noise", "train.steps"),
+        *("train.unimodal_weight", "train.distillation_weight", "train.imputation_weight", "train.two_readings"),
+    },
+}
+"""Keys of the ablations whose learning curves are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -114,29 +126,45 @@ def gallery(paths: Sequence[Path]) -> Markup:
 
 
 def learning(files: StudyFiles) -> Iterator[Block]:
-    """Training loss and validation CCC of the recipe and of each ablation beside it, means over seeds."""
+    """Validation CCC and training loss of the recipe and of each group of ablations beside it: means over seeds and
+    their range."""
     logs = {name: of_seeds for name, of_seeds in files.logs.items() if all(of_seeds)}
     if FULL not in logs:
         return
+    groups: dict[str, list[str]] = {}
+    for name, row in files.study.rows.items():
+        if name in logs and name != FULL:
+            groups.setdefault(group_of(row.changes), []).append(name)
     images = []
-    for name in [name for name in logs if name != FULL] or [FULL]:
-        for measure in ("train_loss", "ccc"):
-            lines = {one: mean_curve(logs[one], measure) for one in dict.fromkeys((FULL, name))}
-            title = "training loss" if measure == "train_loss" else "validation CCC (a constant has 0)"
-            images.append(image(f"{title}: {from_to(lines)}", line_chart, lines, title, "step"))
+    for group, names in (groups or {"the recipe": []}).items():
+        for measure, about in (("ccc", "validation CCC (a constant has 0)"), ("train_loss", "training loss")):
+            bands = {name: band(logs[name], measure) for name in (FULL, *names)}
+            title = f"{group}: {about}"
+            images.append(image(f"{title}, {to_the_end(bands)}", band_chart, bands, title, "step"))
     yield plots(images)
 
 
-def mean_curve(logs: Sequence[Sequence[Validation]], measure: str) -> tuple[list[int], list[float]]:
-    """Steps of the validations that all seeds have, and the mean of a measure over seeds."""
+def group_of(changes: Mapping[str, Any]) -> str:
+    """The part of the network or of its training that an ablation changes."""
+    for group, keys in GROUPS.items():
+        if changes and set(changes) <= keys:
+            return group
+    return "several parts"
+
+
+def band(logs: Sequence[Sequence[Validation]], measure: str) -> Band:
+    """Steps of the validations that all seeds have; mean, lowest and highest of a measure over seeds."""
     together = list(zip(*logs, strict=False))
-    means = [float(np.mean([getattr(one, measure) for one in of_seeds])) for of_seeds in together]
-    return [of_seeds[0].step for of_seeds in together], means
+    values = np.array([[getattr(one, measure) for one in of_seeds] for of_seeds in together])
+    return Band(
+        [of_seeds[0].step for of_seeds in together], values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+    )
 
 
 def scenarios(study: AblationStudy) -> Iterator[Block]:
     about = "Skill on clean clips and in each scenario; the numbers are in the tables"
     yield image(about, scenario_chart, study, large=True)
+    yield paper_figure(study)
     yield from ablation_blocks(study)
 
 

@@ -14,14 +14,14 @@ import pytest
 from msma.config import ModelConfig, Recipe
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Row, targets
+from msma.evaluation.ablation import AblationStudy, AblationTable, Graded, NetworkChecks, NoiseCheck, QuickChecks
 from msma.evaluation.comparison import compare
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import as_json
-from msma.evaluation.results import AblationStudy, AblationTable, Graded, NetworkChecks, NoiseCheck, QuickChecks
 from msma.metrics import all_metrics, draw_sources
 from msma.training.ablation.plan import Ablation
-from msma.training.ablation.statistics import estimate, over_seeds, spread
-from msma.training.ablation.table import CLEAN, StudiedNetwork, ablation_table, write_csv
+from msma.training.ablation.statistics import estimate, last_quarter, over_seeds, spread
+from msma.training.ablation.table import CLEAN, StudiedNetwork, ablation_table, offered_gains, write_csv
 from msma.types import MsmaError
 
 SCENARIOS = tuple(SIX)
@@ -49,7 +49,10 @@ def run(clean: float, noisy: float, seed: int) -> dict[str, Predictions]:
 
 def table(full: list, other: list) -> AblationTable:
     networks = {
-        name: [StudiedNetwork(Path(name), cells, parameters) for cells in of_seeds]
+        name: [
+            StudiedNetwork(Path(name), cells, parameters, clips_per_step=8, steps=100, last_quarter=0.01)
+            for cells in of_seeds
+        ]
         for name, of_seeds, parameters in (("full", full, 9), ("concat", other, 7))
     }
     return ablation_table([FULL, OTHER], networks, ROWS, CONSTANT)
@@ -77,6 +80,11 @@ def test_a_row_has_the_clean_scores_the_skill_in_each_scenario_their_mean_and_th
     retained = [skill.mean() / one[CLEAN]["skill"]["mean"] for skill, one in zip(skills, metrics, strict=True)]
     assert full.statistics["retention"].by_seed == pytest.approx(retained)
     assert (full.parameters, other.parameters, other.changes) == (9, 7, {"model.fusion": "concat"})
+    assert (full.clips_per_step, full.clips_read) == (8, 800)
+    assert full.last_quarter.mean == pytest.approx(0.01)
+    assert full.intervals.keys() == full.statistics.keys()
+    for name, value in full.statistics.items():
+        assert full.intervals[name].low < value.mean < full.intervals[name].high
 
 
 def test_the_constant_stands_beside_it(three_seeds):
@@ -170,6 +178,31 @@ def test_a_spread_is_mean_and_range_of_what_is_known():
     assert math.isnan(spread([math.nan]).mean)
 
 
+# what a corpus offers
+
+
+def test_the_share_of_what_a_corpus_offers_is_that_of_the_loss_with_the_interval_of_all_rows(three_seeds):
+    def scores(ccc: float) -> dict:
+        return {"ccc": {"mean": ccc}, "mean_accuracy": {"mean": 0.9}}
+
+    facts = {"ceiling": {"both": scores(0.9)}, "ceiling_without": {"cross_attention": scores(0.7)}}
+    found = offered_gains(three_seeds, facts)
+    lost = three_seeds.rows["concat"].differences["ccc"]
+    assert found.keys() == {"concat"}
+    assert found["concat"].ccc == pytest.approx(0.2)
+    ends = (found["concat"].share, found["concat"].low, found["concat"].high)
+    assert ends == pytest.approx((-lost.difference / 0.2, -lost.all_high / 0.2, -lost.all_low / 0.2))
+    assert offered_gains(three_seeds, {"ceiling": {"both": scores(0.9)}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("curve", "gained"),
+    [([(25, 0.1), (50, 0.3), (75, 0.4), (100, 0.45)], 0.05), ([(140, 0.2), (280, 0.5)], 0.3), ([(9, 0.4)], math.nan)],
+)
+def test_the_last_quarter_of_training_is_counted_from_the_validation_at_or_before_it(curve, gained):
+    assert last_quarter(curve) == pytest.approx(gained, nan_ok=True)
+
+
 # on disk
 
 
@@ -190,11 +223,13 @@ def test_the_json_has_the_rows_by_name_and_null_for_what_is_not_defined(three_se
     noise = {"audio": NoiseCheck(corruption="white_noise", weight=graded)}
     network = NetworkChecks(clips=60, noise=noise, severity={}, scales={})
     checks = QuickChecks(networks={"full": network}, scales={})
-    about = {"recipe": "made up", "corpus": "planted", "split": "test", "severity": 3, "left_out": {}}
+    about = {"recipe": "made up", "corpus": "planted", "split": "test", "severity": 3, "offered": {}, "left_out": {}}
     study = AblationStudy(**dict(three_seeds), **about, checks=checks)
     values = json.loads(as_json(study), parse_constant=pytest.fail)
     assert list(values["rows"]) == ["full", "concat"]
-    assert values["rows"]["concat"]["differences"]["ccc"].keys() == {"difference", "low", "high"}
+    compared = values["rows"]["concat"]["differences"]["ccc"]
+    assert compared.keys() == {"difference", "low", "high", "all_low", "all_high", "verdict"}
+    assert compared["verdict"] == "loses"
     assert values["rows"]["full"]["statistics"]["ccc"].keys() == {"mean", "low", "high", "by_seed"}
     assert values["checks"]["networks"]["full"]["noise"]["audio"]["weight"]["spearman"]["mean"] is None
     assert (values["corpus"], values["seeds"], values["clips"]) == ("planted", 3, 60)

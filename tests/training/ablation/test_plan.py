@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from msma.config import ConfigError, ModelConfig, Recipe, TrainConfig, load_recipe, merged
-from msma.training.ablation.plan import FULL, plan_ablations
+from msma.training.ablation.plan import FULL, PAPER, plan_ablations
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 FILES = sorted((RECIPES / "ablations").glob("*.yaml"))
@@ -51,7 +51,8 @@ def test_the_papers_ablations_and_the_summarys_are_there():
         "no_multiscale", "no_spatial_scales", "no_temporal_scales", "one_temporal_scale", "wide_temporal_scales",
         "one_spatial_scale", "no_channel_attention", "concat", "audio", "visual", "no_modal_enhancement",
         "no_modality_dropout", "no_frame_dropout", "no_corruption", "no_room_noise", "no_missing_token",
-        "no_unimodal_outputs", "quality_weighting", "no_imputation", "no_distillation",
+        "no_unimodal_outputs", "quality_weighting", "no_imputation", "no_distillation", "base",
+        "no_modal_enhancement_two_readings", "no_modal_enhancement_twice_the_steps",
     }  # fmt: skip
 
 
@@ -61,7 +62,10 @@ def test_every_ablation_differs_from_the_recipe_in_exactly_its_keys(recipe):
     assert plan.left_out == {}
     assert [ablation.name for ablation in plan.ablations] == [FULL, *(path.stem for path in FILES)]
     for ablation, path in zip(plan.ablations[1:], FILES, strict=True):
-        assert ablation.changes == flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        expected = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        assert ablation.changes == expected | (
+            {"train.steps": 2 * load_recipe(recipe).train.steps} if "train.steps" in expected else {}
+        )
 
 
 @pytest.mark.parametrize("recipe", KEPT_FEATURES, ids=lambda path: path.stem)
@@ -86,6 +90,30 @@ def test_without_modal_enhancement_every_part_of_it_is_off_and_each_part_has_an_
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_ablation_says_in_its_first_line_what_it_asks(path):
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_controls_at_equal_cost_read_as_many_clips_as_the_strategy():
+    plan = plan_ablations(Recipe(), RECIPES / "ablations")
+    trains = {ablation.name: ablation.recipe.train for ablation in plan.ablations}
+    read = {name: train.readings * train.batch_size * train.steps for name, train in trains.items()}
+    alone = "no_modal_enhancement"
+    assert read[f"{alone}_two_readings"] == read[f"{alone}_twice_the_steps"] == read[FULL] == 2 * read[alone]
+    changes = {ablation.name: ablation.changes for ablation in plan.ablations}
+    assert changes[f"{alone}_two_readings"] == STRATEGY | {"train.two_readings": True}
+    assert changes[f"{alone}_twice_the_steps"] == STRATEGY | {"train.steps": 2 * Recipe().train.steps}
+
+
+def test_the_papers_table_is_of_ablations_that_are_there():
+    plan = plan_ablations(Recipe(), RECIPES / "ablations", [name for name in PAPER if name != FULL])
+    changes = {ablation.name: ablation.changes for ablation in plan.ablations}
+    assert changes.keys() == PAPER.keys()
+    assert changes["base"] == changes["no_modal_enhancement"] | changes["no_multiscale"]
+
+
+@pytest.mark.parametrize("text", ["0x", "x2", "2 x", "1.5x", "twice"])
+def test_steps_are_a_number_or_a_multiple_of_the_recipes(folder, text):
+    with pytest.raises(ConfigError, match=r"train\.steps"):
+        plan_ablations(Recipe(), folder(longer=f"train:\n  steps: {text}\n"))
 
 
 # the way of a plan

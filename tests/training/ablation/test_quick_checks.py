@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from msma.data.corpora.manifest import Row
-from msma.evaluation.disparities import Difference
-from msma.evaluation.results import AblationRow, AblationTable, Spread
+from msma.evaluation.ablation import AblationRow, AblationTable, FromFull, Spread
+from msma.metrics import Interval
 from msma.training.ablation.checks import checks_of, quick_checks
 from msma.training.ablation.table import StudiedNetwork
 from msma.types import TRAITS
@@ -149,16 +149,24 @@ def test_clips_that_were_not_looked_at_do_not_count():
 
 
 def probed_network(probed: dict[str, np.ndarray]) -> StudiedNetwork:
-    return StudiedNetwork(Path("run"), {}, 1, probed)
+    return StudiedNetwork(Path("run"), {}, 1, 8, 100, 0.0, probed)
 
 
 def test_the_gain_of_the_scales_is_that_of_the_table():
-    gap = Difference(-0.1, -0.2, -0.05)
+    gap = FromFull(-0.1, -0.2, -0.05, all_low=-0.3, all_high=0.05, verdict="not told apart")
     names = ("mean_accuracy", "ccc", "skill", "scenarios", "retention")
     statistics = dict.fromkeys(names, Spread(0.5, 0.5, 0.5, (0.5,)))
     rows = {
         name: AblationRow(
-            name=name, changes={}, parameters=1, statistics=statistics, differences=dict.fromkeys(names, gap)
+            name=name,
+            changes={},
+            parameters=1,
+            clips_per_step=8,
+            clips_read=800,
+            statistics=statistics,
+            intervals=dict.fromkeys(names, Interval(0.4, 0.6)),
+            last_quarter=Spread(0.0, 0.0, 0.0, (0.0,)),
+            differences=dict.fromkeys(names, gap),
         )
         for name in ("no_multiscale", "concat")
     }

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from msma.config import parse
+from msma.evaluation.ablation import AblationStudy
 from msma.evaluation.evaluation import Evaluation
 from msma.evaluation.evaluation_folder import read_evaluation
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import read_lines, read_result
-from msma.evaluation.results import AblationStudy, Profile
+from msma.evaluation.results import Profile
 from msma.evaluation.robustness.summary import SuiteSummary
 from msma.files.reading import read_mapping
 from msma.training.run import PROVENANCE, Session, Validation

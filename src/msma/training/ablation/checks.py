@@ -9,8 +9,7 @@ from jaxtyping import Float
 
 from msma.corruptions.corruption import SEVERITIES
 from msma.data.corpora.manifest import Row, targets
-from msma.evaluation.predictions import Predictions
-from msma.evaluation.results import (
+from msma.evaluation.ablation import (
     AblationTable,
     AttentionCheck,
     Graded,
@@ -23,6 +22,7 @@ from msma.evaluation.results import (
     TraitCheck,
     WorstCheck,
 )
+from msma.evaluation.predictions import Predictions
 from msma.evaluation.robustness.cell_result import spearman
 from msma.metrics import all_metrics, draw_sources, labelled_traits, mean_of_known, names_of
 from msma.training.ablation.probes import ATTENTION_TO, NOISES, SCALES, Probed

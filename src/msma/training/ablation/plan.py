@@ -13,6 +13,8 @@ from msma.files.reading import read_mapping
 
 FULL = "full"
 """The recipe itself, to which the others are compared."""
+PAPER = {"base": "base", "no_modal_enhancement": "+ MSFEM", "no_multiscale": "+ MAS", FULL: "+ both"}
+"""The rows of the paper's table, by ablation."""
 SECTIONS = ("model", "train")
 """What an ablation may change: all networks read the same clips in the same way."""
 
@@ -52,7 +54,7 @@ def plan_ablations(recipe: Recipe, folder: Path, only: Sequence[str] = ()) -> Pl
     for name, path in files.items():
         if only and name not in only:
             continue
-        ablated = with_changes(recipe, read_ablation(path), str(path))
+        ablated = with_changes(recipe, with_steps(read_ablation(path), recipe.train.steps), str(path))
         same = next((other.name for other in ablations if other.recipe == ablated), None)
         if same is None:
             ablations.append(Ablation(name, ablated, differences(recipe, ablated)))
@@ -72,6 +74,15 @@ def read_ablation(path: Path) -> dict[str, Any]:
         if section == "train" and isinstance(values, dict) and "seed" in values:
             raise ConfigError(f"{path}: train.seed: every ablation is trained with the same seeds; see --seeds")
     return changes
+
+
+def with_steps(changes: dict[str, Any], steps: int) -> dict[str, Any]:
+    """The changes with a number for `train.steps: 2x`, twice those of the recipe."""
+    train = changes.get("train")
+    times = re.fullmatch(r"([1-9]\d?)x", str(train.get("steps"))) if isinstance(train, dict) else None
+    return (
+        changes | {"train": {**train, "steps": int(times[1]) * steps}} if times and isinstance(train, dict) else changes
+    )
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, Any]:

@@ -16,17 +16,18 @@ from msma.corruptions.scenarios import six
 from msma.data.corpora.manifest import mean_target
 from msma.data.corpus import Corpus
 from msma.evaluation.evaluate import predictions_of
-from msma.evaluation.result_file import write_result
+from msma.evaluation.result_file import read_lines, write_result
 from msma.evaluation.robustness.suite import run_suite, summarize_suite
 from msma.files.folders import locked
 from msma.media.processes import each_done
 from msma.prediction.model import load
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import probe, read_probed, write_probed
+from msma.training.ablation.statistics import last_quarter
 from msma.training.ablation.table import StudiedNetwork
 from msma.training.learner import new_learner, with_architectures, with_seed
 from msma.training.loop import new_accelerator, new_network
-from msma.training.run import train
+from msma.training.run import LOG, Validation, train
 from msma.types import MsmaError
 
 PROBED = (FULL, "no_modal_enhancement")
@@ -127,4 +128,8 @@ def run_job(job: RunJob) -> StudiedNetwork:
     tested, cells = job.corpus.split("test"), (suite.clean, *suite.cells)
     predictions = {cell.cell.scenario: predictions_of(model, tested, cell.predictions) for cell in cells}
     parameters = sum(parameter.numel() for parameter in model.weights.network.parameters())
-    return StudiedNetwork(job.path, predictions, parameters, probed)
+    config = job.recipe.train
+    per_step = config.readings * min(config.batch_size, len(job.corpus.split("train")))
+    log = read_lines(job.path / LOG, Validation, "train again into another --out")
+    gained = last_quarter([(one.step, one.ccc) for one in log])
+    return StudiedNetwork(job.path, predictions, parameters, per_step, config.steps, gained, probed)

@@ -13,17 +13,23 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.data.corpora.manifest import Row
-from msma.evaluation.disparities import Difference
+from msma.evaluation.ablation import AblationRow, AblationTable, FromFull, Offered
 from msma.evaluation.predictions import Predictions
-from msma.evaluation.results import AblationRow, AblationTable
-from msma.metrics import Draws, all_metrics, draw_sources, resampled_metrics, retained
+from msma.metrics import Draws, Interval, all_metrics, draw_sources, resampled_metrics, retained
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import Probed
-from msma.training.ablation.statistics import estimate, spread
+from msma.training.ablation.statistics import estimate, from_full, spread
 from msma.types import MsmaError
 
 CLEAN = "clean"
 OF_CLEAN = ("mean_accuracy", "ccc", "skill")
+OFFERED_TO = {
+    "no_multiscale": "multiscale",
+    "no_temporal_scales": "temporal_scales",
+    "no_spatial_scales": "spatial_scales",
+    "concat": "cross_attention",
+}
+"""The ablations whose part has structures of its own in `msma synth --structure`, and its name there."""
 ByCell = Mapping[str, Predictions]
 """The predictions of one network: `clean` and each scenario."""
 
@@ -36,6 +42,10 @@ class StudiedNetwork:
     """Its run folder."""
     predictions: ByCell
     parameters: int
+    clips_per_step: int
+    steps: int
+    last_quarter: float
+    """Validation CCC gained over the last quarter of the steps."""
     probed: Probed | None = None
 
 
@@ -68,18 +78,28 @@ def ablation_table(
         ]
         for name, of_seeds in networks.items()
     }
+    by_seed = {
+        name: {key: np.stack([one[key] for one in of_seeds]) for key in of_seeds[0]}
+        for name, of_seeds in sampled.items()
+    }
+    # Paired: seed by seed, on the same samples of sources.
+    apart = {
+        key: from_full({name: own[key] - full for name, own in by_seed.items() if name != FULL}, draws.sources)
+        for key, full in by_seed[FULL].items()
+    }
     found = {}
     for ablation in ablations:
-        own, full = (
-            {key: np.stack([one[key] for one in sampled[of]]) for key in sampled[of][0]} for of in (ablation.name, FULL)
-        )
-        found[ablation.name] = AblationRow(
-            name=ablation.name,
+        name, one = ablation.name, networks[ablation.name][0]
+        found[name] = AblationRow(
+            name=name,
             changes=ablation.changes,
-            parameters=networks[ablation.name][0].parameters,
-            statistics={key: spread(values[:, 0].tolist()) for key, values in own.items()},
-            # Paired: seed by seed, on the same samples of sources.
-            differences={} if ablation.name == FULL else {key: estimate(own[key] - full[key]) for key in own},
+            parameters=one.parameters,
+            clips_per_step=one.clips_per_step,
+            clips_read=one.clips_per_step * one.steps,
+            statistics={key: spread(values[:, 0].tolist()) for key, values in by_seed[name].items()},
+            intervals={key: interval_of(values) for key, values in by_seed[name].items()},
+            last_quarter=spread([each.last_quarter for each in networks[name]]),
+            differences={} if name == FULL else {key: of_rows[name] for key, of_rows in apart.items()},
         )
     target = np.array([rows[place].target for place in places])
     return AblationTable(
@@ -91,6 +111,24 @@ def ablation_table(
         sources=draws.sources,
         constant_mean_accuracy=all_metrics(base, target, base)["mean_accuracy"]["mean"],
     )
+
+
+def interval_of(sampled: Float[np.ndarray, "seeds samples"]) -> Interval:
+    known = estimate(sampled)
+    return Interval(known.low, known.high)
+
+
+def offered_gains(table: AblationTable, facts: Mapping[str, Any]) -> dict[str, Offered]:
+    """What the corpus offers to the parts of OFFERED_TO, by ablation, and the share that is lost without each; nothing
+    where its facts have no ceilings without its structures."""
+    without, found = facts.get("ceiling_without", {}), {}
+    for name, part in OFFERED_TO.items():
+        if name in table.rows and table.rows[name].differences and part in without:
+            offered = facts["ceiling"]["both"]["ccc"]["mean"] - without[part]["ccc"]["mean"]
+            lost = table.rows[name].differences["ccc"]
+            share, low, high = (-one / offered for one in (lost.difference, lost.all_high, lost.all_low))
+            found[name] = Offered(part, offered, share, low, high)
+    return found
 
 
 def statistics(run: ByCell, constant: Float[np.ndarray, "clips 5"], draws: Draws) -> dict[str, Sampled]:
@@ -114,11 +152,12 @@ def cell_statistics(
 def write_csv(file: Any, table: AblationTable) -> None:
     """A line for each ablation and statistic; what is not defined is empty."""
     writer = csv.writer(file)
-    writer.writerow(["ablation", "parameters", "statistic", "mean", "min", "max", "difference", "low", "high"])
-    nothing = Difference(math.nan, math.nan, math.nan)
+    compared = ["difference", "low", "high", "all_low", "all_high", "verdict"]
+    writer.writerow(["ablation", "parameters", "clips_read", "statistic", "mean", "min", "max", *compared])
+    nothing = FromFull(*[math.nan] * 5, verdict=None)
     for row in table.rows.values():
         for name, value in row.statistics.items():
             apart = row.differences.get(name, nothing)
-            numbers = (value.mean, value.low, value.high, apart.difference, apart.low, apart.high)
+            numbers = (value.mean, value.low, value.high, *(getattr(apart, key) for key in compared[:-1]))
             cells = ("" if math.isnan(number) else f"{number:.6f}" for number in numbers)
-            writer.writerow([row.name, row.parameters, name, *cells])
+            writer.writerow([row.name, row.parameters, row.clips_read, name, *cells, apart.verdict or ""])
