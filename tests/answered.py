@@ -29,7 +29,9 @@ from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
 from msma.weights.config import WeightsConfig, save_calibration
 
 CALIBRATION = Calibration(
-    about=CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=40, sources=40),
+    about=CalibratedOn(
+        weights_sha256="0", operating_point="accuracy", corpus="planted", split="val", clips=40, sources=40
+    ),
     bins={},
     labels=dict.fromkeys(TRAITS, tuple(np.linspace(0.0, 1.0, 21).tolist())),
 )
@@ -95,7 +97,9 @@ def run_folder(folder: Path) -> Path:
     note_session(folder, "cpu")
     write_evaluation(folder / "test", *evaluated())
     rng = np.random.default_rng(1)
-    about = CalibratedOn(weights_sha256="0", corpus="labelled", split="val", clips=60, sources=60)
+    about = CalibratedOn(
+        weights_sha256="0", operating_point="accuracy", corpus="labelled", split="val", clips=60, sources=60
+    )
     quality = [{"audio": value, "visual": value} for value in rng.uniform(0.1, 1, 60).tolist()]
     errors, names = np.abs(rng.normal(0, 0.1, (60, 5))), [str(place) for place in range(60)]
     save_calibration(folder, calibration_of(errors, quality, names, TRAITS, about, rng.random((60, 5))))

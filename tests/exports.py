@@ -44,6 +44,8 @@ def made_up_calibration(sha256: str) -> Calibration:
         dict(zip(("audio", "visual"), pair, strict=True))
         for pair in (rng.uniform(0.1, 1, (clips, 2)) * rng.choice([[1, 1], [1, 0], [0, 1]], clips)).tolist()
     ]
-    about = CalibratedOn(weights_sha256=sha256, corpus="made up", split="val", clips=clips, sources=clips)
+    about = CalibratedOn(
+        weights_sha256=sha256, operating_point="accuracy", corpus="made up", split="val", clips=clips, sources=clips
+    )
     errors = np.abs(rng.normal(0, 0.1, (clips, 5)))
     return calibration_of(errors, quality, [str(clip) for clip in range(clips)], TRAITS, about, rng.random((clips, 5)))

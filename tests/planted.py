@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,7 +19,9 @@ from msma.data.corpora.manifest import Manifest, Row
 from msma.data.corpus import Corpus
 from msma.media.audio import mel_edges
 from msma.media.faces import WHOLE_FRAME
+from msma.prediction.model import Model, load
 from msma.types import SAMPLE_RATE, TRAITS, Clip, FaceTrack, MediaInfo, RawWindow
+from msma.weights.checkpoint import Weights
 
 CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 STILL = {"random_phase": False, "crop_shift": 0.0, "crop_scale": 0.0, "colour_jitter": 0.0}
@@ -131,3 +134,16 @@ class StopAfter:
     def __call__(self) -> bool:
         self.left -= 1
         return self.left < 0
+
+
+def chosen(run: Path) -> dict[str, float]:
+    """The validation whose weights a run kept."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return max(lines, key=lambda line: line["mean_accuracy"])
+
+
+def unmapped(run: Path) -> Model[Weights]:
+    """The model of a run, whose scores are what its network gives: at no operating point."""
+    model = load(run)
+    config = model.weights.config.model_copy(update={"operating_points": None})
+    return replace(model, weights=replace(model.weights, config=config))

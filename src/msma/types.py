@@ -239,3 +239,6 @@ class Prediction:
     settings: str | None = None
     """Fingerprint of the weights and options behind it, by which `msma predict --resume` knows its own; None where it
     was made otherwise."""
+    operating_point: str | None = None
+    """`accuracy`: scores for the least error; `ccc`: with the mean and the spread of the labels; None: the weights have
+    no operating points."""

@@ -193,9 +193,9 @@ def test_the_reason_that_matters_most_is_first():
     shares = {"audio": 0.9, "visual": 0.05}
     seen = Window(0.0, 15.0, dict.fromkeys(TRAITS, 0.5), shares, shares, noticed)
     output = WindowOutput(seen, shares, None, "whole frame", MediaInfo("mov"))
-    kinds = [reason.split(" ")[0] for reason in pool([output], None, 0.9, 0.1).reasons]
+    kinds = [reason.split(" ")[0] for reason in pool([output], {}, None, 0.9, 0.1).reasons]
     assert kinds == ["no", "visual", "several"]
-    assert pool([output], None, 0.9, 1.0).reasons[0].startswith("no prediction: ")
+    assert pool([output], {}, None, 0.9, 1.0).reasons[0].startswith("no prediction: ")
 
 
 def test_a_reason_that_holds_in_some_windows_says_in_how_many():

@@ -92,7 +92,14 @@ def made(predictions: int = 300):
     ]
     spread = [0.2 - 0.1 * used_quality(one)[1] for one in given_quality]
     errors = np.abs(rng.normal(size=(predictions, 5))) * np.array(spread)[:, None]
-    about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=predictions, sources=predictions)
+    about = CalibratedOn(
+        weights_sha256="0",
+        operating_point="accuracy",
+        corpus="planted",
+        split="val",
+        clips=predictions,
+        sources=predictions,
+    )
     return calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, rng.random((predictions, 5)))
 
 
@@ -116,7 +123,9 @@ def test_a_bin_with_too_few_sources_is_as_wide_as_the_next_worse_one():
     good, worse, bad = (quality(value, value) for value in (0.9, 0.6, 0.2))
     given_quality = [good] * 3 + [worse] * 100 + [bad] * 3
     errors = np.abs(np.random.default_rng(3).normal(size=(106, 5)))
-    about = CalibratedOn(weights_sha256="0", corpus="planted", split="val", clips=106, sources=106)
+    about = CalibratedOn(
+        weights_sha256="0", operating_point="accuracy", corpus="planted", split="val", clips=106, sources=106
+    )
     calibration = calibration_of(errors, given_quality, singly(errors.tolist()), TRAITS, about, errors.clip(0, 1))
     assert calibration.half_widths(good, 0.9) == calibration.half_widths(worse, 0.9)
     assert set(calibration.half_widths(bad, 0.9).values()) == {math.inf}

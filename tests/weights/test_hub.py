@@ -48,7 +48,12 @@ def good(tmp_path_factory) -> Path:
         save_weights(folder, CONFIG, MsMANet(CONFIG.model, CONFIG.clip).state_dict())
     rng = np.random.default_rng(0)
     about = CalibratedOn(
-        weights_sha256=sha256(find_weights(folder)), corpus="planted", split="val", clips=60, sources=30
+        weights_sha256=sha256(find_weights(folder)),
+        operating_point="accuracy",
+        corpus="planted",
+        split="val",
+        clips=60,
+        sources=30,
     )
     quality = [{"audio": q, "visual": q} for q in rng.uniform(0, 1, 60).tolist()]
     sources = [str(index // 2) for index in range(60)]

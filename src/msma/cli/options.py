@@ -45,6 +45,10 @@ Tta = Annotated[
     bool,
     typer.Option("--tta", help="Average three sampling grids and the mirrored clip: 6 passes of the network."),
 ]
+OperatingPoint = Annotated[
+    Literal["accuracy", "ccc"],
+    typer.Option("--operating-point", help="Scores for the least error, or with the spread of the labels (ccc)."),
+]
 Device = Annotated[str, typer.Option("--device", help="A torch device: cpu, cuda, cuda:1, mps.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even where there is a GPU.")]
 

@@ -34,6 +34,7 @@ def predict(
     video_track: options.VideoTrack = None,
     alpha: options.Alpha = 0.1,
     min_quality: options.MinQuality = 0.1,
+    operating_point: options.OperatingPoint = "accuracy",
     device: options.Device = "cpu",
     tta: options.Tta = False,
     media_preview: Annotated[
@@ -103,6 +104,7 @@ def predict(
                 min_quality=min_quality,
                 runtime=runtime,
                 tta=tta,
+                operating_point=operating_point,
             )
             settings = fingerprint(loaded, yunet=yunet and str(yunet), media_preview=media_preview)
             kept = records_before(out, format, settings, files) if out is not None and resume else {}
@@ -128,6 +130,8 @@ def predict(
         tell(f"failed: {failure}")
     if loaded.weights.calibration is None:
         tell("no prediction intervals: these weights have none; fit them with `msma calibrate`")
+    elif loaded.calibration is None:
+        tell(f"no prediction intervals: they are for another operating point than {operating_point}")
     tell(loaded.weights.config.notice)
     if counts["failed"] == counts.total():
         raise typer.Exit(1)

@@ -38,7 +38,7 @@ def train(
 ) -> None:
     """Train a network from a recipe and a manifest.
 
-    The weights with the best validation CCC are in --out, with their prediction intervals.
+    The weights with the best validation mean accuracy are in --out, with their prediction intervals.
     """
     from accelerate import PartialState
 
@@ -77,7 +77,7 @@ def train(
         except MsmaError as error:  # the weights are there all the same
             tell(f"no intervals: {error}")
     tell(
-        f"best validation CCC {result.best_ccc:.3f} (a constant has 0); "
+        f"best validation mean accuracy {result.best_accuracy:.4f}; "
         f"next: msma evaluate --model {out} --manifest {manifest}"
     )
 

@@ -65,6 +65,7 @@ def calibrate(
         progress(done, len(rows))
     about = CalibratedOn(
         weights_sha256=weights_sha256(model.weights),
+        operating_point=model.operating_point,
         corpus=manifest.corpus,
         split=split,
         clips=len(rows),

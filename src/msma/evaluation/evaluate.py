@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from msma.prediction.pooling import ClipOutput, VideoOutput, abstains
 from msma.types import TRAITS, MsmaError, PreparedWindow
 from msma.weights.calibration import used_quality
 from msma.weights.checkpoint import calibration_sha256, weights_sha256
+from msma.weights.operating_points import OPERATING_POINTS, OperatingPoint, mapped
 
 
 def predict_split(
@@ -53,14 +55,23 @@ def predict_split(
     for batch in each_batch(loader):
         videos += [model.read(windows) for windows in batch]
         progress(len(videos), len(rows))
-    return predictions_of(model, rows, {row.clip: video for row, video in zip(rows, videos, strict=True)})
+    found = predictions_of(model, rows, {row.clip: video for row, video in zip(rows, videos, strict=True)})
+    return replace(found, by_point=by_point(model, videos))
+
+
+def by_point(model: Model, videos: Sequence[VideoOutput]) -> dict[OperatingPoint, Float[np.ndarray, "clips 5"]] | None:
+    """The predictions at each operating point, if the weights have them."""
+    if model.weights.config.operating_points is None:
+        return None
+    maps = {point: model.maps(point) for point in OPERATING_POINTS}
+    return {point: trait_array([mapped(one.network_traits, of) for one in videos]) for point, of in maps.items()}
 
 
 def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, ClipOutput]) -> Predictions:
     """The outputs, by clip, for the rows that have one, with labels, intervals, and where the model abstains."""
     rows = [row for row in rows if row.clip in outputs]
     given = [outputs[row.clip] for row in rows]
-    calibration, bounds = model.weights.calibration, None
+    calibration, bounds = model.calibration, None
     if calibration is not None:
         intervals = [calibration.intervals(one.traits, one.quality, model.coverage) for one in given]
         low, high = (trait_array([{t: ends[end] for t, ends in one.items()} for one in intervals]) for end in (0, 1))

@@ -14,8 +14,9 @@ from msma.evaluation.disparities import MIN_SOURCES
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import Result
 from msma.evaluation.score import ClipScores, Scored, clip_scores, score
-from msma.metrics import ByTrait, Keys
+from msma.metrics import ByTrait, Keys, Metrics, all_metrics
 from msma.types import MODALITIES, MsmaError
+from msma.weights.operating_points import OPERATING_POINTS
 
 MIN_CLIPS = 2
 """Fewer clips have no correlation, and no scores of their own."""
@@ -79,6 +80,9 @@ class Evaluation(Scored, Tested):
     """Null where the predictions have none."""
     abstention: Abstention | None = None
     """Null for the predictions of another tool."""
+    operating_points: Annotated[dict[str, Metrics], Keys(OPERATING_POINTS)] | None = None
+    """What the same network reaches where its scores are for the least error (`accuracy`, of which all other scores
+    here are) and where they have the mean and the spread of the labels (`ccc`); null where it has no such points."""
     against: Comparison | None = None
     """The paired difference from other predictions, where it was asked for."""
 
@@ -122,7 +126,16 @@ def evaluation_of(
         ceiling_without=None if fusion in MODALITIES else manifest.facts.get("ceiling_without"),
         prediction_intervals=None if bounds is None else coverage_report(bounds, predictions.target, columns),
         abstention=abstention_of(predictions, base, min_quality),
+        operating_points=points_of(predictions, base),
     )
+
+
+def points_of(predictions: Predictions, baselines: Baselines) -> dict[str, Metrics] | None:
+    """The scores at each operating point; None where there are none."""
+    if predictions.by_point is None:
+        return None
+    target, constant = predictions.target, baselines.constant
+    return {point: all_metrics(scores, target, constant) for point, scores in predictions.by_point.items()}
 
 
 def abstention_of(predictions: Predictions, baselines: Baselines, min_quality: float) -> Abstention | None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from msma.types import TRAITS
+from msma.weights.operating_points import OperatingPoint
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Predictions:
     """Where the predictions have intervals."""
     abstained: Bool[np.ndarray, " clips"] | None = None
     """Where the model abstains, and `predicted` is the network's output all the same; None for another tool."""
+    by_point: dict[OperatingPoint, Float[np.ndarray, "clips 5"]] | None = None
+    """What the same network predicts at each operating point; None where it has none."""
 
     def at(self, places: Sequence[int]) -> Predictions:
         """The predictions for some of the clips, without intervals."""

@@ -23,9 +23,10 @@ from msma.model.fusion import ATTENTION_TO
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput
 from msma.prediction.model import Model
-from msma.prediction.pooling import window_output
+from msma.prediction.pooling import at_point, window_output
 from msma.types import MODALITIES, SILENCE, TRAITS, Clip, InputArrays, Prediction, PreparedWindow, Window
 from msma.weights.checkpoint import Weights
+from msma.weights.operating_points import mapped
 
 MAX_WINDOWS = 4
 """Windows of a long video that are explained, from its start: a minute."""
@@ -61,7 +62,7 @@ class ExplainedWindow:
     """Crops per second."""
     waveform: Float32[np.ndarray, " n"]
     constant: dict[str, float]
-    """The mean-label baseline by trait: the prediction from nothing at all."""
+    """The prediction from nothing at all by trait: the mean-label baseline at the model's operating point."""
     carried: dict[str, dict[str, float]]
     """The contributions by modality and trait; the constant and both contributions make the prediction.
 
@@ -130,10 +131,11 @@ def explained(
 ) -> tuple[ExplainedWindow, int]:
     """One window, and how many passes of the network that took."""
     inputs, network, names = window.inputs, model.weights.network, model.weights.config.traits
-    columns = [TRAITS.index(trait) for trait in names]
+    maps = model.maps()
 
     def scores(traits: Float[Tensor, "1 5"]) -> Float[np.ndarray, " k"]:
-        return traits[0, columns].double().cpu().numpy()
+        scored: dict[str, float] = dict(zip(TRAITS, traits[0].tolist(), strict=True))
+        return np.array(list(mapped({trait: scored[trait] for trait in names}, maps).values()))
 
     output = model.weights.output(inputs, return_intermediates=True)
     predicted, constant = scores(output.traits), scores(network.head.prior[None])
@@ -151,7 +153,7 @@ def explained(
         effects[modality][second] = predicted - scores(model.weights.output(masked).traits)
         progress(done, len(steps))
     found = ExplainedWindow(
-        window=window_output(window, output, names).window,
+        window=at_point(window_output(window, output, names).window, maps),
         crops=inputs.frames,
         seen=inputs.frame_mask,
         fps=model.clip.fps,

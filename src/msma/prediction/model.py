@@ -22,6 +22,7 @@ from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
 from msma.weights.calibration import COVERAGES, Calibration, level_of
 from msma.weights.config import WeightsConfig
 from msma.weights.onnx import load_exported
+from msma.weights.operating_points import DEFAULT_POINT, AffineMap, OperatingPoint
 
 if TYPE_CHECKING:
     from msma.weights.checkpoint import Weights
@@ -70,6 +71,18 @@ class Model(Generic[NetworkT]):
     min_quality: float = MIN_QUALITY
     tta: bool = False
     """Is a prediction the mean over several sampling grids and the mirrored clip?"""
+    operating_point: OperatingPoint = DEFAULT_POINT
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """That of the weights, if it is of this operating point."""
+        known = self.weights.calibration
+        return known if known is not None and known.about.operating_point == self.operating_point else None
+
+    def maps(self, point: OperatingPoint | None = None) -> dict[str, AffineMap]:
+        """What scores are mapped to at an operating point, by default the model's; none where the weights have none."""
+        points = self.weights.config.operating_points
+        return {} if points is None else points.maps(point or self.operating_point)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **options: Any) -> Model:
@@ -167,6 +180,7 @@ class Model(Generic[NetworkT]):
             media=video.media,
             media_preview=None if preview is None else preview.preview(),
             tta=self.tta,
+            operating_point=None if self.weights.config.operating_points is None else self.operating_point,
         )
 
     def read(self, windows: Iterable[PreparedWindow], *, return_intermediates: bool = False) -> VideoOutput:
@@ -176,7 +190,7 @@ class Model(Generic[NetworkT]):
         outputs = [
             output_of(self.weights, one, tta=self.tta, return_intermediates=return_intermediates) for one in windows
         ]
-        return pool(outputs, self.weights.calibration, self.coverage, self.min_quality)
+        return pool(outputs, self.maps(), self.calibration, self.coverage, self.min_quality)
 
     def predict_arrays(
         self, frames: np.ndarray | None, fps: float, waveform: np.ndarray | None, name: str = "arrays"
@@ -199,6 +213,7 @@ def load(
     min_quality: float = MIN_QUALITY,
     runtime: Runtime = "torch",
     tta: bool = False,
+    operating_point: OperatingPoint = DEFAULT_POINT,
 ) -> Model:
     """Load weights for prediction; without a folder, the bundled demonstration weights.
 
@@ -214,20 +229,23 @@ def load(
         min_quality: a modality of a lower predicted quality is poor; where both are, the model abstains. 0: never.
         runtime: what runs the network; `onnx` needs a folder written by `msma export onnx`, and no torch.
         tta: average several sampling grids and the mirrored clip; off, because it takes as many passes of the network.
+        operating_point: `accuracy` for the least error, or `ccc` for the mean and the spread of the labels.
 
     MsmaError for weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
-    is not there, or another alpha.
+    is not there, another alpha, or an operating point that the weights do not have.
     """
     coverage = COVERAGES[level_of(1 - alpha)]
     weights = (network_of_onnx if runtime == "onnx" else network_of_torch)(folder, revision, device)
     runs_on = f"{device}, onnxruntime" if runtime == "onnx" else device
     clip = weights.config.clip
+    if operating_point != DEFAULT_POINT and weights.config.operating_points is None:
+        raise MsmaError(f"{weights.name}: has no operating point {operating_point!r}; train again, or leave it out")
     if face is not None:
         clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
     if tta:
         clip = ClipConfig.model_validate(clip.model_dump() | {"phases": max(clip.phases, ClipConfig().phases)})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
-    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality, tta)
+    return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality, tta, operating_point)
 
 
 def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:

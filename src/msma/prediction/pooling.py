@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from msma.media.reasons import by_weight
 from msma.metrics import Keys
 from msma.types import MODALITIES, TRAITS, MediaInfo, PreparedWindow, Status, Window
 from msma.weights.calibration import Calibration
+from msma.weights.operating_points import AffineMap, mapped
 
 Traits = Annotated[dict[str, float], Keys((), TRAITS)]
 ByModality = Annotated[dict[str, float], Keys(MODALITIES)]
@@ -28,6 +29,7 @@ class WindowOutput:
     """The network's output for one window, by the names of traits and modalities."""
 
     window: Window
+    """Its traits are as the network gives them, at no operating point."""
     weights: dict[str, float]
     """Share of each modality in the fused summary."""
     late_fusion: dict[str, float] | None
@@ -42,7 +44,7 @@ class ClipOutput:
     """The network's output for a clip, pooled over its windows."""
 
     traits: Traits
-    """As predicted by the network, also where the model abstains."""
+    """At the model's operating point, also where it abstains."""
     late_fusion: Traits | None
     """The prediction of a static late fusion of the same encoders; null for a network of one modality."""
     quality: ByModality
@@ -57,6 +59,8 @@ class ClipOutput:
 class VideoOutput(ClipOutput):
     """The network's output for a video, and what the model makes of it."""
 
+    network_traits: dict[str, float]
+    """Before they are mapped to an operating point."""
     windows: list[Window]
     intervals: dict[str, list[float]] | None
     """Low and high end by trait; None where the weights are not calibrated."""
@@ -102,13 +106,19 @@ def window_output(window: PreparedWindow, output: Any, traits: Sequence[str]) ->
 
 
 def pool(
-    outputs: Sequence[WindowOutput], calibration: Calibration | None, coverage: float, min_quality: float
+    outputs: Sequence[WindowOutput],
+    maps: Mapping[str, AffineMap],
+    calibration: Calibration | None,
+    coverage: float,
+    min_quality: float,
 ) -> VideoOutput:
-    """Pool the windows of a video, of which there must be one at least; `coverage` is of the prediction intervals.
+    """Pool the windows of a video, of which there must be one at least; `maps` are those of the operating point,
+    `calibration` is of it too, and `coverage` is of the prediction intervals.
     Traits are means weighted by duration and by the better quality of the two modalities, the rest by duration."""
     windows = [output.window for output in outputs]
     seconds = durations(windows)
-    traits, quality = pooled_traits(windows), pooled([window.quality for window in windows], seconds)
+    network_traits = pooled_traits(windows)
+    traits, quality = mapped(network_traits, maps), pooled([window.quality for window in windows], seconds)
     late = [output.late_fusion for output in outputs if output.late_fusion is not None]
     abstained = abstains(quality, min_quality)
     poor = [
@@ -121,18 +131,24 @@ def pool(
         reasons.insert(0, "no prediction: too little usable signal in audio and visual")
     detectors = [output.face_detector for output in outputs]
     return VideoOutput(
-        windows=windows,
+        windows=[at_point(window, maps) for window in windows],
         traits=traits,
+        network_traits=network_traits,
         intervals=None if calibration is None else calibration.intervals(traits, quality, coverage),
         quality=quality,
         used=pooled([window.used for window in windows], seconds),
         weights=pooled([output.weights for output in outputs], seconds),
-        late_fusion=pooled(late, seconds) if late else None,
+        late_fusion=mapped(pooled(late, seconds), maps) if late else None,
         status="abstained" if abstained else "degraded" if reasons else "ok",
         reasons=reasons,
         face_detector=next((name for name in detectors if name != WHOLE_FRAME), WHOLE_FRAME),
         media=outputs[-1].media,
     )
+
+
+def at_point(window: Window, maps: Mapping[str, AffineMap]) -> Window:
+    """The window with its scores mapped to an operating point."""
+    return replace(window, traits=mapped(window.traits, maps))
 
 
 def abstains(quality: Mapping[str, float], min_quality: float) -> bool:

@@ -17,7 +17,7 @@ DIGITS = 16
 def fingerprint(model: Model[Any], **options: Any) -> str:
     """Equal for predictions that the same weights make in the same way; `options` are those that `model` does not
     hold, as plain values."""
-    calibration = model.weights.calibration
+    calibration = model.calibration
     decides = {
         "weights": weights_digest(model.weights),
         "name": model.weights.name,
@@ -28,6 +28,7 @@ def fingerprint(model: Model[Any], **options: Any) -> str:
         "coverage": model.coverage,
         "min_quality": model.min_quality,
         "tta": model.tta,
+        "operating_point": model.operating_point,
         **options,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:DIGITS]

@@ -34,6 +34,8 @@ SAME_LABEL = 1e-6
 def evaluation_blocks(found: Evaluation) -> Iterator[Block]:
     """All that an evaluation holds."""
     yield from score_blocks(found)
+    if found.operating_points is not None:
+        yield points_table(found)
     if found.prediction_intervals is not None:
         yield coverage_table(found.prediction_intervals, found.split)
     for column in found.slices.columns:
@@ -88,6 +90,18 @@ def scores_table(found: Evaluation) -> Table:
     )
     title = f"{found.model} on {found.corpus}, split {found.split}"
     return Table(title, ["", "clips", *map(metric_name, COLUMNS)], rows, [note])
+
+
+def points_table(found: Evaluation) -> Table:
+    """One network's two operating points beside the constant, means over traits."""
+    points = found.operating_points or {}
+    rows = [mean_row(name, found.clips, metrics) for name, metrics in points.items()]
+    rows.append(mean_row("constant", found.clips, found.baselines["constant"], rule=True))
+    note = (
+        "One network: its scores mapped for the least error (accuracy: the default, as above), or to the mean and the "
+        "spread of the labels (ccc)."
+    )
+    return Table("Operating points, means over traits", ["", "clips", *map(metric_name, COLUMNS)], rows, [note])
 
 
 def mean_row(name: str, clips: int, values: Mapping[str, ByTrait], *, rule: bool = False) -> Row:

@@ -46,7 +46,7 @@ class State:
     """Exponential moving average of the network: it is validated and saved."""
     optimizer: torch.optim.Optimizer
     step: int = 0
-    best_ccc: float = -math.inf
+    best_accuracy: float = -math.inf
     losses: list[float] = field(default_factory=list)
     """Those of the steps since the last validation."""
 

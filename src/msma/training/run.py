@@ -32,6 +32,7 @@ from msma.files.names import shown
 from msma.files.reading import read_json, read_text
 from msma.files.writing import append, write_whole
 from msma.metrics import Measured, all_metrics, labelled_traits
+from msma.training.fit_outputs import fit_outputs
 from msma.training.learner import new_learner, with_architectures
 from msma.training.linear_fit import shrunk_tensors
 from msma.training.loop import LabelledClips, State, new_accelerator, new_network, predict, start, steps
@@ -73,7 +74,8 @@ class Validation(Result):
 class TrainResult:
     finished: bool
     step: int
-    best_ccc: float
+    best_accuracy: float
+    """Mean accuracy on validation clips of the weights that were chosen."""
 
 
 def train(
@@ -88,7 +90,7 @@ def train(
     features_progress: Callable[[int, int], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train on split `train`, choose by the CCC on split `val`.
+    """Train on split `train`, choose by the mean accuracy on split `val`, and fit the operating points there.
 
     Args:
         name: of the weights; by default that of the folder.
@@ -151,16 +153,18 @@ def train(
                 found, tensors = validate(state, validation, config)
                 if accelerator.is_main_process:
                     append(run / LOG, found.model_dump_json())
-                    if found.ccc > state.best_ccc:
+                    if found.mean_accuracy > state.best_accuracy:
                         save_weights(run, about, tensors | taken)
-                state.best_ccc, state.losses = max(state.best_ccc, found.ccc), []
+                state.best_accuracy, state.losses = max(state.best_accuracy, found.mean_accuracy), []
                 save(state, run / "state.pt")
             if accelerator.is_main_process:
                 progress(state.step, loss, found)
         finished = state.step >= config.steps
         if not finished:
             save(state, run / "state.pt")
-        return TrainResult(finished, state.step, state.best_ccc)
+        elif accelerator.is_main_process:
+            fit_outputs(run, validation, config, accelerator.device)
+        return TrainResult(finished, state.step, state.best_accuracy)
 
 
 def validate(state: State, clips: LabelledClips, config: TrainConfig) -> tuple[Validation, dict[str, Tensor]]:

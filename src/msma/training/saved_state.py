@@ -29,13 +29,13 @@ class Logged(BaseModel):
 class Progress(Logged):
     """All of `State` that has no state of its own."""
 
-    best_ccc: float
+    best_accuracy: float
     losses: list[float]
 
 
 def save(state: State, path: Path) -> None:
     if state.accelerator.is_main_process:
-        saved = {"step": state.step, "best_ccc": state.best_ccc, "losses": state.losses}
+        saved = {"step": state.step, "best_accuracy": state.best_accuracy, "losses": state.losses}
         with written_whole(path) as unfinished:
             torch.save(saved | {name: part.state_dict() for name, part in state.parts.items()}, unfinished)
 
@@ -49,7 +49,7 @@ def restore(state: State, path: Path) -> None:
         check_optimizer(saved["optimizer"], state.optimizer)
         for name, part in state.parts.items():
             part.load_state_dict(saved[name])
-    state.step, state.best_ccc, state.losses = progress.step, progress.best_ccc, progress.losses
+    state.step, state.best_accuracy, state.losses = progress.step, progress.best_accuracy, progress.losses
 
 
 def check_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from msma.config import Frozen, Share
 from msma.metrics import Keys
 from msma.types import MODALITIES, TRAITS, MsmaError
+from msma.weights.operating_points import OperatingPoint
 
 COVERAGES = tuple(hundredths / 100 for hundredths in range(50, 100))
 """The coverages that a calibration knows."""
@@ -51,6 +52,8 @@ class Bin(Frozen):
 class CalibratedOn(Frozen):
     weights_sha256: str
     """Digest of the weights whose errors these are."""
+    operating_point: OperatingPoint
+    """Of the predictions whose errors these are; others have no intervals."""
     corpus: str
     split: str
     clips: Annotated[int, Field(ge=1)]

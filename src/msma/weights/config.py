@@ -12,8 +12,9 @@ from msma.files.writing import write_whole
 from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder
+from msma.weights.operating_points import OperatingPoints
 
-FORMAT = "msma-net/1"
+FORMAT = "msma-net/2"
 FOLDER_REMEDY = "name a folder written by `msma train`"
 BUNDLED = Path(__file__).with_name("synthetic")
 """The folder of the weights that come with the package."""
@@ -35,6 +36,8 @@ class WeightsConfig(Frozen):
     """Traits that the corpus labels; of the others the network knows nothing."""
     pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Weights that the backbone of each modality started from: name, version, licence, sha256."""
+    operating_points: OperatingPoints | None = None
+    """What scores are mapped to; None: to themselves, until training is over."""
 
     @field_validator("traits")
     @classmethod

@@ -51,7 +51,7 @@ CSV_HEADS = [
     *("path", "status", "reasons", *TRAITS),
     *(f"{trait}_{end}" for trait in TRAITS for end in ("low", "high")),
     *("coverage", *(f"{share}_{modality}" for share in ("quality", "used") for modality in MODALITIES)),
-    *("model", "settings"),
+    *("model", "operating_point", "settings"),
 ]
 
 
@@ -63,7 +63,7 @@ def csv_record(prediction: Prediction) -> Record:
         *(end for trait in TRAITS for end in intervals.get(trait, ["", ""])),
         prediction.coverage,
         *(share[modality] for share in (prediction.quality, prediction.used) for modality in MODALITIES),
-        *(prediction.model, prediction.settings),
+        *(prediction.model, prediction.operating_point, prediction.settings),
     ]
     return dict(zip(CSV_HEADS, cells, strict=True))
 

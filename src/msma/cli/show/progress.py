@@ -43,10 +43,10 @@ def training_bar(steps: int) -> Iterator[Callable[[int, float, Validation | None
             bar.start()
             bar.start_task(task)
             if scores is not None:
-                validation = f"val CCC {scores.ccc:.3f}"
+                validation = f"val mean accuracy {scores.mean_accuracy:.4f}"
                 bar.console.print(
-                    f"step {step}/{steps}: loss {loss:.3f}, {validation} (constant 0), "
-                    f"mean accuracy {scores.mean_accuracy:.4f} (constant {scores.constant_mean_accuracy:.4f})",
+                    f"step {step}/{steps}: loss {loss:.3f}, {validation} (constant "
+                    f"{scores.constant_mean_accuracy:.4f}), CCC {scores.ccc:.3f} (constant 0)",
                     soft_wrap=True,
                 )
             bar.update(task, completed=step, note=f"loss {loss:.3f} {validation}")

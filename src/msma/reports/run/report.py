@@ -53,10 +53,11 @@ def run_report(run: RunFiles) -> str:
 def learning(run: RunFiles) -> Iterator[Block]:
     if not run.log:
         return
-    best = max(run.log, key=lambda line: (line.ccc, -line.step))  # whose weights are the run's
+    best = max(run.log, key=lambda line: (line.mean_accuracy, -line.step))  # whose weights are the run's
     yield (
-        f"{len(run.log)} validations. The weights are those of step {best.step}, whose validation CCC {best.ccc:.3f} "
-        "is the best; a constant has 0."
+        f"{len(run.log)} validations. The weights are those of step {best.step}, whose validation mean accuracy "
+        f"{best.mean_accuracy:.4f} is the best (a constant has {best.constant_mean_accuracy:.4f}); "
+        f"its CCC is {best.ccc:.3f}."
     )
     panels = {
         "training loss": {"loss": "train_loss"},
