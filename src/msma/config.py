@@ -162,8 +162,8 @@ class TrainConfig(Frozen):
     warmup_steps: Annotated[int, Field(ge=0)] = 50
     clip_norm: Positive = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    ccc_weight: Annotated[float, Field(ge=0)] = 0.5
-    """Weight of 1 - CCC beside the L1 term."""
+    ccc_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of 1 - CCC beside the L1 term. A large one buys spread with accuracy (docs/paper.md)."""
     unimodal_weight: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the unimodal outputs for the same batch."""
     quality_weight: Annotated[float, Field(ge=0)] = 0.1
