@@ -53,6 +53,16 @@ def test_a_label_bias_needs_hats(run, tmp_path):
     assert "add --attribute hat to --label-bias" in str(result.exception)
 
 
+def test_synth_renders_structure_in_clips_that_are_long_enough_for_it(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("msma.data.synthetic.render.render_clip", lambda folder, plan, _: (folder / plan.name).touch())
+    result = run("synth", tmp_path / "a", "--clips", 6, "--seconds", 4, "--structure")
+    assert result.exit_code == 1
+    assert "needs 8 seconds or more" in str(result.exception)
+    assert run("synth", tmp_path / "a", "--clips", 6, "--structure", "--workers", 1).exit_code == 0
+    parameters = json.loads((tmp_path / "a" / "oracle.json").read_text())["parameters"]
+    assert (parameters["seconds"], parameters["structure"]) == (8, True)
+
+
 def test_a_file_that_crashes_its_decoder_fails_alone(run, make_media, crashing_media):
     result = run("predict", make_media("a.mp4"), crashing_media, make_media("b.mp4"), "--format", "json")
     predictions = json.loads(result.stdout)

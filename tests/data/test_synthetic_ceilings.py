@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,22 @@ def test_a_bias_of_labels_and_structure_go_together() -> None:
         expected = ceilings(shift, structured=True)[available]
         assert found["ccc"] == pytest.approx(expected["ccc"], abs=0.015)
         assert found["mean_accuracy"] == pytest.approx(expected["mean_accuracy"], abs=0.01)
+
+
+def test_the_page_has_the_ceilings() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "synthetic.md").read_text(encoding="utf-8")
+    rows = [("both", ceilings(structured=True)["both"])]
+    rows += [(rf"both, without .*`{part}`[^|]*", best) for part, best in ceilings_without().items()]
+    for name, best in rows:
+        cells = [f"{value:.3f}".lstrip("0") for value in best["ccc"].values()]
+        cells.append(f"{best['mean_accuracy']['mean']:.4f}".lstrip("0"))
+        assert re.search(rf"^\| {name} \| {re.escape(' | '.join(cells))} \|$", page, re.MULTILINE), name
+    for fps in (1.0, 3.0, 4.0, 5.0):
+        for structured in (False, True):
+            for available, best in ceilings(structured=structured, fps=fps).items():
+                means = best["ccc"]["mean"], best["mean_accuracy"]["mean"]
+                pair = " / ".join(f"{mean:.{digits}f}".lstrip("0") for mean, digits in zip(means, (3, 4), strict=True))
+                assert available == "audio" or f"| {pair} |" in page
 
 
 # on disk
