@@ -98,8 +98,8 @@ class ModelConfig(Frozen):
     visual_backbone: str = "small"
     """`small`, `small:<weights>` (that of a trained network), `efficientnet_lite0` or `hf:<repo or folder>`."""
     audio_backbone: str = "small"
-    """`small`, `small:<weights>`, `ge2e`, `mfcc`, `hf:<repo or folder>`, or several that share their tokens' times:
-    `ge2e+mfcc`."""
+    """`small`, `small:<weights>`, `ge2e`, `mfcc`, `prosody`, `hf:<repo or folder>`, or several that share their tokens'
+    times: `ge2e+mfcc+prosody`."""
     visual_architecture: dict[str, Any] | None = None
     audio_architecture: dict[str, Any] | None = None
     """The configuration of an `hf:` backbone, so that weights load without it; filled in by training."""

@@ -47,6 +47,7 @@ AUDIO = {
     "small": None,
     "ge2e": None,
     "mfcc": None,
+    "prosody": None,
     "ge2e+mfcc": None,
     "hf:wav2vec2": {"config": WAV2VEC2, "preprocessor": {"do_normalize": True, "sampling_rate": 16000}},
     "hf:wav2vec2-layer": {"config": WAV2VEC2 | {"feat_extract_norm": "layer", "do_stable_layer_norm": True}},
@@ -224,10 +225,13 @@ def test_backbones_of_different_grids_are_not_stacked():
 
 @pytest.mark.parametrize("name", ["resnet-9000", "", "ge2e+", "small+nothing"])
 def test_an_unknown_audio_backbone_is_named_beside_the_known_ones(name):
-    with pytest.raises(ConfigError, match=r"model.audio_backbone: .* is unknown; known: small, ge2e, mfcc, hf:"):
+    with pytest.raises(
+        ConfigError,
+        match=r"model.audio_backbone: .* is unknown; known: small, small:<weights>, ge2e, mfcc, prosody, hf:",
+    ):
         audio_backbone(name, None, CLIP)
 
 
 def test_an_unknown_visual_backbone_is_named_beside_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'ge2e' is unknown; known: small, efficientnet_lite0, hf:"):
+    with pytest.raises(ConfigError, match=r"'ge2e' is unknown; known: small, small:<weights>, efficientnet_lite0, hf:"):
         visual_backbone("ge2e", None)

@@ -13,6 +13,7 @@ from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.model.backbones.mfcc import Mfcc
+from msma.model.backbones.prosody import Prosody
 from msma.model.backbones.small import SmallAudioBackbone, SmallVisualBackbone
 from msma.model.backbones.transformers import HfAudio, HfVisual
 
@@ -75,9 +76,11 @@ def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> Au
         return Ge2e()
     if name == "mfcc":
         return Mfcc(clip)
+    if name == "prosody":
+        return Prosody()
     if name.startswith(HF):
         return HfAudio(architecture, name)
     if "+" in name:
         return Stacked([audio_backbone(part, architecture, clip) for part in name.split("+")], name)
-    known = "small, small:<weights>, ge2e, mfcc, hf:<repo or folder>, or several as ge2e+mfcc"
+    known = "small, small:<weights>, ge2e, mfcc, prosody, hf:<repo or folder>, or several as ge2e+mfcc"
     raise ConfigError(f"model.audio_backbone: {name!r} is unknown; known: {known}")
