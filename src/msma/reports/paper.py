@@ -99,6 +99,7 @@ def bars(panel: Axes, study: AblationStudy, names: list[str]) -> None:
         up = [max(0.0, one.high - mean) for mean, one in zip(means, ends, strict=True)]
         at = [group + step * (place - (len(PAPER) - 1) / 2) for group in range(len(names))]
         panel.bar(at, means, step, yerr=(down, up), label=shown, color=COLOURS[place], capsize=2)
-    panel.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=7, rotation=15)
+    labels = [name.replace("missing_", "missing\n").replace("_", " ") for name in names]
+    panel.set_xticks(range(len(names)), labels, fontsize=7)
     panel.axhline(0, color="0.3", linewidth=0.8)
     panel.spines[["top", "right"]].set_visible(False)

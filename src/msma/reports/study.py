@@ -36,15 +36,15 @@ FILE = "ablation.json"
 ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
 GROUPS = {
-    "multi-scale enhancement": {"model.spatial_scales", "model.temporal_scales", "model.channel_attention"},
-    "fusion": {"model.fusion", "model.quality_weighting"},
-    "modal enhancement": {
+    "multi-scale enhancement": ("model.spatial_scales", "model.temporal_scales", "model.channel_attention"),
+    "fusion": ("model.fusion", "model.quality_weighting"),
+    "modal enhancement": (
         *("model.missing_token", "model.imputation"),
         *("train.modality_dropout", "train.frame_dropout", "train.corruption", "train.room_noise", "train.steps"),
         *("train.unimodal_weight", "train.distillation_weight", "train.imputation_weight", "train.two_readings"),
-    },
+    ),
 }
-"""Keys of the ablations whose learning curves are drawn together."""
+"""Beginnings of the keys of the ablations whose learning curves are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def learning(files: StudyFiles) -> Iterator[Block]:
 def group_of(changes: Mapping[str, Any]) -> str:
     """The part of the network or of its training that an ablation changes."""
     for group, keys in GROUPS.items():
-        if changes and set(changes) <= keys:
+        if changes and all(key.startswith(keys) for key in changes):
             return group
     return "several parts"
 
