@@ -281,6 +281,13 @@ def test_networks_with_other_backbones_are_exported_as_well(model, tmp_path):
         assert apart(weights, exported, random_batch(CLIP, *size, seed=9)) < 1e-4
 
 
+def test_prosody_is_refused(tmp_path):
+    with pytest.raises(MsmaError, match=r"prosody cannot be exported; use the network with torch$"):
+        export_onnx(
+            weights_of(ModelConfig(width=16, heads=2, fusion="audio", audio_backbone="prosody")), tmp_path / "out"
+        )
+
+
 # loading
 
 

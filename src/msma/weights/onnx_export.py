@@ -125,6 +125,8 @@ def write_export(folder: Path, weights: Weights, network: bytes, largest_differe
 def onnx_bytes(weights: Weights) -> bytes:
     """The network as an ONNX file; MsmaError where it cannot be exported, or a library is missing."""
     model, reads = weights.config.model, weights.network.reads
+    if "audio" in reads and "prosody" in model.audio_backbone.split("+"):
+        raise MsmaError(f"{weights.config.name}: prosody cannot be exported; use the network with torch")
     if "audio" in reads and any(part.startswith(HF) for part in model.audio_backbone.split("+")):
         raise MsmaError(
             f"{model.audio_backbone}: speech models of the transformers library cannot be exported: they read clips of "
