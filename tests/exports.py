@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 
 from msma.config import ClipConfig, ModelConfig
 from msma.model.msma_net import MsMANet
-from msma.types import TRAITS
+from msma.types import MODALITIES, TRAITS
 from msma.weights.calibration import CalibratedOn, Calibration, calibration_of
-from msma.weights.checkpoint import Weights, load_weights, save_weights, weights_sha256
+from msma.weights.checkpoint import Weights, load_weights, save_weights, weighting_of, weights_sha256
 from msma.weights.config import WeightsConfig, save_calibration
+from msma.weights.precisions import Precisions
 
 CLIP = ClipConfig(crop_size=16, mels=20, window_s=4.0)
 SMALL = ModelConfig(width=16, heads=2, spatial_scales=(1, 3), temporal_scales=(1, 2))
@@ -49,3 +51,17 @@ def made_up_calibration(sha256: str) -> Calibration:
     )
     errors = np.abs(rng.normal(0, 0.1, (clips, 5)))
     return calibration_of(errors, quality, [str(clip) for clip in range(clips)], TRAITS, about, rng.random((clips, 5)))
+
+
+PRECISIONS = Precisions(
+    baseline=dict(zip(TRAITS, (0.0, 0.1, 0.2, 0.3, 0.4), strict=True)),
+    alone={modality: dict(zip(TRAITS, (0.5, 0.4, 0.3, 0.2, 0.0), strict=True)) for modality in MODALITIES},
+    alone_slopes={"audio": 1.0, "visual": 0.5},
+    fused_slopes={"audio": 0.3, "visual": 0.2},
+)
+
+
+def weighed(weights: Weights) -> Weights:
+    """The same with an adaptive weighting."""
+    weights.network.weighting = weighting_of(PRECISIONS)
+    return replace(weights, config=weights.config.model_copy(update={"precisions": PRECISIONS}))

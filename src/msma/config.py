@@ -122,8 +122,8 @@ class ModelConfig(Frozen):
     heads: PositiveInt = 4
     missing_token: bool = True
     """Put a learned token where a modality is missing, instead of zeros."""
-    quality_weighting: bool = False
-    """Weight the modalities by their predicted quality, instead of equally. It did not help (docs/robustness.md)."""
+    adaptive_weighting: bool = True
+    """Weight the fused and the unimodal outputs by their precision at the predicted quality, fitted after training."""
     imputation: bool = True
     """Estimate a missing modality's summary from the other one, instead of the learned token alone."""
     dropout: Share = 0.1

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from msma.model.layers import AttentiveStatistics, masked_mean, time_embedding
 from msma.model.modal_enhancement import (
     MissingToken,
     QualityHead,
+    equal_weights,
     mean_quality,
-    modality_weights,
     quality_at,
 )
 from msma.training.losses import quality_loss
@@ -21,21 +20,11 @@ from msma.training.losses import quality_loss
 WIDTH = 8
 
 
-@given(
-    quality=st.lists(st.floats(0.01, 1), min_size=2, max_size=2),
-    present=st.lists(st.booleans(), min_size=2, max_size=2),
-    by_quality=st.booleans(),
-)
-@settings(deadline=None)
-def test_weights_sum_to_one_over_what_is_present_and_to_zero_where_nothing_is(quality, present, by_quality):
-    weights = modality_weights(torch.tensor([quality]), torch.tensor([present]), by_quality)
+@pytest.mark.parametrize("present", [(True, True), (True, False), (False, True), (False, False)])
+def test_equal_weights_sum_to_one_over_what_is_present_and_to_zero_where_nothing_is(present):
+    weights = equal_weights(torch.tensor([present]))
     torch.testing.assert_close(weights.sum(), torch.tensor(float(any(present))))
     assert (weights[~torch.tensor([present])] == 0).all()
-
-
-def test_weights_rise_with_the_quality_of_their_modality():
-    weights = modality_weights(torch.tensor([[0.2, 0.6]]), torch.tensor([[True, True]]), by_quality=True)
-    torch.testing.assert_close(weights, torch.tensor([[0.25, 0.75]]))
 
 
 def test_the_learned_token_takes_the_place_of_a_missing_modality_only():

@@ -126,11 +126,6 @@ def test_with_one_modality_the_prediction_still_depends_on_the_clip(missing):
     assert (traits[0] - traits[1]).abs().max() > 1e-4
 
 
-def test_with_quality_weighting_weights_are_the_shares_of_the_quality():
-    output = network(quality_weighting=True)(random_inputs(3))
-    torch.testing.assert_close(output.weights, output.quality / output.quality.sum(dim=1, keepdim=True))
-
-
 def test_each_summary_counts_by_the_weight_of_its_modality():
     """Twice the weight, so that equal weights leave the summaries as they are."""
     output = network()(random_inputs(3), return_intermediates=True)
@@ -236,7 +231,7 @@ BRANCHES = [f"{modality}_{stage}" for modality in ("audio", "visual") for stage 
 NAMED = {
     *(f"{branch}_{part}" for branch in BRANCHES for part in ("scale_0", "scale_1", "scale_2", "channel_attention")),
     *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "linear_prediction"),
-    *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual"),
+    *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual", "from_audio", "from_visual"),
     *("audio_quality_in_time", "visual_quality_in_time"),
 }
 
@@ -314,7 +309,6 @@ def test_attention_maps_have_a_row_for_each_token_of_the_one_and_a_column_for_ea
 FULL = {
     "full": {},
     "no scales": {"spatial_scales": (), "temporal_scales": ()},
-    "quality weighting": {"quality_weighting": True},
 }
 ABLATIONS = {
     "no spatial scales": ({"spatial_scales": ()}, ".spatial."),
@@ -341,7 +335,7 @@ def test_a_modality_that_is_not_read_has_no_parameters(fusion, other):
     assert not [name for name, _ in net.named_parameters() if other in name]
 
 
-def test_without_quality_weighting_what_is_present_counts_equally():
+def test_without_adaptive_weighting_what_is_present_counts_equally():
     weights = network()(mixed_presence()).weights[:4]
     assert weights.tolist() == [[0.5, 0.5], [0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]
 

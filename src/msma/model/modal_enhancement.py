@@ -108,9 +108,7 @@ class Imputer(nn.Module):
         return self.layers(other)
 
 
-def modality_weights(
-    quality: Float[Tensor, "b 2"], present: Bool[Tensor, "b 2"], by_quality: bool
-) -> Float[Tensor, "b 2"]:
-    """Share of each modality: by predicted quality, or equal among those present. Rows sum to 1, or 0 if none is."""
-    raw = (quality if by_quality else torch.ones_like(quality)) * present
-    return raw / raw.sum(dim=1, keepdim=True).clamp(min=1e-6)
+def equal_weights(present: Bool[Tensor, "b 2"]) -> Float[Tensor, "b 2"]:
+    """Equal shares of what is present. Rows sum to 1, or 0 if nothing is."""
+    raw = present.float()
+    return raw / raw.sum(dim=1, keepdim=True).clamp(min=1)

@@ -18,11 +18,12 @@ from msma.model.modal_enhancement import (
     Imputer,
     MissingToken,
     QualityHead,
+    equal_weights,
     mean_quality,
-    modality_weights,
     quality_at,
 )
 from msma.model.tensors import Features, Inputs, ModelOutput, Shared
+from msma.model.weighting import AdaptiveWeighting
 from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
 
 
@@ -52,7 +53,6 @@ class MsMANet(nn.Module):
         super().__init__()
         width = config.width
         self.width = width
-        self.by_quality = config.quality_weighting
         self.reads = (config.fusion,) if config.fusion in MODALITIES else MODALITIES
         self.audio_encoder = AudioEncoder(config, clip) if "audio" in self.reads else None
         self.visual_encoder = VisualEncoder(config, clip) if "visual" in self.reads else None
@@ -66,6 +66,8 @@ class MsMANet(nn.Module):
         self.imputer = per_modality(lambda: Imputer(width)) if config.imputation and bimodal else None
         self.linear_path = LinearPath(*map(sum, self.groups)) if config.linear_path else None
         self.head = TraitHead(2 * width, config.dropout)
+        # Fitted after training, and no tensor of the network: without it, the fused output is the prediction.
+        self.weighting: AdaptiveWeighting | None = None
 
     @property
     def encoders(self) -> dict[str, AudioEncoder | VisualEncoder]:
@@ -92,16 +94,32 @@ class MsMANet(nn.Module):
         visual, visual_scales = self.encode("visual", features)
         linear = self.linear(features)
         output, named = self.read(audio, visual, linear)
-        if not return_intermediates:
+        if not return_intermediates and self.weighting is None:
             return output
         named |= audio_scales | visual_scales
-        if self.reads != MODALITIES:
-            return replace(output, intermediates=named)
-        audio_alone, from_audio = self.read(audio, without(visual), linear)
-        visual_alone, from_visual = self.read(without(audio), visual, linear)
-        named |= {"audio_traits": audio_alone.traits, "visual_traits": visual_alone.traits}
-        named |= {"imputed_audio": from_visual["stand_in"][:, 0], "imputed_visual": from_audio["stand_in"][:, 1]}
-        return replace(output, intermediates=named)
+        if self.reads == MODALITIES:
+            audio_alone, from_audio = self.read(audio, without(visual), linear)
+            visual_alone, from_visual = self.read(without(audio), visual, linear)
+            named |= {"audio_traits": audio_alone.traits, "visual_traits": visual_alone.traits}
+            named |= {"imputed_audio": from_visual["stand_in"][:, 0], "imputed_visual": from_audio["stand_in"][:, 1]}
+            alone = torch.stack([audio_alone.traits, visual_alone.traits], dim=1)
+            output, weighed = self.weigh(output, alone, torch.stack([audio.present, visual.present], dim=1))
+            named |= weighed
+        return replace(output, intermediates=named if return_intermediates else None)
+
+    def weigh(
+        self, fused: ModelOutput, alone: Float[Tensor, "b 2 5"], present: Bool[Tensor, "b 2"]
+    ) -> tuple[ModelOutput, dict[str, Tensor]]:
+        """The prediction from the fused output and those of each modality alone, and by name what it would be if the
+        other modality were missing."""
+        if self.weighting is None:
+            return fused, {f"from_{modality}": alone[:, place] for place, modality in enumerate(MODALITIES)}
+        prior, named = self.head.prior, {"fused_traits": fused.traits}
+        traits, weights = self.weighting(fused.traits, alone, fused.quality, present, prior)
+        for place, modality in enumerate(MODALITIES):
+            only = present & (torch.arange(2, device=present.device) == place)
+            named[f"from_{modality}"] = self.weighting(alone[:, place], alone, fused.quality, only, prior)[0]
+        return ModelOutput(traits, fused.quality, weights), named
 
     def features(self, inputs: Inputs) -> Features:
         """The backbones on their own: what can be cached where they are frozen."""
@@ -134,7 +152,7 @@ class MsMANet(nn.Module):
         quality = torch.stack([audio.quality, visual.quality], dim=1) * present
         summaries, attention = self.fuse(audio, visual)
         stand_in = self.impute(summaries)
-        weights = modality_weights(quality.detach(), present, self.by_quality)
+        weights = equal_weights(present)
         fused = torch.where(present[..., None], 2 * weights[..., None] * summaries, stand_in)
         anything = present.any(dim=1)
         base = self.head.prior.expand(present.shape[0], -1)

@@ -62,7 +62,8 @@ class ModelOutput:
     quality: Float[Tensor, "b 2"]
     """Audio, visual, in [0, 1], means over the segments of the clip; 0 where the modality is missing."""
     weights: Float[Tensor, "b 2"]
-    """Share of audio and visual in the fused summary; sums to 1, or to 0 where both are missing."""
+    """Share of audio and visual in the prediction, mean over traits. The rest, up to 1, is the mean-label baseline's:
+    all of it where both are missing."""
     intermediates: dict[str, Tensor] | None = None
     """Every named intermediate, where asked for."""
 

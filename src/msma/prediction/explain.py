@@ -140,7 +140,7 @@ def explained(
     output = model.weights.output(inputs, return_intermediates=True)
     predicted, constant = scores(output.traits), scores(network.head.prior[None])
     if network.reads == MODALITIES:
-        alone = {m: scores(output.named[f"{m}_traits"]) for m in MODALITIES}
+        alone = {m: scores(output.named[f"from_{m}"]) for m in MODALITIES}
         carried = {m: ((alone[m] - constant) + (predicted - alone[OTHER[m]])) / 2 for m in MODALITIES}
     else:
         carried = {m: (predicted - constant) * (m in network.reads) for m in MODALITIES}

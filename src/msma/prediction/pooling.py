@@ -31,7 +31,7 @@ class WindowOutput:
     window: Window
     """Its traits are as the network gives them, at no operating point."""
     weights: dict[str, float]
-    """Share of each modality in the fused summary."""
+    """Share of each modality in the prediction; the rest is the baseline's."""
     late_fusion: dict[str, float] | None
     """Mean, in logits, of the two unimodal outputs, neither of which knows of the other modality. None without
     intermediates, and for a network of one modality."""
@@ -50,7 +50,7 @@ class ClipOutput:
     quality: ByModality
     """Predicted quality."""
     weights: ByModality
-    """Share of each modality in the fused summary."""
+    """Share of each modality in the prediction; the rest is the baseline's."""
     used: ByModality
     """Share of the time that could be used."""
 

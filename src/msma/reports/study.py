@@ -37,9 +37,9 @@ ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
 GROUPS = {
     "multi-scale enhancement": ("model.spatial_scales", "model.temporal_scales", "model.channel_attention"),
-    "fusion": ("model.fusion", "model.quality_weighting"),
+    "fusion": ("model.fusion",),
     "modal enhancement": (
-        *("model.missing_token", "model.imputation"),
+        *("model.missing_token", "model.imputation", "model.adaptive_weighting"),
         *("train.modality_dropout", "train.frame_dropout", "train.corruption", "train.room_noise", "train.steps"),
         *("train.unimodal_weight", "train.distillation_weight", "train.imputation_weight", "train.two_readings"),
     ),

@@ -163,7 +163,7 @@ def train(
         if not finished:
             save(state, run / "state.pt")
         elif accelerator.is_main_process:
-            fit_outputs(run, validation, config, accelerator.device)
+            fit_outputs(run, corpus, validation, config, accelerator.device)
         return TrainResult(finished, state.step, state.best_accuracy)
 
 

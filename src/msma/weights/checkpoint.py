@@ -19,10 +19,12 @@ from msma.files.reading import MAX_SETTINGS_BYTES, path_in_text, reading
 from msma.files.writing import write_whole
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import ModelOutput, collate, inputs_of
-from msma.types import InputArrays, MsmaError
+from msma.model.weighting import AdaptiveWeighting
+from msma.types import MODALITIES, TRAITS, InputArrays, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.config import BUNDLED, FOLDER_REMEDY, WeightsConfig, read_calibration, read_config, save_config
 from msma.weights.hub import MAX_BYTES, found_folder
+from msma.weights.precisions import Precisions
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,23 @@ def load_weights(folder: Path | None = None, device: str | torch.device = "cpu",
     tensors = _read_tensors(where / "model.safetensors", expected)
     network = MsMANet(config.model, config.clip)
     network.load_state_dict(tensors, strict=True)
+    if config.precisions is not None:
+        network.weighting = weighting_of(config.precisions)
     weights = Weights(network.to(device).eval(), config, folder=folder)
     if not calibrated:
         return weights
     return replace(weights, calibration=read_calibration(where / "calibration.json", weights_sha256(weights)))
+
+
+def weighting_of(precisions: Precisions) -> AdaptiveWeighting:
+    """The adaptive weighting of a network with these precisions."""
+    fitted = (
+        [precisions.baseline[trait] for trait in TRAITS],
+        [[precisions.alone[modality][trait] for trait in TRAITS] for modality in MODALITIES],
+        [precisions.alone_slopes[modality] for modality in MODALITIES],
+        [precisions.fused_slopes[modality] for modality in MODALITIES],
+    )
+    return AdaptiveWeighting(*(torch.tensor(values, dtype=torch.float32) for values in fitted))
 
 
 def weights_sha256(weights: Weights) -> str:

@@ -13,6 +13,7 @@ from msma.types import TRAITS, MsmaError
 from msma.weights.calibration import Calibration
 from msma.weights.hub import found_folder
 from msma.weights.operating_points import OperatingPoints
+from msma.weights.precisions import Precisions
 
 FORMAT = "msma-net/2"
 FOLDER_REMEDY = "name a folder written by `msma train`"
@@ -38,6 +39,8 @@ class WeightsConfig(Frozen):
     """Weights that the backbone of each modality started from: name, version, licence, sha256."""
     operating_points: OperatingPoints | None = None
     """What scores are mapped to; None: to themselves, until training is over."""
+    precisions: Precisions | None = None
+    """Of the adaptive weighting; None: the fused output stands as it is."""
 
     @field_validator("traits")
     @classmethod
