@@ -297,7 +297,8 @@ def test_the_other_variants_begin_at_a_random_phase(entries, tmp_path):
 
 
 def test_no_two_variants_clips_or_windows_are_corrupted_in_the_same_way(entries, tmp_path):
-    files = filled(entries, tmp_path, changed(VARIED, train={"corruption": 1.0}))
+    """As a whole: the audio of these clips is so short that a stretch may miss it."""
+    files = filled(entries, tmp_path, changed(VARIED, train={"corruption": 1.0, "local_corruption": 0.0}))
     sounds = [
         read_features(path, window, variant)[0].audio.numpy().tobytes()
         for path in files.values()
