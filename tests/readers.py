@@ -49,6 +49,7 @@ from msma.reports.run.files import read_run
 from msma.reports.study import read_study
 from msma.training.ablation.plan import read_ablation
 from msma.training.ablation.probes import read_probed, write_probed
+from msma.training.ablation.runs import gained_at_the_end
 from msma.training.crossval import read_fold
 from msma.training.fold import FoldResult
 from msma.training.loop import State, fresh_network, new_accelerator, new_network, start
@@ -315,6 +316,7 @@ def of_training(folder: Path) -> Iterator[Reader]:
     identity = read_json(run / "corpus.json", "train again")
     for name in ("recipe.yaml", "corpus.json"):
         yield Reader(("training.run.begin",), run / name, lambda: begin(run, RECIPE, identity, resume=True))
+    yield Reader(("training.ablation.runs.gained_at_the_end",), run / LOG, lambda: gained_at_the_end(run / LOG))
     yield Reader(("training.run.drop_log_after",), run / LOG, lambda: drop_log_after(run / LOG, 3))
     fresh = fresh_network(RECIPE, mean_target(corpus.rows))
 

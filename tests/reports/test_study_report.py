@@ -14,6 +14,7 @@ from parsed_page import Page
 from msma.evaluation.result_file import write_result
 from msma.reports.paper import draw_paper_table, paper_blocks, paper_figure
 from msma.reports.study import band, group_of, read_study, study_report
+from msma.reports.table import Table
 from msma.training.ablation.plan import PAPER
 from msma.types import MsmaError
 
@@ -86,6 +87,7 @@ def test_the_papers_table_is_there_where_its_rows_are_and_is_drawn(tmp_path):
     rows = {**study.rows, **{name: other.model_copy(update={"name": name}) for name in PAPER if name not in study.rows}}
     whole = study.model_copy(update={"rows": rows})
     (table,) = paper_blocks(whole)
+    assert isinstance(table, Table)
     assert [row.cells[0] for row in table.rows] == ["base", "+ MSFEM", "+ MAS", "+ both"]
     assert table.rows[0].cells[1] == "0.500\n[0.450, 0.550]"
     assert "<img" in paper_figure(whole)

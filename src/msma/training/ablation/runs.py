@@ -130,6 +130,11 @@ def run_job(job: RunJob) -> StudiedNetwork:
     parameters = sum(parameter.numel() for parameter in model.weights.network.parameters())
     config = job.recipe.train
     per_step = config.readings * min(config.batch_size, len(job.corpus.split("train")))
-    log = read_lines(job.path / LOG, Validation, "train again into another --out")
-    gained = last_quarter([(one.step, one.ccc) for one in log])
+    gained = gained_at_the_end(job.path / LOG)
     return StudiedNetwork(job.path, predictions, parameters, per_step, config.steps, gained, probed)
+
+
+def gained_at_the_end(log: Path) -> float:
+    """Validation CCC that the last quarter of a training gained; MsmaError where its log is damaged."""
+    lines = read_lines(log, Validation, "train again into another --out")
+    return last_quarter([(one.step, one.ccc) for one in lines])
