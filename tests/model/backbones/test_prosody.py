@@ -28,7 +28,7 @@ def features(waveform: np.ndarray) -> dict[str, np.ndarray]:
 def voice(hz: float | np.ndarray, overtones: int = 12) -> np.ndarray:
     """A buzz of a pitch, which may change with time."""
     turns = np.cumsum(np.broadcast_to(hz, TIME_S.shape)) / SAMPLE_RATE
-    return 0.1 * sum(np.sin(2 * np.pi * k * turns) / k for k in range(1, overtones + 1))
+    return 0.1 * np.sum([np.sin(2 * np.pi * k * turns) / k for k in range(1, overtones + 1)], axis=0)
 
 
 def pitch_hz(found: dict[str, np.ndarray]) -> np.ndarray:
