@@ -17,7 +17,7 @@ from msma.weights.config import WeightsConfig, save_calibration
 from msma.weights.precisions import Precisions
 
 CLIP = ClipConfig(crop_size=16, mels=20, window_s=4.0)
-SMALL = ModelConfig(width=16, heads=2, spatial_scales=(1, 3), temporal_scales=(1, 2))
+SMALL = ModelConfig(width=16, heads=2, spatial_scales=(1, 3), temporal_scales_s=(0.25, 0.5))
 
 
 def weights_of(model: ModelConfig, seed: int = 0) -> Weights:

@@ -67,7 +67,7 @@ CACHED = changed(
         "fusion": "audio",
         "map_channels": 16,
         "spatial_scales": (),
-        "temporal_scales": (),
+        "temporal_scales_s": (),
         "linear_path": True,
     },
     train={"tune_stages": 0, "cache_features": True},

@@ -22,6 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # Weights come with a config of their own, from other people's machines: what decides sizes has a ceiling.
 Side = Annotated[int, Field(gt=0, le=4096)]
 Scales = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(max_length=16)]
+Reaches = Annotated[tuple[Annotated[float, Field(gt=0, le=60)], ...], Field(max_length=16)]
 
 MAX_WINDOW_BYTES = 4 * 1024**3
 """Limit of the memory that one window may ask for: each setting has a ceiling, and all together have this one."""
@@ -103,10 +104,12 @@ class ModelConfig(Frozen):
     visual_architecture: dict[str, Any] | None = None
     audio_architecture: dict[str, Any] | None = None
     """The configuration of an `hf:` backbone, so that weights load without it; filled in by training."""
+    hidden_layers: Annotated[int, Field(gt=0, le=16)] = 4
+    """Hidden layers of an `hf:` backbone that are read, the last among them; mixed by learned weights."""
     visual_grid: Annotated[int, Field(gt=0, le=64)] = 8
-    """A frame's map is pooled to at most this many cells per side."""
+    """The finest map of a frame is pooled to at most this many cells per side, coarser ones to as many fewer."""
     map_channels: Side = 96
-    """Channels that those of a pretrained backbone are projected to before anything else is learned from them."""
+    """Channels that the maps of a backbone are projected to before they are enhanced together."""
     cell_channels: Side = 24
     """Channels of each cell of a frame after projection."""
     linear_path: bool = False
@@ -114,9 +117,9 @@ class ModelConfig(Frozen):
     width: Side = 96
     """Width of a token; even."""
     spatial_scales: Scales = (1, 3, 5)
-    """Kernel sizes (odd) of the parallel branches on feature maps; empty removes the stage."""
-    temporal_scales: Scales = (1, 2, 4)
-    """Dilations of the parallel branches over tokens; empty removes the stage."""
+    """Kernel sizes (odd) of the parallel branches on maps; empty removes the stage, and all maps but the last."""
+    temporal_scales_s: Reaches = (0.25, 0.5, 1.0, 2.0)
+    """Reach in seconds of the parallel branches over tokens, on either side; empty removes the stage."""
     channel_attention: bool = True
     fusion: Literal["cross_attention", "concat", "audio", "visual"] = "cross_attention"
     heads: PositiveInt = 4

@@ -37,7 +37,7 @@ def corpus(tmp_path_factory) -> Path:
     write_manifest(folder / "manifest.csv", "tones", rows, {})
     (folder / "recipe.yaml").write_text(yaml.safe_dump(TINY.model_dump(mode="json")))
     (folder / "ablations").mkdir()
-    (folder / "ablations" / "no_temporal_scales.yaml").write_text("model:\n  temporal_scales: []\n")
+    (folder / "ablations" / "no_temporal_scales.yaml").write_text("model:\n  temporal_scales_s: []\n")
     (folder / "ablations" / "audio.yaml").write_text("model:\n  fusion: audio\n")
     return folder
 
@@ -82,7 +82,7 @@ def test_the_files_have_what_is_documented(study):
     assert (values["seeds"], values["clips"], values["unpredicted"], values["sources"]) == (2, 4, 0, 2)
     assert values["left_out"] == {"audio": "changes nothing in this recipe"}
     assert list(values["rows"]) == ["full", "no_temporal_scales"]
-    assert values["rows"]["no_temporal_scales"]["changes"] == {"model.temporal_scales": []}
+    assert values["rows"]["no_temporal_scales"]["changes"] == {"model.temporal_scales_s": []}
     assert 0 < values["constant_mean_accuracy"] < 1
     assert list(values["checks"]["networks"]) == ["full"]
     assert list(values["checks"]["scales"]) == ["no_temporal_scales"]

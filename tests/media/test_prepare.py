@@ -145,10 +145,10 @@ def test_collate_pads_and_masks_only(sizes):
 def features_of(frames: int, tokens: int, linear: bool = True) -> Features:
     generator = torch.Generator().manual_seed(10 * frames + tokens)
     return Features(
-        visual=torch.rand(frames, 3, 2, 2, generator=generator),
+        visual=(torch.rand(frames, 3, 2, 2, generator=generator),),
         boxes=torch.rand(frames, 4, generator=generator),
         frame_mask=torch.rand(frames, generator=generator) < 0.8,
-        audio=torch.rand(5, 1, tokens, generator=generator),
+        audio=(torch.rand(5, 1, tokens, generator=generator),),
         audio_mask=torch.rand(tokens, generator=generator) < 0.8,
         present=torch.tensor([True, frames > 2]),
         audio_statistics=torch.rand(frames, 4, generator=generator),
@@ -165,10 +165,10 @@ def test_collating_features_pads_and_masks_only(sizes):
     batch = collate(windows)
     for index, window in enumerate(windows):
         t, length = len(window.frame_mask), len(window.audio_mask)
-        assert torch.equal(batch.visual[index, :t], window.visual)
+        assert torch.equal(batch.visual[0][index, :t], window.visual[0])
         assert torch.equal(batch.boxes[index, :t], window.boxes)
         assert torch.equal(batch.frame_mask[index, :t], window.frame_mask)
-        assert torch.equal(batch.audio[index, ..., :length], window.audio)
+        assert torch.equal(batch.audio[0][index, ..., :length], window.audio[0])
         assert torch.equal(batch.audio_mask[index, :length], window.audio_mask)
         assert torch.equal(batch.present[index], window.present)
         assert torch.equal(batch.audio_statistics[index, :t], window.audio_statistics)
@@ -176,8 +176,8 @@ def test_collating_features_pads_and_masks_only(sizes):
         assert torch.equal(batch.segment_mask[index, :t], window.segment_mask)
         assert not batch.segment_mask[index, t:].any()
         assert torch.equal(batch.linear[index], window.linear)
-        assert not batch.visual[index, t:].any()
-        assert not batch.audio[index, ..., length:].any()
+        assert not batch.visual[0][index, t:].any()
+        assert not batch.audio[0][index, ..., length:].any()
         assert not batch.frame_mask[index, t:].any()
         assert not batch.audio_mask[index, length:].any()
 

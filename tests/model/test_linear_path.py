@@ -90,11 +90,11 @@ def test_pooled_are_mean_and_deviation_of_every_channel_over_kept_time(batch):
     features = network().features(batch)
     mask = torch.tensor([True, False, True, True]).expand(3, 4)
     sound, frames = pool(replace(features, frame_mask=mask))
-    seen = torch.cat([features.visual.mean(dim=(3, 4)), features.boxes], dim=2)
+    seen = torch.cat([features.visual[-1].mean(dim=(3, 4)), features.boxes], dim=2)
     kept = seen[:, [0, 2, 3]].numpy()
     expected = np.concatenate([kept.mean(axis=1), kept.std(axis=1)], axis=1)
     np.testing.assert_allclose(frames.numpy(), expected, atol=1e-6)
-    audio = features.audio.mean(dim=2).numpy()
+    audio = features.audio[-1].mean(dim=2).numpy()
     np.testing.assert_allclose(sound[:, : audio.shape[1]].numpy(), audio.mean(axis=2), atol=1e-5)
 
 
@@ -169,7 +169,8 @@ def test_autocast_makes_the_linear_prediction_no_coarser(batch):
 def test_features_of_half_precision_are_predicted_too(batch):
     net = filled_at_random(network())
     features = net.features(batch)
-    half = replace(features, audio=features.audio.bfloat16(), visual=features.visual.bfloat16())
+    half = {name: tuple(one.bfloat16() for one in getattr(features, name)) for name in ("audio", "visual")}
+    half = replace(features, **half)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         predictions = net.linear_path(half)
     assert predictions.dtype == torch.float32
@@ -216,8 +217,17 @@ def test_a_clip_is_predicted_from_its_features_as_from_its_inputs_bit_for_bit(fu
 
 def test_a_modality_that_is_not_read_has_no_channels(batch):
     sound, frames = network("audio"), network("visual")
-    assert (sound.features(batch).visual.shape[2], frames.features(batch).audio.shape[1]) == (0, 0)
+    assert (sound.features(batch).visual[0].shape[2], frames.features(batch).audio[0].shape[1]) == (0, 0)
     assert (sound.groups, frames.groups) == (((80,), ()), ((), (16, 4)))
+
+
+def without_batch(features: Features) -> Features:
+    """The only clip of a batch."""
+
+    def first(value):
+        return tuple(one[0] for one in value) if isinstance(value, tuple) else None if value is None else value[0]
+
+    return Features(**{field.name: first(getattr(features, field.name)) for field in fields(Features)})
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "audio", "visual"])
@@ -225,12 +235,10 @@ def test_the_features_of_a_clip_in_a_padded_batch_give_the_prediction_of_the_cli
     net = filled_at_random(network(fusion))
     with torch.inference_mode():
         short = net.features(collate([window(1)]))
-        short = replace(short, visual=short.visual[:, :2], boxes=short.boxes[:, :2], frame_mask=short.frame_mask[:, :2])
+        cut = {"boxes": short.boxes[:, :2], "frame_mask": short.frame_mask[:, :2]}
+        short = replace(short, visual=tuple(one[:, :2] for one in short.visual), **cut)
         long = net.features(collate([window(2)]))
-        alone = Features(
-            **{f.name: None if f.name == "linear" else getattr(short, f.name)[0] for f in fields(Features)}
-        )
-        other = Features(**{f.name: None if f.name == "linear" else getattr(long, f.name)[0] for f in fields(Features)})
+        alone, other = without_batch(short), without_batch(long)
         together = net(collate([alone, other])).traits[0]
         torch.testing.assert_close(together, net(collate([alone])).traits[0], atol=1e-5, rtol=0)
 

@@ -230,6 +230,7 @@ def test_a_network_of_one_modality_gives_the_other_no_quality_and_no_weight(fusi
 BRANCHES = [f"{modality}_{stage}" for modality in ("audio", "visual") for stage in ("spatial", "temporal")]
 NAMED = {
     *(f"{branch}_{part}" for branch in BRANCHES for part in ("scale_0", "scale_1", "scale_2", "channel_attention")),
+    *(f"{modality}_temporal_scale_3" for modality in ("audio", "visual")),
     *("attention_audio_to_visual", "attention_visual_to_audio", "summaries", "stand_in", "fused", "linear_prediction"),
     *("audio_traits", "visual_traits", "imputed_audio", "imputed_visual", "from_audio", "from_visual"),
     *("audio_quality_in_time", "visual_quality_in_time"),
@@ -308,11 +309,11 @@ def test_attention_maps_have_a_row_for_each_token_of_the_one_and_a_column_for_ea
 
 FULL = {
     "full": {},
-    "no scales": {"spatial_scales": (), "temporal_scales": ()},
+    "no scales": {"spatial_scales": (), "temporal_scales_s": ()},
 }
 ABLATIONS = {
     "no spatial scales": ({"spatial_scales": ()}, ".spatial."),
-    "no temporal scales": ({"temporal_scales": ()}, ".temporal."),
+    "no temporal scales": ({"temporal_scales_s": ()}, ".temporal."),
     "no channel attention": ({"channel_attention": False}, ".attention."),
     "concat": ({"fusion": "concat"}, "fusion."),
     "audio only": ({"fusion": "audio"}, "visual_encoder."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from msma.model.multiscale import SpatialScales, TemporalScales
+from msma.model.multiscale import Levels, SpatialScales, TemporalScales, dilations_of
 
 CHANNELS = 8
 
@@ -69,3 +69,26 @@ def test_channel_attention_is_one_gate_a_channel_and_can_be_left_out(build):
     assert [gate.shape for gate in gates] == [(2, CHANNELS)]
     assert ((gates[0] > 0) & (gates[0] < 1)).all()
     assert not any("attention" in name for name in build(CHANNELS, (1, 3), False)(x, mask)[1])
+
+
+@pytest.mark.parametrize(
+    ("token_s", "dilations"), [(0.25, (1, 2, 4, 8)), (0.128, (2, 4, 8, 16)), (0.5, (1, 2, 4)), (5.0, (1,))]
+)
+def test_scales_in_seconds_are_tokens_by_the_rate_of_the_stream_each_once(token_s, dilations):
+    assert dilations_of((0.25, 0.5, 1.0, 2.0), token_s) == dilations
+
+
+def test_maps_of_several_strides_come_together_on_the_grid_of_the_finest():
+    torch.manual_seed(0)
+    stage = Levels((3, 5), CHANNELS, norms=False)
+    fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)
+    expected = stage.project[0](fine) + stage.project[1](coarse.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    torch.testing.assert_close(stage((fine, coarse)), expected)
+
+
+def test_the_weights_of_the_maps_are_learned_and_one_on_average():
+    stage = Levels((3, 3), CHANNELS, norms=True)
+    with torch.no_grad():
+        stage.weights.copy_(torch.tensor([5.0, -5.0]))
+    fine, coarse = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(stage((fine, coarse)), 2 * stage.project[0](fine), atol=1e-2, rtol=0)

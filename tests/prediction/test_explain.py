@@ -159,7 +159,7 @@ def test_attention_goes_where_a_network_was_made_to_look():
 
 
 def test_shares_of_the_scales_of_a_stage_sum_to_one_and_a_scale_that_is_not_mixed_in_has_none():
-    model = model_of(changed(WHOLE, model={"spatial_scales": (1, 3), "temporal_scales": (1, 2, 4)}))
+    model = model_of(changed(WHOLE, model={"spatial_scales": (1, 3), "temporal_scales_s": (0.25, 0.5, 1.0)}))
     encoder = model.weights.network.audio_encoder
     assert encoder is not None
     assert encoder.temporal is not None

@@ -139,10 +139,10 @@ def test_clips_unlike_all_that_it_was_fitted_to_are_answered_within_the_range_of
     path, _ = fitted(pooled, rows)
     sound = torch.full((1, AUDIO, 1, 4), factor)
     strange = Features(
-        visual=torch.full((1, 4, VISUAL, 1, 1), factor),
+        visual=(torch.full((1, 4, VISUAL, 1, 1), factor),),
         boxes=torch.full((1, 4, 4), factor),
         frame_mask=torch.ones(1, 4, dtype=torch.bool),
-        audio=sound,
+        audio=(sound,),
         audio_mask=torch.ones(1, 4, dtype=torch.bool),
         present=torch.ones(1, 2, dtype=torch.bool),
         audio_statistics=torch.zeros(1, 1, 0),
@@ -204,8 +204,10 @@ def test_the_path_of_a_network_answers_planted_traits_as_it_is_fitted(kept):
 def test_shrunk_tensors_in_a_network_answer_what_shrunk_says(kept, by):
     # In double precision: near 0 and 1 the logit multiplies what single precision rounds off.
     network, features = network_on(kept).double(), batch(kept)
-    floats = {name: value for name, value in vars(features).items() if value is not None and value.is_floating_point()}
-    features = replace(features, **{name: value.double() for name, value in floats.items()})
+    floats = ("boxes", "audio_statistics", "visual_statistics")
+    doubled: dict[str, Any] = {name: getattr(features, name).double() for name in floats}
+    doubled |= {name: tuple(one.double() for one in getattr(features, name)) for name in ("audio", "visual")}
+    features = replace(features, **doubled)
     mean = network.head.prior.double().numpy()
     with torch.inference_mode():
         before = network(features, return_intermediates=True)

@@ -22,7 +22,7 @@ from msma.data.features import read_features
 from msma.evaluation.evaluate import predict_split
 from msma.media.prepare import prepare
 from msma.metrics import all_metrics, ccc
-from msma.model.tensors import collate, inputs_of
+from msma.model.tensors import Features, collate, inputs_of
 from msma.prediction.model import load
 from msma.training import loop
 from msma.training.run import train
@@ -196,6 +196,10 @@ def test_going_on_without_the_pretrained_weights_is_one_line(gone, corpus, tmp_p
     assert "\n" not in str(caught.value)
 
 
+def content_of(features: Features) -> bytes:
+    return b"".join(one.numpy().tobytes() for one in (*features.audio, *features.visual))
+
+
 @pytest.mark.parametrize("fusion", ["cross_attention", "audio", "visual"])
 def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpus, models, tmp_path, fusion):
     names = {"visual_backbone": models["visual"], "audio_backbone": "mfcc"}
@@ -208,13 +212,13 @@ def test_a_trained_network_answers_media_as_it_answers_their_kept_features(corpu
         features, _ = read_features(path)
         with torch.inference_mode():
             output = model.weights.network(collate([features]))
-        by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()] = output.traits[0].tolist()
+        by_content[content_of(features)] = output.traits[0].tolist()
     for row in corpus.split("val"):
         (raw,) = cached_windows(corpus.entry(row))
         window = prepare(raw, recipe.clip)
         with torch.inference_mode():
             features = model.weights.network.features(collate([inputs_of(window.inputs)]))
-        expected = by_content[features.audio.numpy().tobytes() + features.visual.numpy().tobytes()]
+        expected = by_content[content_of(features)]
         assert model.read([window]).windows[0].traits == dict(zip(TRAITS, expected, strict=True))
 
 

@@ -24,7 +24,7 @@ CONFIG = WeightsConfig(
     corpus="synthetic",
     notice="for tests",
     clip=ClipConfig(crop_size=32, mels=16),
-    model=ModelConfig(width=16, spatial_scales=(3,), temporal_scales=(1,)),
+    model=ModelConfig(width=16, spatial_scales=(3,), temporal_scales_s=(0.25,)),
 )
 TENSOR = "head.layers.1.weight"
 

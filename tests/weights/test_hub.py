@@ -35,7 +35,7 @@ CONFIG = WeightsConfig(
     corpus="planted",
     notice="for tests",
     clip=ClipConfig(crop_size=16, mels=16, fps=2.0),
-    model=ModelConfig(width=16, heads=2, spatial_scales=(3,), temporal_scales=(1,)),
+    model=ModelConfig(width=16, heads=2, spatial_scales=(3,), temporal_scales_s=(0.25,)),
 )
 
 

@@ -264,7 +264,7 @@ def test_its_lengths_are_open_and_have_names(made):
             heads=2,
             fusion="concat",
             spatial_scales=(),
-            temporal_scales=(),
+            temporal_scales_s=(),
             visual_backbone="hf:pictures",
             visual_architecture={"config": {"model_type": "vit", "image_size": 16, "patch_size": 8, **TINY}},
         ),

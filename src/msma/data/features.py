@@ -33,9 +33,12 @@ from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 9
+FORMAT = 10
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
-BACKBONES = {"audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture", "visual_grid"}
+BACKBONES = {
+    *("audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture"),
+    *("hidden_layers", "visual_grid"),
+}
 """The fields of ModelConfig that decide what is computed, beside which modalities are read."""
 RANDOM = (
     *("corruption", "local_corruption", "room_noise", "flip"),

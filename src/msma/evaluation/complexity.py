@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "visual": {"fusion": "visual"},
     "concat": {"fusion": "concat"},
     "no_spatial_scales": {"spatial_scales": ()},
-    "no_temporal_scales": {"temporal_scales": ()},
+    "no_temporal_scales": {"temporal_scales_s": ()},
     "pretrained_encoders": {
         "audio_backbone": "ge2e+mfcc",
         "visual_backbone": "efficientnet_lite0",

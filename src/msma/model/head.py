@@ -66,7 +66,7 @@ class LinearPath(nn.Module):
         """Predictions in the order of AVAILABLE, within the range of the labels of the fit."""
         pooled = [values.to(self.both_weights.dtype) for values in pool(features)]
         predictions = []
-        with torch.autocast(features.audio.device.type, enabled=False):  # what was solved in full precision
+        with torch.autocast(features.boxes.device.type, enabled=False):  # what was solved in full precision
             for available, modalities in AVAILABLE.items():
                 weights, bias, low, high = (
                     getattr(self, f"{available}_{p}") for p in ("weights", "bias", "min", "max")
@@ -82,8 +82,9 @@ class LinearPath(nn.Module):
 
 
 def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv"]]:
-    """Mean and standard deviation over the valid time of every channel: audio; visual, with the place of the face."""
-    audio, visual = features.audio.mean(dim=2).transpose(1, 2), features.visual.mean(dim=(3, 4))
+    """Mean and standard deviation over the valid time of every channel of the last maps: audio; visual, with the place
+    of the face."""
+    audio, visual = features.audio[-1].mean(dim=2).transpose(1, 2), features.visual[-1].mean(dim=(3, 4))
     if visual.shape[2]:
         visual = torch.cat([visual, features.boxes], dim=2)
     return masked_statistics(audio, features.audio_mask), masked_statistics(visual, features.frame_mask)

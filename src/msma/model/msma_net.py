@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig, ModelConfig
+from msma.model.backbones.backbone import Maps
 from msma.model.encoders import AudioEncoder, VisualEncoder
-from msma.model.fusion import CrossAttentionFusion
+from msma.model.fusion import CrossAttentionFusion, Tokens
 from msma.model.head import LinearPath, TraitHead, linear_prediction
 from msma.model.layers import AttentiveStatistics
 from msma.model.modal_enhancement import (
@@ -33,6 +34,8 @@ class Branch:
 
     tokens: Float[Tensor, "b l d"]
     mask: Bool[Tensor, "b l"]
+    times_s: Float[Tensor, " l"]
+    """The middle of each token, from the start of the window."""
     present: Bool[Tensor, " b"]
     quality: Float[Tensor, " b"]
     """Predicted, of what is present."""
@@ -125,16 +128,17 @@ class MsMANet(nn.Module):
         """The backbones on their own: what can be cached where they are frozen."""
         return features_of(inputs, self.audio_maps(inputs), self.visual_maps(inputs))
 
-    def audio_maps(self, inputs: Inputs) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+    def audio_maps(self, inputs: Inputs) -> tuple[Maps, Bool[Tensor, "b l"]]:
         """Maps of the audio backbone, and which of their steps are valid; without channels where it is not read."""
         if self.audio_encoder is None:
-            return torch.zeros(inputs.present.shape[0], 0, 1, 1, device=inputs.present.device), inputs.mel_mask[:, :1]
+            nothing = torch.zeros(inputs.present.shape[0], 0, 1, 1, device=inputs.present.device)
+            return (nothing,), inputs.mel_mask[:, :1]
         return self.audio_encoder.maps(inputs)
 
-    def visual_maps(self, inputs: Inputs) -> Float[Tensor, "b t c g g"]:
+    def visual_maps(self, inputs: Inputs) -> Maps:
         """Maps of the visual backbone; without channels where it is not read."""
         if self.visual_encoder is None:
-            return torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device)
+            return (torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device),)
         return self.visual_encoder.maps(inputs)
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
@@ -167,18 +171,17 @@ class MsMANet(nn.Module):
         if modality not in self.encoders:
             nothing = torch.zeros_like(features.present[:, :1])
             tokens = features.boxes.new_zeros(features.boxes.shape[0], 1, self.width)
-            return Branch(tokens, nothing, nothing[:, 0], tokens[:, 0, 0], 1 - tokens[..., 0]), {}
+            zeros = tokens[:, :, 0]
+            return Branch(tokens, nothing, zeros[0], nothing[:, 0], zeros[:, 0], 1 - zeros), {}
         mask, place = features.audio_mask if modality == "audio" else features.frame_mask, MODALITIES.index(modality)
-        encoder = self.encoders[modality]
-        tokens, scales = encoder(features)
+        tokens, times_s, scales = self.encoders[modality](features)
         present = features.present[:, place] & mask.any(dim=1)
         judged = features.segment_mask[..., place] & present[:, None]
         in_time = self.quality_head[modality](getattr(features, f"{modality}_statistics"), judged)
-        times_s = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) * encoder.token_s
         token_quality = quality_at(times_s, in_time.detach(), judged)
         named = {f"{modality}_{name}": scale for name, scale in scales.items()}
         named[f"{modality}_quality_in_time"] = in_time
-        return Branch(tokens, mask, present, mean_quality(in_time, judged), token_quality), named
+        return Branch(tokens, mask, times_s, present, mean_quality(in_time, judged), token_quality), named
 
     def fill(self, modality: str, branch: Branch) -> Branch:
         tokens, mask = self.missing[modality](branch.tokens, branch.mask, branch.present)
@@ -189,7 +192,7 @@ class MsMANet(nn.Module):
         """One summary per modality, enriched by the other one where fusion is by cross-attention."""
         a, v, attention = audio.tokens, visual.tokens, {}
         if self.fusion is not None:
-            a, v, attention = self.fusion(a, audio.mask, v, visual.mask)
+            a, v, attention = self.fusion(tokens_of(audio), tokens_of(visual))
         summaries = [
             self.pool[modality](tokens, mask)
             if modality in self.reads
@@ -206,9 +209,7 @@ class MsMANet(nn.Module):
         return summaries + torch.stack([self.imputer["audio"](visual), self.imputer["visual"](audio)], dim=1)
 
 
-def features_of(
-    inputs: Inputs, audio: tuple[Float[Tensor, "b c2 h l"], Bool[Tensor, "b l"]], visual: Float[Tensor, "b t c g g"]
-) -> Features:
+def features_of(inputs: Inputs, audio: tuple[Maps, Bool[Tensor, "b l"]], visual: Maps) -> Features:
     """Maps of the backbones, with what else of a clip the rest of the network reads."""
     shared = {field.name: getattr(inputs, field.name) for field in fields(Shared)}
     return Features(visual=visual, audio=audio[0], audio_mask=audio[1], **shared)
@@ -216,6 +217,11 @@ def features_of(
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:
     return nn.ModuleDict({modality: build() for modality in modalities})
+
+
+def tokens_of(branch: Branch) -> Tokens:
+    """The tokens of a branch, for cross-attention."""
+    return Tokens(branch.tokens, branch.mask, branch.times_s, branch.token_quality)
 
 
 def without(branch: Branch) -> Branch:

@@ -1,17 +1,47 @@
 """Multi-scale feature enhancement (MSFEM): parallel branches, channel attention, residual.
 
-The paper names the module, several scales and channel attention (abstract); its summary names temporal scales. Kernel
-sizes, dilations and the spatial variant are ours. An empty tuple of scales removes a stage (ablation).
+The paper names the module, several scales and channel attention (abstract); its summary names temporal scales. Maps of
+several strides, kernel sizes, reaches and the spatial variant are ours. An empty tuple of scales removes a stage
+(ablation).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from msma.model.layers import ChannelAttention, keep, masked_mean
+from msma.model.layers import ChannelAttention, ChannelNorm, keep, masked_mean
+
+
+class Levels(nn.Module):
+    """Maps of several strides or hidden layers → one map on the grid of the finest: the weighted sum of projections.
+
+    `norms` brings the many and variously scaled channels of pretrained backbones to one scale. The weights of the maps
+    are learned, positive and 1 on average, as those of the layers in ELMo (Peters et al. 2018).
+    """
+
+    def __init__(self, channels: Sequence[int], channels_out: int, norms: bool) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(
+            nn.Sequential(ChannelNorm(one) if norms else nn.Identity(), nn.Conv2d(one, channels_out, 1))
+            for one in channels
+        )
+        self.weights = nn.Parameter(torch.zeros(len(channels), device="cpu")) if len(channels) > 1 else None
+
+    def forward(self, maps: Sequence[Float[Tensor, "b _c _h _w"]]) -> Float[Tensor, "b d h w"]:
+        projected = [project(one) for project, one in zip(self.project, maps, strict=True)]
+        if self.weights is None:
+            return projected[0]
+        shares = len(projected) * self.weights.softmax(dim=0)
+        together = shares[0] * projected[0]
+        for share, one in zip(shares[1:], projected[1:], strict=True):
+            together = together + share * F.interpolate(one, size=together.shape[-2:], mode="nearest")
+        return together
 
 
 class SpatialScales(nn.Module):
@@ -65,3 +95,8 @@ class TemporalScales(nn.Module):
             mixed = mixed * gate[:, None, :]
             named["temporal_channel_attention"] = gate
         return (tokens + mixed) * mask[..., None].to(tokens.dtype), named
+
+
+def dilations_of(scales_s: tuple[float, ...], token_s: float) -> tuple[int, ...]:
+    """Dilations in tokens of scales in seconds: the nearest, at least one token, each once."""
+    return tuple(dict.fromkeys(max(1, round(scale_s / token_s)) for scale_s in scales_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -28,8 +28,7 @@ class Shared:
     segment_mask: Bool[Tensor, "*b r 2"]
 
     def to(self: SharedT, device: torch.device | str) -> SharedT:
-        moved = {name: None if tensor is None else tensor.to(device) for name, tensor in vars(self).items()}
-        return replace(self, **moved)
+        return replace(self, **{name: moved(value, device) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,9 @@ class Inputs(Shared):
 class Features(Shared):
     """Outputs of the backbones for Inputs; a modality that the network does not read has no channels."""
 
-    visual: Float[Tensor, "*b t c g g"]
-    audio: Float[Tensor, "*b c2 h l"]
+    visual: tuple[Float[Tensor, "*b t _c _g _g"], ...]
+    """A map of each stride or hidden layer, fine to coarse."""
+    audio: tuple[Float[Tensor, "*b _c _h l"], ...]
     audio_mask: Bool[Tensor, "*b l"]
     linear: Float[Tensor, "*b 3 5"] | None = None
     """Predictions of the linear path where they are known: in training, for clips that it was not fitted to."""
@@ -92,16 +92,25 @@ def inputs_of(window: InputArrays) -> Inputs:
 
 def collate(windows: Sequence[Windows]) -> Windows:
     """Stack windows into a batch; shorter ones are padded at the end, and the padding is masked."""
-    batch = {}
-    for field in fields(windows[0]):
-        tensors = [getattr(window, field.name) for window in windows]
-        if any(tensor is None for tensor in tensors):
-            batch[field.name] = None
-            continue
-        if (axis := TIME_AXES.get(field.name)) is None:
-            batch[field.name] = torch.stack(tensors)
-            continue
-        value = SILENCE if field.name == "log_mel" else 0.0
-        padded = pad_sequence([tensor.movedim(axis, 0) for tensor in tensors], batch_first=True, padding_value=value)
-        batch[field.name] = padded.movedim(1, axis + 1).contiguous()
-    return replace(windows[0], **batch)
+    names = [field.name for field in fields(windows[0])]
+    return replace(windows[0], **{name: stacked(name, [getattr(window, name) for window in windows]) for name in names})
+
+
+def stacked(name: str, values: Sequence[Any]) -> Any:
+    """A batch of one field of all windows; of each map where it is a tuple of maps, None where a window has none."""
+    if isinstance(values[0], tuple):
+        return tuple(stacked(name, maps) for maps in zip(*values, strict=True))
+    if any(value is None for value in values):
+        return None
+    if (axis := TIME_AXES.get(name)) is None:
+        return torch.stack(values)
+    padding = SILENCE if name == "log_mel" else 0.0
+    padded = pad_sequence([value.movedim(axis, 0) for value in values], batch_first=True, padding_value=padding)
+    return padded.movedim(1, axis + 1).contiguous()
+
+
+def moved(value: Any, device: torch.device | str) -> Any:
+    """A tensor, a tuple of tensors or None on a device."""
+    if isinstance(value, tuple):
+        return tuple(moved(one, device) for one in value)
+    return None if value is None else value.to(device)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.backbone import AudioBackbone, VisualBackbone, at_rate
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
 
 CLIP = ClipConfig()
@@ -94,15 +95,17 @@ def run(backbone: torch.nn.Module, *inputs: Tensor):
 @pytest.mark.parametrize("side", [32, 64, 81, 100])
 def test_a_side_of_s_pixels_becomes_s_by_stride_rounded_up(name, side):
     backbone = visual(name)
-    cells = -(-side // backbone.stride)
-    assert run(backbone, frames(2, side)).shape == (2, backbone.channels, cells, cells)
+    cells = [-(-side // stride) for stride in backbone.strides]
+    promised = [(2, channels, side, side) for channels, side in zip(backbone.channels, cells, strict=True)]
+    assert [one.shape for one in run(backbone, frames(2, side))] == promised
 
 
 @every_visual
 def test_a_frame_does_not_depend_on_those_beside_it(name):
     backbone = visual(name).train()
     alone, together = run(backbone, frames(1, 64)), run(backbone, torch.cat([frames(1, 64), frames(3, 64, 1)]))
-    torch.testing.assert_close(alone[0], together[0], atol=1e-5, rtol=1e-5)
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one[0], other[0], atol=1e-5, rtol=1e-5)
 
 
 # audio
@@ -112,16 +115,17 @@ def test_a_frame_does_not_depend_on_those_beside_it(name):
 def test_maps_have_the_promised_channels_and_bands_and_a_mask_for_each_step(name):
     backbone = audio(name)
     maps, mask = run(backbone, *sound(2, 300))
-    assert maps.shape == (2, backbone.channels, backbone.bands, mask.shape[1])
+    promised = [(2, *size, mask.shape[1]) for size in zip(backbone.channels, backbone.bands, strict=True)]
+    assert [one.shape for one in maps] == promised
     assert mask.all()
-    assert torch.isfinite(maps).all()
+    assert all(torch.isfinite(one).all() for one in maps)
 
 
 @every_audio
 def test_tokens_are_as_far_apart_as_promised(name):
     backbone = audio(name)
     shorter, longer = (run(backbone, *sound(1, steps))[1].shape[1] for steps in (500, 1000))
-    assert (longer - shorter) * backbone.token_s == pytest.approx(8.0, abs=backbone.token_s)
+    assert (longer - shorter) * backbone.step == pytest.approx(8 * 16000, abs=backbone.step)
 
 
 @every_audio
@@ -141,7 +145,8 @@ def test_a_clip_alone_has_the_tokens_that_it_has_in_a_padded_batch(name, steps):
     tokens = alone_mask.shape[1]
     assert alone_mask.any()
     assert together_mask[0].tolist() == alone_mask[0].tolist() + [False] * (together_mask.shape[1] - tokens)
-    torch.testing.assert_close(together[:1, :, :, :tokens], alone, atol=1e-5, rtol=1e-5)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one[:1, :, :, :tokens], other, atol=1e-5, rtol=1e-5)
 
 
 @every_audio
@@ -155,9 +160,10 @@ def test_the_content_of_masked_steps_does_not_matter(name):
     changed = torch.where(mask[:, None], log_mel, 50 * other_mel), torch.where(samples, waveform, 50 * other_waveform)
     one, other = run(backbone, log_mel, waveform, mask), run(backbone, *changed, mask)
     assert torch.equal(one[1], other[1])
-    torch.testing.assert_close(one[0], other[0], atol=1e-6, rtol=1e-6)
     whole = run(backbone, log_mel, waveform, torch.ones_like(mask))[0]
-    assert (whole - one[0]).abs().max() > 1e-3
+    for masked, as_changed, unmasked in zip(one[0], other[0], whole, strict=True):
+        torch.testing.assert_close(masked, as_changed, atol=1e-6, rtol=1e-6)
+        assert (unmasked - masked).abs().max() > 1e-3
 
 
 @every_audio
@@ -166,7 +172,7 @@ def test_steps_that_are_not_kept_are_zero(name):
     mask[:, 130:] = False
     maps, kept = run(audio(name), log_mel, waveform, mask)
     assert not kept.all()
-    assert (maps.transpose(1, 3)[~kept] == 0).all()
+    assert all((one.transpose(1, 3)[~kept] == 0).all() for one in maps)
 
 
 @every_audio
@@ -174,14 +180,14 @@ def test_of_a_clip_of_which_nothing_is_kept_no_step_is_kept(name):
     log_mel, waveform, mask = sound(1, 200)
     maps, kept = run(audio(name), log_mel, waveform, torch.zeros_like(mask))
     assert not kept.any()
-    assert (maps == 0).all()
+    assert all((one == 0).all() for one in maps)
 
 
 @every_audio
 def test_digital_silence_gives_finite_maps(name):
     log_mel, waveform, mask = sound(1, 200)
     maps, _ = run(audio(name), torch.full_like(log_mel, -1), torch.zeros_like(waveform), mask)
-    assert torch.isfinite(maps).all()
+    assert all(torch.isfinite(one).all() for one in maps)
 
 
 # both
@@ -213,14 +219,56 @@ def test_stacked_backbones_give_the_channels_of_each():
     stacked = audio("ge2e+mfcc")
     inputs = sound(2, 300)
     maps, mask = run(stacked, *inputs)
-    of_parts = [run(part, *inputs)[0] for part in stacked.parts]
-    torch.testing.assert_close(maps, torch.cat(of_parts, dim=1))
+    of_parts = [run(part, *inputs)[0][0] for part in stacked.parts]
+    torch.testing.assert_close(maps, (torch.cat(of_parts, dim=1),))
     assert mask.all()
 
 
-def test_backbones_of_different_grids_are_not_stacked():
-    with pytest.raises(ConfigError, match=r"'ge2e\+small' joins backbones whose tokens differ"):
+def test_stacked_backbones_of_different_rates_are_brought_to_eight_tokens_a_second():
+    stacked = audio_backbone("mfcc+hf:wav2vec2", AUDIO["hf:wav2vec2"], CLIP).eval()
+    maps, mask = run(stacked, *sound(1, 500))
+    assert stacked.step == 2000
+    assert (maps[0].shape, mask.shape) == ((1, 80 + 16, 1, 64), (1, 64))
+
+
+def test_the_levels_of_stacked_backbones_stand_together_from_the_last():
+    stacked = audio_backbone("mfcc+hf:wav2vec2", AUDIO["hf:wav2vec2"], CLIP, hidden_layers=2).eval()
+    maps, _ = run(stacked, *sound(1, 500))
+    assert [one.shape[1] for one in maps] == list(stacked.channels) == [16, 80 + 16]
+
+
+def test_backbones_with_bands_are_not_stacked():
+    with pytest.raises(ConfigError, match=r"'ge2e\+small' joins backbones of which one has bands"):
         audio_backbone("ge2e+small", None, CLIP)
+
+
+def ramp(steps: int, step: int, reach: int) -> Tensor:
+    """Maps that hold the middle of each of their steps, in samples."""
+    return (torch.arange(steps) * step + reach / 2)[None, None, None]
+
+
+@pytest.mark.parametrize(("step", "reach", "steps"), [(320, 400, 250), (12800, 25600, 6), (2000, 2000, 40)])
+def test_another_rate_keeps_the_time_of_what_changes_evenly(step, reach, steps):
+    found, mask = at_rate(ramp(steps, step, reach), torch.ones(1, steps, dtype=torch.bool), step, reach, 2000, 80_000)
+    middles = (torch.arange(40) + 0.5) * 2000
+    within = (middles > 3000 + reach) & (middles < 80_000 - 3000 - reach)
+    assert (found.shape[3], mask.all()) == (40, True)
+    torch.testing.assert_close(found[0, 0, 0, within], middles[within], atol=10.0, rtol=0)
+
+
+def test_another_rate_reads_nothing_of_what_is_masked():
+    maps, mask = torch.ones(1, 1, 1, 250), torch.ones(1, 250, dtype=torch.bool)
+    mask[:, 100:150] = False
+    found, kept = at_rate(torch.where(mask, maps, 50.0), mask, 320, 400, 2000, 80_000)
+    assert set(found[0, 0, 0].tolist()) == {0.0, 1.0} or torch.allclose(found[0, 0, 0, kept[0]], torch.ones(1))
+    assert (~kept).sum() == 8
+
+
+def test_a_finer_rate_than_a_backbones_own_goes_from_step_to_step_in_a_line():
+    maps = torch.tensor([0.0, 1.0, 0.0])[None, None, None]
+    found, _ = at_rate(maps, torch.ones(1, 3, dtype=torch.bool), 16_000, 16_000, 2000, 48_000)
+    expected = np.interp((np.arange(24) + 0.5) / 8, [0.5, 1.5, 2.5], [0, 1, 0])
+    np.testing.assert_allclose(found[0, 0, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["resnet-9000", "", "ge2e+", "small+nothing"])

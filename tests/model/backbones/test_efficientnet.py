@@ -49,7 +49,7 @@ def photograph(frame: np.ndarray, side: int = 224) -> Tensor:
 def classes(network: EfficientNetLite0, published: dict[str, Tensor], frame: np.ndarray) -> list[int]:
     """The five most likely classes, by the published classifier."""
     with torch.inference_mode():
-        pooled = network(photograph(frame)).mean(dim=(2, 3))
+        pooled = network(photograph(frame))[-1].mean(dim=(2, 3))
         logits = pooled @ published["_fc.weight"].T + published["_fc.bias"]
     return logits[0].topk(5).indices.tolist()
 
@@ -68,7 +68,7 @@ def test_maps_equal_those_of_the_package_that_the_weights_were_published_for(net
     with torch.inference_mode():
         # TensorFlow's own reader of these weights takes (pixel - 127) / 128.
         expected = reference.eval().extract_features((frames * 255 - 127) / 128)
-        maps = network(frames)
+        *_, maps = network(frames)
     assert expected.abs().mean() > 0.05
     torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 
@@ -86,6 +86,6 @@ def test_fine_tuning_leaves_the_statistics_of_the_norms(network):
     network.train()
     assert network.training
     assert not any(module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d))
-    network(torch.rand(2, 3, 64, 64)).sum().backward()
+    network(torch.rand(2, 3, 64, 64))[-1].sum().backward()
     assert all(torch.equal(before[name], buffer) for name, buffer in network.named_buffers())
     assert all(parameter.grad is not None for parameter in network.parameters())

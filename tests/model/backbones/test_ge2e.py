@@ -58,7 +58,7 @@ def embeddings(network: Ge2e, waveform: np.ndarray) -> Tensor:
     padded = np.pad(waveform, (0, steps * HOP - len(waveform))).astype(np.float32)
     inputs = torch.zeros(1, 64, steps), torch.from_numpy(padded)[None], torch.ones(1, steps, dtype=torch.bool)
     with torch.inference_mode():
-        maps, mask = network(*inputs)
+        (maps,), mask = network(*inputs)
     return maps[0, :, 0, mask[0]].T / EMBEDDING_SCALE
 
 

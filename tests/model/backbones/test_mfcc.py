@@ -19,7 +19,7 @@ PER_WINDOW, PER_STEP = 100, 50
 def run(network: Mfcc, log_mel: np.ndarray, kept: np.ndarray, hop: int = HOP) -> tuple[np.ndarray, np.ndarray]:
     """Maps (80, l) before scaling, and the mask."""
     waveform = torch.zeros(1, log_mel.shape[1] * hop)
-    maps, mask = network(torch.from_numpy(log_mel).float()[None], waveform, torch.from_numpy(kept)[None])
+    (maps,), mask = network(torch.from_numpy(log_mel).float()[None], waveform, torch.from_numpy(kept)[None])
     return (maps[0, :, 0] * network.scale[:, None] + network.centre[:, None]).numpy(), mask[0].numpy()
 
 

@@ -90,7 +90,7 @@ def test_maps_are_the_last_hidden_state_of_the_model(model_type, tmp_path):
     name = saved(tmp_path, model_type, VISION[model_type], {"image_mean": mean, "image_std": std})
     scaled = (frames() - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.inference_mode():
-        maps = visual(name)(frames())
+        (maps,) = visual(name)(frames())
         expected = AutoModel.from_pretrained(tmp_path).eval()(scaled).last_hidden_state
     if expected.ndim == 3:
         expected = rearrange(expected[:, CLASS_AND_REGISTER_TOKENS[model_type] :], "n (h w) c -> n c h w", h=4)
@@ -102,7 +102,7 @@ def test_maps_are_the_last_hidden_state_of_the_model(model_type, tmp_path):
 def test_any_side_is_read(model_type, tmp_path):
     backbone = visual(saved(tmp_path, model_type, VISION[model_type]))
     with torch.inference_mode():
-        assert backbone(frames(90)).shape == (2, 16, 6, 6)
+        assert [one.shape for one in backbone(frames(90))] == [(2, 16, 6, 6)]
 
 
 @every_speech
@@ -112,7 +112,7 @@ def test_tokens_are_the_last_hidden_state_of_the_model(kind, do_normalize, tmp_p
     name = saved(tmp_path, *SPEECH[kind], json.loads(extractor.to_json_string()))
     waveform = noise(2, 30)
     scaled = extractor(list(waveform.numpy()), sampling_rate=16000, return_tensors="pt").input_values
-    maps, mask = heard(audio(name), waveform, 30)
+    (maps,), mask = heard(audio(name), waveform, 30)
     with torch.inference_mode():
         expected = AutoModel.from_pretrained(tmp_path).eval()(scaled).last_hidden_state
     assert mask.all()
@@ -124,7 +124,7 @@ def test_without_a_preprocessor_nothing_is_scaled(tmp_path):
     assert architecture(name)["preprocessor"] == {}
     with torch.inference_mode():
         expected = AutoModel.from_pretrained(tmp_path).eval()(frames()).last_hidden_state[:, 1:]
-        torch.testing.assert_close(visual(name)(frames()), rearrange(expected, "n (h w) c -> n c h w", h=4))
+        torch.testing.assert_close(visual(name)(frames()), (rearrange(expected, "n (h w) c -> n c h w", h=4),))
 
 
 def test_a_preprocessor_that_is_no_object_is_one_line(tmp_path):
@@ -145,10 +145,39 @@ def test_a_preprocessor_that_takes_blue_first_gets_blue_first(tmp_path):
 def test_tokens_end_with_the_clip(tmp_path):
     """Each token has its place in time: those that would read past the end are not there."""
     backbone = audio(saved(tmp_path, *SPEECH["wav2vec2"]))
-    assert (backbone.hop, backbone.receptive) == (STRIDE, RECEPTIVE)
-    assert backbone.token_s == STRIDE / 16000
+    assert (backbone.step, backbone.reach) == (STRIDE, RECEPTIVE)
     _, mask = heard(backbone, noise(1, 7), 7)
     assert mask.shape[1] == (7 * HOP - RECEPTIVE) // STRIDE + 1
+
+
+def test_hidden_layers_are_those_from_the_middle_to_the_last(tmp_path):
+    name = saved_vit(tmp_path, num_hidden_layers=6)
+    backbone = visual_backbone(name, architecture(name), hidden_layers=3)
+    load_backbone(backbone, name)
+    with torch.inference_mode():
+        maps = backbone.eval()(frames())
+        output = AutoModel.from_pretrained(tmp_path).eval()(frames(), output_hidden_states=True)
+    expected = [output.hidden_states[3], output.hidden_states[4], output.last_hidden_state]
+    for one, state in zip(maps, expected, strict=True):
+        torch.testing.assert_close(one, rearrange(state[:, 1:], "n (h w) c -> n c h w", h=4), atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_layers_of_a_convolutional_network_are_the_last_of_each_stride(tmp_path):
+    values = {"embedding_size": 8, "hidden_sizes": [8, 12, 14, 16], "depths": [1, 2, 1, 1]}
+    backbone = visual_backbone(name := saved(tmp_path, "resnet", values), architecture(name), hidden_layers=4)
+    assert (backbone.channels, backbone.strides) == ((12, 14, 16), (8, 16, 32))
+
+
+def test_hidden_layers_of_speech_share_their_tokens(tmp_path):
+    name = saved(tmp_path, *SPEECH["wav2vec2"])
+    backbone = audio_backbone(name, architecture(name), CLIP, hidden_layers=3)
+    load_backbone(backbone, name)
+    maps, mask = heard(backbone.eval(), noise(2, 30), 30)
+    assert [one.shape for one in maps] == [(2, 16, 1, mask.shape[1])] * len(backbone.channels)
+    assert len(maps) > 1
+    with torch.inference_mode():
+        last = AutoModel.from_pretrained(tmp_path).eval()(noise(2, 30)).last_hidden_state
+    torch.testing.assert_close(rearrange(maps[-1], "b c 1 l -> b l c"), last, atol=1e-5, rtol=1e-5)
 
 
 # built again
@@ -164,7 +193,7 @@ def test_the_architecture_rebuilds_the_backbone_without_its_folder(model_type, v
     again = visual_backbone(name, kept).eval()
     again.load_state_dict(backbone.state_dict(), strict=True)
     with torch.inference_mode():
-        assert torch.equal(again(frames()), backbone(frames()))
+        torch.testing.assert_close(again(frames()), backbone(frames()), atol=0, rtol=0)
 
 
 def test_the_architecture_of_speech_rebuilds_it_without_its_folder(tmp_path):
@@ -173,7 +202,7 @@ def test_the_architecture_of_speech_rebuilds_it_without_its_folder(tmp_path):
     shutil.rmtree(tmp_path / "model")
     again = audio_backbone(name, kept, CLIP).eval()
     again.load_state_dict(backbone.state_dict(), strict=True)
-    assert torch.equal(heard(again, noise(1, 30), 30)[0], heard(backbone, noise(1, 30), 30)[0])
+    torch.testing.assert_close(heard(again, noise(1, 30), 30), heard(backbone, noise(1, 30), 30), atol=0, rtol=0)
 
 
 def test_the_architecture_names_no_folder_and_no_class_of_its_maker(tmp_path):
@@ -200,7 +229,7 @@ def test_stages_are_what_comes_before_the_layers_and_each_layer(tmp_path):
 @every_vision
 def test_training_reaches_the_last_stage(model_type, tmp_path):
     backbone = visual(saved(tmp_path, model_type, VISION[model_type])).train()
-    (backbone(frames()) ** 2).sum().backward()
+    (backbone(frames())[-1] ** 2).sum().backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in backbone.stages[-1].parameters())
 
 
@@ -226,7 +255,7 @@ def test_what_asks_for_a_gradient_gets_one(build, model_type, values, tmp_path):
         maps = backbone(frames())
     else:
         maps, _ = backbone(torch.zeros(1, CLIP.mels, 30), noise(1, 30), torch.ones(1, 30, dtype=torch.bool))
-    maps.square().sum().backward()
+    maps[-1].square().sum().backward()
     asked = {key for key, parameter in backbone.named_parameters() if parameter.requires_grad}
     got = {key for key, parameter in backbone.named_parameters() if parameter.grad is not None}
     assert asked == got
@@ -317,7 +346,7 @@ def test_of_a_model_of_images_and_text_the_part_that_sees_is_taken(model_type, t
     with torch.inference_mode():
         whole = AutoModel.from_pretrained(tmp_path).eval().vision_model
         expected = whole(frames()).last_hidden_state[:, WITH_TEXT[model_type] :]
-        maps = visual(name)(frames())
+        (maps,) = visual(name)(frames())
     torch.testing.assert_close(maps, rearrange(expected, "n (h w) c -> n c h w", h=4), atol=1e-5, rtol=1e-5)
 
 

@@ -78,7 +78,7 @@ def test_over_a_recipe_that_has_no_spatial_scales_their_ablation_is_left_out_and
     }
     kept = {ablation.name: ablation for ablation in plan.ablations}
     assert set(kept) | set(plan.left_out) == {FULL, *(path.stem for path in FILES)}
-    assert kept["no_multiscale"].changes == {"model.temporal_scales": []}
+    assert kept["no_multiscale"].changes == {"model.temporal_scales_s": []}
 
 
 def test_without_modal_enhancement_every_part_of_it_is_off_and_each_part_has_an_ablation_of_its_own():

@@ -92,7 +92,7 @@ def test_of_a_network_without_cross_attention_there_is_none_to_measure(clips):
 
 
 def test_a_network_of_one_modality_is_looked_into_for_that_one(clips):
-    found = probe(model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales": (2,)})), clips, "test")
+    found = probe(model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales_s": (0.5,)})), clips, "test")
     assert found["rows"].tolist() == [0, 1, 2, 3]
     assert not [name for name in found if "audio" in name]
     assert "both_worst" not in found

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from msma.config import ConfigError
 from msma.files.reading import first_line
@@ -85,9 +85,9 @@ def require_size(config: dict[str, Any], name: str) -> None:
 
 def trial(
     network: Any, architecture: Architecture, name: str, shapes: list[Shape], **options: bool
-) -> tuple[list[Shape], int]:
-    """Shapes of the last hidden state for inputs of `shapes`, and the numbers in the largest output of a part of the
-    model for the last of them, found without memory.
+) -> tuple[list[list[Shape]], int]:
+    """Shapes of all hidden states for inputs of each of `shapes`, and the numbers in the largest output of a part of
+    the model for the last of them, found without memory.
 
     No gradient is asked of parameters of `network` that it does not depend on (mask tokens, heads): training on several
     devices would wait for it.
@@ -95,9 +95,15 @@ def trial(
     with torch.device("meta"), torch.inference_mode(False), torch.enable_grad():
         tried = build(architecture, name).eval()
         with largest_outputs(tried) as outputs:
-            hidden = [tried(torch.zeros(shape), **options).last_hidden_state for shape in shapes]
+            read = [tried(torch.zeros(shape), output_hidden_states=True, **options) for shape in shapes]
         parameters = {key: parameter for key, parameter in tried.named_parameters() if parameter.requires_grad}
-        gradients = torch.autograd.grad(hidden[0].sum(), list(parameters.values()), allow_unused=True)
+        gradients = torch.autograd.grad(read[0].last_hidden_state.sum(), list(parameters.values()), allow_unused=True)
     for key, gradient in zip(parameters, gradients, strict=True):
         network.get_parameter(key).requires_grad_(gradient is not None)
-    return [tuple(state.shape) for state in hidden], max(outputs)
+    shapes_of = [[tuple(state.shape) for state in hidden_states(one)] for one in read]
+    return shapes_of, max(outputs)
+
+
+def hidden_states(output: Any) -> list[Tensor]:
+    """The hidden states of a model's output, the last one as the model ends (after its last norm)."""
+    return [*(output.hidden_states or ())[:-1], output.last_hidden_state]

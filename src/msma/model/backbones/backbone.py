@@ -19,16 +19,25 @@ Stages = Sequence[nn.Module] | nn.Sequential | nn.ModuleList
 WINDOW_S, STEP_S = 1.6, 0.8
 WINDOW, STEP = round(WINDOW_S * SAMPLE_RATE), round(STEP_S * SAMPLE_RATE)
 """In samples."""
+TOKEN = 2000
+"""Samples of an audio token, an eighth of a second, where a backbone's own steps are shorter or longer."""
+OWN = range(1600, 3201)
+"""Samples of a backbone's steps that are taken as tokens as they are: 5 to 10 a second."""
 COVERAGE = 0.75
 """A window counts if this share of it is valid (Resemblyzer's value, for its last window)."""
+
+
+Maps = tuple[Tensor, ...]
+"""Feature maps of several strides or hidden layers, fine to coarse; the last one is the backbone's output."""
 
 
 class VisualBackbone(nn.Module):
     """Maps frames in [0, 1] to feature maps, scaling pixels itself; a side of s becomes ceil(s / stride)."""
 
-    channels: int
-    stride: int
-    """Pixels of a frame's side to one of its map's."""
+    channels: tuple[int, ...]
+    """Of each map."""
+    strides: tuple[int, ...]
+    """Pixels of a frame's side to one of each map's."""
     stages: Stages
     """Its parts from the input on; every parameter belongs to one. For training only the last of them."""
 
@@ -47,7 +56,8 @@ class VisualBackbone(nn.Module):
     def check_window(self, clip: ClipConfig) -> None:
         """ConfigError where it takes more memory for a window than `ClipConfig` knows of."""
 
-    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Maps:
+        """Maps `(n, c, h, w)`."""
         raise NotImplementedError
 
 
@@ -55,29 +65,66 @@ class AudioBackbone(nn.Module):
     """Maps audio to feature maps over bands and time, and returns which of their steps are valid.
 
     It gets both forms of the audio, of f log-mel steps and n = f * hop samples, and reads the one it likes; `mask` is
-    True at valid steps. What is masked must not reach what is valid, and is zero in the maps.
+    True at valid steps. What is masked must not reach what is valid, and is zero in the maps. All maps have the same
+    steps.
     """
 
-    channels: int
-    bands: int
-    """Height of the map; 1 where it has no bands."""
-    token_s: float
-    """Seconds from one step of the map to the next."""
+    channels: tuple[int, ...]
+    """Of each map."""
+    bands: tuple[int, ...]
+    """Height of each map; 1 where it has no bands."""
+    step: int
+    """Samples from one step of the maps to the next."""
+    reach: int
+    """Samples that a step is made of, about; the first step begins with the waveform."""
     stages: Stages
     """Its parts from the input on; every parameter belongs to one. For training only the last of them."""
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """Channels of each kind of feature in the map; they sum to `channels`."""
-        return (self.channels,)
+        """Channels of each kind of feature in the last map; they sum to its channels."""
+        return self.channels[-1:]
 
     def check_window(self, clip: ClipConfig) -> None:
         """ConfigError where it takes more memory for a window than `ClipConfig` knows of."""
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
+    ) -> tuple[Maps, Bool[Tensor, "b l"]]:
+        """Maps `(b, c, h, l)` and their mask."""
         raise NotImplementedError
+
+
+def at_rate(
+    maps: Float[Tensor, "b c h l"], mask: Bool[Tensor, "b l"], step: int, reach: int, to: int, samples: Any
+) -> tuple[Float[Tensor, "b c h m"], Bool[Tensor, "b m"]]:
+    """Maps with a step of `to` samples instead of `step`, for all `samples` (a length that an export may leave open).
+
+    Each is the mean of the steps around it, the nearer ones counting more (a triangle as wide as the longer of the two
+    steps, which blocks aliases), so that a finer rate is linear interpolation. It is valid where at least half of what
+    it would be made of is.
+    """
+    steps = (samples + to - 1) // to
+    came = torch.arange(maps.shape[-1], device=maps.device) * step + reach / 2
+    goes = (torch.arange(steps, device=maps.device) + 0.5) * to
+    # The first and the last step stand for what lies before and after their middles.
+    goes = torch.minimum(torch.maximum(goes, came[0]), came[-1])
+    near = (1 - (goes[:, None] - came).abs() / max(step, to)).clamp(min=0).to(maps.dtype)
+    valid = near * mask[:, None].to(maps.dtype)
+    total, most = valid.sum(dim=2), near.sum(dim=1)
+    found = (total > 0) & (2 * total >= most)
+    shares = valid / total.clamp(min=1e-6)[..., None] * found[..., None].to(maps.dtype)
+    return torch.einsum("bchl,bml->bchm", maps, shares), found
+
+
+def with_step(
+    maps: Maps, mask: Bool[Tensor, "b l"], backbone: AudioBackbone, step: int, samples: Any
+) -> tuple[Maps, Bool[Tensor, "b m"]]:
+    """All maps of a backbone with this step, as `at_rate`; as they are where that is their own."""
+    if step == backbone.step:
+        return maps, mask
+    found = [at_rate(one, mask, backbone.step, backbone.reach, step, samples) for one in maps]
+    return tuple(one for one, _ in found), found[0][1]
 
 
 def window_count(samples: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones.backbone import AudioBackbone, VisualBackbone
+from msma.model.backbones.backbone import TOKEN, AudioBackbone, Maps, VisualBackbone, with_step
 from msma.model.backbones.efficientnet import EfficientNetLite0
 from msma.model.backbones.ge2e import Ge2e
 from msma.model.backbones.mfcc import Mfcc
@@ -17,6 +18,7 @@ from msma.model.backbones.prosody import Prosody
 from msma.model.backbones.small import SmallAudioBackbone, SmallVisualBackbone
 from msma.model.backbones.transformers import HfAudio, HfVisual
 
+T = TypeVar("T")
 HF = "hf:"
 """Prefix of the names of models of the transformers library; a repository or a folder follows."""
 SMALL = "small"
@@ -24,16 +26,17 @@ SMALL = "small"
 
 
 class Stacked(AudioBackbone):
-    """The channels of several backbones that share the grid of tokens, one above the other."""
+    """The channels of several backbones one above the other, level by level from the last, at one rate."""
 
     def __init__(self, parts: list[AudioBackbone], name: str) -> None:
         super().__init__()
-        first = parts[0]
-        if any((part.token_s, part.bands) != (first.token_s, first.bands) for part in parts):
-            raise ConfigError(f"model.audio_backbone: {name!r} joins backbones whose tokens differ in time or bands")
+        if any(bands != 1 for part in parts for bands in part.bands):
+            raise ConfigError(f"model.audio_backbone: {name!r} joins backbones of which one has bands")
         self.parts = nn.ModuleList(parts)
-        self.channels = sum(part.channels for part in parts)
-        self.bands, self.token_s = first.bands, first.token_s
+        self.channels = tuple(sum(level) for level in levels([part.channels for part in parts]))
+        self.bands = (1,) * len(self.channels)
+        rates = {(part.step, part.reach) for part in parts}
+        self.step, self.reach = rates.pop() if len(rates) == 1 else (TOKEN, TOKEN)
         self.stages = [stage for part in parts for stage in part.stages]
 
     def check_window(self, clip: ClipConfig) -> None:
@@ -46,29 +49,41 @@ class Stacked(AudioBackbone):
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c h l"], Bool[Tensor, "b l"]]:
-        maps, masks = zip(*(part(log_mel, waveform, mask) for part in self.parts), strict=True)
-        together = torch.stack(masks).all(dim=0)
-        return torch.cat(maps, dim=1) * together[:, None, None, :].to(maps[0].dtype), together
+    ) -> tuple[Maps, Bool[Tensor, "b l"]]:
+        read = [self.at_step(cast(AudioBackbone, part), log_mel, waveform, mask) for part in self.parts]
+        together = torch.stack([valid for _, valid in read]).all(dim=0)
+        keep_valid = together[:, None, None, :].to(log_mel.dtype)
+        return tuple(torch.cat(level, dim=1) * keep_valid for level in levels([maps for maps, _ in read])), together
+
+    def at_step(self, part: AudioBackbone, log_mel: Tensor, waveform: Tensor, mask: Tensor) -> tuple[Maps, Tensor]:
+        maps, valid = part(log_mel, waveform, mask)
+        return with_step(maps, valid, part, self.step, waveform.shape[1])
 
 
 def is_small(name: str) -> bool:
     return name == SMALL or name.startswith(f"{SMALL}:")
 
 
-def visual_backbone(name: str, architecture: dict | None) -> VisualBackbone:
-    """Build a visual backbone without weights; `architecture` is for `hf:` names. ConfigError where it does not fit."""
+def levels(of_parts: Sequence[Sequence[T]]) -> list[list[T]]:
+    """What each part has at each level, from the first that any of them has; their last ones stand together."""
+    count = max(map(len, of_parts))
+    return [[part[i - count] for part in of_parts if i - count >= -len(part)] for i in range(count)]
+
+
+def visual_backbone(name: str, architecture: dict | None, hidden_layers: int = 1) -> VisualBackbone:
+    """Build a visual backbone without weights; `architecture` and the number of `hidden_layers` that are read are for
+    `hf:` names. ConfigError where it does not fit."""
     if is_small(name):
         return SmallVisualBackbone()
     if name == "efficientnet_lite0":
         return EfficientNetLite0()
     if name.startswith(HF):
-        return HfVisual(architecture, name)
+        return HfVisual(architecture, name, hidden_layers)
     known = "small, small:<weights>, efficientnet_lite0, hf:<repo or folder>"
     raise ConfigError(f"model.visual_backbone: {name!r} is unknown; known: {known}")
 
 
-def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> AudioBackbone:
+def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig, hidden_layers: int = 1) -> AudioBackbone:
     """Build an audio backbone, or several as `a+b`, without weights, as `visual_backbone` does."""
     if is_small(name):
         return SmallAudioBackbone(clip)
@@ -79,8 +94,9 @@ def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig) -> Au
     if name == "prosody":
         return Prosody()
     if name.startswith(HF):
-        return HfAudio(architecture, name)
+        return HfAudio(architecture, name, hidden_layers)
     if "+" in name:
-        return Stacked([audio_backbone(part, architecture, clip) for part in name.split("+")], name)
+        parts = [audio_backbone(part, architecture, clip, hidden_layers) for part in name.split("+")]
+        return Stacked(parts, name)
     known = "small, small:<weights>, ge2e, mfcc, prosody, hf:<repo or folder>, or several as ge2e+mfcc"
     raise ConfigError(f"model.audio_backbone: {name!r} is unknown; known: {known}")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from msma.model.backbones.backbone import VisualBackbone
+from msma.model.backbones.backbone import Maps, VisualBackbone
 
 STEM, HEAD = 32, 1280
 GROUPS = (
@@ -28,10 +28,11 @@ PIXEL_MEAN, PIXEL_SCALE = 127 / 255, 128 / 255
 
 
 class EfficientNetLite0(VisualBackbone):
-    """The 1280-channel map after the last convolution; published for frames of 224 x 224, takes any side."""
+    """The last maps of strides 8 and 16 and that after the last convolution; published for frames of 224 x 224, takes
+    any side."""
 
-    channels = HEAD
-    stride = 32
+    channels = (40, 112, HEAD)
+    strides = (8, 16, 32)
     stages: nn.Sequential
 
     def __init__(self) -> None:
@@ -45,9 +46,11 @@ class EfficientNetLite0(VisualBackbone):
         stem, head = ConvNorm(3, STEM, 3, stride=2), ConvNorm(channels_in, HEAD, 1)
         self.stages = nn.Sequential(nn.Sequential(stem, nn.ReLU6()), *groups, nn.Sequential(head, nn.ReLU6()))
 
-    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c h w"]:
-        scaled = (frames - PIXEL_MEAN) / PIXEL_SCALE
-        return self.stages(scaled.contiguous(memory_format=torch.channels_last))
+    def forward(self, frames: Float[Tensor, "n 3 s s"]) -> Maps:
+        x, maps = ((frames - PIXEL_MEAN) / PIXEL_SCALE).contiguous(memory_format=torch.channels_last), []
+        for stage in self.stages:
+            maps.append(x := stage(x))
+        return maps[3], maps[5], maps[-1]
 
 
 class InvertedResidual(nn.Module):

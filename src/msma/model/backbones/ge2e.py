@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.media.audio import triangles
-from msma.model.backbones.backbone import STEP, STEP_S, WINDOW, AudioBackbone, sample_mask, valid_windows, window_count
+from msma.model.backbones.backbone import STEP, WINDOW, AudioBackbone, Maps, sample_mask, valid_windows, window_count
 from msma.types import SAMPLE_RATE
 
 MELS, WIDTH, LAYERS = 40, 256, 3
@@ -33,9 +33,9 @@ BREAK_HZ, BREAK_MEL = 1000.0, 15.0
 class Ge2e(AudioBackbone):
     """Speaker embeddings of 1.6 s every 0.8 s, from the waveform; how quiet a clip is does not matter."""
 
-    channels = WIDTH
-    bands = 1
-    token_s = STEP_S
+    channels = (WIDTH,)
+    bands = (1,)
+    step, reach = STEP, WINDOW
     filters: Tensor
 
     def __init__(self) -> None:
@@ -46,14 +46,14 @@ class Ge2e(AudioBackbone):
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+    ) -> tuple[Maps, Bool[Tensor, "b l"]]:
         valid = sample_mask(mask, waveform)
         windows = valid_windows(valid)
         mel = mel_power(normalise_volume(waveform, valid), self.filters)
         utterances = mel.unfold(2, WINDOW // MEL_HOP, STEP // MEL_HOP)
         embeddings = self.embed(rearrange(utterances, "b m l f -> (b l) f m"))
         maps = rearrange(embeddings, "(b l) c -> b c 1 l", b=mask.shape[0]) * EMBEDDING_SCALE
-        return maps * windows[:, None, None, :].to(maps.dtype), windows
+        return (maps * windows[:, None, None, :].to(maps.dtype),), windows
 
     def embed(self, mel: Float[Tensor, "p f m"]) -> Float[Tensor, "p c"]:
         """One embedding of length 1, nowhere negative, for each utterance window."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
-from msma.model.backbones.backbone import STEP, STEP_S, WINDOW, AudioBackbone, sample_mask, valid_windows
+from msma.model.backbones.backbone import STEP, WINDOW, AudioBackbone, Maps, sample_mask, valid_windows
 from msma.model.layers import masked_statistics
 from msma.types import SAMPLE_RATE
 
@@ -29,9 +29,9 @@ SPREAD. Rough values for speech, fixed so that one clip's features do not depend
 class Mfcc(AudioBackbone):
     """Mean and standard deviation of 20 MFCC and of their slopes, on the grid of utterance windows (80 channels)."""
 
-    channels = 4 * COEFFICIENTS
-    bands = 1
-    token_s = STEP_S
+    channels = (4 * COEFFICIENTS,)
+    bands = (1,)
+    step, reach = STEP, WINDOW
     stages = ()
     cosines: Tensor
     centre: Tensor
@@ -51,7 +51,7 @@ class Mfcc(AudioBackbone):
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+    ) -> tuple[Maps, Bool[Tensor, "b l"]]:
         windows = valid_windows(sample_mask(mask, waveform))
         hop = waveform.shape[1] // mask.shape[1]
         with torch.autocast(log_mel.device.type, enabled=False):  # slopes are small differences of large numbers
@@ -61,7 +61,7 @@ class Mfcc(AudioBackbone):
         parts = ((mfcc, mask), (slopes, slope_mask))
         values = torch.cat([of_windows(part[:, :, places], valid[:, places] & inside) for part, valid in parts], dim=1)
         values = (values - self.centre[:, None]) / self.scale[:, None]
-        return (values * windows[:, None].to(values.dtype))[:, :, None], windows
+        return ((values * windows[:, None].to(values.dtype))[:, :, None],), windows
 
 
 def slopes_per_s(
