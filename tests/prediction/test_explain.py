@@ -55,7 +55,7 @@ def trained() -> Model:
         labels.append([LOW if bright is None else HIGH, LOW if loud is None else HIGH, 0.5, 0.5, 0.5])
     target = torch.tensor(labels)
     network = fresh_network(WHOLE, np.full(5, 0.5)).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for _ in range(150):
         some = rng.permutation(32)[:8]
         answer = network(collate([inputs[place] for place in some])).traits
@@ -115,12 +115,13 @@ def test_a_modality_that_is_missing_carries_nothing_and_has_no_seconds():
     assert {scale.modality for scale in found.scales} == {"visual"}
 
 
-def test_attention_of_each_second_is_all_of_it():
+def test_attention_of_each_second_is_all_that_the_null_key_leaves():
     found = only_window(explain(model_of(WHOLE), clip_with(np.random.default_rng(3), bright=None, loud=None)))
     assert found.attention is not None
     for modality in MODALITIES:
         assert found.attention[modality].shape == (SECONDS, SECONDS)
-        np.testing.assert_allclose(found.attention[modality].sum(axis=1), 1, atol=1e-5)
+        total = found.attention[modality].sum(axis=1)
+        assert ((total > 0) & (total <= 1 + 1e-5)).all()
 
 
 def test_a_second_without_a_face_asks_for_nothing():
@@ -170,11 +171,14 @@ def test_shares_of_the_scales_of_a_stage_sum_to_one_and_a_scale_that_is_not_mixe
     for scale in found.scales:
         by_stage.setdefault((scale.modality, scale.axis), {})[scale.size] = scale.share
     assert {stage: tuple(shares) for stage, shares in by_stage.items()} == {
-        (modality, axis): sizes for modality in MODALITIES for axis, sizes in (("space", (1, 3)), ("time", (1, 2, 4)))
+        ("audio", "space"): (1, 3),
+        ("audio", "time"): (0.256, 0.512, 1.024),
+        ("visual", "space"): (1, 3),
+        ("visual", "time"): (0.5, 1.0),
     }
     for shares in by_stage.values():
         assert sum(shares.values()) == pytest.approx(1)
-    assert by_stage["audio", "time"][2] == 0
+    assert by_stage["audio", "time"][0.512] == 0
 
 
 def test_a_pass_is_counted_for_each_second_of_each_modality_and_told_of():

@@ -40,8 +40,8 @@ class Scale:
     modality: str
     axis: str
     """`space` or `time`."""
-    size: int
-    """Kernel (space) or dilation in tokens (time)."""
+    size: float
+    """Cells on a side of the kernel (space), or seconds from a token to what it sees on either side (time)."""
     share: float
     """Share of what all scales of its stage add, by norm; those of a stage sum to 1."""
 
@@ -230,7 +230,7 @@ def scales(network: MsMANet, output: ModelOutput, inputs: InputArrays) -> Iterat
             mixing = stage.mix.weight.detach().flatten(1).chunk(len(stage.branches), dim=1)
             for place, (branch, weight) in enumerate(zip(stage.branches, mixing, strict=True)):
                 assert isinstance(branch, nn.Conv1d | nn.Conv2d)
-                sizes.append((branch.kernel_size if axis == "space" else branch.dilation)[0])
+                sizes.append(float(branch.kernel_size[0]) if axis == "space" else branch.dilation[0] * encoder.token_s)
                 scale = output.named[f"{modality}_{name}_scale_{place}"]
                 mixed = (rearrange(scale, "n c h w -> n (h w) c") if scale.ndim == 4 else scale) @ weight.T
                 norms.append(float((mixed if gate is None else mixed * gate[:, None]).norm(dim=-1).mean()))

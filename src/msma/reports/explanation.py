@@ -107,8 +107,8 @@ def looks(attention: Float[np.ndarray, "seconds seconds"]) -> list[list[Markup]]
 def scale_reach(scale: Scale) -> str:
     """How far a scale reaches: the side of its kernel, or the steps between."""
     if scale.axis == "space":
-        return f"{scale.size} × {scale.size}"
-    return f"{scale.size} {'step' if scale.size == 1 else 'steps'} apart"
+        return f"{scale.size:g} × {scale.size:g}"
+    return f"{scale.size:.3g} s apart"
 
 
 def shaded(value: float, reach: float, written: str) -> Markup:

@@ -62,14 +62,14 @@ def test_everything_is_measured_at_every_severity(seen):
             assert seen[f"{modality}_noise_{measure}"].shape == (3, 6)
         np.testing.assert_array_equal(seen[f"{modality}_noise"][:, 0], seen["clean"])
         assert (np.ptp(seen[f"{modality}_noise"], axis=1) > 0).all()
-        assert seen[f"cka_{modality}_temporal"].shape == (3, 3)
+        assert seen[f"cka_{modality}_spatial"].shape == (3, 3)
     assert seen["both_worst"].shape == seen["audio_alone"].shape == (3, 5)
 
 
-def test_the_attention_to_the_two_halves_is_all_of_it(seen):
+def test_the_tokens_of_the_two_halves_are_all_of_them(seen):
     for modality in ("audio", "visual"):
-        for kind in ("clean", "share"):
-            np.testing.assert_allclose(seen[f"{modality}_half_{kind}"].sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(seen[f"{modality}_half_share"].sum(axis=1), 1, atol=1e-5)
+        assert (seen[f"{modality}_half_clean"].sum(axis=1) <= 1 + 1e-5).all()  # the null key has the rest
         assert (seen[f"{modality}_half_noisy"] != seen[f"{modality}_half_clean"]).any()
 
 
@@ -80,6 +80,8 @@ def test_a_network_that_cannot_hear_noise_has_attention_that_does_not_move(clips
     with torch.no_grad():
         fusion.visual_from_audio.query.weight.zero_()
         fusion.visual_from_audio.query.bias.zero_()
+        fusion.visual_from_audio.time_bias.bias.zero_()
+        fusion.visual_from_audio.quality_weight.fill_(-50.0)
     found = probe(model, clips, "test")
     np.testing.assert_allclose(found["audio_noise_evenness"], 1, atol=1e-5)
     np.testing.assert_allclose(found["audio_half_noisy"], found["audio_half_clean"], atol=1e-6)

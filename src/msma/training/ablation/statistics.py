@@ -18,7 +18,7 @@ from msma.evaluation.disparities import Difference
 from msma.metrics import interval, mean_of_known
 
 Attention = Float[np.ndarray, "heads queries keys"]
-"""The attention of one clip; each row sums to 1."""
+"""The attention of one clip; what is missing to 1 in a row goes to the null key."""
 LEVEL = 0.95
 
 
@@ -41,9 +41,10 @@ def mass_on(attention: Attention, queries: Bool[np.ndarray, " queries"], keys: B
 
 
 def evenness(attention: Attention, queries: Bool[np.ndarray, " queries"]) -> float:
-    """Entropy of the attention of `queries` over that of even attention to every key that is kept, in [0, 1]; NaN
-    without queries, or where fewer than two keys are kept."""
+    """Entropy of the attention of `queries`, without the null key, over that of even attention to every key that is
+    kept, in [0, 1]; NaN without queries, or where fewer than two keys are kept."""
     rows = attention[:, queries].astype(np.float64)
+    rows = rows / np.maximum(rows.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
     kept = int((rows > 0).any(axis=(0, 1)).sum())
     if not rows.size or kept < 2:
         return math.nan
