@@ -145,7 +145,7 @@ def ablated() -> AblationStudy:
         )
         for name, changes, parameters, gained, differences in (
             ("full", {}, 1000, 0.001, {}),
-            ("no_multiscale", {"model.spatial_scales": [], "model.temporal_scales": []}, 900, 0.02, gap),
+            ("no_multiscale", {"model.spatial_scales": [], "model.temporal_scales_s": []}, 900, 0.02, gap),
         )
     }
     return AblationStudy(

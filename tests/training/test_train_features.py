@@ -320,7 +320,7 @@ def test_a_network_without_the_backbone_that_is_wanted_is_one_line(corpus, tmp_p
 def test_another_part_behind_the_same_backbones_computes_no_feature_again(trained, corpus, tmp_path):
     train(frozen(trained), corpus, tmp_path / "full", cpu=True)
     files = {path: path.stat().st_mtime_ns for path in features_of(corpus).iterdir()}
-    for name, model in {"concat": {"fusion": "concat"}, "temporal": {"temporal_scales": ()}}.items():
+    for name, model in {"concat": {"fusion": "concat"}, "temporal": {"temporal_scales_s": ()}}.items():
         recipe = changed(frozen(trained, seed=1), model=model)
         train(recipe, corpus, tmp_path / name, cpu=True)
     assert {path: path.stat().st_mtime_ns for path in features_of(corpus).iterdir()} == files

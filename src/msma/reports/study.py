@@ -36,7 +36,7 @@ FILE = "ablation.json"
 ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
 GROUPS = {
-    "multi-scale enhancement": ("model.spatial_scales", "model.temporal_scales", "model.channel_attention"),
+    "multi-scale enhancement": ("model.spatial_scales", "model.temporal_scales_s", "model.channel_attention"),
     "fusion": ("model.fusion",),
     "modal enhancement": (
         *("model.missing_token", "model.imputation", "model.adaptive_weighting"),

@@ -20,7 +20,7 @@ def features(waveform: np.ndarray) -> dict[str, np.ndarray]:
     """Each by name, in its unit, for the valid tokens."""
     steps = len(waveform) // HOP
     network, samples = Prosody(), torch.from_numpy(waveform[: steps * HOP].astype(np.float32))[None]
-    maps, mask = network(torch.zeros(1, 64, steps), samples, torch.ones(1, steps, dtype=torch.bool))
+    (maps,), mask = network(torch.zeros(1, 64, steps), samples, torch.ones(1, steps, dtype=torch.bool))
     values = maps[0, :, 0] * network.scale[:, None] + network.centre[:, None]
     return dict(zip(NAMES, values[:, mask[0]].numpy(), strict=True))
 
@@ -96,7 +96,7 @@ def test_how_loud_a_clip_is_does_not_matter():
 
 def test_silence_is_a_pause_with_all_that_voices_have_at_its_centre():
     network = Prosody()
-    maps, _ = network(torch.zeros(1, 64, 150), torch.zeros(1, 150 * HOP), torch.ones(1, 150, dtype=torch.bool))
+    (maps,), _ = network(torch.zeros(1, 64, 150), torch.zeros(1, 150 * HOP), torch.ones(1, 150, dtype=torch.bool))
     values = dict(zip(NAMES, maps[0, :, 0, 0].tolist(), strict=True))
     assert values["pause"] > 0
     assert {name for name, value in values.items() if value == 0} >= {"pitch", "jitter", "tilt_db", "level_db"}

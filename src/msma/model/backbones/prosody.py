@@ -14,7 +14,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from msma.model.backbones.backbone import STEP, STEP_S, WINDOW, AudioBackbone, sample_mask, valid_windows, window_count
+from msma.model.backbones.backbone import (
+    STEP,
+    WINDOW,
+    AudioBackbone,
+    Maps,
+    sample_mask,
+    valid_windows,
+    window_count,
+)
 from msma.model.backbones.ge2e import normalise_volume
 from msma.model.layers import masked_mean, masked_statistics
 from msma.types import SAMPLE_RATE
@@ -54,9 +62,9 @@ class Prosody(AudioBackbone):
     What only voices have is at its centre where nothing is voiced.
     """
 
-    channels = len(NAMES)
-    bands = 1
-    token_s = STEP_S
+    channels = (len(NAMES),)
+    bands = (1,)
+    step, reach = STEP, WINDOW
     stages = ()
     cosines: Tensor
     window: Tensor
@@ -89,7 +97,7 @@ class Prosody(AudioBackbone):
 
     def forward(
         self, log_mel: Float[Tensor, "b m f"], waveform: Float[Tensor, "b n"], mask: Bool[Tensor, "b f"]
-    ) -> tuple[Float[Tensor, "b c 1 l"], Bool[Tensor, "b l"]]:
+    ) -> tuple[Maps, Bool[Tensor, "b l"]]:
         valid = sample_mask(mask, waveform)
         windows = valid_windows(valid)
         with torch.autocast(waveform.device.type, enabled=False):  # correlations are ratios of large numbers
@@ -99,7 +107,7 @@ class Prosody(AudioBackbone):
         values = self.of_windows(steps, voiced & kept, speech & kept, kept)
         values = (values - self.centre) / self.scale
         maps = rearrange(values, "(b l) c -> b c 1 l", b=mask.shape[0])
-        return maps * windows[:, None, None, :].to(maps.dtype), windows
+        return (maps * windows[:, None, None, :].to(maps.dtype),), windows
 
     def steps(
         self, waveform: Float[Tensor, "b n"]
