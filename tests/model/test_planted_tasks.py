@@ -17,8 +17,8 @@ from msma.training.losses import trait_loss
 from msma.types import AUDIO_STATISTICS, SEGMENT_S, VISUAL_STATISTICS
 
 CLIP = ClipConfig(fps=4, crop_size=32)
-FRAMES = 32
-"""8 s; audio has twice as many tokens."""
+FRAMES = 60
+"""15 s; audio has twice as many tokens."""
 LAGS = (1, 2, 4, 8)
 """Tokens from one event to the other."""
 TRAIN = TrainConfig(steps=450, batch_size=32, learning_rate=3e-3)
