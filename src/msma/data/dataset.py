@@ -95,7 +95,7 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
 def collate_items(items: Sequence[Item]) -> Batch:
     windows, targets, qualities, clean = zip(*items, strict=True)
     before = [] if clean[0] is None else clean
-    quality = pad_sequence(qualities, batch_first=True, padding_value=math.nan)
+    quality = pad_sequence(list(qualities), batch_first=True, padding_value=math.nan)
     return collate([*windows, *before]), torch.stack(targets), quality
 
 

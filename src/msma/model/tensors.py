@@ -103,7 +103,7 @@ def stacked(name: str, values: Sequence[Any]) -> Any:
     if any(value is None for value in values):
         return None
     if (axis := TIME_AXES.get(name)) is None:
-        return torch.stack(values)
+        return torch.stack(list(values))
     padding = SILENCE if name == "log_mel" else 0.0
     padded = pad_sequence([value.movedim(axis, 0) for value in values], batch_first=True, padding_value=padding)
     return padded.movedim(1, axis + 1).contiguous()
