@@ -125,8 +125,9 @@ class ModelConfig(Frozen):
     heads: PositiveInt = 4
     missing_token: bool = True
     """Put a learned token where a modality is missing, instead of zeros."""
-    adaptive_weighting: bool = True
-    """Weight the fused and the unimodal outputs by their precision at the predicted quality, fitted after training."""
+    adaptive_weighting: bool = False
+    """Weight the fused and the unimodal outputs by their precision at the predicted quality, fitted after training. It
+    did not help on test clips (docs/robustness.md)."""
     imputation: bool = True
     """Estimate a missing modality's summary from the other one, instead of the learned token alone."""
     dropout: Share = 0.1

@@ -37,9 +37,9 @@ ABLATE = "msma ablate RECIPE --manifest CSV --out STUDY"
 MAX_STILLS = 8
 GROUPS = {
     "multi-scale enhancement": ("model.spatial_scales", "model.temporal_scales_s", "model.channel_attention"),
-    "fusion": ("model.fusion",),
+    "fusion": ("model.fusion", "model.adaptive_weighting"),
     "modal enhancement": (
-        *("model.missing_token", "model.imputation", "model.adaptive_weighting"),
+        *("model.missing_token", "model.imputation"),
         *("train.modality_dropout", "train.frame_dropout", "train.corruption", "train.room_noise", "train.steps"),
         *("train.unimodal_weight", "train.distillation_weight", "train.imputation_weight", "train.two_readings"),
     ),

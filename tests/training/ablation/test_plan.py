@@ -17,7 +17,6 @@ KEPT_FEATURES = [RECIPES / name for name in ("small_corpus.yaml", "chalearn_fi_f
 STRATEGY = {
     "model.missing_token": False,
     "model.imputation": False,
-    "model.adaptive_weighting": False,
     "train.modality_dropout": 0,
     "train.frame_dropout": 0,
     "train.corruption": 0,
@@ -52,7 +51,7 @@ def test_the_papers_ablations_and_the_summarys_are_there():
         "no_multiscale", "no_spatial_scales", "no_temporal_scales", "one_temporal_scale", "wide_temporal_scales",
         "one_spatial_scale", "no_channel_attention", "concat", "audio", "visual", "no_modal_enhancement",
         "no_modality_dropout", "no_frame_dropout", "no_corruption", "no_room_noise", "no_missing_token",
-        "no_unimodal_outputs", "no_adaptive_weighting", "no_imputation", "no_distillation", "base",
+        "no_unimodal_outputs", "adaptive_weighting", "no_imputation", "no_distillation", "base",
         "no_modal_enhancement_two_readings", "no_modal_enhancement_twice_the_steps",
     }  # fmt: skip
 
