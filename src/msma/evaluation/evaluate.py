@@ -63,8 +63,10 @@ def by_point(model: Model, videos: Sequence[VideoOutput]) -> dict[OperatingPoint
     """The predictions at each operating point, if the weights have them."""
     if model.weights.config.operating_points is None:
         return None
-    maps = {point: model.maps(point) for point in OPERATING_POINTS}
-    return {point: trait_array([mapped(one.network_traits, of) for one in videos]) for point, of in maps.items()}
+    found: dict[OperatingPoint, Float[np.ndarray, "clips 5"]] = {}
+    for point in OPERATING_POINTS:
+        found[point] = trait_array([mapped(one.network_traits, model.maps(point)) for one in videos])
+    return found
 
 
 def predictions_of(model: Model, rows: Sequence[Row], outputs: Mapping[str, ClipOutput]) -> Predictions:

@@ -140,7 +140,7 @@ def at_points(
     parted: list[Fold], scores: np.ndarray, target: np.ndarray, sources: list[str]
 ) -> dict[OperatingPoint, np.ndarray]:
     """The scores at each operating point; the maps of a fold are fitted to what the other folds predicted."""
-    found = {point: scores.copy() for point in OPERATING_POINTS}
+    found: dict[OperatingPoint, np.ndarray] = {point: scores.copy() for point in OPERATING_POINTS}
     for _, held in parted:
         others = np.setdiff1d(np.arange(len(target)), held)
         points = fit_operating_points(scores[others], target[others], [sources[i] for i in others])

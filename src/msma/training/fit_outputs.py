@@ -74,8 +74,10 @@ def corrupted_readings(weights: Weights, corpus: Corpus, rows: Sequence[Row], se
                 clips.append(row.clip)
                 sources.append(row.source)
     together = [torch.cat([one.cpu() for one in of]) for of in zip(*parts, strict=True)]
-    exact = [one if one.dtype == torch.bool else one.double() for one in together]
-    return Readings(*exact, clips, sources)
+    fused, alone, quality, present, target, clean = (
+        one if one.dtype == torch.bool else one.double() for one in together
+    )
+    return Readings(fused, alone, quality, present, target, clean, clips, sources)
 
 
 def conditions(weights: Weights, window: RawWindow, seed: int) -> Iterator[RawWindow]:

@@ -50,9 +50,16 @@ class Readings:
     def at(self, places: np.ndarray) -> Readings:
         """Some of the readings."""
         rows = torch.from_numpy(places)
-        tensors = (one[rows] for one in (self.fused, self.alone, self.quality, self.present, self.target, self.clean))
-        names = ([of[int(place)] for place in places] for of in (self.clips, self.sources))
-        return Readings(*tensors, *names)
+        return Readings(
+            fused=self.fused[rows],
+            alone=self.alone[rows],
+            quality=self.quality[rows],
+            present=self.present[rows],
+            target=self.target[rows],
+            clean=self.clean[rows],
+            clips=[self.clips[int(place)] for place in places],
+            sources=[self.sources[int(place)] for place in places],
+        )
 
 
 def fit_precisions(readings: Readings, prior: Float[Tensor, " 5"]) -> Precisions | None:
