@@ -22,6 +22,8 @@ ATTENTION_TO = {"audio": "attention_visual_to_audio", "visual": "attention_audio
 
 DISTANCES_S = (-8.0, -4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Distances from a query to a key at which the bias is learned; later keys are positive."""
+STEEPEST = 8.0
+"""By which the bias of the last head begins to fall within a second; that of the first begins flat."""
 MIN_QUALITY = 1e-3
 """Quality below which a token is as bad as any."""
 
@@ -47,9 +49,9 @@ class TimeBias(nn.Module):
         super().__init__()
         knots = torch.tensor(DISTANCES_S, device="cpu")
         self.register_buffer("knots", knots, persistent=False)
-        # Heads begin with different reaches: the first looks everywhere, the others ever nearer.
-        slopes = torch.arange(heads, device="cpu") / max(heads - 1, 1)
-        self.bias = nn.Parameter(-3 * slopes[:, None] * knots.abs().clamp(max=1))
+        # Heads begin with different reaches: the first looks everywhere, the last one hardly beyond a quarter second.
+        slopes = STEEPEST * torch.arange(heads, device="cpu") / max(heads - 1, 1)
+        self.bias = nn.Parameter(-slopes[:, None] * knots.abs().clamp(max=1))
 
     def forward(self, query_s: Float[Tensor, " l"], key_s: Float[Tensor, " j"]) -> Float[Tensor, "g l j"]:
         distance_s = (key_s[None, :] - query_s[:, None]).clamp(DISTANCES_S[0], DISTANCES_S[-1])
