@@ -27,7 +27,7 @@ CLIP = ClipConfig(crop_size=16, mels=16, fps=2.0)
 STILL = {"random_phase": False, "crop_shift": 0.0, "crop_scale": 0.0, "colour_jitter": 0.0}
 """Settings of a training that draws and jitters nothing."""
 MODEL = ModelConfig(width=16, heads=2, dropout=0.1)
-TRAIN = TrainConfig(steps=6, batch_size=4, validate_every=2, warmup_steps=2)
+TRAIN = TrainConfig(steps=6, batch_size=4, validate_every=2, warmup_steps=2, ccc_weight=0.5)
 RECIPE = Recipe(clip=CLIP, model=MODEL, train=TRAIN)
 BANDS_HZ = mel_edges(CLIP.mels)[1:-1]
 """The middle of each mel band."""

@@ -363,7 +363,7 @@ def test_with_two_readings_an_item_carries_another_variant(entries, tmp_path):
     config = changed(VARIED, train=two | {"frame_dropout": 0.0}).train
     clips = FeatureDataset(ROWS, filled(entries, tmp_path, VARIED), config)
     items = [clips[epoch, 4] for epoch in range(20)]
-    assert any(not torch.equal(one.audio, second.audio) for one, _, _, second in items)
+    assert any(not torch.equal(one.audio[-1], second.audio[-1]) for one, _, _, second in items)
     assert FeatureDataset(ROWS, clips.files, config.model_copy(update={"two_readings": False}))[0, 4][3] is None
 
 

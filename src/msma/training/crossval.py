@@ -27,10 +27,8 @@ from msma.metrics import all_metrics
 from msma.training.fold import FoldJob, FoldResult, run_fold
 from msma.training.learner import new_learner, with_architectures
 from msma.training.loop import new_accelerator, new_network
-from msma.training.operating_points import fit_operating_points, map_scores
 from msma.training.ridge import Fold, source_folds
 from msma.types import MsmaError
-from msma.weights.operating_points import DEFAULT_POINT, OPERATING_POINTS, OperatingPoint
 
 CCC_CLIPS = 10
 """A fold of fewer clips has no CCC of its own."""
@@ -44,7 +42,6 @@ class OutOfFold:
     """Indices into the clips of `msma`."""
     shrinkage: list[dict[str, float] | None]
     msma: Predictions
-    """At both operating points, as `at_points` fits them."""
     ridge: Predictions | None
     baselines: Baselines
     """Baselines from the labels that each clip's fold was trained on."""
@@ -120,33 +117,17 @@ def gathered(rows: list[Row], parted: list[Fold], results: list[FoldResult]) -> 
         base = baselines([rows[i] for i in fit], [rows[i] for i in held])
         constant[held], same_source[held], seen[held] = base.constant, base.same_source, base.seen
 
-    sources = [row.source for row in rows]
-
-    def predictions(scores: np.ndarray, by_point: dict[OperatingPoint, np.ndarray] | None = None) -> Predictions:
+    def predictions(scores: np.ndarray) -> Predictions:
         labelled = np.where(np.isnan(target), np.nan, scores)
-        return Predictions([row.clip for row in rows], sources, labelled, target, by_point=by_point)
+        return Predictions([row.clip for row in rows], [row.source for row in rows], labelled, target)
 
-    points = at_points(parted, msma, target, sources)
     return OutOfFold(
         parted,
         [result.shrinkage for result in results],
-        predictions(points[DEFAULT_POINT], points),
+        predictions(msma),
         None if results[0].ridge is None else predictions(ridge),
         Baselines(constant, same_source, seen),
     )
-
-
-def at_points(
-    parted: list[Fold], scores: np.ndarray, target: np.ndarray, sources: list[str]
-) -> dict[OperatingPoint, np.ndarray]:
-    """The scores at each operating point; the maps of a fold are fitted to what the other folds predicted."""
-    found: dict[OperatingPoint, np.ndarray] = {point: scores.copy() for point in OPERATING_POINTS}
-    for _, held in parted:
-        others = np.setdiff1d(np.arange(len(target)), held)
-        points = fit_operating_points(scores[others], target[others], [sources[i] for i in others])
-        for point, at_point in found.items():
-            at_point[held] = map_scores(scores[held], points.maps(point))
-    return found
 
 
 def cross_validation(

@@ -24,6 +24,8 @@ PENALTIES = np.logspace(-3, 3, 25)
 """Relative to the mean square of the singular values."""
 SHARES = (0.1, 0.6, 0.9)
 """Shares of one block of features beside the others."""
+CONSTANT = 1e-4
+"""A feature that deviates less over clips is constant but for rounding: it is not scaled up."""
 MIN_ROWS = 10
 """Fewer are not fitted."""
 MAX_COMPONENTS = 256
@@ -54,7 +56,8 @@ def ridge_baseline(
     """Standardised features, one ridge for all traits, its penalty chosen over folds by source (scikit-learn)."""
     penalties, folds = np.logspace(0, 6, 25), source_folds(sources, FOLDS, 0)
     model = make_pipeline(StandardScaler(), RidgeCV(penalties, cv=folds, scoring="neg_mean_squared_error"))
-    return np.clip(model.fit(train, target).predict(test), 0, 1)
+    varies = train.std(axis=0) > CONSTANT
+    return np.clip(model.fit(train * varies, target).predict(test * varies), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def shares_of(widths: list[int]) -> list[tuple[float, ...]]:
 
 def principal(block: Rows) -> Float[np.ndarray, "features components"]:
     """The rotation of standardised features to their principal components, with a total variance of about 1."""
-    spread = np.maximum(block.std(axis=0), 1e-6) * np.sqrt(block.shape[1])
+    spread = np.maximum(block.std(axis=0), CONSTANT) * np.sqrt(block.shape[1])
     _, strengths, turn = np.linalg.svd((block - block.mean(axis=0)) / spread, full_matrices=False)
     components = max(1, min(MAX_COMPONENTS, int((strengths > 1e-6 * strengths[0]).sum())))
     return (turn[:components] / spread).T

@@ -13,7 +13,7 @@ from msma.training.ablation.plan import FULL, PAPER, plan_ablations
 RECIPES = Path(__file__).parents[3] / "recipes"
 FILES = sorted((RECIPES / "ablations").glob("*.yaml"))
 FROM_SCRATCH = [RECIPES / name for name in ("synthetic.yaml", "demo.yaml", "chalearn_fi_gpu.yaml")]
-KEPT_FEATURES = [RECIPES / name for name in ("small_corpus.yaml", "chalearn_fi_frozen.yaml")]
+KEPT_FEATURES = [RECIPES / "small_corpus.yaml"]
 STRATEGY = {
     "model.missing_token": False,
     "model.imputation": False,
