@@ -110,4 +110,4 @@ def test_an_answer_keeps_media_only_where_it_is_asked_for(make_media):
     plain, kept_too = model.predict(path), model.predict(path, media_preview=True)
     assert plain.media_preview is None
     assert kept_too.media_preview is not None
-    assert (len(kept_too.media_preview.faces), kept_too.traits) == (4, plain.traits)
+    assert (len(kept_too.media_preview.faces), kept_too.traits) == (8, plain.traits)

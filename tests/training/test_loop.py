@@ -208,8 +208,11 @@ def test_the_predictions_do_not_depend_on_how_many_are_asked_for_at_once(clips):
 
 
 def test_what_the_quality_heads_learn_changes_no_other_part(clips):
+    """But for cross-attention, which turns by the predicted quality and gives no gradient back."""
+
     def learned(weight: float) -> torch.nn.Module:
-        state, going = begun(changed(RECIPE, train={"quality_weight": weight, "clip_norm": 0.01}), clips)
+        train = {"quality_weight": weight, "clip_norm": 0.01}
+        state, going = begun(changed(RECIPE, model={"fusion": "concat"}, train=train), clips)
         for _ in range(2):
             next(going)
         return state.network
