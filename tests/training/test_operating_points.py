@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from msma.metrics import ccc, mae
-from msma.training.operating_points import fit_operating_points, largest_ccc, least_error, map_scores
+from msma.training.operating_points import fit_operating_points, largest_ccc, least_error
 from msma.types import TRAITS
 from msma.weights.operating_points import AffineMap, mapped
 
@@ -18,6 +18,10 @@ def drawn(clips: int, seed: int, *, spread: float = 1.0, shift: float = 0.0, noi
     target = np.clip(0.5 + 0.15 * rng.standard_normal((clips, 5)), 0, 1)
     predicted = 0.5 + shift + spread * (target - 0.5 + noise * rng.standard_normal((clips, 5)))
     return predicted.clip(0.01, 0.99), target, [str(clip // 2) for clip in range(clips)]
+
+
+def map_scores(scores: np.ndarray, maps: dict[str, AffineMap]) -> np.ndarray:
+    return np.array([list(mapped(dict(zip(TRAITS, of_clip, strict=True)), maps).values()) for of_clip in scores])
 
 
 def test_the_map_for_accuracy_has_the_least_error_that_a_search_finds():

@@ -11,6 +11,7 @@ from msma.config import ClipConfig
 from msma.corruptions.corruption import Corruption, corrupt, same_frames
 from msma.media.audio import hop_samples
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
+from msma.media.phases import frames_of
 from msma.media.prepare import frame_slots, segment_cuts_of
 from msma.media.segments import segments_in
 from msma.types import MODALITIES, SAMPLE_RATE, Clip, FaceTrack, RawWindow
@@ -38,13 +39,13 @@ def corrupt_stretch(
     """The clip with a corruption that is `local` in this stretch of it, as `corrupt` would leave that part alone; all
     else is the very same. The clip itself where nothing changes."""
     part = corruption.acts_on
-    inside = places_in(clip, part, stretch)
-    if not inside.any():
+    inside = np.flatnonzero(places_in(clip, part, stretch))
+    if not len(inside):
         return clip
     if part == "waveform":
         before = replace(clip, waveform=clip.waveform[inside])
     else:
-        before = replace(clip, frames=clip.frames[inside], frame_times_s=clip.frame_times_s[inside])
+        before = frames_of(clip, inside)
         face = None if face is None else replace(face, boxes=face.boxes[inside], valid=face.valid[inside])
     after = corrupt(before, corruption, severity, rng, face=face)
     if after is before:
@@ -86,9 +87,8 @@ def face_where_changed(corrupted: Clip, clean: RawWindow, config: ClipConfig, de
         return track_face(corrupted, config, detector)
     if same_frames(corrupted, clean.clip) or face.detector == WHOLE_FRAME:
         return face
-    changed = differing(frames, corrupted.frames)
-    times_s = corrupted.frame_times_s[changed]
-    found = track_face(replace(corrupted, frames=corrupted.frames[changed], frame_times_s=times_s), config, detector)
+    changed = np.flatnonzero(differing(frames, corrupted.frames))
+    found = track_face(frames_of(corrupted, changed), config, detector)
     boxes, valid, lost = face.boxes.copy(), face.valid.copy(), found.detector == WHOLE_FRAME
     boxes[changed] = boxes[changed] if lost else found.boxes
     valid[changed] = found.valid & (not lost)

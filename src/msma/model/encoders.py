@@ -50,7 +50,7 @@ class VisualEncoder(nn.Module):
         self.to_token = nn.Linear(config.cell_channels * self.grid * self.grid, config.width)
         self.place = nn.Sequential(nn.Linear(4, config.width), nn.GELU(), nn.Linear(config.width, config.width))
         self.temporal = scales(
-            TemporalScales, config.width, dilations_of(config.temporal_scales_s, 1 / clip.fps), config
+            TemporalScales, config.width, dilations_of(config.temporal_scales_s, self.token_s), config
         )
 
     def maps(self, inputs: Inputs) -> Maps:
@@ -66,7 +66,7 @@ class VisualEncoder(nn.Module):
     def forward(self, features: Features) -> Encoded:
         mask, (batch, frames) = features.frame_mask, features.frame_mask.shape
         maps = [rearrange(one, "b t c h w -> (b t) c h w") for one in features.visual]
-        together, named = self.levels(maps[-len(self.levels.project) :]), {}
+        together, named = self.levels(maps), {}
         if self.spatial is not None:
             together, named = self.spatial(together)
         cells = rearrange(self.to_cells(together), "(b t) c h w -> b t (c h w)", b=batch)
@@ -103,7 +103,7 @@ class AudioEncoder(nn.Module):
 
     def forward(self, features: Features) -> Encoded:
         mask = features.audio_mask
-        together, named = self.levels(features.audio[-len(self.levels.project) :]), {}
+        together, named = self.levels(features.audio), {}
         if self.spatial is not None:
             together, named = self.spatial(together, mask)
         bands = F.adaptive_avg_pool2d(together, (self.bands, together.shape[-1]))

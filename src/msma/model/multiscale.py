@@ -21,6 +21,8 @@ from msma.model.layers import ChannelAttention, ChannelNorm, keep, masked_mean
 class Levels(nn.Module):
     """Maps of several strides or hidden layers → one map on the grid of the finest: the weighted sum of projections.
 
+    Of more maps than it has `channels` for, it reads the last ones.
+
     `norms` brings the many and variously scaled channels of pretrained backbones to one scale. The weights of the maps
     are learned, positive and 1 on average, as those of the layers in ELMo (Peters et al. 2018).
     """
@@ -34,7 +36,7 @@ class Levels(nn.Module):
         self.weights = nn.Parameter(torch.zeros(len(channels), device="cpu")) if len(channels) > 1 else None
 
     def forward(self, maps: Sequence[Float[Tensor, "b _c _h _w"]]) -> Float[Tensor, "b d h w"]:
-        projected = [project(one) for project, one in zip(self.project, maps, strict=True)]
+        projected = [project(one) for project, one in zip(self.project, maps[-len(self.project) :], strict=True)]
         if self.weights is None:
             return projected[0]
         shares = len(projected) * self.weights.softmax(dim=0)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-LEAST_QUALITY = 0.02
+MIN_QUALITY = 0.02
 """Lower qualities count as this one."""
 
 
@@ -53,7 +53,7 @@ class AdaptiveWeighting(nn.Module):
         `fused` and `alone` are scores. A modality that is not present has no output alone, and takes nothing from the
         precision of the fused one, which then reads the other alone. Of the fused output, each has an equal share.
         """
-        quality = torch.where(present, quality.clamp(min=LEAST_QUALITY), 1.0)
+        quality = torch.where(present, quality.clamp(min=MIN_QUALITY), 1.0)
         anything = present.any(dim=1, keepdim=True)
         p_alone = self.alone * (quality**self.alone_slopes * present)[..., None]
         p_fused = ((quality**self.fused_slopes).prod(dim=1, keepdim=True) * anything).expand_as(fused)

@@ -87,12 +87,6 @@ def apply_map(scores: Scores, maps: Maps) -> Scores:
     return np.clip(shift + scale * scores, 0, 1)
 
 
-def map_scores(scores: Float[np.ndarray, "clips 5"], maps: dict[str, AffineMap]) -> Float[np.ndarray, "clips 5"]:
-    """The scores in OCEAN order, mapped; traits without a map stay as they are."""
-    known = [maps.get(trait, AffineMap()) for trait in TRAITS]
-    return apply_map(scores, np.array([[one.shift for one in known], [one.scale for one in known]]))
-
-
 def least_error(predicted: Scores, target: Scores) -> Maps:
     """The map of the least mean absolute error, by iteratively reweighted least squares (Schlossmacher 1973)."""
     maps = identity_map(predicted.shape[1])

@@ -17,7 +17,7 @@ import numpy as np
 from msma.data.corpora.chalearn import ANNOTATIONS, ORACLE
 from msma.data.corpora.manifest import SPLITS
 from msma.data.synthetic.cues import CUE_NAMES, shift_of
-from msma.data.synthetic.events import LEAST_SECONDS
+from msma.data.synthetic.events import MIN_SECONDS
 from msma.data.synthetic.oracle import ceilings, ceilings_without, realised
 from msma.data.synthetic.people import ClipPlan, cast
 from msma.data.synthetic.render import Format, RenderJob, render_job
@@ -38,8 +38,8 @@ ATTRIBUTES = "attributes.csv"
 HAT = "hat"
 MAX_BIAS = 0.5
 ADDITIVE_SECONDS = 4.0
-"""Length of a clip by default; LEAST_SECONDS where labels hang on structure."""
-LEAST_FPS = 12
+"""Length of a clip by default; MIN_SECONDS where labels hang on structure."""
+MIN_FPS = 12
 """Structured clips have as many frames a second, so that events are shown and not only sampled."""
 
 
@@ -78,7 +78,7 @@ def render_corpus(
     corpus of the same parameters.
     """
     if seconds is None:
-        seconds = LEAST_SECONDS if structured else ADDITIVE_SECONDS
+        seconds = MIN_SECONDS if structured else ADDITIVE_SECONDS
     check_format(clips, form := Format(seed, float(seconds), fps, size), structured)
     bias = checked_bias(hats, label_bias or {})
     plans = cast(clips, seed, hats=hats, label_bias=bias, structured=structured)
@@ -107,8 +107,8 @@ def check_format(clips: int, form: Format, structured: bool = False) -> None:
         raise MsmaError("a corpus needs 1 or more clips, a seed of 0 or more, 1 to 600 seconds and 4 to 60 fps")
     if width % 2 or height % 2 or min(width, height) < 64 or max(width, height) > 4096:
         raise MsmaError(f"size {width}x{height}: width and height must be even, from 64 to 4096 pixels")
-    if structured and (form.seconds < LEAST_SECONDS or form.fps < LEAST_FPS):
-        raise MsmaError(f"a structured corpus needs {LEAST_SECONDS:g} seconds or more at {LEAST_FPS} fps or more")
+    if structured and (form.seconds < MIN_SECONDS or form.fps < MIN_FPS):
+        raise MsmaError(f"a structured corpus needs {MIN_SECONDS:g} seconds or more at {MIN_FPS} fps or more")
 
 
 def checked_bias(hats: bool, label_bias: Mapping[str, float]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from msma.data.synthetic.structure import EDGE_S, EVENT_S, count_of
 
 BEATS, BEAT_S = 9, 0.84
 """Bursts, smiles and nods fall on beats, pauses between them; there are two beats for each, and one to begin with."""
-LEAST_SECONDS = 8.0
+MIN_SECONDS = 8.0
 """A structured clip is at least as long."""
 JITTER_S = 0.03
 """Bursts, smiles and nods are off their beat by at most this much."""

@@ -33,7 +33,7 @@ class Stacked(AudioBackbone):
         if any(bands != 1 for part in parts for bands in part.bands):
             raise ConfigError(f"model.audio_backbone: {name!r} joins backbones of which one has bands")
         self.parts = nn.ModuleList(parts)
-        self.channels = tuple(sum(level) for level in levels([part.channels for part in parts]))
+        self.channels = tuple(sum(level) for level in by_level([part.channels for part in parts]))
         self.bands = (1,) * len(self.channels)
         rates = {(part.step, part.reach) for part in parts}
         self.step, self.reach = rates.pop() if len(rates) == 1 else (TOKEN, TOKEN)
@@ -53,7 +53,7 @@ class Stacked(AudioBackbone):
         read = [self.at_step(cast(AudioBackbone, part), log_mel, waveform, mask) for part in self.parts]
         together = torch.stack([valid for _, valid in read]).all(dim=0)
         keep_valid = together[:, None, None, :].to(log_mel.dtype)
-        return tuple(torch.cat(level, dim=1) * keep_valid for level in levels([maps for maps, _ in read])), together
+        return tuple(torch.cat(level, dim=1) * keep_valid for level in by_level([maps for maps, _ in read])), together
 
     def at_step(self, part: AudioBackbone, log_mel: Tensor, waveform: Tensor, mask: Tensor) -> tuple[Maps, Tensor]:
         maps, valid = part(log_mel, waveform, mask)
@@ -64,7 +64,7 @@ def is_small(name: str) -> bool:
     return name == SMALL or name.startswith(f"{SMALL}:")
 
 
-def levels(of_parts: Sequence[Sequence[T]]) -> list[list[T]]:
+def by_level(of_parts: Sequence[Sequence[T]]) -> list[list[T]]:
     """What each part has at each level, from the first that any of them has; their last ones stand together."""
     count = max(map(len, of_parts))
     return [[part[i - count] for part in of_parts if i - count >= -len(part)] for i in range(count)]

@@ -41,7 +41,7 @@ VOICED = 0.45
 """The correlation from which on a step is voiced (Praat's value)."""
 SPEECH_DB = -50.0
 """Level above which a step is no pause, in a clip that was brought to -30 dBFS."""
-LEAST_DB = -80.0
+MIN_DB = -80.0
 TILT_HZ = (50.0, 1000.0, 5000.0)
 """Tilt: level from the first to the second over that from there to the third (the alpha ratio)."""
 REACH = 5
@@ -118,7 +118,7 @@ class Prosody(AudioBackbone):
         frames = padded.unfold(1, FRAME, HOP)[:, : length // HOP] * self.window
         power = torch.view_as_real(torch.fft.rfft(frames, FFT)).square().sum(dim=-1)
         whole, low, high = (power @ side for side in self.bins)
-        level_db = 10 * torch.log10(whole / (FFT * self.window.square().sum()) + 10 ** (LEAST_DB / 10))
+        level_db = 10 * torch.log10(whole / (FFT * self.window.square().sum()) + 10 ** (MIN_DB / 10))
         floor = whole * 1e-4 + 1e-9
         tilt_db = 10 * torch.log10((low + floor) / (high + floor))
         correlation = power @ self.cosines / whole.clamp(min=1e-9)[..., None]
@@ -159,9 +159,9 @@ class Prosody(AudioBackbone):
         jitter, shimmer = (from_neighbours(values) for values in (octaves, level_db))
         pauses = ~speech & kept
         begins = pauses & F.pad(speech[:, :-1], (1, 0))
-        smooth = F.avg_pool1d(F.pad(level_db, (REACH, REACH), value=LEAST_DB)[:, None], 2 * REACH + 1, 1)[:, 0]
+        smooth = F.avg_pool1d(F.pad(level_db, (REACH, REACH), value=MIN_DB)[:, None], 2 * REACH + 1, 1)[:, 0]
         highest, lowest = (
-            F.max_pool1d(sign * F.pad(smooth, (REACH, REACH), value=LEAST_DB)[:, None], 2 * REACH + 1, 1)[:, 0]
+            F.max_pool1d(sign * F.pad(smooth, (REACH, REACH), value=MIN_DB)[:, None], 2 * REACH + 1, 1)[:, 0]
             for sign in (1, -1)
         )
         peaks = speech & (smooth >= highest) & (smooth + lowest >= RISE_DB)
