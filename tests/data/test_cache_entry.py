@@ -181,6 +181,16 @@ def test_every_cut_is_found_even_without_the_digest(entry, share):
             read(cut)
 
 
+def test_a_flipped_bit_that_leaves_what_the_notes_say_is_found(entry):
+    content = entry.read_bytes()
+    spelt = entry.with_name("flipped.clip")
+    spelt.write_bytes(content.replace(b"e-05", b"E-05", 1))
+    assert spelt.read_bytes() != content
+    for read in (lambda path: list(cached_windows(path)), read_notes):
+        with pytest.raises(MsmaError, match="damaged cache entry"):
+            read(spelt)
+
+
 def test_bytes_after_the_end_are_found(entry, tmp_path):
     (tmp_path / "long.clip").write_bytes(entry.read_bytes() + b"\0")
     for read in (lambda path: list(cached_windows(path)), read_notes):
