@@ -118,7 +118,11 @@ def ablate(
         labels = read_manifest(manifest)
         labels.split("test")  # raises at once where there is none
         corpus = cached_corpus(labels, ("all",), plan.ablations[0].recipe.clip, manifest, cache, workers)
-        with progress_bar("features", "clips") as features_report, progress_bar("networks", "done") as report:
+        with (
+            progress_bar("features", "clips") as features_report,
+            progress_bar("networks", "trained") as report,
+            progress_bar("corrupting", "cells") as cells_report,
+        ):
             networks = study(
                 plan.ablations,
                 seeds,
@@ -130,6 +134,7 @@ def ablate(
                 workers=at_once("cpu" if cpu else None, workers),
                 progress=report,
                 features_progress=features_report,
+                cells_progress=cells_report,
             )
         rows = corpus.split("test")
         constant = split_baselines(labels, rows).constant

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ from msma.media.bounded import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.prediction.media_preview import PreviewBuilder
-from msma.prediction.pooling import VideoOutput, pool
+from msma.prediction.pooling import VideoOutput, WindowOutput, pool
 from msma.prediction.views import output_of
 from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
 from msma.weights.calibration import COVERAGES, Calibration, level_of
@@ -190,6 +190,10 @@ class Model(Generic[NetworkT]):
         outputs = [
             output_of(self.weights, one, tta=self.tta, return_intermediates=return_intermediates) for one in windows
         ]
+        return self.pooled(outputs)
+
+    def pooled(self, outputs: Sequence[WindowOutput]) -> VideoOutput:
+        """The output for a video from those for its windows, of which there must be one at least."""
         return pool(outputs, self.maps(), self.calibration, self.coverage, self.min_quality)
 
     def predict_arrays(

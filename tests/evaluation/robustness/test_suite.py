@@ -24,9 +24,10 @@ from msma.evaluation.robustness import suite as suite_module
 from msma.evaluation.robustness.cell_result import levelled
 from msma.evaluation.robustness.cells import donor_for, loaded, predict_clip
 from msma.evaluation.robustness.checks import Check
-from msma.evaluation.robustness.suite import run_suite
+from msma.evaluation.robustness.suite import run_suite, run_suites
 from msma.evaluation.robustness.summary import summarize
 from msma.media.faces import WHOLE_FRAME
+from msma.model.encoders import VisualEncoder
 from msma.model.msma_net import MsMANet
 from msma.prediction.model import load
 from msma.training.run import train
@@ -290,10 +291,10 @@ def test_a_clip_that_failed_is_asked_again(planted, tmp_path, monkeypatch, where
     broken = True
     lost = planted[1].split("test")[2].clip
 
-    def answer(model, row, job):
+    def answer(models, row, job):
         if broken and row.clip == lost and job.cell.scenario == where:
             raise MsmaError("a disk that was away")
-        return predict_clip(model, row, job)
+        return predict_clip(models, row, job)
 
     monkeypatch.setattr(cells_module, "predict_clip", answer)
     cells = [*alone("no_audio"), *NOISE[:1]]
@@ -321,6 +322,77 @@ def test_a_defect_of_a_corruption_is_told_as_one(planted, tmp_path, monkeypatch)
     (one,) = result.not_run
     assert "unexpected TypeError" in one.reason
     assert len(result.cells) == 1
+
+
+# several networks together
+
+
+@pytest.fixture(scope="module")
+def frozen(planted, tmp_path_factory) -> list[Path]:
+    """Folders of three networks behind the backbones of the planted one, of which one reads audio alone, and one of
+    another whose backbones are its own."""
+    folder, corpus = planted
+    out, kept = tmp_path_factory.mktemp("frozen"), f"small:{folder}"
+    behind = {"train": {"steps": 3, "tune_stages": 0}}
+    backbones = {"audio_backbone": kept, "visual_backbone": kept}
+    recipes = [
+        *(changed(RECIPE, model=backbones | {"fusion": how}, **behind) for how in ("cross_attention", "concat")),
+        changed(RECIPE, model=backbones | {"fusion": "audio"}, **behind),
+        changed(RECIPE, train={"steps": 3}),
+    ]
+    for place, recipe in enumerate(recipes):
+        train(recipe, corpus, out / f"{place}", name="frozen", cpu=True)
+    return [out / f"{place}" for place in range(len(recipes))]
+
+
+def test_networks_together_give_the_same_bytes_as_one_at_a_time(planted, frozen, tmp_path, monkeypatch):
+    _, corpus = planted
+    for folder in frozen:
+        run((folder, corpus), tmp_path / "alone" / folder.name, six())
+    prepared, read = [], []
+    plain, maps = cells_module.prepare, VisualEncoder.maps
+    monkeypatch.setattr(cells_module, "prepare", lambda *given: prepared.append(1) or plain(*given))
+    monkeypatch.setattr(VisualEncoder, "maps", lambda *given: read.append(1) or maps(*given))
+    tested = [(load(folder), tmp_path / "together" / folder.name) for folder in frozen]
+    told = []
+    results = run_suites(tested, corpus, "test", six(), progress=lambda *event: told.append(event))
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+    assert [result.clean.clips for result in results] == [6] * 4
+    assert (len(prepared), len(read)) == (6 * 7, 2 * 6 * 7)  # once a clip and cell; once for each kind of backbone
+    assert told == [(0, 28), *((done, 28) for done in range(4, 29, 4))]
+
+
+def test_only_the_networks_that_lack_a_cell_are_run_in_it(planted, frozen, tmp_path, monkeypatch):
+    _, corpus = planted
+    tested = [(load(folder), tmp_path / folder.name) for folder in frozen[:2]]
+    run((frozen[0], corpus), tmp_path / frozen[0].name, NOISE[:1])
+    plain, ran = suite_module.run_cell, []
+    monkeypatch.setattr(suite_module, "run_cell", lambda job: ran.append(job) or plain(job))
+    run_suites(tested, corpus, "test", NOISE)
+    assert [(job.cell.name, [one.path.parts[-3] for one in job.networks]) for job in ran] == [
+        *(("clean_0", ["1"]), ("white_noise_1", ["1"]), ("white_noise_5", ["0", "1"]))
+    ]
+
+
+def test_a_network_that_fails_at_a_clip_fails_alone(planted, frozen, tmp_path, monkeypatch):
+    _, corpus = planted
+    plain, lost = MsMANet.fuse, corpus.split("test")[2].clip
+
+    def failing(self, *branches):
+        if self.fusion is None:
+            raise MsmaError("no memory")
+        return plain(self, *branches)
+
+    def at_one_clip(models, row, job):
+        with monkeypatch.context() as patch:
+            if row.clip == lost and job.cell is not CLEAN:
+                patch.setattr(MsMANet, "fuse", failing)
+            return predict_clip(models, row, job)
+
+    monkeypatch.setattr(cells_module, "predict_clip", at_one_clip)
+    tested = [(load(folder), tmp_path / folder.name) for folder in frozen[:2]]
+    results = run_suites(tested, corpus, "test", NOISE[:1])
+    assert [result.cells[0].failed for result in results] == [{}, {lost: "no memory"}]
 
 
 # broken off
@@ -405,7 +477,7 @@ def test_a_damaged_cell_is_one_line_that_names_it(planted, tmp_path, content):
 
 def test_weights_that_change_while_a_suite_runs_are_refused(planted):
     with pytest.raises(MsmaError, match="the weights changed while the suite ran"):
-        loaded(planted[0], "cpu", "another")
+        loaded(((planted[0], "another"),), "cpu")
 
 
 def test_all_splits_together_are_a_split(planted, tmp_path):

@@ -48,7 +48,8 @@ def clips(tmp_path_factory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def seen(clips) -> dict[str, np.ndarray]:
-    return probe(model_of(WHOLE), clips, "test")
+    (found,) = probe([model_of(WHOLE)], clips, "test")
+    return found
 
 
 def test_clips_that_lack_what_the_network_reads_are_passed_over(seen):
@@ -82,19 +83,19 @@ def test_a_network_that_cannot_hear_noise_has_attention_that_does_not_move(clips
         fusion.visual_from_audio.query.bias.zero_()
         fusion.visual_from_audio.time_bias.bias.zero_()
         fusion.visual_from_audio.quality_weight.fill_(-50.0)
-    found = probe(model, clips, "test")
+    (found,) = probe([model], clips, "test")
     np.testing.assert_allclose(found["audio_noise_evenness"], 1, atol=1e-5)
     np.testing.assert_allclose(found["audio_half_noisy"], found["audio_half_clean"], atol=1e-6)
 
 
 def test_of_a_network_without_cross_attention_there_is_none_to_measure(clips):
-    found = probe(model_of(changed(WHOLE, model={"fusion": "concat"})), clips, "test")
+    (found,) = probe([model_of(changed(WHOLE, model={"fusion": "concat"}))], clips, "test")
     assert not [name for name in found if "half" in name or "evenness" in name]
     assert {"audio_alone", "both_worst", "visual_noise_weight"} <= found.keys()
 
 
 def test_a_network_of_one_modality_is_looked_into_for_that_one(clips):
-    found = probe(model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales_s": (0.5,)})), clips, "test")
+    (found,) = probe([model_of(changed(WHOLE, model={"fusion": "visual", "temporal_scales_s": (0.5,)}))], clips, "test")
     assert found["rows"].tolist() == [0, 1, 2, 3]
     assert not [name for name in found if "audio" in name]
     assert "both_worst" not in found
@@ -103,12 +104,28 @@ def test_a_network_of_one_modality_is_looked_into_for_that_one(clips):
 
 
 def test_where_no_clip_holds_what_is_read_nothing_is_found(clips):
-    assert probe(model_of(WHOLE), with_rows(clips, clips.rows[1:2]), "test") == {}
+    assert probe([model_of(WHOLE)], with_rows(clips, clips.rows[1:2]), "test") == [{}]
 
 
 def test_so_many_clips_are_looked_at_and_no_more(clips, monkeypatch):
     monkeypatch.setattr(probes, "PROBED_CLIPS", 2)
-    assert probe(model_of(WHOLE), clips, "test")["rows"].tolist() == [0, 2]
+    (found,) = probe([model_of(WHOLE)], clips, "test")
+    assert found["rows"].tolist() == [0, 2]
+
+
+def test_networks_together_are_measured_as_alone_with_every_view_prepared_once(clips, seen, monkeypatch):
+    plain, prepared = probes.prepare, []
+    monkeypatch.setattr(probes, "prepare", lambda *given: prepared.append(1) or plain(*given))
+    of_audio = model_of(changed(WHOLE, model={"fusion": "audio"}))
+    (alone,) = probe([of_audio], clips, "test")
+    prepared.clear()
+    both, again, one = probe([model_of(WHOLE), model_of(WHOLE), of_audio], clips, "test")
+    views = 1 + 5 + 5 + 2 + 2 + 1  # clean, two noises by severity, each half of each modality, both at their worst
+    assert len(prepared) == 1 + 3 * views  # the second clip has no sound, which all three read
+    for expected, found in ((seen, both), (seen, again), (alone, one)):
+        assert expected.keys() == found.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(values, found[name])
 
 
 @pytest.mark.parametrize("half", [0, 1])

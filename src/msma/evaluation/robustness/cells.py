@@ -6,7 +6,7 @@ The way is that of prediction: corrupt, detect the face in what is left, prepare
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,54 +26,85 @@ from msma.evaluation.predictions import Predictions, trait_array
 from msma.evaluation.result_file import write_result
 from msma.evaluation.robustness.cell_result import CellResult, ClipPrediction, FromClean, NotRun, levelled
 from msma.evaluation.robustness.distortion import distortion
+from msma.evaluation.robustness.shared_window import share_backbones, shared_window
 from msma.evaluation.score import clip_scores
 from msma.media.audio import SILENT_DB, level_db
 from msma.media.faces import WHOLE_FRAME
 from msma.media.prepare import prepare
 from msma.metrics import Metrics, all_metrics
 from msma.prediction.model import Model, load
-from msma.prediction.pooling import ClipOutput, durations, pooled
-from msma.types import MODALITIES, Clip, MsmaError, PreparedWindow
+from msma.prediction.pooling import ClipOutput, WindowOutput, durations, pooled, window_output
+from msma.types import MODALITIES, Clip, MsmaError
 from msma.weights.checkpoint import weights_sha256
 
 
 @dataclass(frozen=True)
+class CellNetwork:
+    """Weights that are tested in a cell, and the file of their result."""
+
+    weights: Path | None
+    """Their folder; None for the bundled ones."""
+    sha256: str
+    path: Path
+    clean: dict[str, ClipPrediction] | None
+    """The clean predictions for all clips of the cell; None where it is the clean one."""
+
+
+@dataclass(frozen=True)
 class CellJob:
-    """A cell, the clips, their cache entries and baselines, the weights, and the file of the result."""
+    """A cell, the clips, their cache entries and baselines, and the networks, which read clips in the same way."""
 
     cell: Cell
     rows: tuple[Row, ...]
     entries: dict[str, Path]
     baselines: Baselines
-    weights: Path | None
-    """Their folder; None for the bundled ones."""
-    sha256: str
     device: str
-    path: Path
-    clean: dict[str, ClipPrediction] | None
-    """The clean predictions for all of `rows`; None where this is the clean cell."""
+    networks: tuple[CellNetwork, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where the first result goes, to name the job by."""
+        return self.networks[0].path
 
 
-def run_cell(job: CellJob) -> CellResult | NotRun:
-    """Run a cell and write its result to `job.path`, with the clips that failed and why; none where all of them did."""
-    model = loaded(job.weights, job.device, job.sha256)
-    predictions: dict[str, ClipPrediction] = {}
-    failed: dict[str, str] = {}
+def run_cell(job: CellJob) -> dict[Path, CellResult | NotRun]:
+    """Run a cell with every network and write each result to its path, with the clips that failed and why; none where
+    all of them did. A clip is read, corrupted and prepared once for all networks."""
+    models = loaded(tuple((one.weights, one.sha256) for one in job.networks), job.device)
+    predictions: list[dict[str, ClipPrediction]] = [{} for _ in models]
+    failed: list[dict[str, str]] = [{} for _ in models]
     for row in job.rows:
-        try:
-            predictions[row.clip] = predict_clip(model, row, job)
-        except Exception as error:  # noqa: BLE001  neither a bad clip nor a defect of ours must lose the other clips
-            failed[row.clip] = why_failed(row.path, error)
+        for place, given in enumerate(predicted(models, row, job)):
+            if isinstance(given, ClipPrediction):
+                predictions[place][row.clip] = given
+            else:
+                failed[place][row.clip] = given
+    outcomes = zip(models, job.networks, predictions, failed, strict=True)
+    return {network.path: finished(model, network, job, found, lost) for model, network, found, lost in outcomes}
+
+
+def finished(
+    model: Model,
+    network: CellNetwork,
+    job: CellJob,
+    predictions: dict[str, ClipPrediction],
+    failed: dict[str, str],
+) -> CellResult | NotRun:
+    """The result of one network, which is written to its path."""
     if not predictions:
-        job.path.unlink(missing_ok=True)
+        network.path.unlink(missing_ok=True)
         return NotRun(job.cell, f"no clip could be predicted: {next(iter(failed.values()))}")
-    result = cell_result(model, job, predictions, failed)
-    write_result(job.path, result)
+    result = cell_result(model, network, job, predictions, failed)
+    write_result(network.path, result)
     return result
 
 
 def cell_result(
-    model: Model, job: CellJob, predictions: dict[str, ClipPrediction], failed: dict[str, str]
+    model: Model,
+    network: CellNetwork,
+    job: CellJob,
+    predictions: dict[str, ClipPrediction],
+    failed: dict[str, str],
 ) -> CellResult:
     """The predictions clip by clip, and their scores."""
     given = predictions_of(model, job.rows, predictions)
@@ -87,7 +118,7 @@ def cell_result(
         **dict(clip_scores(given, base)),
         cell=levelled(job.cell),
         late_fusion=late_scores(given, predictions, base.constant),
-        from_clean=None if job.clean is None else from_clean(given, job.clean, base.constant),
+        from_clean=None if network.clean is None else from_clean(given, network.clean, base.constant),
         quality=mean_by_modality("quality"),
         weights=mean_by_modality("weights"),
         used=mean_by_modality("used"),
@@ -99,35 +130,54 @@ def cell_result(
 
 
 @lru_cache(maxsize=1)
-def loaded(folder: Path | None, device: str, sha256: str) -> Model:
-    """The model, once a process; MsmaError where its weights are no longer those that the run began with."""
-    model = load(folder, device=device)
-    if weights_sha256(model.weights) != sha256:
-        raise MsmaError(f"{folder}: the weights changed while the suite ran; run it again with another --out")
-    return model
+def loaded(networks: tuple[tuple[Path | None, str], ...], device: str) -> tuple[Model, ...]:
+    """The models of some folders, once a process; MsmaError where the weights of one are no longer those that the run
+    began with."""
+    models = []
+    for folder, sha256 in networks:
+        models.append(load(folder, device=device))
+        if weights_sha256(models[-1].weights) != sha256:
+            raise MsmaError(f"{folder}: the weights changed while the suite ran; run it again with another --out")
+    share_backbones(models)
+    return tuple(models)
 
 
-def predict_clip(model: Model, row: Row, job: CellJob) -> ClipPrediction:
-    """The prediction for one clip with the corruptions of the cell; MsmaError where its cache entry is damaged."""
+def predicted(models: Sequence[Model], row: Row, job: CellJob) -> list[ClipPrediction | str]:
+    """The prediction of each model for one clip, or why there is none."""
+    try:
+        return [*predict_clip(models, row, job)]
+    except Exception as error:  # noqa: BLE001  neither a bad clip nor a defect of ours must lose the other clips
+        if len(models) == 1:
+            return [why_failed(row.path, error)]
+        return [one for model in models for one in predicted([model], row, job)]  # it may be that of one network
+
+
+def predict_clip(models: Sequence[Model], row: Row, job: CellJob) -> list[ClipPrediction]:
+    """The prediction of each model for one clip with the corruptions of the cell; MsmaError where its cache entry is
+    damaged. Memory does not grow with the number of windows."""
     donor = donor_for(row, job.rows, job.entries) if needs_donor(job.cell) else None
+    config, detector = models[0].clip, models[0].detector
+    outputs: list[list[WindowOutput]] = [[] for _ in models]
     changed: list[dict[str, float]] = []
     had_face = has_face = False
-
-    def corrupted() -> Iterator[PreparedWindow]:
-        nonlocal had_face, has_face
-        for clean in cached_windows(job.entries[row.clip], name=row.clip):
-            window = corrupt_window(clean, job.cell, model.clip, model.detector, donor)
-            changed.append(distortion(clean.clip, window.clip, model.clip))
-            had_face |= clean.face.detector != WHOLE_FRAME
-            has_face |= window.face.detector != WHOLE_FRAME
-            yield prepare(window, model.clip)
-
-    video = model.read(corrupted(), return_intermediates=True)
-    return ClipPrediction(
-        **{own.name: getattr(video, own.name) for own in fields(ClipOutput)},
-        distortion=pooled(changed, durations(video.windows)),
-        face_lost=had_face and not has_face,
-    )
+    for clean in cached_windows(job.entries[row.clip], name=row.clip):
+        window = corrupt_window(clean, job.cell, config, detector, donor)
+        changed.append(distortion(clean.clip, window.clip, config))
+        had_face |= clean.face.detector != WHOLE_FRAME
+        has_face |= window.face.detector != WHOLE_FRAME
+        prepared = prepare(window, config)
+        shared = shared_window(prepared.inputs, models[0])
+        for model, own in zip(models, outputs, strict=True):
+            own.append(window_output(prepared, shared.output(model), model.weights.config.traits))
+    videos = [model.pooled(own) for model, own in zip(models, outputs, strict=True)]
+    return [
+        ClipPrediction(
+            **{own.name: getattr(video, own.name) for own in fields(ClipOutput)},
+            distortion=pooled(changed, durations(video.windows)),
+            face_lost=had_face and not has_face,
+        )
+        for video in videos
+    ]
 
 
 def donor_for(row: Row, rows: Sequence[Row], entries: dict[str, Path]) -> Clip:

@@ -6,8 +6,10 @@ An interrupted suite resumes with the next cell. `robustness.yaml` in the folder
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from msma.corruptions.scenarios import CLEAN, Cell
 from msma.data.corpora.manifest import Row
@@ -18,7 +20,7 @@ from msma.evaluation.coverage import coverage_of
 from msma.evaluation.evaluate import predictions_of, targets_for
 from msma.evaluation.result_file import read_result
 from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResult, levelled
-from msma.evaluation.robustness.cells import CellJob, run_cell
+from msma.evaluation.robustness.cells import CellJob, CellNetwork, run_cell
 from msma.evaluation.robustness.slices import slice_suite
 from msma.evaluation.robustness.summary import SuiteSummary, summarize
 from msma.files.folders import locked
@@ -31,6 +33,29 @@ FORMAT = 6
 """Counts up where the same cell would give another result."""
 
 
+@dataclass(frozen=True)
+class Suite:
+    """A model, the folder of its cells, and what is known of them."""
+
+    model: Model
+    sha256: str
+    out: Path
+    results: dict[str, CellResult | NotRun] = field(default_factory=dict)
+    """By name of the cell; filled as cells are done."""
+
+    @property
+    def clean(self) -> CellResult:
+        """The clean cell; MsmaError where it could not be run."""
+        clean = self.results[CLEAN.name]
+        if isinstance(clean, NotRun):
+            raise MsmaError(clean.reason)
+        return clean
+
+
+RowsOf = Callable[[Suite], tuple[Row, ...]]
+"""The clips that the cells of a suite are of."""
+
+
 def run_suite(
     model: Model,
     corpus: Corpus,
@@ -41,53 +66,104 @@ def run_suite(
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> SuiteResult:
-    """Run the cells of a suite, and always the clean one; what is in `out` already is not run again.
+    """Run the suite of one model: see `run_suites`."""
+    (result,) = run_suites([(model, out)], corpus, split, cells, workers=workers, progress=progress)
+    return result
 
-    Cells get files of their own in `out/cells`. With `workers`, they are run side by side in so many processes of one
-    thread each; without, in this one. The results are the same to the last byte for any number of processes. MsmaError
-    where `out` is of another model or corpus or has a damaged cell, no clip can be read, or no labelled trait is
-    predicted.
+
+def run_suites(
+    tested: Sequence[tuple[Model, Path]],
+    corpus: Corpus,
+    split: str,
+    cells: Sequence[Cell],
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[SuiteResult]:
+    """Run the cells of a suite, and always the clean one, for every model, each with a folder of its own; what is in
+    a folder already is not run again. The models read clips in the same way (`clip` and detector): a clip is corrupted
+    and prepared once for all that lack a cell.
+
+    Cells get files of their own in `cells` of the folder. With `workers`, they are run side by side in so many
+    processes of one thread each; without, in this one. The results are the same to the last byte for any number of
+    processes and of models. MsmaError where a folder is of another model or corpus or has a damaged cell, no clip can
+    be read, or no labelled trait is predicted.
     """
-    manifest, rows, weights = corpus.manifest, corpus.split(split), model.weights
-    targets_for(model, rows)  # raises at once where there are none
-    sha256, own = weights_sha256(weights), {row.clip: corpus.entry(row) for row in rows}
-    about = {
+    rows = corpus.split(split)
+    suites = [Suite(model, weights_sha256(model.weights), out) for model, out in tested]
+    with ExitStack() as held:
+        for suite in suites:
+            targets_for(suite.model, rows)  # raises at once where there are none
+            held.enter_context(locked(suite.out))
+            about = identity(suite, corpus, split, rows)
+            record_identity(suite.out / "robustness.yaml", about, "of another model, corpus or split")
+        total = len(suites) * (1 + len(cells))
+
+        def report() -> None:
+            progress(sum(len(suite.results) for suite in suites), total)
+
+        def run(some: Sequence[Cell], rows_of: RowsOf, done: Callable[[], None] = lambda: None) -> None:
+            for suite in suites:
+                before = ((cell.name, done_before(suite.out, cell, rows_of(suite))) for cell in some)
+                suite.results.update({name: result for name, result in before if result is not None})
+            report()
+            of_path = {cell_path(suite.out, cell): suite for suite in suites for cell in some}
+            for results in each_done(run_cell, jobs_of(suites, some, rows_of, corpus), workers):
+                for path, result in results.items():
+                    of_path[path].results[result.cell.name] = result
+                done()
+
+        run([CLEAN], lambda _: rows)
+        run(cells, lambda suite: tuple(row for row in rows if row.clip in suite.clean.predictions), report)
+    return [result_of(suite, cells, rows) for suite in suites]
+
+
+def jobs_of(suites: Sequence[Suite], cells: Sequence[Cell], rows_of: RowsOf, corpus: Corpus) -> list[CellJob]:
+    """A job for each cell that is lacking, of all suites that lack it for the same clips."""
+    jobs = []
+    for cell in cells:
+        lacking: dict[tuple[str, ...], list[Suite]] = {}
+        for suite in suites:
+            if cell.name not in suite.results:
+                lacking.setdefault(tuple(row.clip for row in rows_of(suite)), []).append(suite)
+        for some in lacking.values():
+            networks = tuple(
+                CellNetwork(
+                    suite.model.weights.folder,
+                    suite.sha256,
+                    cell_path(suite.out, cell),
+                    None if cell is CLEAN else suite.clean.predictions,
+                )
+                for suite in some
+            )
+            rows = rows_of(some[0])
+            base = split_baselines(corpus.manifest, rows)
+            jobs.append(CellJob(cell, rows, corpus.cache.entries, base, some[0].model.device, networks))
+    return jobs
+
+
+def identity(suite: Suite, corpus: Corpus, split: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """All that the cells of a suite depend on beside themselves."""
+    return {
         "format": FORMAT,
-        "model": weights.config.name,
-        "model_sha256": sha256,
-        "corpus": manifest.corpus,
+        "model": suite.model.weights.config.name,
+        "model_sha256": suite.sha256,
+        "corpus": corpus.manifest.corpus,
         "split": split,
         **corpus_identity(corpus, rows),
     }
-    with locked(out):
-        record_identity(out / "robustness.yaml", about, "of another model, corpus or split")
-        path, total = cell_path(out, CLEAN), 1 + len(cells)
-        first = CellJob(
-            CLEAN, rows, own, split_baselines(manifest, rows), weights.folder, sha256, model.device, path, None
-        )
-        clean = done_before(out, CLEAN, rows)
-        if clean is None:
-            progress(0, total)
-            (clean,) = each_done(run_cell, [first], workers)
-        if isinstance(clean, NotRun):
-            raise MsmaError(clean.reason)
-        rows = tuple(row for row in rows if row.clip in clean.predictions)
-        later = replace(first, rows=rows, baselines=split_baselines(manifest, rows), clean=clean.predictions)
-        results: dict[str, CellResult | NotRun] = {
-            cell.name: before for cell in cells if (before := done_before(out, cell, rows)) is not None
-        }
-        jobs = [replace(later, cell=cell, path=cell_path(out, cell)) for cell in cells if cell.name not in results]
-        progress(total - len(jobs), total)
-        for result in each_done(run_cell, jobs, workers):
-            results[result.cell.name] = result
-            progress(1 + len(results), total)
-    run = [result for cell in cells if isinstance(result := results[cell.name], CellResult)]
-    outputs = {result.cell.name: predictions_of(model, rows, result.predictions) for result in (clean, *run)}
+
+
+def result_of(suite: Suite, cells: Sequence[Cell], rows: Sequence[Row]) -> SuiteResult:
+    """The cells of a suite together."""
+    weights, results = suite.model.weights, [suite.results[cell.name] for cell in cells]
+    run = [result for result in results if isinstance(result, CellResult)]
+    outputs = {one.cell.name: predictions_of(suite.model, rows, one.predictions) for one in (suite.clean, *run)}
     constant: dict[str, float] = dict(zip(TRAITS, weights.network.head.prior.tolist(), strict=True))
     return SuiteResult(
-        clean,
+        suite.clean,
         run,
-        [result for cell in cells if isinstance(result := results[cell.name], NotRun)],
+        [result for result in results if isinstance(result, NotRun)],
         {trait: constant[trait] for trait in weights.config.traits},
         tuple(weights.network.reads),
         {name: coverage_of(one.bounds, one.target) for name, one in outputs.items() if one.bounds is not None},

@@ -1,12 +1,13 @@
-"""Probes of one trained network: how weights, attention and predictions move when its clips are corrupted.
+"""Probes of trained networks: how weights, attention and predictions move when their clips are corrupted.
 
-All is read from the intermediates for the first window of each clip, one clip at a time.
+All is read from the intermediates for the first window of each clip, one clip at a time, which is corrupted and
+prepared once for all networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from msma.corruptions.table import find_corruption
 from msma.data.cache_entry import cached_windows
 from msma.data.corpus import Corpus
 from msma.evaluation.result_file import MAX_BYTES
+from msma.evaluation.robustness.shared_window import SharedWindow, shared_window
 from msma.files.reading import read_file
 from msma.files.writing import write_whole
+from msma.media.faces import Detector
 from msma.media.prepare import frame_slots, prepare
 from msma.model.fusion import ATTENTION_TO
 from msma.model.tensors import ModelOutput
@@ -78,67 +81,110 @@ class Seen:
         return self.inputs.frame_mask if modality == "audio" else np.ones(count, dtype=bool)
 
 
-def probe(model: Model, corpus: Corpus, split: str) -> Probed:
-    """Probe a network with the first PROBED_CLIPS of a split that hold what it reads; empty where none does."""
-    measured: dict[str, list[np.ndarray]] = {}
-    scales: dict[str, list[list[np.ndarray]]] = {}
-    for index, row in enumerate(corpus.split(split)):
-        (window,) = cached_windows(corpus.entry(row), [0], name=row.clip)
-        clean = look(model, window)
-        if not all(clean.inputs.present[MODALITIES.index(modality)] for modality in model.weights.network.reads):
-            continue
-        for name, value in {"rows": np.array(index), **measures(model, window, clean)}.items():
-            measured.setdefault(name, []).append(value)
+@dataclass(frozen=True)
+class Views:
+    """One window, as it is and with noise: each is prepared once, for the network that asks first."""
+
+    window: RawWindow
+    config: ClipConfig
+    detector: Detector | None
+    prepared: dict[Hashable, SharedWindow] = field(default_factory=dict)
+
+    def seen(self, model: Model, name: Hashable, view: Callable[[], RawWindow]) -> Seen:
+        """What a network makes of the view of that name."""
+        if name not in self.prepared:
+            self.prepared[name] = shared_window(prepare(view(), self.config).inputs, model)
+        shared = self.prepared[name]
+        return Seen(shared.arrays, shared.output(model))
+
+    def clean(self, model: Model) -> Seen:
+        return self.seen(model, "clean", lambda: self.window)
+
+    def under_noise(self, model: Model, severity: int, *modalities: str) -> Seen:
+        (cell,) = cells_of("noise", [(NOISES[modality], None) for modality in modalities], [severity])
+        return self.seen(model, cell, lambda: corrupt_window(self.window, cell, self.config, self.detector))
+
+    def with_noise_in(self, model: Model, modality: str, tokens: Bool[np.ndarray, " l"]) -> Seen:
+        def view() -> RawWindow:
+            return replace(self.window, clip=with_noise_in(self.window.clip, modality, tokens, self.config))
+
+        return self.seen(model, (modality, tokens.tobytes()), view)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a network, clip by clip."""
+
+    model: Model
+    by_name: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    scales: dict[str, list[list[np.ndarray]]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return len(self.by_name.get("rows", ())) == PROBED_CLIPS
+
+    def add(self, index: int, views: Views) -> None:
+        """Measure the clip at this place of the split, if it holds what the network reads."""
+        clean = views.clean(self.model)
+        reads = self.model.weights.network.reads
+        if self.done or not all(clean.inputs.present[MODALITIES.index(modality)] for modality in reads):
+            return
+        for name, value in {"rows": np.array(index), **measures(self.model, views, clean)}.items():
+            self.by_name.setdefault(name, []).append(value)
         for group, outputs in scale_outputs(clean.output.named).items():
-            scales.setdefault(group, []).append(outputs)
-        if len(measured["rows"]) == PROBED_CLIPS:
+            self.scales.setdefault(group, []).append(outputs)
+
+    def probed(self) -> Probed:
+        found = {name: np.stack(values) for name, values in self.by_name.items()}
+        for group, outputs in self.scales.items():
+            of_scales = [np.concatenate(of_clips) for of_clips in zip(*outputs, strict=True)]
+            found[f"cka_{group}"] = np.array([[linear_cka(one, other) for other in of_scales] for one in of_scales])
+        return found
+
+
+def probe(models: Sequence[Model], corpus: Corpus, split: str) -> list[Probed]:
+    """Probe each network with the first PROBED_CLIPS of a split that hold what it reads; empty where none does. The
+    models read clips in the same way (`clip` and detector)."""
+    measured = [Measured(model) for model in models]
+    for index, row in enumerate(corpus.split(split)):
+        if all(one.done for one in measured):
             break
-    found = {name: np.stack(values) for name, values in measured.items()}
-    for group, outputs in scales.items():
-        of_scales = [np.concatenate(of_clips) for of_clips in zip(*outputs, strict=True)]
-        found[f"cka_{group}"] = np.array([[linear_cka(one, other) for other in of_scales] for one in of_scales])
-    return found
+        (window,) = cached_windows(corpus.entry(row), [0], name=row.clip)
+        views = Views(window, models[0].clip, models[0].detector)
+        for one in measured:
+            one.add(index, views)
+    return [one.probed() for one in measured]
 
 
-def look(model: Model, window: RawWindow) -> Seen:
-    inputs = prepare(window, model.clip).inputs
-    return Seen(inputs, model.weights.output(inputs, return_intermediates=True))
-
-
-def under_noise(model: Model, window: RawWindow, severity: int, *modalities: str) -> Seen:
-    (cell,) = cells_of("noise", [(NOISES[modality], None) for modality in modalities], [severity])
-    return look(model, corrupt_window(window, cell, model.clip, model.detector))
-
-
-def measures(model: Model, window: RawWindow, clean: Seen) -> Probed:
+def measures(model: Model, views: Views, clean: Seen) -> Probed:
     """The measures of Probed for one clip; its severities come first."""
     reads = model.weights.network.reads
     found: Probed = {"clean": clean.traits}
     for modality in reads:
         place = MODALITIES.index(modality)
-        graded = [clean, *(under_noise(model, window, severity, modality) for severity in SEVERITIES)]
+        graded = [clean, *(views.under_noise(model, severity, modality) for severity in SEVERITIES)]
         found[f"{modality}_noise"] = np.stack([seen.traits for seen in graded])
         found[f"{modality}_noise_quality"] = np.stack([array(seen.output.quality[0, place]) for seen in graded])
         found[f"{modality}_noise_weight"] = np.stack([array(seen.output.weights[0, place]) for seen in graded])
         if ATTENTION_TO[modality] in clean.output.named:
             even = [evenness(seen.attention_to(modality), seen.queries(modality)) for seen in graded]
             found[f"{modality}_noise_evenness"] = np.array(even)
-            found |= half_masses(model, window, clean, modality)
+            found |= half_masses(model, views, clean, modality)
     if reads == MODALITIES:
-        worst = under_noise(model, window, WORST, *MODALITIES)
+        worst = views.under_noise(model, WORST, *MODALITIES)
         found |= {"both_worst": worst.traits, "both_worst_quality": array(worst.output.quality[0])}
         found |= {f"{modality}_alone": array(clean.output.named[f"{modality}_traits"][0]) for modality in MODALITIES}
     return found
 
 
-def half_masses(model: Model, window: RawWindow, clean: Seen, modality: str) -> Probed:
+def half_masses(model: Model, views: Views, clean: Seen, modality: str) -> Probed:
     """The attention to each half of a modality, as it is and where that half alone is noise. The face is where it is in
     the clean clip: a frame whose face is lost would be masked, which is no attention."""
     attention, queries = clean.attention_to(modality), clean.queries(modality)
     kept, first = (attention > 0).any(axis=(0, 1)), np.arange(attention.shape[-1]) < attention.shape[-1] // 2
     masses: dict[str, list[float]] = {"clean": [], "noisy": [], "share": []}
     for half in (first, ~first):
-        noisy = look(model, replace(window, clip=with_noise_in(window.clip, modality, half, model.clip)))
+        noisy = views.with_noise_in(model, modality, half)
         masses["clean"].append(mass_on(attention, queries, half))
         masses["noisy"].append(mass_on(noisy.attention_to(modality), queries, half))
         masses["share"].append(np.sum(kept & half) / np.sum(kept))
