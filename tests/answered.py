@@ -155,6 +155,7 @@ def ablated() -> AblationStudy:
         severity=3,
         seeds=2,
         clips=80,
+        scenario_clips=80,
         unpredicted=0,
         sources=44,
         constant_mean_accuracy=0.88,

@@ -99,7 +99,9 @@ def test_called_again_it_says_the_same_without_training(corpus, study):
 
 def test_each_bar_is_shown_by_itself(study):
     _, result = study
-    assert [line.split()[0] for line in result.stderr.splitlines() if "ETA" in line] == ["decoding", "networks"]
+    assert [line.split()[0] for line in result.stderr.splitlines() if "ETA" in line] == [
+        *("decoding", "networks", "corrupting")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ def ablate(
         bool, typer.Option("--paper-table", help="The paper's table: base, + MSFEM, + MAS, both; no other ablations.")
     ] = False,
     severity: Annotated[int, typer.Option(min=1, max=5, help="Severity of the noise in the six scenarios.")] = 3,
+    scenario_clips: Annotated[
+        int | None, typer.Option(min=1, help="Test clips in the six scenarios, evenly spread; default: all.")
+    ] = None,
     probes: Annotated[
         bool, typer.Option(help="Probe the networks: predicted quality, attention and scales as noise grows.")
     ] = True,
@@ -99,6 +102,7 @@ def ablate(
     from msma.evaluation.ablation import AblationStudy
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.result_file import write_result
+    from msma.evaluation.robustness.suite import spread
     from msma.files.writing import written_whole
     from msma.reports.ablation import ablation_blocks
     from msma.reports.paper import draw_paper_table
@@ -129,6 +133,7 @@ def ablate(
                 corpus,
                 out,
                 severity=severity,
+                scenario_clips=scenario_clips,
                 probes=probes,
                 cpu=cpu,
                 workers=at_once("cpu" if cpu else None, workers),
@@ -138,7 +143,7 @@ def ablate(
             )
         rows = corpus.split("test")
         constant = split_baselines(labels, rows).constant
-        table = ablation_table(plan.ablations, networks, rows, constant)
+        table = ablation_table(plan.ablations, networks, rows, constant, spread(rows, scenario_clips))
         found = AblationStudy(
             **dict(table),
             recipe=shown(recipe.stem),

@@ -80,7 +80,9 @@ class AblationTable(Result):
     scenarios: tuple[str, ...]
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)]
     clips: int
-    """Clips with a prediction of every network in every scenario."""
+    """Clips with a prediction of every network, and in every scenario in which they were tested."""
+    scenario_clips: int
+    """Those among them that were tested in the scenarios."""
     unpredicted: int
     """Clips that are left out, because some network has no prediction for them in some scenario."""
     sources: int

@@ -60,9 +60,10 @@ def scores_table(study: AblationStudy) -> Table:
     title = f"{study.recipe} on {study.corpus}, split {study.split}"
     ranges = ", in brackets their range" if study.seeds > 1 else ""
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
+    fewer = f" ({study.scenario_clips} in the scenarios)" if study.scenario_clips < study.clips else ""
     notes = [
-        f"{seeds}, {study.clips} clips of {study.sources} sources: means over seeds{ranges}; retention is the mean "
-        "skill in the six scenarios over the clean skill",
+        f"{seeds}, {study.clips} clips{fewer} of {study.sources} sources: means over seeds{ranges}; retention is the "
+        "mean skill in the six scenarios over the clean skill",
         "clips read: by a training step, and in all; last quarter: validation CCC gained over that of the training "
         f"steps, at most {PLATEAU_CCC:g} where training has come to a plateau",
     ]

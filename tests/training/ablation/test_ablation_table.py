@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def run(clean: float, noisy: float, seed: int) -> dict[str, Predictions]:
     return {CLEAN: answered(clean, 100 * seed), **cells}
 
 
-def table(full: list, other: list) -> AblationTable:
+def table(full: list, other: list, corrupted: Sequence[Row] | None = None) -> AblationTable:
     networks = {
         name: [
             StudiedNetwork(Path(name), cells, parameters, clips_per_step=8, steps=100, last_quarter=0.01)
@@ -55,7 +56,7 @@ def table(full: list, other: list) -> AblationTable:
         ]
         for name, of_seeds, parameters in (("full", full, 9), ("concat", other, 7))
     }
-    return ablation_table([FULL, OTHER], networks, ROWS, CONSTANT)
+    return ablation_table([FULL, OTHER], networks, ROWS, CONSTANT, ROWS if corrupted is None else corrupted)
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +116,36 @@ def test_clips_that_some_network_could_not_be_asked_for_are_left_out_of_all_and_
     full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
     partly = {**other, "audio_noise": answered(0.2, 9, ROWS[3:])}
     found = table([full], [partly])
-    assert (found.clips, found.unpredicted, found.sources) == (57, 3, 19)
+    assert (found.clips, found.scenario_clips, found.unpredicted, found.sources) == (57, 57, 3, 19)
     expected = all_metrics(full[CLEAN].predicted[3:], targets(ROWS[3:]), CONSTANT[3:])["ccc"]["mean"]
     assert found.rows["full"].statistics["ccc"].mean == pytest.approx(expected)
     with pytest.raises(MsmaError, match="no clip has predictions of every network"):
         table([{**full, CLEAN: answered(0.1, 0, ROWS[:3])}], [partly])
+
+
+def test_scenarios_may_be_of_some_clips_and_clean_scores_are_of_all():
+    full, other = run(0.05, 0.1, 0), run(0.1, 0.2, 1)
+    some = ROWS[::2]
+
+    def in_part(one: dict[str, Predictions]) -> dict[str, Predictions]:
+        return {cell: given if cell == CLEAN else given.at(range(0, 60, 2)) for cell, given in one.items()}
+
+    whole, found = table([full], [other]), table([in_part(full)], [in_part(other)], some)
+    assert (found.clips, found.scenario_clips, found.unpredicted) == (60, 30, 0)
+    for name in ("ccc", "skill", "mean_accuracy"):
+        assert found.rows["full"].statistics[name] == whole.rows["full"].statistics[name]
+        assert found.rows["concat"].differences[name] == whole.rows["concat"].differences[name]
+    skills = {
+        cell: all_metrics(given.predicted, targets(some), CONSTANT[::2])["skill"]["mean"]
+        for cell, given in ((cell, given.at(range(0, 60, 2))) for cell, given in full.items())
+    }
+    clean = skills.pop(CLEAN)
+    statistics = found.rows["full"].statistics
+    assert statistics["scenarios"].mean == pytest.approx(np.mean(list(skills.values())))
+    assert statistics["retention"].mean == pytest.approx(np.mean(list(skills.values())) / clean)
+    lacking = {**in_part(full), SCENARIOS[0]: in_part(full)[SCENARIOS[0]].at(range(29))}
+    left = table([lacking], [in_part(other)], some)
+    assert (left.clips, left.scenario_clips, left.unpredicted) == (59, 29, 1)
 
 
 # intervals

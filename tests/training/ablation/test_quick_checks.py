@@ -170,7 +170,7 @@ def test_the_gain_of_the_scales_is_that_of_the_table():
         )
         for name in ("no_multiscale", "concat")
     }
-    counts = {"seeds": 1, "clips": CLIPS, "unpredicted": 0, "sources": 15}
+    counts = {"seeds": 1, "clips": CLIPS, "scenario_clips": CLIPS, "unpredicted": 0, "sources": 15}
     table = AblationTable(rows=rows, scenarios=(), constant_mean_accuracy=0.8, **counts)
     found = quick_checks(
         {"full": [probed_network(planted())], "nothing_to_look_at": [probed_network({})]}, ROWS, CONSTANT, table

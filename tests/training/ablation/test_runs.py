@@ -151,6 +151,14 @@ def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unb
     assert (noisy != unbroken[1]["full"][0].predictions["audio_noise"].predicted).any()
 
 
+def test_the_scenarios_may_be_of_fewer_clips_and_the_clean_cell_is_of_all(corpus, unbroken, tmp_path):
+    _, expected = unbroken
+    found = run(corpus, tmp_path, FULL, seeds=1, scenario_clips=1)["full"][0].predictions
+    assert [len(given.clips) for given in found.values()] == [2, *[1] * len(SCENARIOS)]
+    for cell, given in expected["full"][0].predictions.items():
+        np.testing.assert_array_equal(found[cell].predicted, given.predicted[: len(found[cell].clips)])
+
+
 @pytest.mark.parametrize("change", ["recipe", "labels"])
 def test_a_folder_of_another_study_is_refused_and_the_run_is_named(corpus, unbroken, change):
     out, _ = unbroken

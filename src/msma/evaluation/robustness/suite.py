@@ -77,12 +77,13 @@ def run_suites(
     split: str,
     cells: Sequence[Cell],
     *,
+    most: int | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[SuiteResult]:
     """Run the cells of a suite, and always the clean one, for every model, each with a folder of its own; what is in
     a folder already is not run again. The models read clips in the same way (`clip` and detector): a clip is corrupted
-    and prepared once for all that lack a cell.
+    and prepared once for all that lack a cell. The clean cell is of all clips, the others of `most` (see `spread`).
 
     Cells get files of their own in `cells` of the folder. With `workers`, they are run side by side in so many
     processes of one thread each; without, in this one. The results are the same to the last byte for any number of
@@ -114,8 +115,15 @@ def run_suites(
                 done()
 
         run([CLEAN], lambda _: rows)
-        run(cells, lambda suite: tuple(row for row in rows if row.clip in suite.clean.predictions), report)
+        some = spread(rows, most)
+        run(cells, lambda suite: tuple(row for row in some if row.clip in suite.clean.predictions), report)
     return [result_of(suite, cells, rows) for suite in suites]
+
+
+def spread(rows: Sequence[Row], most: int | None) -> tuple[Row, ...]:
+    """So many rows at most, evenly spread over all; None: all of them."""
+    count = len(rows) if most is None else min(most, len(rows))
+    return tuple(rows[place * len(rows) // count] for place in range(count))
 
 
 def jobs_of(suites: Sequence[Suite], cells: Sequence[Cell], rows_of: RowsOf, corpus: Corpus) -> list[CellJob]:

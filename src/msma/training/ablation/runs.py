@@ -78,6 +78,7 @@ def study(
     out: Path,
     *,
     severity: int = 3,
+    scenario_clips: int | None = None,
     probes: bool = True,
     cpu: bool = False,
     workers: int = 0,
@@ -89,6 +90,7 @@ def study(
 
     Returns the networks of every ablation, seed by seed; each is in `out`/name/seed_n. With `workers`, networks are
     trained, and cells of all networks run, side by side in so many processes of one thread each; without, in this one.
+    In the scenarios it is tested on `scenario_clips` clips at most, evenly spread; None: all.
     `progress` gets the trained networks, `cells_progress` the cells of all of them. MsmaError as `train`, or where no
     test clip can be read, or a run folder is of another recipe or corpus or damaged.
     """
@@ -105,7 +107,10 @@ def study(
             progress(done, len(jobs))
         models = [load_run(job) for job in jobs]
         tested = [(model, job.six) for model, job in zip(models, jobs, strict=True)]
-        suites = run_suites(tested, corpus, "test", six((severity,)), workers=workers, progress=cells_progress)
+        cells = six((severity,))
+        suites = run_suites(
+            tested, corpus, "test", cells, most=scenario_clips, workers=workers, progress=cells_progress
+        )
         probed = probe_runs([job for job in jobs if probes and job.name in PROBED], workers)
     found = {
         job.path: studied(job, model, suite, probed.get(job.path))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from msma.data.corpora.manifest import Row
+from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.ablation import AblationRow, AblationTable, FromFull, Offered
 from msma.evaluation.predictions import Predictions
 from msma.metrics import Draws, Interval, all_metrics, draw_sources, resampled_metrics, retained
@@ -58,25 +58,18 @@ def ablation_table(
     networks: Mapping[str, Sequence[StudiedNetwork]],
     rows: Sequence[Row],
     constant: Float[np.ndarray, "clips 5"],
+    corrupted: Sequence[Row],
 ) -> AblationTable:
-    """The table of `networks`, by ablation those of each seed, tested on clips of `rows`; the same seeds in all.
-    MsmaError where there is no clip that all have predictions for."""
-    cells = [cell for of_seeds in networks.values() for one in of_seeds for cell in one.predictions.values()]
-    common = set[str].intersection(*(set(cell.clips) for cell in cells))
-    places = [place for place, row in enumerate(rows) if row.clip in common]
-    if not places:
+    """The table of `networks`, by ablation those of each seed, tested on clips of `rows`, of which those of `corrupted`
+    in the scenarios, too; the same seeds in all. MsmaError where there is no clip that all have predictions for."""
+    lost, in_scenarios = unpredicted(networks, rows, corrupted), {row.clip for row in corrupted}
+    places = [place for place, row in enumerate(rows) if row.clip not in lost]
+    corrupted_places = [place for place in places if rows[place].clip in in_scenarios]
+    if not corrupted_places:
         raise MsmaError("no clip has predictions of every network in every scenario; prepare all media and run again")
-    base, draws = constant[places], draw_sources([rows[place].source for place in places])
-
-    def on_common_clips(one: Predictions) -> Predictions:
-        return one.at([place for place, clip in enumerate(one.clips) if clip in common])
-
+    clean, common = (common_clips(some, rows, constant) for some in (places, corrupted_places))
     sampled = {
-        name: [
-            statistics({cell: on_common_clips(given) for cell, given in one.predictions.items()}, base, draws)
-            for one in of_seeds
-        ]
-        for name, of_seeds in networks.items()
+        name: [statistics(one.predictions, clean, common) for one in of_seeds] for name, of_seeds in networks.items()
     }
     by_seed = {
         name: {key: np.stack([one[key] for one in of_seeds]) for key in of_seeds[0]}
@@ -84,7 +77,10 @@ def ablation_table(
     }
     # Paired: seed by seed, on the same samples of sources.
     apart = {
-        key: from_full({name: own[key] - full for name, own in by_seed.items() if name != FULL}, draws.sources)
+        key: from_full(
+            {name: own[key] - full for name, own in by_seed.items() if name != FULL},
+            (clean if key in OF_CLEAN else common).draws.sources,
+        )
         for key, full in by_seed[FULL].items()
     }
     found = {}
@@ -101,15 +97,16 @@ def ablation_table(
             last_quarter=spread([each.last_quarter for each in networks[name]]),
             differences={} if name == FULL else {key: of_rows[name] for key, of_rows in apart.items()},
         )
-    target = np.array([rows[place].target for place in places])
+    target = targets(clean.rows)
     return AblationTable(
         rows=found,
         scenarios=tuple(name for name in networks[FULL][0].predictions if name != CLEAN),
         seeds=len(networks[FULL]),
-        clips=len(places),
-        unpredicted=len(rows) - len(places),
-        sources=draws.sources,
-        constant_mean_accuracy=all_metrics(base, target, base)["mean_accuracy"]["mean"],
+        clips=len(clean.rows),
+        scenario_clips=len(common.rows),
+        unpredicted=len(lost),
+        sources=clean.draws.sources,
+        constant_mean_accuracy=all_metrics(clean.constant, target, clean.constant)["mean_accuracy"]["mean"],
     )
 
 
@@ -131,12 +128,47 @@ def offered_gains(table: AblationTable, facts: Mapping[str, Any]) -> dict[str, O
     return found
 
 
-def statistics(run: ByCell, constant: Float[np.ndarray, "clips 5"], draws: Draws) -> dict[str, Sampled]:
-    """Everything of one network that has a column."""
-    of_cell = {cell: cell_statistics(predictions, constant, draws) for cell, predictions in run.items()}
-    clean, skills = of_cell[CLEAN], {cell: of["skill"] for cell, of in of_cell.items() if cell != CLEAN}
+@dataclass(frozen=True)
+class CommonClips:
+    """Some of the clips that all networks have predictions for."""
+
+    rows: tuple[Row, ...]
+    constant: Float[np.ndarray, "clips 5"]
+    draws: Draws
+
+    def statistics(self, given: Predictions) -> dict[str, Sampled]:
+        """Those of `cell_statistics`, on these clips."""
+        clips = {row.clip for row in self.rows}
+        places = [place for place, clip in enumerate(given.clips) if clip in clips]
+        return cell_statistics(given.at(places), self.constant, self.draws)
+
+
+def common_clips(places: Sequence[int], rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> CommonClips:
+    some = tuple(rows[place] for place in places)
+    return CommonClips(some, constant[list(places)], draw_sources([row.source for row in some]))
+
+
+def unpredicted(
+    networks: Mapping[str, Sequence[StudiedNetwork]], rows: Sequence[Row], corrupted: Sequence[Row]
+) -> set[str]:
+    """The clips that some network has no prediction for, clean or in a scenario that it should have been tested in."""
+    wanted = {CLEAN: {row.clip for row in rows}}
+    return {
+        clip
+        for of_seeds in networks.values()
+        for one in of_seeds
+        for cell, given in one.predictions.items()
+        for clip in wanted.setdefault(cell, {row.clip for row in corrupted}) - set(given.clips)
+    }
+
+
+def statistics(run: ByCell, clean: CommonClips, common: CommonClips) -> dict[str, Sampled]:
+    """Everything of one network that has a column: clean, and on the clips of the scenarios."""
+    of_cell = {cell: common.statistics(given) for cell, given in run.items()}
+    skills = {cell: of["skill"] for cell, of in of_cell.items() if cell != CLEAN}
     scenarios = np.mean(list(skills.values()), axis=0)
-    return {**clean, **skills, "scenarios": scenarios, "retention": retained(scenarios, clean["skill"])}
+    retention = retained(scenarios, of_cell[CLEAN]["skill"])
+    return {**clean.statistics(run[CLEAN]), **skills, "scenarios": scenarios, "retention": retention}
 
 
 def cell_statistics(
