@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -223,3 +224,29 @@ def test_scoring_does_not_load_torch(manifest, predictions):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0
     assert ran.stderr.endswith("torch: False")
+
+
+def openness_in(path: Path) -> dict[str, float]:
+    """The scores of a table, by clip."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["clip"]: float(row["openness"]) for row in csv.DictReader(file)}
+
+
+def test_of_several_files_the_mean_is_scored(run, manifest, tmp_path):
+    files = [write_predictions(tmp_path / f"{seed}.csv", predictions_for(CORPUS, seed=seed)) for seed in (1, 2, 3)]
+    assert run("score", *files, "--manifest", manifest, "--out", tmp_path / "mean").exit_code == 0
+    values = json.loads((tmp_path / "mean" / "evaluation.json").read_text(encoding="utf-8"))
+    assert values["model"] == f"mean of {', '.join(map(str, files))}"
+    tables = [openness_in(path) for path in files]
+    for clip, mean in openness_in(tmp_path / "mean" / "predictions.csv").items():
+        assert mean == pytest.approx(sum(table[clip] for table in tables) / 3)
+    alone = json.loads(run("score", files[0], "--manifest", manifest, "--format", "json").stdout)
+    assert values["metrics"]["ccc"]["mean"] > alone["metrics"]["ccc"]["mean"]
+
+
+def test_files_of_other_clips_are_not_averaged(run, manifest, predictions, tmp_path):
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("\n".join(predictions.read_text(encoding="utf-8").splitlines()[:-1]) + "\n", encoding="utf-8")
+    result = run("score", predictions, fewer, "--manifest", manifest)
+    assert result.exit_code == 1
+    assert f"{fewer}: has usable scores for other clips than {predictions}" in str(result.exception)

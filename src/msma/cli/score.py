@@ -62,8 +62,12 @@ def evaluate(
 
 
 def score(
-    file: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.csv", help="A CSV or Parquet table with clip and trait columns.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PREDICTIONS.csv...",
+            help="A CSV or Parquet table with clip and trait columns; of several, the mean is scored.",
+        ),
     ],
     manifest: options.Manifest,
     split: options.Split = "test",
@@ -78,18 +82,18 @@ def score(
 ) -> None:
     """Score the predictions of any tool, from a CSV or Parquet table.
 
-    As `msma evaluate` scores a model, but no media is needed.
+    As `msma evaluate` scores a model, but no media is needed. The mean of several tables is that of several seeds.
     """
     from msma.data.corpora.manifest import read_manifest
     from msma.evaluation.baselines import split_baselines
     from msma.evaluation.comparison import Comparison
     from msma.evaluation.comparison import compare as compare_predictions
     from msma.evaluation.evaluation import evaluation_of, rows_of
-    from msma.evaluation.predictions_csv import parse_trait_columns, read_predictions
+    from msma.evaluation.predictions_csv import averaged, parse_trait_columns, read_predictions
 
     check_out(out, folder=True)
     for name in ("predictions.csv", "evaluation.json"):
-        check_out(out and out / name, manifest, file, *([against] if against else []))
+        check_out(out and out / name, manifest, *files, *([against] if against else []))
     with held(out):
         columns = {} if trait_columns is None else parse_trait_columns(trait_columns)
         corpus = read_manifest(manifest)
@@ -102,7 +106,7 @@ def score(
             clamp=clamp,
             strict=strict,
         )
-        read = reader(file)
+        read = averaged({file: reader(file) for file in files})
         comparison, warnings = None, read.warnings
         if against is not None:
             other = reader(against)
@@ -114,7 +118,7 @@ def score(
             corpus,
             split,
             read.predictions,
-            model=shown(str(file)),
+            model=shown(str(files[0])) if len(files) == 1 else shown(f"mean of {', '.join(map(str, files))}"),
             slices=names_in(slices),
             warnings=warnings,
             failed=read.failed,

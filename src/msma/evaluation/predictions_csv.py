@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,18 @@ def read_predictions(
     predicted[:, [TRAITS.index(trait) for trait in traits_at]] = [usable[row.clip] for row in scored]
     clips, sources = [row.clip for row in scored], [row.source for row in scored]
     return Read(Predictions(clips, sources, predicted, targets(scored)), failed, warnings)
+
+
+def averaged(reads: Mapping[Path, Read]) -> Read:
+    """The mean of the predictions in several files, as those of several seeds of one recipe; MsmaError where one of
+    them scores other clips than the first."""
+    (first, one), *others = reads.items()
+    for path, other in others:
+        if other.predictions.clips != one.predictions.clips:
+            raise MsmaError(f"{path}: has usable scores for other clips than {first}; average files of the same clips")
+    mean = np.mean([read.predictions.predicted for read in reads.values()], axis=0)
+    warnings = [warning for read in reads.values() for warning in read.warnings]
+    return Read(replace(one.predictions, predicted=mean), one.failed, warnings)
 
 
 def beyond(scores: Mapping[str, float]) -> list[str]:
