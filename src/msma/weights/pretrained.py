@@ -75,12 +75,14 @@ def joined(records: list[dict[str, str]]) -> dict[str, str]:
 
 
 def architecture(name: str) -> dict[str, Any] | None:
-    """The architecture of a backbone named `hf:...`, to be stored with the weights; None for all others.
+    """The architecture of a backbone named `hf:...`, or joined with one by +, to be stored with the weights; None for
+    all others.
 
     It is the configuration of the model, with every default written out, and how it likes its input scaled. ConfigError
     for a type of model that is not read; MsmaError for a repository or folder that cannot be read.
     """
-    if not name.startswith(HF):
+    name = next((part for part in name.split("+") if part.startswith(HF)), "")
+    if not name:
         return None
     transformers, where = library(), name.removeprefix(HF)
     for file in ("config.json", "preprocessor_config.json"):

@@ -93,10 +93,12 @@ def audio_backbone(name: str, architecture: dict | None, clip: ClipConfig, hidde
         return Mfcc(clip)
     if name == "prosody":
         return Prosody()
+    parts = name.split("+")
+    if len(parts) > 1:
+        if sum(part.startswith(HF) for part in parts) > 1:
+            raise ConfigError(f"model.audio_backbone: {name!r} joins several {HF} models; name one")
+        return Stacked([audio_backbone(part, architecture, clip, hidden_layers) for part in parts], name)
     if name.startswith(HF):
         return HfAudio(architecture, name, hidden_layers)
-    if "+" in name:
-        parts = [audio_backbone(part, architecture, clip, hidden_layers) for part in name.split("+")]
-        return Stacked(parts, name)
     known = "small, small:<weights>, ge2e, mfcc, prosody, hf:<repo or folder>, or several as ge2e+mfcc"
     raise ConfigError(f"model.audio_backbone: {name!r} is unknown; known: {known}")
