@@ -38,6 +38,11 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def unless_none() -> Any:
+    """A field that is None by default and then not written: files, digests and caches are as if it were not there."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 class Limits(Frozen):
     """Limits of what a media file, which is untrusted, may claim or hold before it is refused; its tracks to read."""
 
@@ -73,6 +78,8 @@ class ClipConfig(Frozen):
     face: Literal["largest", "center", "whole"] = "largest"
     crop_size: Side = 64
     """Side in pixels of the square face crop."""
+    scene_size: Side | None = unless_none()
+    """Side in pixels of the whole frames, made square, that `model.scene_backbone` needs; None: there are none."""
     face_margin: Annotated[float, Field(ge=1)] = 1.5
     """Side of the crop over the longer side of the face box."""
     mels: Side = 64
@@ -81,14 +88,17 @@ class ClipConfig(Frozen):
 
     @model_validator(mode="after")
     def fits_memory(self) -> ClipConfig:
-        refuse_too_large(self.window_bytes(heads=1), "window_s, fps, phases, crop_size, frame_side or mel_hop_s")
+        refuse_too_large(
+            self.window_bytes(heads=1), "window_s, fps, phases, crop_size, scene_size, frame_side or mel_hop_s"
+        )
         return self
 
     def window_bytes(self, heads: int) -> float:
         """Memory that one window takes, about: frames, their crops, the spectrum, and the attention of so many heads
         from one modality to the other."""
         frames, steps = self.window_s * self.fps, self.window_s / self.mel_hop_s
-        frame = 3 * self.phases * min(self.frame_side**2, Limits().max_pixels) + CROP_PIXEL_BYTES * self.crop_size**2
+        pixels = self.crop_size**2 + (self.scene_size or 0) ** 2
+        frame = 3 * self.phases * min(self.frame_side**2, Limits().max_pixels) + CROP_PIXEL_BYTES * pixels
         step = 16 * self.mel_window_s * SAMPLE_RATE + 8 * self.mels
         return frames * frame + steps * step + 8 * heads * frames * steps / AUDIO_TOKEN_HOPS
 
@@ -101,8 +111,12 @@ class ModelConfig(Frozen):
     audio_backbone: str = "small"
     """`small`, `small:<weights>`, `ge2e`, `mfcc`, `prosody`, `hf:<repo or folder>`, or several that share their tokens'
     times: `ge2e+mfcc+prosody`."""
+    scene_backbone: str | None = unless_none()
+    """A second visual backbone, named as the first, that reads whole frames of side `clip.scene_size`; its last map,
+    pooled, is added to the token of the frame. None: only the face is read."""
     visual_architecture: dict[str, Any] | None = None
     audio_architecture: dict[str, Any] | None = None
+    scene_architecture: dict[str, Any] | None = unless_none()
     """The configuration of an `hf:` backbone, so that weights load without it; filled in by training."""
     hidden_layers: Annotated[int, Field(gt=0, le=16)] = 4
     """Hidden layers of an `hf:` backbone that are read, the last among them; mixed by learned weights."""
@@ -150,8 +164,10 @@ def refuse_too_large(needed: float, settings: str) -> None:
         raise ValueError(f"a window takes {sizes}; lower {settings}")
 
 
-def check_memory(clip: ClipConfig, model: ModelConfig) -> None:
-    """Refuse (ValueError) a network that takes too much memory for a window."""
+def check_fit(clip: ClipConfig, model: ModelConfig) -> None:
+    """Refuse (ValueError) a network that does not fit its inputs, or takes too much memory for a window."""
+    if clip.scene_size is None and model.scene_backbone is not None:
+        raise ValueError("model.scene_backbone needs clip.scene_size")
     refuse_too_large(clip.window_bytes(model.heads), "heads, window_s or fps")
 
 
@@ -249,10 +265,13 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Recipe:
-        check_memory(self.clip, self.model)
-        backbones = {"audio": self.model.audio_backbone, "visual": self.model.visual_backbone}
-        read = (self.model.fusion,) if self.model.fusion in backbones else tuple(backbones)
-        fixed = self.train.tune_stages == 0 and all(backbones[modality] != "small" for modality in read)
+        check_fit(self.clip, self.model)
+        names = {
+            "audio": (self.model.audio_backbone,),
+            "visual": (self.model.visual_backbone, self.model.scene_backbone),
+        }
+        read = (self.model.fusion,) if self.model.fusion in names else tuple(names)
+        fixed = self.train.tune_stages == 0 and all("small" not in names[modality] for modality in read)
         if self.train.cache_features and not fixed:
             raise ValueError("cache_features needs pretrained backbones and tune_stages: 0")
         if self.model.linear_path and not self.train.cache_features:

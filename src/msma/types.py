@@ -8,6 +8,7 @@ Shape letters, used in every annotation of the package:
 
     b  clips in a batch          t  sampled frames in a window    c  channels
     h, w  rows, columns          s  side of the square face crop  d  width of a token
+    v  side of a whole frame that was made square
     m  mel bands                 f  log-mel steps                 n  samples of a waveform
     l  tokens of one modality    k  traits, where not all five
     g  cells on a side of a frame's map
@@ -157,6 +158,8 @@ class InputArrays:
     visual_statistics: Float32[np.ndarray, "r k3"]
     segment_mask: Bool[np.ndarray, "r 2"]
     """Audio, visual: does the segment hold a sample, or a frame that is not masked?"""
+    scene: UInt8[np.ndarray, "t 3 v v"] | None = None
+    """Whole frames, made square; None where `ClipConfig.scene_size` is."""
 
 
 @dataclass(frozen=True)

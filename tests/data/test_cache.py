@@ -34,7 +34,10 @@ from msma.types import MsmaError, WriteError
 
 CONFIG = ClipConfig(fps=2.0, crop_size=16, mels=16)
 KEEPING = [{"fps": 4.0}, {"window_s": 5.0}, {"min_window_s": 1.0}, {"frame_side": 32}, {"face": "whole"}, {"phases": 3}]
-PREPARING = [{"crop_size": 32}, {"mels": 32}, {"mel_hop_s": 0.01}, {"mel_window_s": 0.03}, {"face_margin": 2.0}]
+PREPARING = [
+    *({"crop_size": 32}, {"scene_size": 32}, {"mels": 32}, {"mel_hop_s": 0.01}, {"mel_window_s": 0.03}),
+    {"face_margin": 2.0},
+]
 CACHE_MEDIA = cache.cache_media
 
 

@@ -174,7 +174,8 @@ def flip(inputs: Inputs) -> Inputs:
     """Mirror left to right."""
     boxes = inputs.boxes.clone()
     boxes[..., 0] = 1 - boxes[..., 0]
-    return replace(inputs, frames=inputs.frames.flip(-1), boxes=boxes)
+    scene = None if inputs.scene is None else inputs.scene.flip(-1)
+    return replace(inputs, frames=inputs.frames.flip(-1), boxes=boxes, scene=scene)
 
 
 def drop(mask: Tensor, share: float, run: int, generator: Generator) -> Tensor:

@@ -36,7 +36,8 @@ from msma.model.tensors import Features, Inputs, collate, inputs_of
 FORMAT = 10
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {
-    *("audio_backbone", "visual_backbone", "audio_architecture", "visual_architecture"),
+    *("audio_backbone", "visual_backbone", "scene_backbone"),
+    *("audio_architecture", "visual_architecture", "scene_architecture"),
     *("hidden_layers", "visual_grid"),
 }
 """The fields of ModelConfig that decide what is computed, beside which modalities are read."""
@@ -46,7 +47,7 @@ RANDOM = (
 )
 """The fields of TrainConfig that decide what variants are."""
 STORED = tuple(field.name for field in fields(Features) if field.name != "linear")
-MAPS = ("audio", "visual")
+MAPS = ("audio", "visual", "scene")
 """Nearly all of the bytes."""
 HELD_BYTES = 1024**3
 """Features that are held in memory, at most: all of a small corpus, so that its files are read once."""
@@ -138,15 +139,19 @@ def tensors_of(features: Features) -> dict[str, Tensor]:
     """What is stored of Features, by name: of a field with several maps, `visual.0`, `visual.1`, ..."""
     found: dict[str, Tensor] = {}
     for name, value in ((name, getattr(features, name)) for name in STORED):
-        several = isinstance(value, tuple)
-        found |= {f"{name}.{place}": one for place, one in enumerate(value)} if several else {name: value}
+        if isinstance(value, tuple):
+            found |= {f"{name}.{place}": one for place, one in enumerate(value)}
+        elif value is not None:
+            found[name] = value
     return found
 
 
 def features_from(tensors: dict[str, Tensor]) -> Features:
     """The Features of `tensors_of`; KeyError where one is missing."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"scene": tensors.get("scene")}
     for name in STORED:
+        if name in values:
+            continue
         places = sum(key.startswith(f"{name}.") for key in tensors)
         values[name] = tuple(tensors[f"{name}.{place}"] for place in range(places)) if places else tensors[name]
     return Features(**values)

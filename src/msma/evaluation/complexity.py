@@ -165,7 +165,8 @@ def network_stages(network: MsMANet, device: str) -> dict[str, Stage]:
     """The parts of `MsMANet.forward` in their order, by NETWORK_STAGES."""
 
     def features(one: Known) -> Features:
-        return features_of(one["there"], one["maps"], network.visual_maps(one["there"]))
+        there = one["there"]
+        return features_of(there, one["maps"], network.visual_maps(there), network.pooled_scene(there))
 
     def audio_maps(one: Known) -> Any:
         one["there"] = one["inputs"].to(device)
@@ -202,8 +203,9 @@ def parameters_of(network: MsMANet) -> dict[str, int]:
     """The parameters of each stage and of all; the linear path was solved, not learned, and counts too."""
     found: dict[str, int] = dict.fromkeys(NETWORK_STAGES, 0)
     for modality, encoder in network.encoders.items():
-        found[f"{modality} backbone"] = count(encoder.backbone)
-        found[f"{modality} encoder"] = count(encoder) - count(encoder.backbone) + count(network.quality_head[modality])
+        scene = getattr(encoder, "scene", None)  # of the visual encoder alone, if there is one
+        found[f"{modality} backbone"] = of_backbones = count(encoder.backbone) + count(scene and scene.backbone)
+        found[f"{modality} encoder"] = count(encoder) - of_backbones + count(network.quality_head[modality])
     everything = count(network)
     if network.linear_path is not None:
         solved = dict(network.linear_path.named_buffers())

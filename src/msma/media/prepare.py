@@ -15,7 +15,7 @@ from msma.media.clip import Source, load_windows
 from msma.media.container import open_media
 from msma.media.coverage import missing_reasons, missing_stretches
 from msma.media.faces import Detector
-from msma.media.frames import STILL, Jitter, face_crops, whole_frames
+from msma.media.frames import STILL, Jitter, face_crops, recoloured, whole_frames
 from msma.media.phases import VIEWS, at_phase, held_window, middles
 from msma.media.quality_statistics import SCENE_SIDE, audio_statistics, visual_statistics
 from msma.media.reasons import by_weight
@@ -87,14 +87,14 @@ def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter
         waveform[: len(clip.waveform)] = clip.waveform
     mel = log_mel(waveform, config)
     heard, seen = segment_cuts_of(clip, config)
-    scene = whole_frames(clip.frames, SCENE_SIDE)
+    small_frames = whole_frames(clip.frames, SCENE_SIDE)
     audio_share, visual_share = (
         coverage(clip, seconds) for seconds in (len(clip.waveform) / SAMPLE_RATE, len(frames) / config.fps)
     )
     of_audio = audio_statistics(mel, waveform, heard, audio_share) if has_audio else mel[:0]
-    of_visual = visual_statistics(frames, boxes, frame_mask, scene, slots, seen, visual_share)
+    of_visual = visual_statistics(frames, boxes, frame_mask, small_frames, slots, seen, visual_share)
     segments = segments_in(clip.duration_s)
-    judged = np.zeros((segments, len(MODALITIES)), bool)
+    judged, size = np.zeros((segments, len(MODALITIES)), bool), config.scene_size
     judged[: len(of_audio), 0] = True
     judged[: len(of_visual), 1] = [piece.any() for piece in np.split(frame_mask, seen)]
     return InputArrays(
@@ -108,6 +108,7 @@ def input_arrays(clip: Clip, face: FaceTrack, config: ClipConfig, jitter: Jitter
         audio_statistics=lengthened(of_audio, segments, AUDIO_STATISTICS),
         visual_statistics=lengthened(of_visual, segments, VISUAL_STATISTICS),
         segment_mask=judged,
+        scene=None if size is None else placed(recoloured(whole_frames(clip.frames, size), jitter), slots),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +26,26 @@ BANDS = 8
 """An audio map is pooled to this many bands, if it has more."""
 
 
+class SceneEncoder(nn.Module):
+    """A whole frame becomes what is added to the token of its face: posture, and what surrounds a person."""
+
+    def __init__(self, name: str, config: ModelConfig, clip: ClipConfig) -> None:
+        super().__init__()
+        self.backbone: VisualBackbone | None = visual_backbone(name, config.scene_architecture)
+        self.backbone.check_window(clip.model_copy(update={"crop_size": clip.scene_size}))
+        self.channels = self.backbone.channels[-1]
+        self.to_token = nn.Sequential(nn.LayerNorm(self.channels), nn.Linear(self.channels, config.width))
+
+    def pooled(self, scene: UInt8[Tensor, "b t 3 v v"]) -> Float[Tensor, "b t c"]:
+        """The mean over the last map of each frame."""
+        assert self.backbone is not None
+        *_, last = self.backbone(pixels(scene, self.to_token[1].weight.dtype))
+        return rearrange(last.mean(dim=(2, 3)), "(b t) c -> b t c", b=scene.shape[0])
+
+    def forward(self, pooled: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
+        return self.to_token(pooled)
+
+
 class VisualEncoder(nn.Module):
     """A frame becomes a token of cells, `grid` on each side: where matters in a face."""
 
@@ -36,7 +56,9 @@ class VisualEncoder(nn.Module):
             config.visual_backbone, config.visual_architecture, config.hidden_layers
         )
         self.backbone.check_window(clip)
-        self.groups = self.backbone.channels[-1], BOX
+        name = config.scene_backbone
+        self.scene = None if name is None else SceneEncoder(name, config, clip)
+        self.groups = (self.backbone.channels[-1], BOX, *(() if self.scene is None else (self.scene.channels,)))
         finest = self.backbone.strides[0]
         self.grids = tuple(
             min(-(-clip.crop_size // stride), max(1, config.visual_grid * finest // stride))
@@ -56,11 +78,12 @@ class VisualEncoder(nn.Module):
     def maps(self, inputs: Inputs) -> Maps:
         """Maps `(b, t, c, g, g)`."""
         assert self.backbone is not None
-        frames = rearrange(inputs.frames, "b t c h w -> (b t) c h w").to(self.to_token.weight.dtype) / 255
         clips = inputs.frames.shape[0]
         return tuple(
             rearrange(F.adaptive_avg_pool2d(one, (grid, grid)), "(b t) c h w -> b t c h w", b=clips)
-            for one, grid in zip(self.backbone(frames), self.grids, strict=True)
+            for one, grid in zip(
+                self.backbone(pixels(inputs.frames, self.to_token.weight.dtype)), self.grids, strict=True
+            )
         )
 
     def forward(self, features: Features) -> Encoded:
@@ -72,6 +95,9 @@ class VisualEncoder(nn.Module):
         cells = rearrange(self.to_cells(together), "(b t) c h w -> b t (c h w)", b=batch)
         times_s = (torch.arange(frames, device=mask.device) + 0.5) * self.token_s
         tokens = self.to_token(cells) + self.place(8 * features.boxes - 3)
+        if self.scene is not None:
+            assert features.scene is not None
+            tokens = tokens + self.scene(features.scene)
         return enhance(tokens, times_s, mask, self.temporal, named)
 
 
@@ -110,6 +136,11 @@ class AudioEncoder(nn.Module):
         tokens = self.to_token(rearrange(bands, "b c h l -> b l (c h)"))
         times_s = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) * self.token_s
         return enhance(tokens, times_s, mask, self.temporal, named)
+
+
+def pixels(frames: UInt8[Tensor, "b t 3 s s"], dtype: torch.dtype) -> Float[Tensor, "n 3 s s"]:
+    """All frames of all clips, in [0, 1]."""
+    return rearrange(frames, "b t c h w -> (b t) c h w").to(dtype) / 255
 
 
 def levels(backbone: VisualBackbone | AudioBackbone, name: str, config: ModelConfig) -> Levels:

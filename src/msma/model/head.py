@@ -83,10 +83,11 @@ class LinearPath(nn.Module):
 
 def pool(features: Features) -> tuple[Float[Tensor, "b pa"], Float[Tensor, "b pv"]]:
     """Mean and standard deviation over the valid time of every channel of the last maps: audio; visual, with the place
-    of the face."""
+    of the face and, where it is read, the whole frame."""
     audio, visual = features.audio[-1].mean(dim=2).transpose(1, 2), features.visual[-1].mean(dim=(3, 4))
     if visual.shape[2]:
-        visual = torch.cat([visual, features.boxes], dim=2)
+        scene = () if features.scene is None else (features.scene,)
+        visual = torch.cat([visual, features.boxes, *scene], dim=2)
     return masked_statistics(audio, features.audio_mask), masked_statistics(visual, features.frame_mask)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from msma.config import ClipConfig, ModelConfig
 from msma.model.backbones.backbone import Maps
-from msma.model.encoders import AudioEncoder, VisualEncoder
+from msma.model.encoders import AudioEncoder, SceneEncoder, VisualEncoder
 from msma.model.fusion import CrossAttentionFusion, Tokens
 from msma.model.head import LinearPath, TraitHead, linear_prediction
 from msma.model.layers import AttentiveStatistics
@@ -25,7 +25,7 @@ from msma.model.modal_enhancement import (
 )
 from msma.model.tensors import Features, Inputs, ModelOutput, Shared
 from msma.model.weighting import AdaptiveWeighting
-from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS
+from msma.types import AUDIO_STATISTICS, MODALITIES, VISUAL_STATISTICS, MsmaError
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,17 @@ class MsMANet(nn.Module):
         audio, visual = self.audio_encoder, self.visual_encoder
         return (() if audio is None else audio.groups, () if visual is None else visual.groups)
 
+    @property
+    def streams(self) -> dict[str, AudioEncoder | VisualEncoder | SceneEncoder]:
+        """All that has a backbone, by the name that its configuration has: audio, visual, and scene if there is one."""
+        scene = None if self.visual_encoder is None else self.visual_encoder.scene
+        return self.encoders | ({} if scene is None else {"scene": scene})
+
     def take_backbones(self) -> dict[str, Tensor]:
         """Take the backbones out, to train on Features without dragging them along; returns their tensors by name."""
         taken = {name: tensor for name, tensor in self.state_dict().items() if ".backbone." in name}
-        for encoder in self.encoders.values():
-            encoder.backbone = None
+        for stream in self.streams.values():
+            stream.backbone = None
         return taken
 
     def forward(self, inputs: Inputs | Features, *, return_intermediates: bool = False) -> ModelOutput:
@@ -126,7 +132,7 @@ class MsMANet(nn.Module):
 
     def features(self, inputs: Inputs) -> Features:
         """The backbones on their own: what can be cached where they are frozen."""
-        return features_of(inputs, self.audio_maps(inputs), self.visual_maps(inputs))
+        return features_of(inputs, self.audio_maps(inputs), self.visual_maps(inputs), self.pooled_scene(inputs))
 
     def audio_maps(self, inputs: Inputs) -> tuple[Maps, Bool[Tensor, "b l"]]:
         """Maps of the audio backbone, and which of their steps are valid; without channels where it is not read."""
@@ -140,6 +146,16 @@ class MsMANet(nn.Module):
         if self.visual_encoder is None:
             return (torch.zeros(*inputs.frame_mask.shape, 0, 1, 1, device=inputs.present.device),)
         return self.visual_encoder.maps(inputs)
+
+    def pooled_scene(self, inputs: Inputs) -> Float[Tensor, "b t c"] | None:
+        """The whole frames, pooled; None where they are not read. MsmaError where they are and `inputs` have none."""
+        if self.visual_encoder is None or self.visual_encoder.scene is None:
+            return None
+        if inputs.scene is None:
+            raise MsmaError(
+                "whole frames are read, and the inputs have none; prepare them with the ClipConfig of the weights"
+            )
+        return self.visual_encoder.scene.pooled(inputs.scene)
 
     def linear(self, features: Features) -> Float[Tensor, "b 3 5"] | None:
         """Predictions of the linear path, bimodal and unimodal; None without one."""
@@ -209,10 +225,12 @@ class MsMANet(nn.Module):
         return summaries + torch.stack([self.imputer["audio"](visual), self.imputer["visual"](audio)], dim=1)
 
 
-def features_of(inputs: Inputs, audio: tuple[Maps, Bool[Tensor, "b l"]], visual: Maps) -> Features:
+def features_of(
+    inputs: Inputs, audio: tuple[Maps, Bool[Tensor, "b l"]], visual: Maps, scene: Float[Tensor, "b t c"] | None
+) -> Features:
     """Maps of the backbones, with what else of a clip the rest of the network reads."""
     shared = {field.name: getattr(inputs, field.name) for field in fields(Shared)}
-    return Features(visual=visual, audio=audio[0], audio_mask=audio[1], **shared)
+    return Features(visual=visual, audio=audio[0], audio_mask=audio[1], scene=scene, **shared)
 
 
 def per_modality(build: Callable[[], nn.Module], modalities: tuple[str, ...] = MODALITIES) -> nn.ModuleDict:

@@ -39,6 +39,7 @@ class Inputs(Shared):
     log_mel: Float[Tensor, "*b m f"]
     mel_mask: Bool[Tensor, "*b f"]
     waveform: Float[Tensor, "*b n"]
+    scene: UInt8[Tensor, "*b t 3 v v"] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Features(Shared):
     audio_mask: Bool[Tensor, "*b l"]
     linear: Float[Tensor, "*b 3 5"] | None = None
     """Predictions of the linear path where they are known: in training, for clips that it was not fitted to."""
+    scene: Float[Tensor, "*b t _c"] | None = None
+    """The last map of each whole frame, pooled; None where the network reads none."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class ModelOutput:
 
 Windows = TypeVar("Windows", Inputs, Features)
 TIME_AXES = {
-    **dict.fromkeys(("frames", "visual", "boxes", "frame_mask", "mel_mask", "waveform", "audio_mask"), 0),
+    **dict.fromkeys(("frames", "scene", "visual", "boxes", "frame_mask", "mel_mask", "waveform", "audio_mask"), 0),
     **dict.fromkeys(("audio_statistics", "visual_statistics", "segment_mask"), 0),
     "log_mel": 1,
     "audio": 2,
@@ -87,7 +90,8 @@ TIME_AXES = {
 
 def inputs_of(window: InputArrays) -> Inputs:
     """The arrays of a window as tensors that share their memory."""
-    return Inputs(**{field.name: torch.from_numpy(getattr(window, field.name)) for field in fields(Inputs)})
+    arrays = {field.name: getattr(window, field.name) for field in fields(Inputs)}
+    return Inputs(**{name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def collate(windows: Sequence[Windows]) -> Windows:

@@ -35,7 +35,8 @@ def mirrored(inputs: InputArrays) -> InputArrays:
     """The same left to right."""
     boxes = inputs.boxes.copy()
     boxes[:, 0] = 1 - boxes[:, 0]
-    return replace(inputs, frames=np.ascontiguousarray(inputs.frames[..., ::-1]), boxes=boxes)
+    scene = None if inputs.scene is None else np.ascontiguousarray(inputs.scene[..., ::-1])
+    return replace(inputs, frames=np.ascontiguousarray(inputs.frames[..., ::-1]), boxes=boxes, scene=scene)
 
 
 def averaged(outputs: Sequence[WindowOutput]) -> WindowOutput:

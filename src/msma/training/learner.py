@@ -116,5 +116,6 @@ def with_architectures(recipe: Recipe) -> Recipe:
     found = {
         "visual_architecture": model.visual_architecture or architecture(model.visual_backbone),
         "audio_architecture": model.audio_architecture or architecture(model.audio_backbone),
+        "scene_architecture": model.scene_architecture or architecture(model.scene_backbone or ""),
     }
     return recipe.model_copy(update={"model": model.model_copy(update=found)})

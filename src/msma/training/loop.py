@@ -73,14 +73,14 @@ def fresh_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> MsMANet:
 
 
 def new_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> tuple[MsMANet, dict[str, dict[str, str]]]:
-    """A fresh network with its pretrained backbones, and, by modality, what is to be recorded of their weights;
+    """A fresh network with its pretrained backbones, and, by stream, what is to be recorded of their weights;
     MsmaError where they are not there."""
     network, records = fresh_network(recipe, mean), {}
-    for modality, encoder in network.encoders.items():
-        backbone, name, tuned = encoder.backbone, backbone_names(recipe)[modality], recipe.train.tune_stages
+    for stream, encoder in network.streams.items():
+        backbone, name, tuned = encoder.backbone, backbone_names(recipe)[stream], recipe.train.tune_stages
         assert backbone is not None
         if record := load_backbone(backbone, name):
-            records[modality] = record
+            records[stream] = record
         if name != "small" and tuned != "all":
             stages = list(backbone.stages)
             for stage in stages[: max(0, len(stages) - tuned)]:
@@ -89,8 +89,10 @@ def new_network(recipe: Recipe, mean: Float[np.ndarray, " 5"]) -> tuple[MsMANet,
 
 
 def backbone_names(recipe: Recipe) -> dict[str, str]:
-    """The name of each modality's backbone."""
-    return {"audio": recipe.model.audio_backbone, "visual": recipe.model.visual_backbone}
+    """The name of each stream's backbone."""
+    model = recipe.model
+    named = {"audio": model.audio_backbone, "visual": model.visual_backbone, "scene": model.scene_backbone}
+    return {stream: name for stream, name in named.items() if name is not None}
 
 
 def new_accelerator(config: TrainConfig, cpu: bool) -> Accelerator:
@@ -117,8 +119,8 @@ def parameter_groups(network: MsMANet, recipe: Recipe) -> list[dict[str, Any]]:
     depends on, learn within few steps."""
     config = recipe.train
     rates = {id(parameter): QUALITY_RATE for parameter in network.quality_head.parameters()}
-    for modality, encoder in network.encoders.items():
-        if encoder.backbone is not None and backbone_names(recipe)[modality] != "small":
+    for stream, encoder in network.streams.items():
+        if encoder.backbone is not None and backbone_names(recipe)[stream] != "small":
             rates |= {id(parameter): config.tune_rate for parameter in encoder.backbone.parameters()}
             for depth, stage in enumerate(reversed(list(encoder.backbone.stages))):
                 rates |= {id(p): config.tune_rate * config.layer_decay**depth for p in stage.parameters()}
@@ -172,7 +174,7 @@ def loader_of(clips: LabelledClips, batches: Any, workers: int) -> DataLoader:
 
 def frozen_parts(network: MsMANet) -> Iterator[nn.Module]:
     """Backbones of which nothing is trained, and the stages of others of which nothing is."""
-    for backbone in (encoder.backbone for encoder in network.encoders.values()):
+    for backbone in (stream.backbone for stream in network.streams.values()):
         for part in () if backbone is None else (backbone, *backbone.stages):
             if not any(parameter.requires_grad for parameter in part.parameters()):
                 yield part

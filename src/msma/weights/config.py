@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from msma.config import ClipConfig, Frozen, ModelConfig, check_memory, parse
+from msma.config import ClipConfig, Frozen, ModelConfig, check_fit, parse
 from msma.files.reading import read_json
 from msma.files.writing import write_whole
 from msma.types import TRAITS, MsmaError
@@ -36,7 +36,7 @@ class WeightsConfig(Frozen):
     traits: tuple[str, ...] = TRAITS
     """Traits that the corpus labels; of the others the network knows nothing."""
     pretrained: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """Weights that the backbone of each modality started from: name, version, licence, sha256."""
+    """Weights that each backbone (audio, visual, scene) started from: name, version, licence, sha256."""
     operating_points: OperatingPoints | None = None
     """What scores are mapped to; None: to themselves, until training is over."""
     precisions: Precisions | None = None
@@ -51,7 +51,7 @@ class WeightsConfig(Frozen):
 
     @model_validator(mode="after")
     def fits_memory(self) -> WeightsConfig:
-        check_memory(self.clip, self.model)
+        check_fit(self.clip, self.model)
         return self
 
     @model_validator(mode="after")
@@ -103,6 +103,7 @@ def read_config(path: Path) -> WeightsConfig:
     config = parse(WeightsConfig, values, str(path))
     for section, part in (("", config), ("clip.", config.clip), ("model.", config.model)):
         # A default could differ from what the weights were trained with.
-        if lacking := set(type(part).model_fields) - part.model_fields_set:
+        written = {name for name, field in type(part).model_fields.items() if field.exclude_if is None}
+        if lacking := written - part.model_fields_set:
             raise MsmaError(f"{path}: lacks {section}{min(lacking)}; {remedy}")
     return config

@@ -24,7 +24,8 @@ from msma.weights.calibration import Calibration
 from msma.weights.config import WeightsConfig, read_calibration, read_config
 
 NETWORK_FILE, EXPORT_FILE = "model.onnx", "export.json"
-INPUTS = tuple(field.name for field in fields(InputArrays))
+INPUTS = tuple(field.name for field in fields(InputArrays) if field.name != "scene")
+"""A network that reads whole frames is not exported."""
 OUTPUTS = {"traits": 5, "quality": 2, "weights": 2}
 """Numbers per clip of each output."""
 MAX_BYTES = 1024**3

@@ -46,10 +46,7 @@ ROUNDS = 7
 """Runs of the two in turn, whose medians make the ratio."""
 LENGTHS = {"t": "frames", "f": "steps", "n": "samples", "r": "segments"}
 """Names of the axes that may have any length, by shape letter."""
-AXES = {
-    name: ("clips", *map(LENGTHS.get, annotation.dim_str.split()))
-    for name, annotation in get_type_hints(InputArrays).items()
-}
+AXES = {name: ("clips", *map(LENGTHS.get, get_type_hints(InputArrays)[name].dim_str.split())) for name in INPUTS}
 """Names of the axes of each input; None where the length is fixed."""
 Batch = dict[str, np.ndarray]
 """Arrays by the names of InputArrays, with a leading axis of clips."""
@@ -132,6 +129,8 @@ def onnx_bytes(weights: Weights) -> bytes:
             f"{model.audio_backbone}: speech models of the transformers library cannot be exported: they read clips of "
             "different lengths one after the other"
         )
+    if "scene" in weights.network.streams:
+        raise MsmaError(f"{weights.config.name}: a network with a scene_backbone cannot be exported; use it with torch")
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401

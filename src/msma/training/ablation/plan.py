@@ -89,8 +89,8 @@ def differences(one: Recipe, other: Recipe) -> dict[str, Any]:
     """The values of `other` that differ from those of `one`, by dotted key; plain JSON values."""
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
     return {
-        f"{section}.{key}": value
+        f"{section}.{key}": values.get(key)  # what is None may not be written
         for section, values in second.items()
-        for key, value in values.items()
-        if first[section][key] != value
+        for key in first[section] | values
+        if first[section].get(key) != values.get(key)
     }
