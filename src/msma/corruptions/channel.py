@@ -18,8 +18,9 @@ from msma.media.encode import recode_frames
 from msma.media.frames import resize
 from msma.types import Clip
 
-ROOM_RT60_S, CRITICAL_M = 1.2, 1.5
-"""Reverberation time of the room, and the distance at which its reverberation has as much energy as the voice."""
+ROOM_RT60_S, CRITICAL_M = 0.6, 1.5
+"""Reverberation time of the room, and the distance at which its reverberation has as much energy as the voice: those of
+a classroom of some 200 m³, for a voice that is sent forward."""
 FLOOR_DB = -32.0
 """Noise of room and microphone relative to the level of the voice at a metre."""
 WALL_BLUR, WALL_FADE = 0.05, 0.3
@@ -31,7 +32,7 @@ SECONDS_AN_OUTAGE = 2.0
 LINK_KBIT_S, LINK_CRF = (16.0, 4.0), (34.0, 48.0)
 """Opus and H.264 where hardly anything is lost, and where all is: who sends notices losses, and sends less."""
 
-CALL_KBIT_S, CALL_HZ, CALL_CRF = 16.0, 7000.0, (30.0, 46.0)
+CALL_KBIT_S, CALL_HZ, CALL_CRF = 24.0, 7500.0, (30.0, 46.0)
 """Opus and the upper end of its band for a window that fills the screen; both shrink with it. H.264 for one that fills
 the screen, and for one of no size."""
 WINDOW, BAR, BUTTON, END_CALL, AVATARS = (
@@ -71,7 +72,8 @@ def far_away(clip: Clip, rng: np.random.Generator, distance_m: float) -> Clip:
     the room and the microphone add is as loud as before."""
 
     def hear(waveform: Waveform) -> Waveform:
-        there = in_a_room(waveform, rng, ROOM_RT60_S, (distance_m / CRITICAL_M) ** 2)
+        # What there is of the room at a metre is in the clip.
+        there = in_a_room(waveform, rng, ROOM_RT60_S, (distance_m**2 - 1) / CRITICAL_M**2)
         floor = 10 ** (FLOOR_DB / 20) * rms(waveform) * rng.standard_normal(len(waveform))
         # Direct sound falls with the distance, the reverberation does not.
         level = np.hypot(1 / distance_m, 1 / CRITICAL_M) / np.hypot(1, 1 / CRITICAL_M)
@@ -124,12 +126,13 @@ def recorded_call(clip: Clip, rng: np.random.Generator, window_share: float) -> 
 
 
 def on_screen(frame: Frame, share: float) -> Frame:
-    """The frame in a window of the program, with those who have no camera beside it and a bar of buttons below."""
+    """The frame in a window of the program, with those who have no camera beside it and a bar of buttons below, which
+    lies over a large window."""
     height, width = frame.shape[:2]
     screen = np.full_like(frame, WINDOW)
     bar = round(BAR_SHARE * height)
-    rows, columns = max(1, round(share * (height - bar))), max(1, round(share * width))
-    top, left = (height - bar - rows) // 2, round(0.3 * (width - columns))
+    rows, columns = max(1, round(share * height)), max(1, round(share * width))
+    top, left = max(0, (height - bar - rows) // 2), round(0.3 * (width - columns))
     screen[top : top + rows, left : left + columns] = resize(frame, rows, columns)
     beside = width - left - columns
     tile = (height - bar) // len(AVATARS)
@@ -208,8 +211,8 @@ def widened(move: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 ROWS = (
-    row(far_away, "joint", (1.3, 1.8, 2.7, 4.5, 8.0), "far from camera and microphone in a room", BOTH),
+    row(far_away, "joint", (1.1, 1.3, 1.8, 3.2, 8.0), "far from camera and microphone in a room", BOTH),
     row(bad_connection, "joint", (0.05, 0.12, 0.25, 0.45, 0.7), "outages of both streams, coded at a low rate", BOTH),
-    row(recorded_call, "joint", (0.9, 0.7, 0.5, 0.36, 0.25), "a call recorded from the screen, in a window", BOTH),
+    row(recorded_call, "joint", (0.95, 0.8, 0.6, 0.42, 0.25), "a call recorded from the screen, in a window", BOTH),
     row(rerecorded, "joint", (8.0, 18.0, 30.0, 45.0, 60.0), "recorded from a screen and its loudspeaker", BOTH),
 )
