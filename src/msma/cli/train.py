@@ -132,7 +132,8 @@ def uncalibrated(run: Path, device: str) -> Model:
     """A run without the intervals that it may have; their file stays until there are new ones."""
     from msma.config import Limits
     from msma.media.faces import default_detector
-    from msma.prediction.model import Model, network_of_torch
+    from msma.prediction.model import Model
+    from msma.prediction.network import network_of_torch
 
     if not run.is_dir():  # nor is it looked for on the hub: the calibration goes into it
         raise MsmaError(f"{run}: no such folder; name a run written by `msma train`")

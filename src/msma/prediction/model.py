@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 
@@ -16,12 +16,11 @@ from msma.media.bounded import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
 from msma.prediction.media_preview import PreviewBuilder
+from msma.prediction.network import NetworkT, network_of_onnx, network_of_torch
 from msma.prediction.pooling import VideoOutput, WindowOutput, pool
 from msma.prediction.views import output_of
-from msma.types import Clip, InputArrays, MsmaError, Prediction, PreparedWindow
+from msma.types import Clip, MsmaError, Prediction, PreparedWindow
 from msma.weights.calibration import COVERAGES, Calibration, level_of
-from msma.weights.config import WeightsConfig
-from msma.weights.onnx import load_exported
 from msma.weights.operating_points import DEFAULT_POINT, AffineMap, OperatingPoint
 
 if TYPE_CHECKING:
@@ -34,26 +33,6 @@ COVERAGE = 0.9
 
 Progress = Callable[[int, int], None]
 Runtime = Literal["torch", "onnx"]
-
-
-@runtime_checkable
-class Network(Protocol):
-    """A network with its weights: `msma.weights.checkpoint.Weights`, or `msma.weights.onnx.ExportedWeights`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def config(self) -> WeightsConfig: ...
-
-    @property
-    def calibration(self) -> Calibration | None: ...
-
-    def output(self, window: InputArrays, *, return_intermediates: bool = False) -> Any:
-        """For a batch of this window alone: `traits` (1, 5), `quality` and `weights` (1, 2), `intermediates`."""
-
-
-NetworkT = TypeVar("NetworkT", bound=Network)
 
 
 @dataclass(frozen=True)
@@ -250,22 +229,3 @@ def load(
         clip = ClipConfig.model_validate(clip.model_dump() | {"phases": max(clip.phases, ClipConfig().phases)})
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
     return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality, tta, operating_point)
-
-
-def network_of_torch(name: str | Path | None, revision: str | None, device: str, calibrated: bool = True) -> Weights:
-    from msma.weights.checkpoint import find_weights
-
-    try:
-        return find_weights(name, revision, device, calibrated)
-    except (RuntimeError, AssertionError) as error:  # torch says so when a device is unknown or not built in
-        raise MsmaError(f"device {device!r} cannot be used here; try --device cpu") from error
-
-
-def network_of_onnx(folder: str | Path | None, revision: str | None, device: str) -> Network:
-    if device != "cpu":
-        raise MsmaError(f"device {device!r}: an exported network runs on the CPU; leave --device out")
-    if folder is None:
-        raise MsmaError("name the folder of an exported network with --model; `msma export onnx --out FOLDER` makes it")
-    if revision is not None:
-        raise MsmaError(f"{folder}: a folder has no revisions; leave out {revision!r}")
-    return load_exported(Path(folder))
