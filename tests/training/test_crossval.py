@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,12 +217,12 @@ def test_the_number_of_loader_workers_is_no_other_recipe(corpus, unbroken):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"predicted": [[0.5]], "ridge": null, "shrinkage": null}'])
-def test_a_damaged_fold_is_one_line_that_names_it(corpus, tmp_path, content):
-    run(corpus, tmp_path)
-    path = tmp_path / "fold_001.json"
+def test_a_damaged_fold_is_one_line_that_names_it(corpus, unbroken, tmp_path, content):
+    out, _ = unbroken
+    path = shutil.copytree(out, tmp_path / "out") / "fold_001.json"
     path.write_text(content)
     with pytest.raises(MsmaError, match="delete it, the fold will be done again") as caught:
-        run(corpus, tmp_path)
+        run(corpus, path.parent, ridge=True)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def corpus(tmp_path_factory) -> Corpus:
 def unbroken(corpus, tmp_path_factory) -> tuple[Path, dict[str, list[StudiedNetwork]]]:
     out = tmp_path_factory.mktemp("unbroken")
     return out, run(corpus, out)
+
+
+@pytest.fixture
+def one_network(unbroken, tmp_path) -> Path:
+    """The folder of a study of the full network with one seed, to be gone on with."""
+    out, _ = unbroken
+    shutil.copytree(out / "full" / "seed_0", tmp_path / "full" / "seed_0")
+    return tmp_path
 
 
 def run(corpus, out: Path, *ablations: Ablation, seeds: int = 2, **more) -> dict[str, list[StudiedNetwork]]:
@@ -129,22 +138,20 @@ def test_what_is_there_is_neither_trained_nor_asked_again(corpus, unbroken, monk
 
 def test_without_probes_the_same_networks_are_tested_and_not_looked_into(corpus, unbroken, tmp_path):
     out, expected = unbroken
-    studied = run(corpus, tmp_path, probes=False)
-    assert all(network.probed is None for networks in studied.values() for network in networks)
-    assert set(contents(out)) - set(contents(tmp_path)) == {
-        f"full/seed_{seed}/six/probes.safetensors" for seed in (0, 1)
-    }
-    one, other = (found["full"][1].predictions[CLEAN].predicted for found in (studied, expected))
+    studied = run(corpus, tmp_path, FULL, seeds=1, probes=False)
+    assert studied["full"][0].probed is None
+    of_network = {name for name in contents(out) if name.startswith("full/seed_0/")}
+    assert of_network - set(contents(tmp_path)) == {"full/seed_0/six/probes.safetensors"}
+    one, other = (found["full"][0].predictions[CLEAN].predicted for found in (studied, expected))
     np.testing.assert_array_equal(one, other)
 
 
-def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unbroken, tmp_path):
-    run(corpus, tmp_path, FULL, seeds=1)
-    before = contents(tmp_path)
-    other = run(corpus, tmp_path, FULL, seeds=1, severity=5)
-    new = {Path(name).name for name in contents(tmp_path).keys() - before.keys()}
+def test_another_severity_asks_the_same_networks_for_the_noise_alone(corpus, unbroken, one_network):
+    before = contents(one_network)
+    other = run(corpus, one_network, FULL, seeds=1, severity=5)
+    new = {Path(name).name for name in contents(one_network).keys() - before.keys()}
     assert new == {f"{name}_5.json" for name in SCENARIOS if "noise" in name}
-    after = {name: data for name, data in contents(tmp_path).items() if name in before}
+    after = {name: data for name, data in contents(one_network).items() if name in before}
     assert after.pop("full/seed_0/six/summary.json") != before.pop("full/seed_0/six/summary.json")  # of the last one
     assert after == before
     noisy = other["full"][0].predictions["audio_noise"].predicted
@@ -176,12 +183,11 @@ def test_a_folder_of_another_study_is_refused_and_the_run_is_named(corpus, unbro
     assert contents(out) == before
 
 
-def test_a_damaged_answer_is_one_line_that_names_it(corpus, unbroken, tmp_path):
-    run(corpus, tmp_path, FULL, seeds=1)
-    path = tmp_path / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json"
+def test_a_damaged_answer_is_one_line_that_names_it(corpus, one_network):
+    path = one_network / "full" / "seed_0" / "six" / "cells" / "audio_noise_3.json"
     path.write_text("{")
     with pytest.raises(MsmaError, match="delete it") as caught:
-        run(corpus, tmp_path, FULL, seeds=1)
+        run(corpus, one_network, FULL, seeds=1)
     assert str(path) in str(caught.value)
 
 
@@ -192,7 +198,7 @@ def test_choice_is_made_on_validation_alone(corpus, unbroken, tmp_path):
         for row in corpus.rows
     )
     _, one = unbroken
-    other = run(with_rows(corpus, turned), tmp_path, FULL, seeds=1)
+    other = run(with_rows(corpus, turned), tmp_path, FULL, seeds=1, probes=False)
     for cell in (CLEAN, *SCENARIOS):
         np.testing.assert_array_equal(
             one["full"][0].predictions[cell].predicted, other["full"][0].predictions[cell].predicted
@@ -213,9 +219,8 @@ def test_ablations_behind_the_backbones_of_a_trained_network_read_the_same_maps(
     frozen = changed(TINY, model=model, train={"tune_stages": 0, "cache_features": True, "feature_variants": 2})
     concat = Ablation("concat", changed(frozen, model={"fusion": "concat"}), {"model.fusion": "concat"})
     told: list[tuple[int, int]] = []
-    found = run(
-        corpus, tmp_path / "out", Ablation("full", frozen, {}), concat, features_progress=lambda *at: told.append(at)
-    )
-    assert {name: len(of_seeds) for name, of_seeds in found.items()} == {"full": 2, "concat": 2}
-    assert len(list((tmp_path / "corpus" / "features").iterdir())) == 8 + 2  # once for all four networks
+    of_full, progress = Ablation("full", frozen, {}), lambda *at: told.append(at)
+    found = run(corpus, tmp_path / "out", of_full, concat, seeds=1, probes=False, features_progress=progress)
+    assert {name: len(of_seeds) for name, of_seeds in found.items()} == {"full": 1, "concat": 1}
+    assert len(list((tmp_path / "corpus" / "features").iterdir())) == 8 + 2  # once for both networks
     assert told[-1] == (10, 10)
