@@ -82,28 +82,35 @@ def crossval(corpus: Path, out: Path, *more: object) -> Result:
     return msma("crossval", corpus / "recipe.yaml", *options, *more)
 
 
-def test_crossval_gives_the_documented_json_and_files(corpus, tmp_path):
-    result = crossval(corpus, tmp_path, "--folds", 3, "--baseline", "ridge", "--format", "json")
+@pytest.fixture(scope="module")
+def validated(corpus) -> tuple[Path, Result]:
+    out = corpus / "validated"
+    return out, crossval(corpus, out, "--folds", "source", "--baseline", "ridge")
+
+
+def test_crossval_gives_the_documented_json_and_files(corpus, validated):
+    out, _ = validated
+    result = crossval(corpus, out, "--folds", "source", "--baseline", "ridge", "--format", "json")
     assert result.exit_code == 0, result.stderr
     values = json.loads(result.stdout)
-    assert values == json.loads((tmp_path / "evaluation.json").read_text())
-    assert (values["model"], values["corpus"], values["split"]) == ("recipe", "tones", "3 folds by source")
-    assert (values["clips"], values["sources"], len(values["folds"])) == (16, 8, 3)
+    assert values == json.loads((out / "evaluation.json").read_text())
+    assert (values["model"], values["corpus"], values["split"]) == ("recipe", "tones", "8 folds by source")
+    assert (values["clips"], values["sources"], len(values["folds"])) == (16, 8, 8)
     assert {"constant", "ridge", "same_source"} <= values["baselines"].keys()
     assert {"ccc", "mean_accuracy", "skill"} <= values["intervals"].keys()
     assert values["against"]["file"] == "ridge"
     assert values["metrics"]["ccc"].keys() == {*SOME, "mean"}
-    ridge = json.loads((tmp_path / "ridge" / "evaluation.json").read_text())
+    ridge = json.loads((out / "ridge" / "evaluation.json").read_text())
     assert ridge["metrics"]["ccc"]["mean"] == values["baselines"]["ridge"]["ccc"]["mean"]
-    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 17
+    assert len((out / "predictions.csv").read_text().splitlines()) == 17
 
 
-def test_crossval_called_again_shows_the_same_table_without_doing_anything_again(corpus, tmp_path, monkeypatch):
-    before = crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge")
+def test_crossval_called_again_shows_the_same_table_without_doing_anything_again(corpus, validated, monkeypatch):
+    out, before = validated
     assert "minus ridge" in before.stdout
     assert "msma, mean_accuracy of 8 single folds" in before.stdout
     monkeypatch.setattr("msma.training.crossval.run_fold", lambda job: pytest.fail(f"{job.path} is done again"))
-    assert crossval(corpus, tmp_path, "--folds", "source", "--baseline", "ridge").stdout == before.stdout
+    assert crossval(corpus, out, "--folds", "source", "--baseline", "ridge").stdout == before.stdout
 
 
 def test_each_bar_is_shown_by_itself_and_once(corpus, tmp_path):
@@ -117,9 +124,9 @@ def test_each_bar_is_shown_by_itself_and_once(corpus, tmp_path):
     assert bars == ["decoding", "features", "training"]
 
 
-def test_the_predictions_of_crossval_are_compared_as_others_are(corpus, tmp_path):
-    crossval(corpus, tmp_path, "--folds", 2, "--baseline", "ridge")
-    assert "first - this" in msma("compare", tmp_path, tmp_path / "ridge").stdout
+def test_the_predictions_of_crossval_are_compared_as_others_are(validated):
+    out, _ = validated
+    assert "first - this" in msma("compare", out, out / "ridge").stdout
 
 
 @pytest.mark.parametrize(

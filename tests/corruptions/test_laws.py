@@ -30,6 +30,11 @@ every_graded_row = pytest.mark.parametrize(
 )
 
 
+def mildest_and_worst(row: Corruption) -> tuple[int, ...]:
+    """The severities between which the others lie."""
+    return tuple(sorted({row.severities[0], row.severities[-1]}))
+
+
 def mean_distances(row: Corruption) -> list[float]:
     """From the clean clip, at severity 0 and at every one that the corruption has."""
     people = [specimen(index) for index in range(COUNT)]
@@ -113,7 +118,7 @@ def test_a_single_frame_and_hardly_any_audio_are_enough(row, samples):
         end_s=one.clip.start_s + 0.25,
     )
     face = replace(one.face, boxes=one.face.boxes[:1], valid=one.face.valid[:1])
-    for severity in row.severities:
+    for severity in mildest_and_worst(row):
         check_audio_and_frames(row, few, corrupt(few, row, severity, face=face, donor=one.donor))
 
 
@@ -127,7 +132,7 @@ def test_digital_silence_without_frames_is_no_trouble(row):
         waveform=np.zeros_like(one.clip.waveform),
     )
     face = replace(one.face, boxes=one.face.boxes[:0], valid=one.face.valid[:0])
-    for severity in row.severities:
+    for severity in mildest_and_worst(row):
         check_audio_and_frames(row, nothing, corrupt(nothing, row, severity, face=face, donor=one.donor))
 
 
@@ -150,7 +155,7 @@ def poor_clip(kind: str) -> Clip:
 def test_only_a_modality_with_another_sample_is_changed(row, kind):
     one, clip = specimen(0), poor_clip(kind)
     face = replace(one.face, boxes=one.face.boxes[: len(clip.frames)], valid=one.face.valid[: len(clip.frames)])
-    for severity in row.severities:
+    for severity in mildest_and_worst(row):
         after = corrupt(clip, row, severity, face=face, donor=one.donor)
         equal = {name: np.array_equal(getattr(clip, name), getattr(after, name)) for name in SAMPLES}
         assert same_audio(clip, after) == equal["waveform"]

@@ -27,7 +27,7 @@ def network(**values) -> MsMANet:
     """A tiny network without dropout, the same on each call; its prior is not the default."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = MsMANet(ModelConfig(**{"width": WIDTH, "dropout": 0.0, **values}), CLIP)
+        net = MsMANet(ModelConfig(**{"width": WIDTH, "map_channels": 32, "dropout": 0.0, **values}), CLIP)
     net.head.prior.copy_(torch.tensor([0.3, 0.4, 0.5, 0.6, 0.7]))
     return net.eval()
 
