@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from fractions import Fraction
-from functools import partial
+from functools import partial, wraps
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 from unittest.mock import patch
 
+import jaxtyping
 from jaxtyping import _import_hook, install_import_hook
 
 # Before torch loads: pytest runs one process a core, and OpenMP threads that wait for a core would spin.
@@ -21,7 +24,42 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Set by pytest's own processes: without it, tables are as wide as in a pipe.
 os.environ.pop("COLUMNS", None)
 
-# Before msma is imported: every annotated shape and type is checked in every call of every test.
+CHECKED_CALLS = 10
+"""Calls of a function that are checked in each test. A training calls the same ones thousands of times, with the same
+shapes; checks of all of them were a third of its time."""
+calls: Counter[int] = Counter()
+"""How often each function was called in this test, by the identity of its code, which all functions of an inner `def`
+share."""
+
+
+def checked_at_first(plain: Any, *, typechecker: Any) -> Any:
+    """A function, or a dataclass, with checked arguments and result in its first CHECKED_CALLS calls of a test.
+
+    What checks them is made at the first call: it takes milliseconds, and a function within another one is new each
+    time.
+    """
+    if isinstance(plain, type) and is_dataclass(plain):
+        plain.__init__ = checked_at_first(plain.__init__, typechecker=typechecker)
+    if not isinstance(plain, FunctionType):
+        return plain
+    code, checked = id(plain.__code__), []
+
+    @wraps(plain)
+    def call(*arguments: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
+        calls[code] += 1
+        if calls[code] > CHECKED_CALLS:
+            return plain(*arguments, **named)
+        if not checked:
+            checked.append(jaxtyped(plain, typechecker=typechecker))
+        return checked[0](*arguments, **named)
+
+    return call
+
+
+# Before msma is imported: the hook puts this before every function, so that annotated shapes and types are checked.
+jaxtyped = jaxtyping.jaxtyped
+jaxtyping.jaxtyped = lambda **named: partial(checked_at_first, **named)
 install_import_hook("msma", "beartype.beartype")
 
 
@@ -48,6 +86,10 @@ settings.register_profile("msma", deadline=None)
 settings.load_profile("msma")
 
 MakeMedia = Callable[..., Path]
+
+
+def pytest_runtest_setup() -> None:
+    calls.clear()
 
 
 @pytest.hookimpl(wrapper=True)
