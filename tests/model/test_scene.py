@@ -100,6 +100,26 @@ def test_what_is_around_a_face_changes_the_prediction_in_frames_that_are_read_al
     assert not torch.allclose(net(replace(inputs, scene=other)).traits, before, atol=1e-5)
 
 
+def test_traits_that_only_the_whole_frame_shows_are_learned():
+    """All clips have the same face and voice, and what surrounds them says the traits."""
+    net, generator = network(), torch.Generator().manual_seed(0)
+    features = net.features(collate([inputs_of(prepare(window(), SCENE).inputs)] * 32))
+    net.take_backbones()
+    scene = torch.randn(32, 1, TINY["hidden_size"], generator=generator)
+    target = torch.sigmoid(scene[:, 0, :5])
+    clips = replace(features, scene=scene.expand_as(features.scene))
+    optimizer = torch.optim.Adam(net.requires_grad_(True).parameters(), lr=1e-2)
+    for _ in range(60):
+        error = (net(clips).traits - target).abs().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    blind = net(replace(clips, scene=features.scene)).traits
+    constant = (target - target.median(dim=0).values).abs().mean()
+    assert error < 0.7 * constant
+    assert torch.allclose(blind, blind[:1].expand_as(blind), atol=1e-5)
+
+
 def test_without_it_no_tensor_is_another():
     with_scene, plain = network().state_dict(), network(MODEL.model_copy(update={"dropout": 0.0})).state_dict()
     assert {name for name in with_scene if name not in plain} == {name for name in with_scene if ".scene." in name}

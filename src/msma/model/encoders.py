@@ -34,16 +34,16 @@ class SceneEncoder(nn.Module):
         self.backbone: VisualBackbone | None = visual_backbone(name, config.scene_architecture)
         self.backbone.check_window(clip.model_copy(update={"crop_size": clip.scene_size}))
         self.channels = self.backbone.channels[-1]
-        self.to_token = nn.Sequential(nn.LayerNorm(self.channels), nn.Linear(self.channels, config.width))
+        self.norm, self.to_token = nn.LayerNorm(self.channels), nn.Linear(self.channels, config.width)
 
     def pooled(self, scene: UInt8[Tensor, "b t 3 v v"]) -> Float[Tensor, "b t c"]:
         """The mean over the last map of each frame."""
         assert self.backbone is not None
-        *_, last = self.backbone(pixels(scene, self.to_token[1].weight.dtype))
+        *_, last = self.backbone(pixels(scene, self.to_token.weight.dtype))
         return rearrange(last.mean(dim=(2, 3)), "(b t) c -> b t c", b=scene.shape[0])
 
     def forward(self, pooled: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
-        return self.to_token(pooled)
+        return self.to_token(self.norm(pooled))
 
 
 class VisualEncoder(nn.Module):

@@ -91,7 +91,8 @@ TIME_AXES = {
 def inputs_of(window: InputArrays) -> Inputs:
     """The arrays of a window as tensors that share their memory."""
     arrays = {field.name: getattr(window, field.name) for field in fields(Inputs)}
-    return Inputs(**{name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()})
+    tensors: Any = {name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()}
+    return Inputs(**tensors)
 
 
 def collate(windows: Sequence[Windows]) -> Windows:
