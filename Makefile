@@ -32,9 +32,9 @@ demo: .venv/base
 	@$(BIN)/msma synth $(CORPUS) --clips 480 --seconds 3 --seed 1
 	@$(BIN)/msma prepare chalearn $(CORPUS) --out $(MANIFEST)
 	@$(BIN)/msma ablate recipes/demo.yaml --manifest $(MANIFEST) --out $(NETWORKS) --seeds 1 \
-	  --only no_modal_enhancement --no-probes > $(DEMO)/networks.txt
+	  --only no_modal_enhancement --no-probes --scenario-clips 48 > $(DEMO)/networks.txt
 	@echo "3. Evaluate the network with it, fit its prediction intervals, and explain a prediction of it"
-	@$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 60
+	@$(BIN)/msma calibrate --model $(FULL) --manifest $(MANIFEST) --clips 48
 	@$(BIN)/msma evaluate --model $(FULL) --manifest $(MANIFEST) > $(DEMO)/evaluation.txt
 	@$(BIN)/msma report $(NETWORKS) --manifest $(MANIFEST) --explain "$$(ls $(CORPUS)/test/*.mp4 | head -n 1)" \
 	  --out $(DEMO)/index.html
