@@ -33,7 +33,8 @@ class SharedWindow:
         with torch.inference_mode():
             audio = self.once("audio", network.audio_encoder, network.audio_maps)
             visual = self.once("visual", network.visual_encoder, network.visual_maps)
-            return network(features_of(self.inputs, audio, visual), return_intermediates=True)
+            scene = network.pooled_scene(self.inputs)
+            return network(features_of(self.inputs, audio, visual, scene), return_intermediates=True)
 
     def once(self, modality: str, encoder: Any, maps: Callable[[Inputs], Any]) -> Any:
         """The maps of a modality, which are computed where this backbone has not read the window yet."""
