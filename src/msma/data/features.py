@@ -127,12 +127,22 @@ def fill_features(
 
 def read_features(path: Path, window: int = 0, variant: int = 0) -> tuple[Features, Float[Tensor, "r 2"]]:
     """One window of a clip, and the quality of its segments; MsmaError where the file is missing or damaged."""
+    return as_features(read_stored(path, window, variant))
+
+
+def read_stored(path: Path, window: int, variant: int) -> dict[str, Tensor]:
+    """The tensors of a window as they are stored; MsmaError where the file is missing or damaged."""
     start = f"{window}.{variant}."
     with opened(path, "pt") as file:
         found = {key.removeprefix(start): file.get_tensor(key) for key in file.keys() if key.startswith(start)}  # noqa: SIM118
-        quality = found.pop("quality")
-        whole = {name: tensor.float() if tensor.dtype == torch.half else tensor for name, tensor in found.items()}
-        return features_from(whole), quality
+        features_from(found)  # raises at once where one is missing
+        return {"quality": found.pop("quality"), **found}
+
+
+def as_features(stored: dict[str, Tensor]) -> tuple[Features, Float[Tensor, "r 2"]]:
+    """The stored tensors in full precision, and the quality of the segments."""
+    whole = {name: tensor.float() if tensor.dtype == torch.half else tensor for name, tensor in stored.items()}
+    return features_from(whole), whole["quality"]
 
 
 def tensors_of(features: Features) -> dict[str, Tensor]:
@@ -180,7 +190,7 @@ class FeatureDataset(Dataset):
     files: dict[str, Path]
     augmentation: TrainConfig | None = None
     linear: dict[str, Float[Tensor, "3 5"]] = field(default_factory=dict)
-    held: dict[tuple[Path, int, int], tuple[Features, Float[Tensor, "r 2"]]] = field(default_factory=dict)
+    held: dict[tuple[Path, int, int], dict[str, Tensor]] = field(default_factory=dict)
     held_bytes: int = 0
     windows: dict[Path, int] = field(default_factory=dict)
 
@@ -217,10 +227,10 @@ class FeatureDataset(Dataset):
         """From memory, where it was read before and there is room."""
         key = path, window, variant
         if key in self.held:
-            return self.held[key]
-        features, quality = read_features(*key)
-        size = sum(tensor.nbytes for tensor in tensors_of(features).values())
+            return as_features(self.held[key])
+        stored = read_stored(*key)
+        size = sum(tensor.nbytes for tensor in stored.values())
         if self.held_bytes + size <= HELD_BYTES:
-            self.held[key] = features, quality
+            self.held[key] = stored
             self.held_bytes += size
-        return features, quality
+        return as_features(stored)

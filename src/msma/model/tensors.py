@@ -107,7 +107,7 @@ def stacked(name: str, values: Sequence[Any]) -> Any:
         return tuple(stacked(name, maps) for maps in zip(*values, strict=True))
     if any(value is None for value in values):
         return None
-    if (axis := TIME_AXES.get(name)) is None:
+    if (axis := TIME_AXES.get(name)) is None or all(value.shape == values[0].shape for value in values):
         return torch.stack(list(values))
     padding = SILENCE if name == "log_mel" else 0.0
     padded = pad_sequence([value.movedim(axis, 0) for value in values], batch_first=True, padding_value=padding)
