@@ -380,7 +380,7 @@ def test_one_batch_is_overfitted(fusion):
     target = 0.2 + 0.6 * torch.rand(6, 5, generator=torch.Generator().manual_seed(2))
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(60):
         loss = trait_loss(net(inputs).traits, target, 0.5)
         optimizer.zero_grad()
         loss.backward()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msma.config import ClipConfig, ConfigError
 from msma.model.backbones.backbone import AudioBackbone, VisualBackbone, at_rate
 from msma.model.backbones.by_name import audio_backbone, visual_backbone
+from msma.model.backbones.small import Halving
 
 CLIP = ClipConfig()
 HOP = 256
@@ -283,3 +284,15 @@ def test_an_unknown_audio_backbone_is_named_beside_the_known_ones(name):
 def test_an_unknown_visual_backbone_is_named_beside_the_known_ones():
     with pytest.raises(ConfigError, match=r"'ge2e' is unknown; known: small, small:<weights>, efficientnet_lite0, hf:"):
         visual_backbone("ge2e", None)
+
+
+@pytest.mark.parametrize("stride", [2, (2, 1)])
+def test_small_backbones_are_blind_to_what_a_stride_would_alias(stride):
+    """A pattern that changes from place to place is the same as its mean, away from the border."""
+    halving = Halving(3, 8, nn.Identity(), stride)
+    places = torch.arange(16)
+    chequered = ((places[:, None] + places) % 2).float().expand(1, 3, 16, 16)
+    grey = torch.full_like(chequered, 0.5)
+    away = (..., slice(1, -1), slice(2, -2))
+    assert torch.allclose(halving(chequered)[away], halving(grey)[away], atol=1e-6)
+    assert not torch.allclose(halving.convolution(chequered)[away], halving.convolution(grey)[away], atol=1e-2)
