@@ -27,6 +27,7 @@ from msma.media.processes import leave_signals
 from msma.metrics import logit
 from msma.model.msma_net import MsMANet
 from msma.training.losses import halves, training_loss
+from msma.training.memory import keep_freed_memory
 from msma.types import MsmaError
 from msma.weights.pretrained import load_backbone
 
@@ -96,12 +97,16 @@ def backbone_names(recipe: Recipe) -> dict[str, str]:
 
 
 def new_accelerator(config: TrainConfig, cpu: bool) -> Accelerator:
+    """An accelerator for these settings; on a CPU the process keeps the memory of freed tensors."""
     precision = config.mixed_precision
     if precision == "auto":
         precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     # The batch of a step is split among processes, so that a run has the same steps on one GPU and on many.
     loading = DataLoaderConfiguration(split_batches=True)
-    return Accelerator(cpu=cpu, mixed_precision=precision, dataloader_config=loading)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, dataloader_config=loading)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    return accelerator
 
 
 def start(network: MsMANet, recipe: Recipe, accelerator: Accelerator) -> State:
