@@ -188,7 +188,7 @@ def of_data(folder: Path) -> Iterator[Reader]:
     corpus = planted_corpus(folder / "cache", train=2, held_out=0)
     network, _ = new_network(CACHED, mean_target(corpus.rows))
     features = next(iter(fill_features(network, corpus.rows, corpus, CACHED, "none").values()))
-    yield Reader(("data.features.read_features",), features, lambda: read_features(features))
+    yield Reader(("data.features.read_stored",), features, lambda: read_features(features))
     yield Reader(("data.features.windows_in",), features, lambda: windows_in(features))
 
     labels = folder / "annotation_training.pkl"
