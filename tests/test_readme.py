@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import voice
 from typer.main import get_command
 
 from msma.cli.commands import app
@@ -67,7 +68,7 @@ def test_the_readme_shows_each_command_of_the_main_way():
 
 def test_the_python_of_the_readme_runs(make_media, monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    path = make_media("your_video.mp4")
+    path = make_media("your_video.mp4", sound=voice)
     monkeypatch.chdir(path.parent)
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102
     assert "openness" in capsys.readouterr().out

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import voice
 from rich.progress import Task, TaskID
 from typer.testing import CliRunner
 
@@ -64,7 +65,14 @@ def test_synth_renders_structure_in_clips_that_are_long_enough_for_it(run, tmp_p
 
 
 def test_a_file_that_crashes_its_decoder_fails_alone(run, make_media, crashing_media):
-    result = run("predict", make_media("a.mp4"), crashing_media, make_media("b.mp4"), "--format", "json")
+    result = run(
+        "predict",
+        make_media("a.mp4", sound=voice),
+        crashing_media,
+        make_media("b.mp4", sound=voice),
+        "--format",
+        "json",
+    )
     predictions = json.loads(result.stdout)
     assert result.exit_code == 0
     assert [prediction["status"] for prediction in predictions] == ["degraded", "failed", "degraded"]
@@ -89,7 +97,7 @@ def test_predict_json_is_a_list_with_one_object_per_input(run, make_media):
 
 
 def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):
-    path = make_media()
+    path = make_media(sound=voice)
     expected = json.loads(run("predict", path, "--format", "json").stdout)[0]
     assert json.loads(run("predict", path, "--format", "jsonl").stdout) == expected
     (row,) = csv.DictReader(io.StringIO(run("predict", path, "--format", "csv").stdout))
@@ -102,20 +110,20 @@ def test_predict_jsonl_csv_and_table_agree_with_json(run, make_media):
 
 
 def test_messages_and_notice_go_to_stderr(run, make_media):
-    result = run("predict", make_media(), "--format", "json")
+    result = run("predict", make_media(sound=voice), "--format", "json")
     assert "1 files: 0 ok, 1 degraded, 0 abstained, 0 failed" in result.stderr
     assert "rendered people" in result.stderr
 
 
 def test_predict_writes_to_a_file(run, make_media, tmp_path):
     out = tmp_path / "new" / "predictions.json"
-    result = run("predict", make_media(), "--format", "json", "--out", out)
+    result = run("predict", make_media(sound=voice), "--format", "json", "--out", out)
     assert result.stdout == ""
     assert json.loads(out.read_text())[0]["status"] == "degraded"
 
 
 def test_a_batch_of_bad_inputs_continues_with_one_line_for_each(run, make_media, tmp_path):
-    good = make_media("good 'clip' – ümläut.mp4")
+    good = make_media("good 'clip' – ümläut.mp4", sound=voice)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "random.mp4").write_bytes(bytes(range(256)) * 40)
     half = tmp_path / "half.mp4"

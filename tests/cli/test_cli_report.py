@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from answered import prediction, run_folder, written
+from conftest import voice
 from typer.testing import CliRunner, Result
 
 from msma.cli.commands import app
@@ -46,7 +47,7 @@ def test_a_file_of_predictions_and_a_run_folder_each_become_a_page(pages):
 
 
 def test_what_predict_writes_can_be_reported_with_and_without_media(make_media, tmp_path):
-    clip = make_media()
+    clip = make_media(sound=voice)
     (tmp_path / "empty.mp4").write_bytes(b"")
     for format, more in (("json", ["--media-preview"]), ("jsonl", [])):
         out = tmp_path / f"predictions.{format}"

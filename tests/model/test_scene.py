@@ -109,7 +109,7 @@ def test_traits_that_only_the_whole_frame_shows_are_learned():
     target = torch.sigmoid(scene[:, 0, :5])
     clips = replace(features, scene=scene.expand_as(features.scene))
     optimizer = torch.optim.Adam(net.requires_grad_(True).parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(100):
         error = (net(clips).traits - target).abs().mean()
         optimizer.zero_grad()
         error.backward()

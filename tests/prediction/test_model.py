@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import voice
 
 import msma
 from msma.config import Limits
@@ -30,7 +31,7 @@ def window(start_s: float, end_s: float, trait: float, quality: float) -> Window
 
 
 def test_an_answer_has_five_traits_in_0_1_and_says_what_was_used(model, make_media):
-    answer = model.predict(make_media())
+    answer = model.predict(make_media(sound=voice))
     assert list(answer.traits) == list(TRAITS)
     assert all(0 <= score <= 1 for score in answer.traits.values())
     assert answer.status == "degraded"
@@ -84,7 +85,7 @@ def test_a_missing_sound_track_is_degraded_with_audio_unused(model, make_media):
 
 
 def test_a_missing_picture_is_degraded_with_visual_unused(model, make_media):
-    answer = model.predict(make_media(fps=None))
+    answer = model.predict(make_media(fps=None, sound=voice))
     assert answer.status == "degraded"
     assert "no video track" in answer.reasons
     assert (answer.quality["visual"], answer.used["visual"]) == (0, 0)
@@ -117,7 +118,7 @@ def test_poor_quality_makes_an_answer_degraded(model, make_media):
 def test_a_file_that_fails_stops_nothing(model, make_media, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video at all")
-    answers = list(predict_each(model, [str(broken), str(make_media())]))
+    answers = list(predict_each(model, [str(broken), str(make_media(sound=voice))]))
     assert [answer.status for answer in answers] == ["failed", "degraded"]
     assert answers[0].traits is None
     assert str(broken) in answers[0].reasons[0]
@@ -165,7 +166,7 @@ def test_a_file_that_is_named_is_taken_whatever_its_name_and_only_once(tmp_path)
 def test_a_folder_without_media_fails_and_the_rest_is_answered(model, make_media, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    paths = media_files([str(empty), str(make_media())]).files
+    paths = media_files([str(empty), str(make_media(sound=voice))]).files
     first, second = predict_each(model, paths)
     assert "holds no media file" in first.reasons[0]
     assert second.status == "degraded"

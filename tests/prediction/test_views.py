@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import voice
 from scipy.special import logit
 
 import msma
@@ -38,7 +39,7 @@ def prepared(path, model):
 
 
 def test_it_is_off_by_default_and_a_prediction_says_which_it_is(plain, model, make_media):
-    path = make_media(seconds=3.0, fps=12)
+    path = make_media(seconds=3.0, fps=12, sound=voice)
     off, on = plain.predict(path), model.predict(path)
     assert (off.tta, on.tta) == (False, True)
     assert off.traits != on.traits
