@@ -117,17 +117,6 @@ def tone(seconds: np.ndarray) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * 440 * seconds)
 
 
-def voice(seconds: np.ndarray) -> np.ndarray:
-    """A rendered person who talks: of a tone, predicted quality says that it is nothing the bundled weights know."""
-    from msma.data.synthetic.cues import behaviour
-    from msma.data.synthetic.people import cast
-    from msma.data.synthetic.voice import speak
-
-    plan, length_s = cast(12, seed=1)[0], 1 + float(seconds[-1])
-    waveform = speak(behaviour(plan.cues), plan.source, length_s, 12, np.random.default_rng(0)).waveform
-    return np.interp(seconds, np.arange(len(waveform)) / 16000, waveform)
-
-
 @pytest.fixture
 def make_media(tmp_path: Path) -> MakeMedia:
     """Write a media file with PyAV; returns its path.

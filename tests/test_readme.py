@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import voice
 from typer.main import get_command
+from voices import voice
 
 from msma.cli.commands import app
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import voice
 from rich.progress import Task, TaskID
 from typer.testing import CliRunner
+from voices import voice
 
 import msma
 from msma.cli import main

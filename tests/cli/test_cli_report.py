@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from answered import prediction, run_folder, written
-from conftest import voice
 from typer.testing import CliRunner, Result
+from voices import voice
 
 from msma.cli.commands import app
 

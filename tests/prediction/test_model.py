@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import voice
+from voices import voice
 
 import msma
 from msma.config import Limits

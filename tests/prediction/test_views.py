@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import voice
 from scipy.special import logit
+from voices import voice
 
 import msma
 from msma.config import ClipConfig, Limits
