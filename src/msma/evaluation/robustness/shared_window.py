@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from msma.data.features import BACKBONES
-from msma.model.msma_net import features_of
+from msma.model.msma_net import MsMANet, features_of
 from msma.model.tensors import Inputs, ModelOutput, collate, inputs_of
 from msma.prediction.model import Model
 from msma.types import InputArrays
@@ -25,20 +25,21 @@ class SharedWindow:
     inputs: Inputs
     """The same as a batch of this window alone."""
     maps: dict[tuple[str, nn.Module | None], Any] = field(default_factory=dict)
-    """By modality and backbone; None where the modality is not read."""
+    """By stream and backbone; None where the stream is not read."""
 
     def output(self, model: Model) -> ModelOutput:
         """The output of a model's network with every intermediate, to the bit what it gives for the window alone."""
         network = model.tensors().network
         with torch.inference_mode():
-            audio = self.once("audio", network.audio_encoder, network.audio_maps)
-            visual = self.once("visual", network.visual_encoder, network.visual_maps)
-            scene = network.pooled_scene(self.inputs)
+            audio = self.once("audio", network, network.audio_maps)
+            visual = self.once("visual", network, network.visual_maps)
+            scene = self.once("scene", network, network.pooled_scene)
             return network(features_of(self.inputs, audio, visual, scene), return_intermediates=True)
 
-    def once(self, modality: str, encoder: Any, maps: Callable[[Inputs], Any]) -> Any:
-        """The maps of a modality, which are computed where this backbone has not read the window yet."""
-        key = modality, None if encoder is None else encoder.backbone
+    def once(self, stream: str, network: MsMANet, maps: Callable[[Inputs], Any]) -> Any:
+        """The maps of a stream, which are computed where its backbone has not read the window yet."""
+        encoder = network.streams.get(stream)
+        key = stream, None if encoder is None else encoder.backbone
         if key not in self.maps:
             self.maps[key] = maps(self.inputs)
         return self.maps[key]
@@ -57,8 +58,8 @@ def share_backbones(models: Sequence[Model]) -> None:
         weights = model.tensors()
         # Everything but the tensors that decides maps: the same for the same module.
         settings = weights.config.model_dump_json(include={"clip": True, "model": BACKBONES})
-        for modality, encoder in weights.network.encoders.items():
+        for stream, encoder in weights.network.streams.items():
             backbone = encoder.backbone
             assert backbone is not None
-            key = modality, settings, tensors_sha256(backbone.state_dict())
+            key = stream, settings, tensors_sha256(backbone.state_dict())
             encoder.backbone = known.setdefault(key, backbone)
