@@ -79,24 +79,15 @@ def run_cell(job: CellJob) -> dict[Path, CellResult | NotRun]:
                 predictions[place][row.clip] = given
             else:
                 failed[place][row.clip] = given
-    outcomes = zip(models, job.networks, predictions, failed, strict=True)
-    return {network.path: finished(model, network, job, found, lost) for model, network, found, lost in outcomes}
-
-
-def finished(
-    model: Model,
-    network: CellNetwork,
-    job: CellJob,
-    predictions: dict[str, ClipPrediction],
-    failed: dict[str, str],
-) -> CellResult | NotRun:
-    """The result of one network, which is written to its path."""
-    if not predictions:
-        network.path.unlink(missing_ok=True)
-        return NotRun(job.cell, f"no clip could be predicted: {next(iter(failed.values()))}")
-    result = cell_result(model, network, job, predictions, failed)
-    write_result(network.path, result)
-    return result
+    results: dict[Path, CellResult | NotRun] = {}
+    for model, network, found, lost in zip(models, job.networks, predictions, failed, strict=True):
+        if found:
+            results[network.path] = result = cell_result(model, network, job, found, lost)
+            write_result(network.path, result)
+        else:
+            network.path.unlink(missing_ok=True)
+            results[network.path] = NotRun(job.cell, f"no clip could be predicted: {next(iter(lost.values()))}")
+    return results
 
 
 def cell_result(
