@@ -265,6 +265,18 @@ def test_another_rate_reads_nothing_of_what_is_masked():
     assert (~kept).sum() == 8
 
 
+@pytest.mark.parametrize(("step", "reach"), [(320, 400), (1024, 1024), (12800, 25600)])
+@pytest.mark.parametrize("steps", [3, 7, 12])
+def test_another_rate_is_the_same_whatever_a_clip_is_padded_to(step, reach, steps):
+    maps, mask = torch.rand(1, 2, 3, steps), torch.ones(1, steps, dtype=torch.bool)
+    found, kept = at_rate(maps, mask, step, reach, 2000, steps * step)
+    padded = nn.functional.pad(maps, (0, 30)), nn.functional.pad(mask, (0, 30))
+    longer, kept_longer = at_rate(*padded, step, reach, 2000, (steps + 30) * step)
+    tokens = kept.shape[1]
+    assert torch.equal(kept_longer[:, :tokens], kept)
+    torch.testing.assert_close(longer[..., :tokens], found)
+
+
 def test_a_finer_rate_than_a_backbones_own_goes_from_step_to_step_in_a_line():
     maps = torch.tensor([0.0, 1.0, 0.0])[None, None, None]
     found, _ = at_rate(maps, torch.ones(1, 3, dtype=torch.bool), 16_000, 16_000, 2000, 48_000)

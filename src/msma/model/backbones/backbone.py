@@ -102,17 +102,19 @@ def at_rate(
 
     Each is the mean of the steps around it, the nearer ones counting more (a triangle as wide as the longer of the two
     steps, which blocks aliases), so that a finer rate is linear interpolation. It is valid where at least half of what
-    it would be made of is.
+    it would be made of is. What lies before the middle of the first step or behind that of a clip's last valid one, as
+    far as these reach, is theirs.
     """
     steps = (samples + to - 1) // to
     came = torch.arange(maps.shape[-1], device=maps.device) * step + reach / 2
     goes = (torch.arange(steps, device=maps.device) + 0.5) * to
-    # The first and the last step stand for what lies before and after their middles.
-    goes = torch.minimum(torch.maximum(goes, came[0]), came[-1])
-    near = (1 - (goes[:, None] - came).abs() / max(step, to)).clamp(min=0).to(maps.dtype)
-    valid = near * mask[:, None].to(maps.dtype)
-    total, most = valid.sum(dim=2), near.sum(dim=1)
-    found = (total > 0) & (2 * total >= most)
+    last = (came * mask).amax(dim=1, keepdim=True)
+    reached = goes <= last + max(reach, to) / 2
+    goes = torch.minimum(torch.maximum(goes, came[0]), last)
+    near = (1 - (goes[..., None] - came).abs() / max(step, to)).clamp(min=0) * (came <= last)[:, None]
+    valid = (near * mask[:, None]).to(maps.dtype)
+    total, most = valid.sum(dim=2), near.sum(dim=2)
+    found = reached & (total > 0) & (2 * total >= most)
     shares = valid / total.clamp(min=1e-6)[..., None] * found[..., None].to(maps.dtype)
     return torch.einsum("bchl,bml->bchm", maps, shares), found
 
