@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from msma.evaluation.robustness.summary import Group, SuiteSummary, Summary
+from msma.evaluation.robustness.summary import Group, SuiteSummary
 from msma.metrics import ROUNDING
 from msma.reports.numbers import number, signed, span
 from msma.reports.table import Block, Row, Table
@@ -18,9 +18,10 @@ CHECKED = {
 
 NOTES = (
     "Retention is skill over clean skill; * held out of training; bold: the mean of a family.",
-    "area: under the retention curve, severities 0 to 5; vs late fusion: how much less skill is lost than by a static "
-    "late fusion of the same encoders; quality ρ: rank correlation of predicted quality with the one that the severity "
-    "leaves; coverage and width of the prediction intervals at the highest severity.",
+    "area: under the retention curve, severities 0 to 5; vs late fusion: how much higher the skill is than that of a "
+    "static late fusion of the same encoders would be, were it as good on clean clips; quality ρ: rank correlation of "
+    "predicted quality with the one that the severity leaves; coverage and width of the prediction intervals at the "
+    "highest severity.",
 )
 
 
@@ -83,7 +84,7 @@ def last(by_severity: dict[int, float]) -> float:
     return by_severity[max(by_severity)] if by_severity else math.nan
 
 
-def findings(found: Summary) -> Iterator[str]:
+def findings(found: SuiteSummary) -> Iterator[str]:
     clean = found.clean
     held = "" if math.isnan(clean.coverage) else f"; intervals hold {clean.coverage:.2f}, {clean.width:.2f} wide"
     yield (
@@ -96,7 +97,8 @@ def findings(found: Summary) -> Iterator[str]:
         left = "not known" if math.isnan(retention) else number(retention, 2)
         yield f"mean retention over the six scenarios at severity {severity}: {left}"
     if not math.isnan(found.effective_robustness):
-        yield f"effective robustness (mean over cells): {found.effective_robustness:+.4f} skill"
+        sure = span(found.effective_robustness_interval, 4, sign=True)
+        yield f"effective robustness (mean over severities 3 to 5): {found.effective_robustness:+.4f} skill {sure}"
     if found.worst is not None:
         yield f"worst cell: {found.worst.cell}, skill {number(found.worst.skill)}"
     low, high = (", ".join(cells) or "none" for cells in vars(found.below_constant).values())

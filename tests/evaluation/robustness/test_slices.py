@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from msma.corruptions.scenarios import CLEAN, Cell, cells_of, six
 from msma.data.corpora.manifest import Row, targets
 from msma.evaluation.robustness.cell_result import CellResult, SuiteResult
-from msma.evaluation.robustness.slices import ColumnLeft, LeftByGroup, slice_suite
+from msma.evaluation.robustness.slices import ColumnLeft, LeftByGroup, effective_interval, slice_suite
 from msma.metrics import all_metrics
 from msma.types import TRAITS, MsmaError
 
@@ -174,3 +174,48 @@ def test_the_json_has_every_group_and_cell_and_no_nan():
     assert gender["clear"] is False
     assert gender["groups"]["male"]["mean_retention"] is None
     assert gender["groups"]["male"]["cells"]["white_noise_1"].keys() == {"skill", "mean_accuracy", "retention"}
+
+
+# effective robustness
+
+
+def with_late(result: CellResult, late: CellResult) -> CellResult:
+    """The result of a network whose late fusion predicts what another one predicts."""
+    predictions = {
+        clip: replace(one, late_fusion=late.predictions[clip].traits) for clip, one in result.predictions.items()
+    }
+    return result.model_copy(update={"predictions": predictions})
+
+
+def beside_late_fusion(kept: float, clean: float = 0.8, late: float = 0.3, late_clean: float = 0.6) -> SuiteResult:
+    ours = suite_on(TESTED, {DEAF[0]: kept}, clean)
+    theirs = suite_on(TESTED, {DEAF[0]: late}, late_clean, seed=1)
+    return replace(ours, clean=with_late(ours.clean, theirs.clean), cells=[*map(with_late, ours.cells, theirs.cells)])
+
+
+def effective(found: SuiteResult, rows: Sequence[Row] = TESTED):
+    return effective_interval(found, rows, np.full((len(rows), 5), CONSTANT))
+
+
+def test_the_interval_of_effective_robustness_is_above_0_where_more_is_kept_than_by_late_fusion():
+    assert effective(beside_late_fusion(0.6)).low > 0.1
+    assert effective(beside_late_fusion(0.2)).high < -0.1
+
+
+def test_it_holds_0_where_as_large_a_share_is_kept():
+    found = effective(beside_late_fusion(0.4))
+    assert found.low < 0 < found.high
+    assert found.high - found.low < 0.1
+
+
+def test_it_is_not_known_for_one_modality_or_source_nor_without_cells_or_skill_of_late_fusion():
+    found = beside_late_fusion(0.6)
+    one = [replace(row, source="one") for row in TESTED]
+    for unknown in (
+        effective(replace(found, reads=("audio",))),
+        effective(replace(found, cells=[])),
+        effective(found, one),
+        effective(beside_late_fusion(0.6, late_clean=-0.5)),
+    ):
+        assert math.isnan(unknown.low)
+        assert math.isnan(unknown.high)

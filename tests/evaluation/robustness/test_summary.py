@@ -105,17 +105,28 @@ def test_more_skill_anywhere_is_more_area(skills, place, more):
 # effective robustness
 
 
-@given(st.floats(-0.5, 0.9), st.floats(-0.5, 0.9), st.floats(-0.5, 0.9), st.floats(-0.5, 0.9))
-def test_effective_robustness_is_how_much_less_is_lost_than_by_late_fusion(skill, clean, late, late_clean):
+@given(st.floats(-0.5, 0.9), st.floats(0.1, 0.9), st.floats(-0.5, 0.9), st.floats(0.1, 0.9))
+def test_effective_robustness_is_what_lies_above_late_fusion_were_it_as_good_when_clean(skill, clean, late, late_clean):
     found = one("no_audio", skill, clean_skill=clean, late=(late, late_clean)).effective_robustness
-    assert found == pytest.approx((skill - clean) - (late - late_clean))
+    assert found == pytest.approx(skill - clean * late / late_clean)
 
 
-def test_the_mean_leaves_out_what_leaves_nothing():
-    nothing = made_up(replace(six()[0], steps=(*six()[0].steps, *six()[1].steps)), 0.0, late=(0.9, 0.0))
+@given(st.floats(0.1, 2.0), st.floats(-0.5, 0.9), st.floats(0.1, 0.9))
+def test_a_network_that_is_late_fusion_but_for_its_spread_has_no_effective_robustness(factor, late, late_clean):
+    found = one("no_audio", factor * late, clean_skill=factor * late_clean, late=(late, late_clean))
+    assert found.effective_robustness == pytest.approx(0, abs=1e-9)
+
+
+def test_without_clean_skill_of_late_fusion_it_is_not_known():
+    assert math.isnan(one("no_audio", 0.2, clean_skill=0.4, late=(0.1, 0.0)).effective_robustness)
+
+
+def test_the_mean_is_over_what_is_severe_and_leaves_something():
+    nothing = made_up(replace(six()[0], steps=(*six()[0].steps, *six()[1].steps)), 0.0, late=(0.9, 0.1))
     assert nothing.cell.removed == {"audio", "visual"}
-    found = summarize(suite(one("no_audio", 0.3, late=(0.1, 0.3)), nothing))
-    assert found.effective_robustness == pytest.approx((0.3 - 0.4) - (0.1 - 0.3))
+    mild = graded("white_noise", FALLING)[:2]
+    found = summarize(suite(one("no_audio", 0.3, late=(0.1, 0.2)), nothing, *mild))
+    assert found.effective_robustness == pytest.approx(0.3 - 0.4 * 0.5)
 
 
 def test_a_network_of_one_modality_has_none():

@@ -99,9 +99,14 @@ class CellResult(ClipScores):
 
     @property
     def effective_robustness(self) -> float:
-        """How much less skill is lost than by the static late fusion; NaN for a network of one modality."""
+        """How much higher the skill is than that of the static late fusion would be, were it as good on clean clips;
+        NaN for a network of one modality, and where late fusion has no clean skill (Taori et al. 2020).
+
+        Late fusion's line from clean to corrupted skill goes through its own point and that of the constant prediction,
+        whose skill is 0 in both.
+        """
         late = self.late_fusion if self.from_clean is None else self.from_clean.clean_late_fusion
-        return (self.skill - self.clean_skill) - (self.late_skill - mean_skill(late))
+        return self.skill - self.clean_skill * float(retained(self.late_skill, mean_skill(late)))
 
     def traits_by_clip(self) -> Float64[np.ndarray, "clips k"]:
         return np.array([list(one.traits.values()) for one in self.predictions.values()], dtype=np.float64)

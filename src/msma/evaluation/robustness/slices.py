@@ -19,7 +19,17 @@ from msma.evaluation.disparities import Difference, clips_with, compared_groups,
 from msma.evaluation.evaluation import slice_columns
 from msma.evaluation.predictions import trait_array
 from msma.evaluation.robustness.cell_result import SuiteResult
-from msma.metrics import Draws, Measured, draw_sources, labelled_traits, relative_gain, resampled_means, retained
+from msma.metrics import (
+    Draws,
+    Interval,
+    Measured,
+    draw_sources,
+    interval,
+    labelled_traits,
+    relative_gain,
+    resampled_means,
+    retained,
+)
 from msma.types import MODALITIES, TRAITS
 
 
@@ -90,9 +100,7 @@ def slice_suite(
 
     `rows` are those of the clean cell's clips, `constant` their constant prediction; `slices` as in `evaluation_of`.
     """
-    common = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
-    kept = np.array([row.clip in common for row in rows], dtype=bool)
-    some = [row for row in rows if row.clip in common]
+    some, kept = in_every_cell(suite, rows)
     if not some:
         return LeftByGroup({}, {})
     columns, skipped = slice_columns(some, slices)
@@ -111,12 +119,43 @@ def slice_suite(
     return LeftByGroup({column: column_left(groups, comparisons) for column, groups in found.items()}, skipped)
 
 
-def errors_of(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Errors:
+def effective_interval(suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> Interval:
+    """The 95 % interval of effective robustness, mean over the cells of the suite, by bootstrap over sources.
+
+    The network and the static late fusion are scored on the same sources in each sample. `rows` and `constant` as in
+    `slice_suite`. NaN with a single source, without a cell, for a network of one modality, and where the late fusion
+    has no clean skill in any sample.
+    """
+    some, kept = in_every_cell(suite, rows)
+    draws = draw_sources([row.source for row in some])
+    if suite.reads != MODALITIES or draws.sources < 2 or not suite.cells:
+        return Interval(math.nan, math.nan)
+    ours, late = (
+        scores_on(errors_of(suite, some, constant[kept], output), draws, np.ones(len(some), bool))[0][1:]
+        for output in ("traits", "late_fusion")
+    )
+    above = (ours[:, :-1] - ours[:, -1:] * retained(late[:, :-1], late[:, -1:])).mean(axis=1)
+    return Interval(math.nan, math.nan) if np.isnan(above).all() else interval(above)
+
+
+def in_every_cell(suite: SuiteResult, rows: Sequence[Row]) -> tuple[list[Row], Bool[np.ndarray, " clips"]]:
+    """The rows with a prediction in every cell, and which of `rows` these are."""
+    common = set.intersection(*(set(result.predictions) for result in (suite.clean, *suite.cells)))
+    kept = np.array([row.clip in common for row in rows], dtype=bool)
+    return [row for row in rows if row.clip in common], kept
+
+
+def errors_of(
+    suite: SuiteResult, rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"], output: str = "traits"
+) -> Errors:
+    """Those of the predictions, or of the `late_fusion` that the network is compared with."""
     target = targets(rows)
     used = labelled_traits(target) & np.array([trait in suite.constant for trait in TRAITS])
     left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
     scenarios = [result.cell.scenario for result in left]
-    predicted = [trait_array([one.predictions[row.clip].traits for row in rows]) for one in (*left, suite.clean)]
+    predicted = [
+        trait_array([getattr(one.predictions[row.clip], output) for row in rows]) for one in (*left, suite.clean)
+    ]
     return Errors(
         names=[result.cell.name for result in left],
         weights=np.array([1 / scenarios.count(name) for name in scenarios]) / max(len(set(scenarios)), 1),

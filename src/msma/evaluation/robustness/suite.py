@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from msma.evaluation.evaluate import predictions_of, targets_for
 from msma.evaluation.result_file import read_result
 from msma.evaluation.robustness.cell_result import CellResult, NotRun, SuiteResult, levelled
 from msma.evaluation.robustness.cells import CellJob, CellNetwork, run_cell
-from msma.evaluation.robustness.slices import slice_suite
-from msma.evaluation.robustness.summary import SuiteSummary, summarize
+from msma.evaluation.robustness.slices import effective_interval, slice_suite
+from msma.evaluation.robustness.summary import SuiteSummary, strong, summarize
 from msma.files.folders import locked
 from msma.media.processes import each_done
 from msma.prediction.model import Model
@@ -198,6 +198,7 @@ def summarize_suite(
     """The summary of a suite, its name or file, as `summary.json` holds it; `slices` as in `evaluation_of`."""
     weights, manifest = model.weights, corpus.manifest
     rows = [row for row in corpus.split(split) if row.clip in result.clean.predictions]
+    constant = split_baselines(manifest, rows).constant
     return SuiteSummary(
         **dict(summarize(result)),
         model=weights.name,
@@ -206,5 +207,6 @@ def summarize_suite(
         corpus=manifest.corpus,
         split=split,
         suite=suite,
-        slices=slice_suite(result, rows, split_baselines(manifest, rows).constant, slices),
+        effective_robustness_interval=effective_interval(replace(result, cells=strong(result)), rows, constant),
+        slices=slice_suite(result, rows, constant, slices),
     )

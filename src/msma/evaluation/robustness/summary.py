@@ -25,7 +25,7 @@ from msma.prediction.pooling import ByModality
 from msma.types import MODALITIES
 
 MODERATE = 3
-"""Up to this severity no cell should be below the constant."""
+"""Up to this severity no cell should be below the constant; from it on effective robustness is measured."""
 
 
 BySeverity = dict[Annotated[int, Field(ge=SEVERITIES[0], le=SEVERITIES[-1])], Measured]
@@ -45,7 +45,8 @@ class Group:
     area: Measured
     """Area under the skill curve over severities 0 to 5, as a share of that of the clean skill; needs all of them."""
     effective_robustness: Measured
-    """How much less skill is lost than by a static late fusion of the same encoders."""
+    """How much higher the skill is than that of a static late fusion of the same encoders would be, were it as good on
+    clean clips."""
     quality_spearman: Measured
     """Rank correlation of predicted quality with the one that the severity leaves, over clips and severities."""
     coverage: BySeverity
@@ -115,7 +116,7 @@ class Summary(Result):
     """The families that may be seen in training; null where the suite has none."""
     held_out: Group | None
     effective_robustness: Measured
-    """Mean over the cells in which something is left."""
+    """Mean over the `strong` cells."""
     worst: CellLine | None
     """The cell of the lowest skill among those in which something is left."""
     below_constant: BelowConstant
@@ -133,6 +134,8 @@ class SuiteSummary(Summary, Tested):
 
     suite: str
     """`six`, `full`, `joint` or a file."""
+    effective_robustness_interval: Interval
+    """NaN where there is only one source, and where effective robustness is not known."""
     slices: LeftByGroup
 
 
@@ -161,7 +164,7 @@ def summarize(suite: SuiteResult) -> Summary:
         six=SixRetention(six, mean_of_known(six.values())),
         seen=together(seen, "seen in training") if seen else None,
         held_out=together(held_out, "held out") if held_out else None,
-        effective_robustness=mean_of_known(line.effective_robustness for line in left),
+        effective_robustness=mean_of_known(result.effective_robustness for result in strong(suite)),
         worst=min(left, key=lambda line: line.skill, default=None),
         below_constant=BelowConstant(
             [line.cell for line in below if line.severity <= MODERATE],
@@ -173,6 +176,12 @@ def summarize(suite: SuiteResult) -> Summary:
         cells=lines,
         not_run={one.cell.name: one.reason for one in suite.not_run},
     )
+
+
+def strong(suite: SuiteResult) -> list[CellResult]:
+    """The cells of severity MODERATE and above in which something is left."""
+    removed = set(MODALITIES)
+    return [one for one in suite.cells if one.cell.severity >= MODERATE and one.cell.removed != removed]
 
 
 def scenario_group(suite: SuiteResult, results: Sequence[CellResult]) -> Group:
