@@ -28,7 +28,7 @@ from msma.files.writing import sweep, write_whole, written_whole
 from msma.media.processes import each_done
 from msma.types import TRAITS, MsmaError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it with every change that alters the files of a seed."""
 
 STORED_TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness")

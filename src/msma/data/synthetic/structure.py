@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float64
 from msma.data.synthetic.cues import AV, V, trait_correlation
 from msma.types import TRAITS
 
-STRUCTURE_SHARE = 0.5
+STRUCTURE_SHARE = 0.9
 """Share of the variance of every label that hangs on structure; the rest are the additive cues."""
 EVENT_S = 0.4
 """Time in which an event (a burst, a smile, a nod, a movement of the brows, a tilt) comes and goes."""
