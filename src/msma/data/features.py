@@ -33,7 +33,7 @@ from msma.media.processes import leave_signals
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Features, Inputs, collate, inputs_of
 
-FORMAT = 10
+FORMAT = 11
 CORRUPTED_BY = [(row.name, row.levels) for row in SEEN]
 BACKBONES = {
     *("audio_backbone", "visual_backbone", "scene_backbone"),

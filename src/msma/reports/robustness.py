@@ -98,7 +98,8 @@ def findings(found: SuiteSummary) -> Iterator[str]:
         yield f"mean retention over the six scenarios at severity {severity}: {left}"
     if not math.isnan(found.effective_robustness):
         sure = span(found.effective_robustness_interval, 4, sign=True)
-        yield f"effective robustness (mean over severities 3 to 5): {found.effective_robustness:+.4f} skill {sure}"
+        effective = f"{found.effective_robustness:+.4f} skill {sure}".rstrip()
+        yield f"effective robustness (mean over severities 3 to 5): {effective}"
     if found.worst is not None:
         yield f"worst cell: {found.worst.cell}, skill {number(found.worst.skill)}"
     low, high = (", ".join(cells) or "none" for cells in vars(found.below_constant).values())
