@@ -160,7 +160,13 @@ def test_with_distillation_an_item_carries_the_clip_as_it_was(clips, cache):
         assert same_inputs(before, expected)
 
 
-def test_without_distillation_and_imputation_it_does_not(clips):
+def test_the_clip_as_it_was_begins_at_a_phase_of_its_own(clips):
+    quiet = {"corruption": 0.0, "modality_dropout": 0.0, "frame_dropout": 0.0, "room_noise": 0.0}
+    items = [clips(config(**quiet))[epoch, 2] for epoch in range(10)]
+    assert all(not torch.equal(item[0].waveform, clean_of(item).waveform) for item in items)
+
+
+def test_without_distillation_and_imputation_an_item_carries_no_second_reading(clips):
     assert clips(config(distillation_weight=0.0, imputation_weight=0.0))[0, 2][3] is None
 
 

@@ -54,19 +54,15 @@ MaskedT = TypeVar("MaskedT", Inputs, Features)
 
 def degraded_inputs(
     window: RawWindow, config: TrainConfig, clip_config: ClipConfig, generator: Generator
-) -> tuple[Inputs, Inputs, Float[Tensor, "r 2"]]:
-    """One window, corrupted by chance and clean, both with the same jitter and mirrored by chance; and the quality of
-    its segments."""
+) -> tuple[Inputs, Float[Tensor, "r 2"]]:
+    """One window, corrupted by chance, jittered and mirrored by chance; and the quality of its segments."""
     if happens(config.room_noise, generator):
         window = replace(window, clip=in_a_room(window.clip, generator))
     jitter = drawn_jitter(config, generator)
-    clean = inputs_of(prepare(window, clip_config, jitter).inputs)
     degraded, quality = corrupted(window, config, clip_config, generator)
-    inputs = clean if degraded is window else inputs_of(prepare(degraded, clip_config, jitter).inputs)
+    inputs = inputs_of(prepare(degraded, clip_config, jitter).inputs)
     quality = quality * perfect_quality(inputs)
-    if config.flip and happens(0.5, generator):
-        return flip(inputs), flip(clean), quality
-    return inputs, clean, quality
+    return flip(inputs) if config.flip and happens(0.5, generator) else inputs, quality
 
 
 def corrupted(

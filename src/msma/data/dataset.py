@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from msma.config import ClipConfig, TrainConfig
-from msma.data.augment import at_progress, degraded_inputs, masked, perfect_quality
-from msma.data.cache_entry import cached_windows
+from msma.data.augment import at_progress, degraded_inputs, draw, masked, perfect_quality
+from msma.data.cache_entry import cached_windows, read_notes
 from msma.data.corpora.manifest import Row
 from msma.data.draw import drawn_window
 from msma.media.prepare import prepare
@@ -61,13 +61,16 @@ class ClipDataset(Dataset):
             return inputs, target, perfect_quality(inputs), None
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
-        window = drawn_window(entry, None, config, self.config, generator, self.modalities)
-        inputs, second, quality = degraded_inputs(window, config, self.config, generator)
-        inputs = masked(inputs, config, generator)
-        if config.two_readings:
-            window = drawn_window(entry, None, config, self.config, generator, self.modalities)
-            second = masked(degraded_inputs(window, config, self.config, generator)[0], config, generator)
-        return inputs, target, quality, second if config.readings == 2 else None
+        place = draw(len(read_notes(entry)), generator)
+        window = drawn_window(entry, place, config, self.config, generator, self.modalities)
+        inputs, quality = degraded_inputs(window, config, self.config, generator)
+        inputs, second = masked(inputs, config, generator), None
+        if config.readings == 2:
+            again = drawn_window(entry, place, config, self.config, generator, self.modalities)
+            clean = config.model_copy(update={"corruption": 0.0}) if config.needs_clean else config
+            second, _ = degraded_inputs(again, clean, self.config, generator)
+            second = second if config.needs_clean else masked(second, config, generator)
+        return inputs, target, quality, second
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):

@@ -75,8 +75,7 @@ class InputVariants(Dataset):
                 seed = mixed_seed(int(self.entries[index].stem[:15], 16), place, variant)
                 generator = torch.Generator().manual_seed(seed)
                 drawn = drawn_window(self.entries[index], place, config, self.recipe.clip, generator)
-                inputs, _, quality = degraded_inputs(drawn, config, self.recipe.clip, generator)
-                variants.append((inputs, quality))
+                variants.append(degraded_inputs(drawn, config, self.recipe.clip, generator))
             windows.append(variants)
         return windows
 
