@@ -15,7 +15,7 @@ from msma.weights.hub import found_folder
 from msma.weights.operating_points import OperatingPoints
 from msma.weights.precisions import Precisions
 
-FORMAT = "msma-net/2"
+FORMAT = "msma-net/3"
 FOLDER_REMEDY = "name a folder written by `msma train`"
 BUNDLED = Path(__file__).with_name("synthetic")
 """The folder of the weights that come with the package."""
