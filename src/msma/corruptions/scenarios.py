@@ -65,6 +65,10 @@ class Cell:
         """The modalities of which nothing is left."""
         return frozenset(REMOVES[step.corruption] for step in self.steps if step.corruption in REMOVES)
 
+    @property
+    def leaves_nothing(self) -> bool:
+        return self.removed == set(MODALITIES)
+
 
 CLEAN = Cell("clean", "clean", (), 0, held_out=False)
 

@@ -151,7 +151,7 @@ def errors_of(
     """Those of the predictions, or of the `late_fusion` that the network is compared with."""
     target = targets(rows)
     used = labelled_traits(target) & np.array([trait in suite.constant for trait in TRAITS])
-    left = [result for result in suite.cells if result.cell.removed != set(MODALITIES)]
+    left = [result for result in suite.cells if not result.cell.leaves_nothing]
     scenarios = [result.cell.scenario for result in left]
     predicted = [
         trait_array([getattr(one.predictions[row.clip], output) for row in rows]) for one in (*left, suite.clean)

@@ -22,7 +22,6 @@ from msma.evaluation.robustness.checks import Check, checks
 from msma.evaluation.robustness.slices import LeftByGroup
 from msma.metrics import ROUNDING, Interval, Measured, mean_of_known
 from msma.prediction.pooling import ByModality
-from msma.types import MODALITIES
 
 MODERATE = 3
 """Up to this severity no cell should be below the constant; from it on effective robustness is measured."""
@@ -116,9 +115,9 @@ class Summary(Result):
     """The families that may be seen in training; null where the suite has none."""
     held_out: Group | None
     effective_robustness: Measured
-    """Mean over the `strong` cells."""
+    """Mean over the cells of severity 3 to 5 that leave something."""
     worst: CellLine | None
-    """The cell of the lowest skill among those in which something is left."""
+    """The cell of the lowest skill among those that leave something."""
     below_constant: BelowConstant
     checks: dict[str, Check]
     families: dict[str, Group]
@@ -155,7 +154,7 @@ def summarize(suite: SuiteResult) -> Summary:
     seen = [group for group in families.values() if not group.held_out]
     held_out = [group for group in families.values() if group.held_out]
     lines = [cell_line(suite, result) for result in suite.cells]
-    left = [line for line, one in zip(lines, suite.cells, strict=True) if one.cell.removed != set(MODALITIES)]
+    left = [line for line, one in zip(lines, suite.cells, strict=True) if not one.cell.leaves_nothing]
     below = [line for line in lines if line.skill < -ROUNDING]
     six = six_retention(scenarios)
     return Summary(
@@ -179,9 +178,8 @@ def summarize(suite: SuiteResult) -> Summary:
 
 
 def strong(suite: SuiteResult) -> list[CellResult]:
-    """The cells of severity MODERATE and above in which something is left."""
-    removed = set(MODALITIES)
-    return [one for one in suite.cells if one.cell.severity >= MODERATE and one.cell.removed != removed]
+    """The cells of severity MODERATE and above that leave something."""
+    return [one for one in suite.cells if one.cell.severity >= MODERATE and not one.cell.leaves_nothing]
 
 
 def scenario_group(suite: SuiteResult, results: Sequence[CellResult]) -> Group:
