@@ -17,7 +17,7 @@ from msma.corruptions.corruption import SEVERITIES, WORST, corrupt, same_frames
 from msma.corruptions.table import CORRUPTIONS, HELD_OUT, JOINT, find_corruption
 from msma.files.reading import read_yaml
 from msma.media.faces import WHOLE_FRAME, Detector, track_face
-from msma.types import Clip, FaceTrack, MsmaError, RawWindow
+from msma.types import MODALITIES, Clip, FaceTrack, MsmaError, RawWindow
 
 REMOVES = {"no_audio": "audio", "no_visual": "visual"}
 """The corruptions that leave nothing of a modality."""
