@@ -172,13 +172,13 @@ def test_shares_of_the_scales_of_a_stage_sum_to_one_and_a_scale_that_is_not_mixe
         by_stage.setdefault((scale.modality, scale.axis), {})[scale.size] = scale.share
     assert {stage: tuple(shares) for stage, shares in by_stage.items()} == {
         ("audio", "space"): (1, 3),
-        ("audio", "time"): (0.256, 0.512, 1.024),
+        ("audio", "time"): (0.25, 0.5, 1.0),
         ("visual", "space"): (1, 3),
         ("visual", "time"): (0.5, 1.0),
     }
     for shares in by_stage.values():
         assert sum(shares.values()) == pytest.approx(1)
-    assert by_stage["audio", "time"][0.512] == 0
+    assert by_stage["audio", "time"][0.5] == 0
 
 
 def test_a_pass_is_counted_for_each_second_of_each_modality_and_told_of():

@@ -111,11 +111,12 @@ def at_rate(
     last = (came * mask).amax(dim=1, keepdim=True)
     reached = goes <= last + max(reach, to) / 2
     goes = torch.minimum(torch.maximum(goes, came[0]), last)
-    near = (1 - (goes[..., None] - came).abs() / max(step, to)).clamp(min=0) * (came <= last)[:, None]
+    # In samples, without rounding, so that half is half wherever this runs.
+    near = (max(step, to) - (goes[..., None] - came).abs()).clamp(min=0) * (came <= last)[:, None]
     valid = (near * mask[:, None]).to(maps.dtype)
     total, most = valid.sum(dim=2), near.sum(dim=2)
     found = reached & (total > 0) & (2 * total >= most)
-    shares = valid / total.clamp(min=1e-6)[..., None] * found[..., None].to(maps.dtype)
+    shares = valid / total.clamp(min=0.5)[..., None] * found[..., None].to(maps.dtype)
     return torch.einsum("bchl,bml->bchm", maps, shares), found
 
 
