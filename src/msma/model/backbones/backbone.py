@@ -113,11 +113,11 @@ def at_rate(
     goes = torch.minimum(torch.maximum(goes, came[0]), last)
     # In samples, without rounding, so that half is half wherever this runs.
     near = (max(step, to) - (goes[..., None] - came).abs()).clamp(min=0) * (came <= last)[:, None]
-    valid = (near * mask[:, None]).to(maps.dtype)
+    valid = near * mask[:, None]
     total, most = valid.sum(dim=2), near.sum(dim=2)
     found = reached & (total > 0) & (2 * total >= most)
-    shares = valid / total.clamp(min=0.5)[..., None] * found[..., None].to(maps.dtype)
-    return torch.einsum("bchl,bml->bchm", maps, shares), found
+    shares = valid / total.clamp(min=0.5)[..., None] * found[..., None]
+    return torch.einsum("bchl,bml->bchm", maps, shares.to(maps.dtype)), found
 
 
 def with_step(
