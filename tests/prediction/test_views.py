@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from exports import CLIP, SMALL, saved_weights, weights_of
 from scipy.special import logit
 from voices import voice
 
@@ -15,6 +16,7 @@ from msma.evaluation.evaluate import read_entries
 from msma.media.bounded import Reading, windows_of
 from msma.prediction.settings import fingerprint
 from msma.prediction.views import averaged, mirrored, output_of, views_of
+from msma.types import MsmaError
 
 
 def sloping(index: int, width: int, height: int) -> np.ndarray:
@@ -59,7 +61,7 @@ def test_the_views_are_three_grids_each_as_it_is_and_mirrored(model, make_media)
     views = list(views_of(window, tta=True))
     assert len(views) == 6
     assert len({view.waveform.tobytes() for view in views}) == 3
-    assert len({view.frames.tobytes() for view in views}) == 4  # two of the grids have the same frames nearest
+    assert len({view.frames.tobytes() for view in views}) == 6  # each grid has frames of its own, at 12 a second too
     twice = mirrored(mirrored(window.inputs))
     assert np.array_equal(twice.frames, window.inputs.frames)
     assert twice.boxes == pytest.approx(window.inputs.boxes)
@@ -86,6 +88,16 @@ def test_a_clip_in_memory_and_one_of_a_moment_are_predicted_too(model, plain, ma
     frames = np.random.default_rng(0).integers(0, 255, (8, 40, 40, 3), np.uint8)
     assert model.predict_arrays(frames, plain.clip.fps, None).status != "failed"
     assert model.predict(make_media(seconds=0.04, fps=25, audio_seconds=0.1)).tta
+
+
+def test_a_window_too_large_for_its_views_is_refused_in_one_line(tmp_path):
+    weights = weights_of(SMALL)
+    long = weights.config.model_copy(update={"clip": CLIP.model_copy(update={"window_s": 500.0})})
+    saved_weights(tmp_path, replace(weights, config=long), calibrated=False)
+    msma.load(tmp_path)
+    with pytest.raises(MsmaError, match=r"tiny: .*phases") as caught:
+        msma.load(tmp_path, tta=True)
+    assert "\n" not in str(caught.value)
 
 
 def test_windows_of_the_cache_have_the_same_views(model, make_media, tmp_path):

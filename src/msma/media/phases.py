@@ -23,6 +23,8 @@ from msma.types import SAMPLE_RATE, Clip, FaceTrack, RawWindow
 VIEWS = (0.618, 0.236)
 """Shares of a step by which further views of a window begin later: multiples of the golden ratio lie far from one
 another and from 0, and so do their places in a token of audio, whatever the rates."""
+VIEW_PHASES = 4
+"""Frames of each step from which views take theirs; of two, they would be up to a quarter of a step off, as shows."""
 
 Taken = tuple[np.ndarray, float, bool]
 """A frame, its time, and whether that is the middle of a step."""

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 
-from msma.config import ClipConfig, Limits
+from msma.config import ClipConfig, Limits, parse
 from msma.media.bounded import Reading, windows_of
 from msma.media.clip import clip_from_arrays
 from msma.media.faces import Detector, default_detector, yunet_detector
+from msma.media.phases import VIEW_PHASES
 from msma.prediction.media_preview import PreviewBuilder
 from msma.prediction.network import NetworkT, network_of_onnx, network_of_torch
 from msma.prediction.pooling import VideoOutput, WindowOutput, pool
@@ -215,7 +216,8 @@ def load(
         operating_point: `accuracy` for the least error, or `ccc` for the mean and the spread of the labels.
 
     MsmaError for weights that are missing, damaged or foreign, a hub that cannot be reached or has none, a device that
-    is not there, another alpha, or an operating point that the weights do not have.
+    is not there, another alpha, face or size of windows with `tta` than there may be, or an operating point that the
+    weights do not have.
     """
     coverage = COVERAGES[level_of(1 - alpha)]
     weights = (network_of_onnx if runtime == "onnx" else network_of_torch)(folder, revision, device)
@@ -223,9 +225,7 @@ def load(
     clip = weights.config.clip
     if operating_point != DEFAULT_POINT and weights.config.operating_points is None:
         raise MsmaError(f"{weights.name}: has no operating point {operating_point!r}; train again, or leave it out")
-    if face is not None:
-        clip = ClipConfig.model_validate(clip.model_dump() | {"face": face})
-    if tta:
-        clip = ClipConfig.model_validate(clip.model_dump() | {"phases": max(clip.phases, ClipConfig().phases)})
+    asked = ({} if face is None else {"face": face}) | ({"phases": max(clip.phases, VIEW_PHASES)} if tta else {})
+    clip = parse(ClipConfig, clip.model_dump() | asked, weights.name)
     detector = default_detector() if yunet is None else yunet_detector(Path(yunet))
     return Model(weights, clip, limits or Limits(), detector, runs_on, coverage, min_quality, tta, operating_point)
