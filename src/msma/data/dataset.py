@@ -31,6 +31,7 @@ where that is needed, a second reading: the clip before it was degraded, or anot
 Batch = tuple[Inputs | Features, Float[Tensor, "b 5"], Float[Tensor, "b r 2"]]
 """The clips, and behind them, where it is needed, the second reading of each; target and quality. The quality of a
 masked segment is NaN."""
+UNHARMED = {"corruption": 0.0, "modality_dropout": 0.0, "frame_dropout": 0.0}
 T = TypeVar("T")
 
 
@@ -62,15 +63,20 @@ class ClipDataset(Dataset):
         config = at_progress(self.augmentation, epoch, len(self))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, epoch, index))
         place = draw(len(read_notes(entry)), generator)
+        inputs, quality = self.reading(entry, place, config, generator)
+        second = None
+        if config.readings == 2:
+            again = config.model_copy(update=UNHARMED) if config.needs_clean else config
+            second, _ = self.reading(entry, place, again, generator)
+        return inputs, target, quality, second
+
+    def reading(
+        self, entry: Path, place: int, config: TrainConfig, generator: torch.Generator
+    ) -> tuple[Inputs, Float[Tensor, "r 2"]]:
+        """A window at a phase and with a jitter of its own, harmed by chance; and the quality of its segments."""
         window = drawn_window(entry, place, config, self.config, generator, self.modalities)
         inputs, quality = degraded_inputs(window, config, self.config, generator)
-        inputs, second = masked(inputs, config, generator), None
-        if config.readings == 2:
-            again = drawn_window(entry, place, config, self.config, generator, self.modalities)
-            clean = config.model_copy(update={"corruption": 0.0}) if config.needs_clean else config
-            second, _ = degraded_inputs(again, clean, self.config, generator)
-            second = second if config.needs_clean else masked(second, config, generator)
-        return inputs, target, quality, second
+        return masked(inputs, config, generator), quality
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):
