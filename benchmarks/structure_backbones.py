@@ -31,11 +31,10 @@ from msma.data.corpora.manifest import Row, read_manifest
 from msma.data.corpus import Corpus
 from msma.data.dataset import mixed_seed
 from msma.data.draw import drawn_window
-from msma.data.synthetic.cues import behaviour
-from msma.data.synthetic.events import bumps, place_events, with_room
-from msma.data.synthetic.motion import move
+from msma.data.synthetic.events import bumps
 from msma.data.synthetic.people import ClipPlan, cast
-from msma.data.synthetic.voice import outside, speak
+from msma.data.synthetic.render import perform
+from msma.data.synthetic.voice import outside
 from msma.model.msma_net import MsMANet
 from msma.model.tensors import Inputs, collate
 from msma.weights.checkpoint import save_weights
@@ -92,11 +91,8 @@ def moments_of(
 
 def shown(plan: ClipPlan, seed: int) -> tuple[Float[np.ndarray, "t 18"], Float[np.ndarray, "l 6"]]:
     """What a clip shows at each frame, and every HEARD_S of its audio."""
-    rng, act = np.random.default_rng([seed, 2, plan.index]), with_room(behaviour(plan.cues))
-    assert plan.structure is not None
-    events = place_events(plan.structure, act, SECONDS, np.random.default_rng([seed, 7, plan.index]))
-    speech = speak(act, plan.source, SECONDS, FPS, rng, events)
-    motion = move(act, len(speech.mouth), FPS, rng, events)
+    act, events, speech, motion, _ = perform(plan, seed, SECONDS, FPS)
+    assert events is not None
     times_s = np.arange(len(speech.mouth)) / FPS
     seen = [bumps(times_s, one) for one in (events.smiles, events.nods, events.tilts, events.raises, events.frowns)]
     seen += [act.smile + motion.smile, act.brow_height + motion.brows, motion.roll_deg, *motion.turn.T]
