@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,16 @@ def test_a_job_that_dies_twice_is_one_line_that_names_its_file():
 def test_without_jobs_no_process_is_started(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: pytest.fail("a process is started"))
     assert list(in_processes(square_or_die, [], workers=2)) == []
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+def test_what_is_done_or_broken_off_leaves_no_thread_that_python_would_wake_when_it_ends(asked):
+    before = set(threading.enumerate())
+    done = in_processes(square_or_die, [1, 2, 3], 2)
+    for _ in range(asked):
+        next(done)
+    list(done) if asked == 3 else done.close()
+    assert set(threading.enumerate()) <= before
 
 
 def test_processes_end_with_the_one_that_waits_for_them_even_if_it_is_killed(tmp_path):

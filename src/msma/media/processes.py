@@ -89,7 +89,8 @@ def spread(
             for process in () if over else list((pool._processes or {}).values()):  # kill_workers from Python 3.14 on
                 process.kill()
                 process.join()
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waited for: Python 3.11 may write to a pipe that a pool closes just then, if it ends meanwhile.
+            pool.shutdown(cancel_futures=True)
 
 
 def wait_for_start(pools: Sequence[ProcessPoolExecutor]) -> None:
