@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import wave
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from planted import CACHED
 from typer.testing import CliRunner, Result
 
 from msma.cli.commands import app
+from msma.cli.ending import Ended, ended_in_order
 from msma.data.corpora.manifest import Row, write_manifest
 from msma.types import MsmaError
+from msma.weights.checkpoint import load_weights
 
 SOME = ("openness", "neuroticism")
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4
@@ -69,6 +72,14 @@ def test_a_model_is_trained_evaluated_and_predicts_the_labelled_traits_only(corp
     assert row.split()[2:5] == ["–", "–", "–"]
     (line,) = msma("predict", corpus / "00.wav", "--model", run, "--format", "csv").stdout.splitlines()[1:]
     assert line.split(",")[4:7] == ["", "", ""]
+
+
+@pytest.mark.parametrize("last", ["msma.training.run.fit_outputs", "msma.cli.train.calibrate_run"])
+def test_a_signal_after_the_last_step_ends_the_command_with_the_weights_saved(corpus, tmp_path, monkeypatch, last):
+    monkeypatch.setattr(last, lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Ended, match="SIGTERM"), ended_in_order():
+        msma("train", corpus / "recipe.yaml", "--manifest", corpus / "manifest.csv", "--out", tmp_path / "run", "--cpu")
+    assert load_weights(tmp_path / "run").calibration is None
 
 
 def test_the_table_of_an_evaluation_has_a_row_for_each_labelled_trait(corpus, run, tmp_path):

@@ -63,10 +63,13 @@ def train(
             features_progress=features_report,
             should_stop=stop,
         )
+    stop.over()
     if not result.finished:
         again = shlex.join(argument for argument in sys.argv[1:] if argument != "--resume")
         tell(f"stopped at step {result.step} of {plan.train.steps} and saved; resume with: msma {again} --resume")
         raise typer.Exit(128 + (stop.asked or signal.SIGINT))
+    if stop.asked is not None:  # in the last step: there was none to stop before
+        signal.raise_signal(stop.asked)
     state = PartialState(cpu=cpu)  # where it was trained
     if calibration_clips and state.is_main_process:
         try:
@@ -85,17 +88,22 @@ def train(
 class StopOnSignal:
     """The first of SIGNALS asks training to stop after the step and save; a second one ends it at once.
 
-    It holds from the first step on: before, there is nothing to save, and a signal ends the command.
+    It holds from the first step until training is `over`: before, there is nothing to save, and after it, all is saved;
+    then a signal ends the command.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self.previous: dict[int, Any] = {}
 
-    def ask(self, number: int, _frame: Any) -> None:
-        self.asked = number
+    def over(self) -> None:
+        """Training is over: signals are again what they were before."""
         for ending, previous in self.previous.items():
             signal.signal(ending, previous)
+
+    def ask(self, number: int, _frame: Any) -> None:
+        self.asked = number
+        self.over()
         if multiprocessing.parent_process() is None:  # processes of loaders, which are forked, get the signal too
             tell("stopping after this step; once more to end at once")
 
