@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import GeneratorType
 
 import pytest
 
@@ -93,13 +94,12 @@ def test_without_jobs_no_process_is_started(monkeypatch):
     assert list(in_processes(square_or_die, [], workers=2)) == []
 
 
-@pytest.mark.parametrize("asked", [1, 3])
-def test_what_is_done_or_broken_off_leaves_no_thread_that_python_would_wake_when_it_ends(asked):
+@pytest.mark.parametrize("end", [list, GeneratorType.close])
+def test_what_is_done_or_broken_off_leaves_no_thread_that_python_would_wake_when_it_ends(end):
     before = set(threading.enumerate())
     done = in_processes(square_or_die, [1, 2, 3], 2)
-    for _ in range(asked):
-        next(done)
-    list(done) if asked == 3 else done.close()
+    next(done)
+    end(done)
     assert set(threading.enumerate()) <= before
 
 
