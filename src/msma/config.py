@@ -243,6 +243,11 @@ class TrainConfig(Frozen):
         return self.distillation_weight > 0 or self.imputation_weight > 0
 
     @property
+    def needs_unimodal(self) -> bool:
+        """Whether what the network makes of each modality alone is trained."""
+        return self.unimodal_weight > 0 or self.imputation_weight > 0
+
+    @property
     def readings(self) -> int:
         """Versions of each clip that a step reads."""
         return 2 if self.needs_clean or self.two_readings else 1

@@ -283,6 +283,15 @@ def test_asking_for_intermediates_does_not_change_the_prediction(fusion):
     assert_same_prediction(net(inputs), net(inputs, return_intermediates=True), atol=0)
 
 
+def test_without_the_unimodal_outputs_the_prediction_and_the_other_intermediates_stay():
+    net, inputs = network(), mixed_presence()
+    whole, less = (net(inputs, return_intermediates=True, unimodal=unimodal) for unimodal in (True, False))
+    assert_same_prediction(whole, less, atol=0)
+    unread = {"audio_traits", "visual_traits", "imputed_audio", "imputed_visual", "from_audio", "from_visual"}
+    assert NAMED - less.named.keys() == unread
+    assert all(torch.equal(whole.named[name], tensor) for name, tensor in less.named.items())
+
+
 @pytest.mark.parametrize(("alone", "other"), [("audio", "visual"), ("visual", "audio")])
 def test_the_reading_from_one_modality_is_that_of_a_clip_without_the_other(alone, other):
     net, inputs = network(), random_inputs(2)

@@ -207,6 +207,19 @@ def test_the_predictions_do_not_depend_on_how_many_are_asked_for_at_once(clips):
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("weights", "read"),
+    [({"unimodal_weight": 0.0, "imputation_weight": 0.0}, False), ({"unimodal_weight": 0.0}, True), ({}, True)],
+    ids=["neither", "imputation", "both"],
+)
+def test_a_step_reads_each_modality_alone_only_to_learn_from_it(clips, weights, read):
+    state, going = begun(changed(RECIPE, train=weights), clips)
+    outputs = []
+    state.network.register_forward_hook(lambda *hooked: outputs.append(hooked[-1]))
+    next(going)
+    assert ["audio_traits" in output.named for output in outputs] == [read]
+
+
 def test_what_the_quality_heads_learn_changes_no_other_part(clips):
     """But for cross-attention, which turns by the predicted quality and gives no gradient back."""
 

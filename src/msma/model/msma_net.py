@@ -47,9 +47,9 @@ class Branch:
 class MsMANet(nn.Module):
     """The whole network. `fusion: audio | visual` reads that modality only: the other one's encoder is not built.
 
-    With `return_intermediates`, `forward` also gives every named intermediate; a network that reads both modalities
-    then also gives its unimodal outputs `audio_traits` and `visual_traits`, and `imputed_audio` and `imputed_visual`,
-    what it puts in the place of the other modality, from the same encoder pass.
+    With `return_intermediates`, `forward` also gives every named intermediate; with `unimodal`, a network that reads
+    both modalities then also gives its unimodal outputs `audio_traits` and `visual_traits`, and `imputed_audio` and
+    `imputed_visual`, what it puts in the place of the other modality, from the same encoder pass.
     """
 
     def __init__(self, config: ModelConfig, clip: ClipConfig) -> None:
@@ -97,7 +97,9 @@ class MsMANet(nn.Module):
             stream.backbone = None
         return taken
 
-    def forward(self, inputs: Inputs | Features, *, return_intermediates: bool = False) -> ModelOutput:
+    def forward(
+        self, inputs: Inputs | Features, *, return_intermediates: bool = False, unimodal: bool = True
+    ) -> ModelOutput:
         features = self.features(inputs) if isinstance(inputs, Inputs) else inputs
         audio, audio_scales = self.encode("audio", features)
         visual, visual_scales = self.encode("visual", features)
@@ -106,7 +108,7 @@ class MsMANet(nn.Module):
         if not return_intermediates and self.weighting is None:
             return output
         named |= audio_scales | visual_scales
-        if self.reads == MODALITIES:
+        if self.reads == MODALITIES and (unimodal or self.weighting is not None):
             audio_alone, from_audio = self.read(audio, without(visual), linear)
             visual_alone, from_visual = self.read(without(audio), visual, linear)
             named |= {"audio_traits": audio_alone.traits, "visual_traits": visual_alone.traits}

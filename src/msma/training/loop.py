@@ -201,7 +201,8 @@ def train_step(state: State, model: nn.Module, optimizer: Any, batch: Batch, con
     for group in optimizer.param_groups:
         group["lr"] = group["rate"] * learning_rate(state.step, config)
     with state.accelerator.autocast():
-        degraded, clean = halves(model(inputs, return_intermediates=True), clips)
+        output = model(inputs, return_intermediates=True, unimodal=config.needs_unimodal)
+        degraded, clean = halves(output, clips)
     strength = config.strength(state.step / config.steps)
     loss = training_loss(degraded, inputs.present[:clips], target, quality, config, clean, strength)
     state.accelerator.backward(loss)
