@@ -164,7 +164,7 @@ def ablated() -> AblationStudy:
         constant_mean_accuracy=0.88,
         scenarios=("visual_missing",),
         rows=rows,
-        offered={"no_multiscale": Offered("multiscale", 0.1, 0.5, -0.2, 1.1)},
+        offered={"no_multiscale": Offered("multiscale", ("openness",), 0.1, 0.5, -0.2, 1.1)},
         left_out={},
         checks=QuickChecks(networks={}, scales={}),
     )

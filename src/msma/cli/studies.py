@@ -107,9 +107,10 @@ def ablate(
     from msma.reports.ablation import ablation_blocks
     from msma.reports.paper import draw_paper_table
     from msma.training.ablation.checks import quick_checks
+    from msma.training.ablation.offers import offered_gains
     from msma.training.ablation.plan import FULL, PAPER, plan_ablations
     from msma.training.ablation.runs import study
-    from msma.training.ablation.table import ablation_table, offered_gains, write_csv
+    from msma.training.ablation.table import ablation_table, write_csv
 
     if paper_table and only is not None:
         raise typer.BadParameter("--paper-table names its ablations itself; leave out --only")
@@ -143,14 +144,15 @@ def ablate(
             )
         rows = corpus.split("test")
         constant = split_baselines(labels, rows).constant
-        table = ablation_table(plan.ablations, networks, rows, constant, spread(rows, scenario_clips))
+        tested = networks, rows, constant, spread(rows, scenario_clips)
+        table = ablation_table(plan.ablations, *tested)
         found = AblationStudy(
             **dict(table),
             recipe=shown(recipe.stem),
             corpus=labels.corpus,
             split="test",
             severity=severity,
-            offered=offered_gains(table, labels.facts),
+            offered=offered_gains(*tested, labels.facts),
             left_out=plan.left_out,
             checks=quick_checks(networks, rows, constant, table),
         )

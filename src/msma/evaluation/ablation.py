@@ -66,8 +66,10 @@ class Offered:
     """The CCC that a corpus with structure offers to a part of the network, and the share of it that is lost."""
 
     part: str
+    traits: tuple[str, ...]
+    """Those that hang on the part, to which all of this refers."""
     ccc: Measured
-    """Ceiling minus that without the structures that need the part."""
+    """Ceiling minus that without the structures that need the part, mean over these traits."""
     share: Measured
     """Share of it that is lost without the part; its interval is the one for all rows together."""
     low: Measured

@@ -93,11 +93,15 @@ def verdicts_table(rows: Sequence[AblationRow]) -> Table:
 def offered_table(study: AblationStudy) -> Table:
     """The share of what the corpus offers to a part that is lost without it."""
     rows = [
-        Row(name, one.part.replace("_", " "), number(one.ccc), with_interval(one.share, one, digits=2))
+        Row(
+            *(name, one.part.replace("_", " "), "\n".join(one.traits)),
+            *(number(one.ccc), with_interval(one.share, one, digits=2)),
+        )
         for name, one in study.offered.items()
     ]
-    note = "offered: the best possible CCC minus that without the structures that need the part"
-    return Table("share of the offered gain lost [simultaneous 95 %]", ["", "part", "offered", "lost"], rows, [note])
+    note = "offered: the best possible CCC minus that without the structures that need the part, on its traits"
+    columns = ["", "part", "traits", "offered", "lost"]
+    return Table("share of the offered gain lost [simultaneous 95 %]", columns, rows, [note])
 
 
 def together(value: FromFull) -> str:

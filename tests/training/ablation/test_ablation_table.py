@@ -15,15 +15,24 @@ import pytest
 from msma.config import ModelConfig, Recipe
 from msma.corruptions.scenarios import SIX
 from msma.data.corpora.manifest import Row, targets
-from msma.evaluation.ablation import AblationStudy, AblationTable, Graded, NetworkChecks, NoiseCheck, QuickChecks
+from msma.evaluation.ablation import (
+    AblationStudy,
+    AblationTable,
+    Graded,
+    NetworkChecks,
+    NoiseCheck,
+    Offered,
+    QuickChecks,
+)
 from msma.evaluation.comparison import compare
 from msma.evaluation.predictions import Predictions
 from msma.evaluation.result_file import as_json
 from msma.metrics import all_metrics, draw_sources
+from msma.training.ablation.offers import offered_gains
 from msma.training.ablation.plan import Ablation
 from msma.training.ablation.statistics import estimate, last_quarter, over_seeds, spread
-from msma.training.ablation.table import CLEAN, StudiedNetwork, ablation_table, offered_gains, write_csv
-from msma.types import MsmaError
+from msma.training.ablation.table import CLEAN, StudiedNetwork, ablation_table, write_csv
+from msma.types import TRAITS, MsmaError
 
 SCENARIOS = tuple(SIX)
 FULL = Ablation("full", Recipe(), {})
@@ -48,15 +57,19 @@ def run(clean: float, noisy: float, seed: int) -> dict[str, Predictions]:
     return {CLEAN: answered(clean, 100 * seed), **cells}
 
 
-def table(full: list, other: list, corrupted: Sequence[Row] | None = None) -> AblationTable:
-    networks = {
+def networks(full: list, other: list) -> dict[str, list[StudiedNetwork]]:
+    return {
         name: [
             StudiedNetwork(Path(name), cells, parameters, clips_per_step=8, steps=100, last_quarter=0.01)
             for cells in of_seeds
         ]
         for name, of_seeds, parameters in (("full", full, 9), ("concat", other, 7))
     }
-    return ablation_table([FULL, OTHER], networks, ROWS, CONSTANT, ROWS if corrupted is None else corrupted)
+
+
+def table(full: list, other: list, corrupted: Sequence[Row] | None = None) -> AblationTable:
+    studied = networks(full, other)
+    return ablation_table([FULL, OTHER], studied, ROWS, CONSTANT, ROWS if corrupted is None else corrupted)
 
 
 @pytest.fixture(scope="module")
@@ -207,18 +220,38 @@ def test_a_spread_is_mean_and_range_of_what_is_known():
 # what a corpus offers
 
 
-def test_the_share_of_what_a_corpus_offers_is_that_of_the_loss_with_the_interval_of_all_rows(three_seeds):
-    def scores(ccc: float) -> dict:
-        return {"ccc": {"mean": ccc}, "mean_accuracy": {"mean": 0.9}}
+BEST, POOREST = dict.fromkeys(TRAITS, 0.9), {**dict.fromkeys(TRAITS, 0.88), "openness": 0.5, "neuroticism": 0.6}
+FACTS = {"ceiling": {"both": {"ccc": BEST}}, "ceiling_without": {"cross_attention": {"ccc": POOREST}}}
 
-    facts = {"ceiling": {"both": scores(0.9)}, "ceiling_without": {"cross_attention": scores(0.7)}}
-    found = offered_gains(three_seeds, facts)
-    lost = three_seeds.rows["concat"].differences["ccc"]
-    assert found.keys() == {"concat"}
-    assert found["concat"].ccc == pytest.approx(0.2)
-    ends = (found["concat"].share, found["concat"].low, found["concat"].high)
-    assert ends == pytest.approx((-lost.difference / 0.2, -lost.all_high / 0.2, -lost.all_low / 0.2))
-    assert offered_gains(three_seeds, {"ceiling": {"both": scores(0.9)}}) == {}
+
+def gains(full: list, other: list, facts: dict) -> dict[str, Offered]:
+    return offered_gains(networks(full, other), ROWS, CONSTANT, ROWS, facts)
+
+
+def test_the_share_of_what_a_corpus_offers_is_that_of_the_loss_on_the_traits_that_hang_on_the_part():
+    full, other = ([run(error, 0.2, seed) for seed in seeds] for error, seeds in ((0.05, range(3)), (0.2, range(3, 6))))
+    found = gains(full, other, FACTS)["concat"]
+    assert (found.part, found.traits) == ("cross_attention", ("openness", "neuroticism"))
+    assert found.ccc == pytest.approx(0.35)
+    of_hanging = [
+        np.mean([[all_metrics(p.predicted, p.target, CONSTANT)["ccc"][trait] for trait in found.traits] for p in clean])
+        for clean in ([one[CLEAN] for one in full], [one[CLEAN] for one in other])
+    ]
+    assert found.share == pytest.approx((of_hanging[0] - of_hanging[1]) / 0.35)
+    assert found.low < found.share < found.high
+
+
+def test_what_is_lost_of_other_traits_counts_for_no_part():
+    full, other = ([run(0.1, 0.2, seed) for seed in seeds] for seeds in (range(3), range(3, 6)))
+    before = gains(full, other, FACTS)
+    for one in other:
+        one[CLEAN].predicted[:, 1:4] = 0.5
+    assert gains(full, other, FACTS) == before
+
+
+def test_a_corpus_without_known_structures_offers_nothing():
+    full, other = ([run(0.1, 0.2, seed) for seed in seeds] for seeds in (range(2), range(2, 4)))
+    assert gains(full, other, {"ceiling": FACTS["ceiling"]}) == {}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,18 @@ import numpy as np
 from jaxtyping import Float
 
 from msma.data.corpora.manifest import Row, targets
-from msma.evaluation.ablation import AblationRow, AblationTable, FromFull, Offered
+from msma.evaluation.ablation import AblationRow, AblationTable, FromFull
 from msma.evaluation.predictions import Predictions
-from msma.metrics import Draws, Interval, all_metrics, draw_sources, resampled_metrics, retained
+from msma.metrics import (
+    Draws,
+    Interval,
+    all_metrics,
+    draw_sources,
+    labelled_traits,
+    names_of,
+    resampled_metrics,
+    retained,
+)
 from msma.training.ablation.plan import FULL, Ablation
 from msma.training.ablation.probes import Probed
 from msma.training.ablation.statistics import estimate, from_full, spread
@@ -23,13 +32,6 @@ from msma.types import MsmaError
 
 CLEAN = "clean"
 OF_CLEAN = ("mean_accuracy", "ccc", "skill")
-OFFERED_TO = {
-    "no_multiscale": "multiscale",
-    "no_temporal_scales": "temporal_scales",
-    "no_spatial_scales": "spatial_scales",
-    "concat": "cross_attention",
-}
-"""The ablations whose part has structures of its own in `msma synth --structure`, and its name there."""
 ByCell = Mapping[str, Predictions]
 """The predictions of one network: `clean` and each scenario."""
 
@@ -62,12 +64,8 @@ def ablation_table(
 ) -> AblationTable:
     """The table of `networks`, by ablation those of each seed, tested on clips of `rows`, of which those of `corrupted`
     in the scenarios, too; the same seeds in all. MsmaError where there is no clip that all have predictions for."""
-    lost, in_scenarios = unpredicted(networks, rows, corrupted), {row.clip for row in corrupted}
-    places = [place for place, row in enumerate(rows) if row.clip not in lost]
-    corrupted_places = [place for place in places if rows[place].clip in in_scenarios]
-    if not corrupted_places:
-        raise MsmaError("no clip has predictions of every network in every scenario; prepare all media and run again")
-    clean, common = (common_clips(some, rows, constant) for some in (places, corrupted_places))
+    clean = common_clips(networks, rows, constant, corrupted)
+    common = clean.among(corrupted)
     sampled = {
         name: [statistics(one.predictions, clean, common) for one in of_seeds] for name, of_seeds in networks.items()
     }
@@ -104,7 +102,7 @@ def ablation_table(
         seeds=len(networks[FULL]),
         clips=len(clean.rows),
         scenario_clips=len(common.rows),
-        unpredicted=len(lost),
+        unpredicted=len(rows) - len(clean.rows),
         sources=clean.draws.sources,
         constant_mean_accuracy=all_metrics(clean.constant, target, clean.constant)["mean_accuracy"]["mean"],
     )
@@ -115,19 +113,6 @@ def interval_of(sampled: Float[np.ndarray, "seeds samples"]) -> Interval:
     return Interval(known.low, known.high)
 
 
-def offered_gains(table: AblationTable, facts: Mapping[str, Any]) -> dict[str, Offered]:
-    """What the corpus offers to the parts of OFFERED_TO, by ablation, and the share that is lost without each; nothing
-    where its facts have no ceilings without its structures."""
-    without, found = facts.get("ceiling_without", {}), {}
-    for name, part in OFFERED_TO.items():
-        if name in table.rows and table.rows[name].differences and part in without:
-            offered = facts["ceiling"]["both"]["ccc"]["mean"] - without[part]["ccc"]["mean"]
-            lost = table.rows[name].differences["ccc"]
-            share, low, high = (-one / offered for one in (lost.difference, lost.all_high, lost.all_low))
-            found[name] = Offered(part, offered, share, low, high)
-    return found
-
-
 @dataclass(frozen=True)
 class CommonClips:
     """Some of the clips that all networks have predictions for."""
@@ -136,16 +121,37 @@ class CommonClips:
     constant: Float[np.ndarray, "clips 5"]
     draws: Draws
 
+    def among(self, some: Sequence[Row]) -> CommonClips:
+        """Those that are among some rows. MsmaError where there is none."""
+        names = {row.clip for row in some}
+        kept = [place for place, row in enumerate(self.rows) if row.clip in names]
+        if not kept:
+            raise MsmaError(
+                "no clip has predictions of every network in every scenario; prepare all media and run again"
+            )
+        rows = tuple(self.rows[place] for place in kept)
+        return CommonClips(rows, self.constant[kept], draw_sources([row.source for row in rows]))
+
+    def of(self, given: Predictions) -> Predictions:
+        """The predictions for these clips."""
+        clips = {row.clip for row in self.rows}
+        return given.at([place for place, clip in enumerate(given.clips) if clip in clips])
+
     def statistics(self, given: Predictions) -> dict[str, Sampled]:
         """Those of `cell_statistics`, on these clips."""
-        clips = {row.clip for row in self.rows}
-        places = [place for place, clip in enumerate(given.clips) if clip in clips]
-        return cell_statistics(given.at(places), self.constant, self.draws)
+        return cell_statistics(self.of(given), self.constant, self.draws)
 
 
-def common_clips(places: Sequence[int], rows: Sequence[Row], constant: Float[np.ndarray, "clips 5"]) -> CommonClips:
-    some = tuple(rows[place] for place in places)
-    return CommonClips(some, constant[list(places)], draw_sources([row.source for row in some]))
+def common_clips(
+    networks: Mapping[str, Sequence[StudiedNetwork]],
+    rows: Sequence[Row],
+    constant: Float[np.ndarray, "clips 5"],
+    corrupted: Sequence[Row],
+) -> CommonClips:
+    """The clips with a prediction of every network, and in every scenario that it should have been tested in."""
+    lost = unpredicted(networks, rows, corrupted)
+    every = CommonClips(tuple(rows), constant, draw_sources([row.source for row in rows]))
+    return every.among([row for row in rows if row.clip not in lost])
 
 
 def unpredicted(
@@ -174,11 +180,19 @@ def statistics(run: ByCell, clean: CommonClips, common: CommonClips) -> dict[str
 def cell_statistics(
     predictions: Predictions, constant: Float[np.ndarray, "clips 5"], draws: Draws
 ) -> dict[str, Sampled]:
-    """The statistics of OF_CLEAN; NaN in all samples where there is one source."""
+    """Those of `statistics_by_trait`, means over traits."""
+    return {name: values.mean(axis=1) for name, values in statistics_by_trait(predictions, constant, draws).items()}
+
+
+def statistics_by_trait(
+    predictions: Predictions, constant: Float[np.ndarray, "clips 5"], draws: Draws
+) -> dict[str, Float[np.ndarray, "samples labelled"]]:
+    """The statistics of OF_CLEAN, of each labelled trait; NaN in all samples where there is one source."""
     values = all_metrics(predictions.predicted, predictions.target, constant)
     drawn = resampled_metrics(predictions.predicted, predictions.target, constant, draws)
     unknown = 0.0 if draws.sources > 1 else math.nan
-    return {name: np.append(values[name]["mean"], drawn[name].mean(axis=1) + unknown) for name in OF_CLEAN}
+    traits = names_of(labelled_traits(predictions.target))
+    return {name: np.vstack([[values[name][trait] for trait in traits], drawn[name] + unknown]) for name in OF_CLEAN}
 
 
 def write_csv(file: Any, table: AblationTable) -> None:
