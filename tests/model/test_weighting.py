@@ -93,3 +93,12 @@ def test_intermediates_say_what_it_would_be_from_one_modality():
         batch["present"][:, 1] = False
         expected = weights.network(inputs()).traits
     torch.testing.assert_close(named["from_audio"], expected, atol=1e-5, rtol=0)
+
+
+def test_the_prediction_is_weighted_whether_or_not_the_unimodal_outputs_are_asked_for():
+    network = weighed(weights_of(SMALL)).network
+    inputs = Inputs(**{name: torch.from_numpy(array) for name, array in random_batch(CLIP, 4, 6, 120, seed=2).items()})
+    with torch.inference_mode():
+        one, other = (network(inputs, return_intermediates=True, unimodal=unimodal) for unimodal in (True, False))
+    assert torch.equal(one.traits, other.traits)
+    assert not torch.equal(one.traits, one.named["fused_traits"])

@@ -247,7 +247,7 @@ def predict(network: MsMANet, clips: LabelledClips, config: TrainConfig) -> Netw
     traits, linear = [], []
     with torch.inference_mode():
         for inputs, *_ in each_batch(loader):
-            output = network(inputs.to(device), return_intermediates=True)
+            output = network(inputs.to(device), return_intermediates=True, unimodal=False)
             traits.append(output.traits.cpu().double().numpy())
             linear.append(output.named["linear_prediction"].cpu().double().numpy())
     return NetworkPredictions(np.concatenate(traits), np.concatenate(linear))

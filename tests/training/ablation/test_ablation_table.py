@@ -44,6 +44,9 @@ ROWS = [
 ]
 CONSTANT = np.tile(targets(ROWS).mean(axis=0), (60, 1))
 
+TRAINED = ((0.05, 0.1), range(3)), ((0.1, 0.2), range(3, 6))
+"""Clean and noisy errors of two ablations, and their seeds."""
+
 
 def answered(error: float, seed: int, rows: list[Row] = ROWS) -> Predictions:
     """Answers that are off by about so much."""
@@ -74,7 +77,7 @@ def table(full: list, other: list, corrupted: Sequence[Row] | None = None) -> Ab
 
 @pytest.fixture(scope="module")
 def three_seeds() -> AblationTable:
-    return table([run(0.05, 0.1, seed) for seed in range(3)], [run(0.1, 0.2, seed) for seed in range(3, 6)])
+    return table(*([run(*errors, seed) for seed in seeds] for errors, seeds in TRAINED))
 
 
 # columns
@@ -226,6 +229,16 @@ FACTS = {"ceiling": {"both": {"ccc": BEST}}, "ceiling_without": {"cross_attentio
 
 def gains(full: list, other: list, facts: dict) -> dict[str, Offered]:
     return offered_gains(networks(full, other), ROWS, CONSTANT, ROWS, facts)
+
+
+def test_the_share_of_what_a_corpus_offers_is_that_of_the_loss_with_the_interval_of_all_rows(three_seeds):
+    facts = {**FACTS, "ceiling_without": {"cross_attention": {"ccc": dict.fromkeys(TRAITS, 0.7)}}}
+    full, other = ([run(*errors, seed) for seed in seeds] for errors, seeds in TRAINED)
+    found, lost = gains(full, other, facts), three_seeds.rows["concat"].differences["ccc"]
+    assert found.keys() == {"concat"}
+    assert found["concat"].ccc == pytest.approx(0.2)
+    ends = (found["concat"].share, found["concat"].low, found["concat"].high)
+    assert ends == pytest.approx((-lost.difference / 0.2, -lost.all_high / 0.2, -lost.all_low / 0.2))
 
 
 def test_the_share_of_what_a_corpus_offers_is_that_of_the_loss_on_the_traits_that_hang_on_the_part():

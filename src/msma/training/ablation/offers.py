@@ -51,13 +51,13 @@ def offered_gains(
         return np.stack([statistics_by_trait(one, clean.constant, clean.draws)["ccc"] for one in given])
 
     full = ccc_of(FULL)
-    named, offers, lost = {}, {}, {}
+    named, offers, apart = {}, {}, {}
     for name, part in parts.items():
         gains = np.array([best[trait] - without[part]["ccc"][trait] for trait in traits])
         hang = gains >= 0.5 * gains.max()
         named[name], offers[name] = tuple(compress(traits, hang)), float(gains[hang].mean())
-        lost[name] = (full - ccc_of(name))[..., hang].mean(axis=-1) / offers[name]
+        apart[name] = (ccc_of(name) - full)[..., hang].mean(axis=-1) / offers[name]
     return {
-        name: Offered(parts[name], named[name], offers[name], share.difference, share.all_low, share.all_high)
-        for name, share in from_full(lost, clean.draws.sources).items()
+        name: Offered(parts[name], named[name], offers[name], -one.difference, -one.all_high, -one.all_low)
+        for name, one in from_full(apart, clean.draws.sources).items()
     }

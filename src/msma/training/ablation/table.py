@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,10 @@ class CommonClips:
 
     rows: tuple[Row, ...]
     constant: Float[np.ndarray, "clips 5"]
-    draws: Draws
+
+    @cached_property
+    def draws(self) -> Draws:
+        return draw_sources([row.source for row in self.rows])
 
     def among(self, some: Sequence[Row]) -> CommonClips:
         """Those that are among some rows. MsmaError where there is none."""
@@ -129,8 +133,7 @@ class CommonClips:
             raise MsmaError(
                 "no clip has predictions of every network in every scenario; prepare all media and run again"
             )
-        rows = tuple(self.rows[place] for place in kept)
-        return CommonClips(rows, self.constant[kept], draw_sources([row.source for row in rows]))
+        return CommonClips(tuple(self.rows[place] for place in kept), self.constant[kept])
 
     def of(self, given: Predictions) -> Predictions:
         """The predictions for these clips."""
@@ -150,8 +153,7 @@ def common_clips(
 ) -> CommonClips:
     """The clips with a prediction of every network, and in every scenario that it should have been tested in."""
     lost = unpredicted(networks, rows, corrupted)
-    every = CommonClips(tuple(rows), constant, draw_sources([row.source for row in rows]))
-    return every.among([row for row in rows if row.clip not in lost])
+    return CommonClips(tuple(rows), constant).among([row for row in rows if row.clip not in lost])
 
 
 def unpredicted(
